@@ -1,0 +1,3 @@
+//! The `corveil` program.
+
+fn main() {}
