@@ -232,5 +232,9 @@ async fn refusal(url: &Url) -> String {
 
 fn sqlstate<T>(result: sqlx::Result<T>) -> String {
     let error = result.err().expect("an error");
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_else(|| panic!("{error}")).into_owned()
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .unwrap_or_else(|| panic!("{error}"))
+        .into_owned()
 }
