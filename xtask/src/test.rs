@@ -1,8 +1,9 @@
 //! `cargo xtask test`: everything that has to pass, on a machine that needs nothing but Rust.
 
 use anyhow::Result;
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
+use crate::cargo::cargo;
 use crate::{postgres, setup};
 
 #[derive(clap::Args)]
@@ -20,11 +21,12 @@ pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
     for &major in postgres {
         let bin = postgres::programs(sh, major)?;
         let _bin = sh.push_env("CORVEIL_TEST_POSTGRES_BIN", bin);
-        cmd!(sh, "cargo test --no-default-features --test it {rest...}").run()?;
+        cargo(sh, &["test", "--no-default-features", "--test", "it"]).args(rest).run()?;
     }
     if postgres.is_empty() {
-        cmd!(sh, "cargo test --workspace --no-default-features {rest...}").run()?;
-        // Tests of the `embedded` feature follow here, as `cargo test --test embedded`: the only ones worth its build.
+        cargo(sh, &["test", "--workspace", "--no-default-features"]).args(rest).run()?;
+        // Here follow, once they exist, the tests of the `embedded` feature, the only ones worth building it for:
+        // cargo(sh, &["test", "--test", "embedded"]).args(rest).run()?;
     }
     Ok(())
 }

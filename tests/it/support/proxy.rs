@@ -164,20 +164,21 @@ impl Shared {
         let mut seen = Vec::new();
         while let Ok(length @ 1..) = from.read(&mut packet) {
             self.count(link, direction);
-            thread::sleep(*self.delay.lock().unwrap());
+            let delay = *self.delay.lock().unwrap();
+            thread::sleep(delay);
             seen.extend_from_slice(&packet[..length]);
             let moment = self.take_moment(direction, &mut seen);
             if matches!(moment, Some(Moment::BeforeServerGets(_) | Moment::BeforeClientGets(_))) {
                 return link.cut();
             }
+            if matches!(moment, Some(Moment::AfterServerGot(_))) {
+                // First, or the answer could be faster than the cut.
+                let _ = link.client.shutdown(Shutdown::Both);
+            }
             // The receiver may be gone already. The sender is listened to all the same, or it would notice.
             let _ = to.write_all(&packet[..length]);
-            match moment {
-                Some(Moment::AfterServerGot(_)) => {
-                    let _ = link.client.shutdown(Shutdown::Both);
-                }
-                Some(_) => return link.cut(),
-                None => {}
+            if matches!(moment, Some(Moment::AfterClientGot(_))) {
+                return link.cut();
             }
         }
         let _ = to.shutdown(Shutdown::Write);
