@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::support::url::Url;
 use crate::support::{
-    Corveil, Database, Folder, Moment, PgBouncer, PoolMode, Proxy, Server, schema, wait_until,
+    Corveil, Database, Folder, Moment, PgBouncer, PoolMode, Proxy, Server, Url, schema, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ mod programs;
 pub(crate) mod proxy;
 pub(crate) mod schema;
 pub(crate) mod server;
-pub(crate) mod url;
+mod url;
 mod wait;
 
 pub(crate) use self::corveil::Corveil;
@@ -20,4 +20,5 @@ pub(crate) use self::folder::Folder;
 pub(crate) use self::pgbouncer::{PgBouncer, PoolMode};
 pub(crate) use self::proxy::{Moment, Proxy};
 pub(crate) use self::server::Server;
+pub(crate) use self::url::Url;
 pub(crate) use self::wait::wait_until;

@@ -8,8 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::support::url::Url;
-use crate::support::{Database, Folder};
+use crate::support::{Database, Folder, Url};
 
 /// Longer than any run of a test should take: a run that hangs fails its test and shows how far it came.
 const DEADLINE: Duration = Duration::from_mins(2);

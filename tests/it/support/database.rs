@@ -7,8 +7,8 @@ use std::time::Duration;
 use sqlx::postgres::Postgres;
 use sqlx::{AssertSqlSafe, Connection, Decode, PgConnection, Row, Type};
 
+use crate::support::Url;
 use crate::support::server::{PASSWORD, Server};
-use crate::support::url::Url;
 
 /// Names databases and roles. Every process has its own server, so they need to differ within this one only.
 static NEXT: AtomicUsize = AtomicUsize::new(1);

@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::support::lifeline::Lifeline;
 use crate::support::programs::Programs;
 use crate::support::server::PASSWORD;
-use crate::support::url::Url;
-use crate::support::{Database, account, port, wait_until};
+use crate::support::{Database, Url, account, port, wait_until};
 
 /// What a client keeps a server connection for.
 #[derive(Clone, Copy, Debug)]

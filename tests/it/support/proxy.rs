@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::Database;
-use crate::support::url::Url;
+use crate::support::{Database, Url};
 
 /// When to cut a connection. The bytes are looked for in what one side sends, also across packets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use crate::support::lifeline::Lifeline;
 use crate::support::programs::Programs;
-use crate::support::url::Url;
-use crate::support::{account, port, wait_until};
+use crate::support::{Url, account, port, wait_until};
 
 /// The superuser's name, and also the name of the database that servers have from the start.
 const SUPERUSER: &str = "postgres";
