@@ -1,3 +1,35 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
-fn main() {}
+mod cargo;
+mod postgres;
+mod setup;
+mod test;
+#[cfg(test)]
+mod tidy;
+
+use std::path::Path;
+
+use clap::Parser;
+use xshell::Shell;
+
+/// The project's own tasks.
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Install what the tests need and run them all.
+    Test(test::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    let task = Task::parse();
+    let shell = Shell::new()?;
+    shell.change_dir(root());
+    match task {
+        Task::Test(args) => test::run(&shell, &args),
+    }
+}
+
+/// The checkout, from wherever in it the task was called.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the checkout")
+}
