@@ -115,7 +115,7 @@ pub enum Error {
         /// What the gate was doing.
         doing: &'static str,
         /// What the server said.
-        source: ServerError,
+        source: Box<ServerError>,
     },
 }
 

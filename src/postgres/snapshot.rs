@@ -66,7 +66,7 @@ pub async fn read(connection: &mut PgConnection, app_role: Option<&str>) -> Resu
     if let Some(error) = error {
         let source = server_error(&error);
         if source.sqlstate.as_deref() != Some("42P01") {
-            return Err(Error::Server { doing: "reading the migration history", source });
+            return Err(Error::Server { doing: "reading the migration history", source: Box::new(source) });
         }
     }
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
