@@ -175,11 +175,12 @@ async fn pause_before_retry(
     stop: &Stop,
 ) -> Result<()> {
     let pause = retry::delay(attempt, fastrand::f64());
+    let behind =
+        if blockers.is_empty() { String::new() } else { format!("; blocked by {}", blockers.join(" and ")) };
     warn!(
-        "`{}` met {server}; retry {attempt} of {retries} in {:.1} s{}",
+        "`{}` met {server}; retry {attempt} of {retries} in {:.1} s{behind}",
         script.migration.file,
-        pause.as_secs_f64(),
-        blockers.iter().map(|line| format!("; blocked by {line}")).collect::<String>()
+        pause.as_secs_f64()
     );
     stop.sleep(pause).await
 }

@@ -21,6 +21,7 @@ pub struct Snapshot {
 
 /// Facts about server and session.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
 pub struct Facts {
     /// `server_version_num`, such as 150018.
     pub version: i32,
