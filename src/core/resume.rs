@@ -1,8 +1,7 @@
 //! Where a half-done non-transactional file goes on, from its recorded units alone.
 
 use crate::core::history::{Step, StepState};
-use crate::core::script::{Mode, Script};
-use crate::core::sql::session::SessionState;
+use crate::core::script::{Mode, Script, UnitKind};
 use crate::error::{Error, Finding, FindingKind, Result};
 
 /// Where a file goes on.
@@ -24,10 +23,14 @@ pub struct Resume {
 pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
     let file = &script.migration.file;
     let Mode::Statements(units) = &script.mode else {
-        return match (steps, from) {
-            ([], None) => Ok(Resume::default()),
-            ([], Some(_)) => Err(no_resume(file)),
-            _ => Err(edited(script, None, "its `-- no-transaction` is gone")),
+        return if steps.is_empty() {
+            Ok(Resume::default())
+        } else {
+            Err(edited(
+                script,
+                None,
+                "its statements were run one by one, so it needs its `-- no-transaction` or the flag `--no-transaction`",
+            ))
         };
     };
     if let Some(from) = from {
@@ -53,14 +56,21 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
                     &format!("statement {} is finished", step.ordinal),
                 ));
             }
-            StepState::Started if unchanged => resume.unsettled = true,
+            StepState::Started if unchanged => resume.unsettled |= step.ordinal == resume.done + 1,
             StepState::Started => {
                 return Err(unsettled(file, step.ordinal, "it was edited after it was started"));
+            }
+            StepState::Failed if unit.is_some_and(|unit| matches!(unit.kind, UnitKind::Procedure)) => {
+                return Err(unsettled(
+                    file,
+                    step.ordinal,
+                    "it failed, and may have committed part of its work before",
+                ));
             }
             StepState::Failed => {}
         }
     }
-    let temporary = units[..resume.done].iter().any(|unit| unit.state == SessionState::Temporary);
+    let temporary = units[..resume.done].iter().any(|unit| unit.temporary);
     if temporary {
         return Err(unsettled(
             file,
@@ -83,15 +93,6 @@ pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
              it is, or `corveil migrate --resume-from {statement}` if it is not",
             statement + 1
         ),
-    }
-}
-
-fn no_resume(file: &str) -> Error {
-    Error::Config {
-        message: format!(
-            "`--resume-from` is given, but the next pending file `{file}` runs in one transaction"
-        ),
-        hint: "run `corveil migrate` without it".into(),
     }
 }
 
