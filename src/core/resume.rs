@@ -23,14 +23,11 @@ pub struct Resume {
 pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
     let file = &script.migration.file;
     let Mode::Statements(units) = &script.mode else {
-        return if steps.is_empty() {
+        // What failed has left nothing that a transaction could repeat.
+        return if steps.iter().all(|step| step.state == StepState::Failed) {
             Ok(Resume::default())
         } else {
-            Err(edited(
-                script,
-                None,
-                "its statements were run one by one, so it needs its `-- no-transaction` or the flag `--no-transaction`",
-            ))
+            Err(no_transaction_gone(script))
         };
     };
     if let Some(from) = from {
@@ -71,7 +68,7 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
         }
     }
     let temporary = units[..resume.done].iter().any(|unit| unit.temporary);
-    if temporary {
+    if temporary && resume.done < units.len() {
         return Err(unsettled(
             file,
             resume.done + 1,
@@ -97,12 +94,23 @@ pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
 }
 
 fn edited(script: &Script<'_>, start: Option<usize>, what: &str) -> Error {
+    let hint = "restore the finished statements; a change to them belongs into a new migration";
+    mismatch(script, start, what, hint.into())
+}
+
+fn no_transaction_gone(script: &Script<'_>) -> Error {
+    let version = script.migration.version;
+    let hint = format!("put it back as the first line, or run `corveil migrate --no-transaction {version}`");
+    mismatch(script, None, "its `-- no-transaction` is gone", hint)
+}
+
+fn mismatch(script: &Script<'_>, start: Option<usize>, what: &str, hint: String) -> Error {
     Error::Mismatch(vec![Finding {
         kind: FindingKind::Edited,
         file: Some(script.migration.file.clone()),
         version: Some(script.migration.version),
         line: start.map(|start| crate::core::sql::position::position(script.sql, start).line),
         message: format!("was edited while it is half applied: {what}"),
-        hint: "restore the finished statements; a change to them belongs into a new migration".into(),
+        hint,
     }])
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::config::database::Database;
 use crate::core::progress::SAY_EVERY;
@@ -24,7 +24,7 @@ const SQLX_FACTOR: i64 = 0x3d32_ad9e;
 const SECOND_CONNECTION: Duration = Duration::from_secs(10);
 
 /// How often a lock that was taken through a pooler is tried to be given back.
-const UNLOCK_TRIES: u32 = 20;
+const UNLOCK_TRIES: u32 = 100;
 
 /// First and longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -90,7 +90,10 @@ impl LockGuard {
             return Err(Error::Pooler { database: database.to_string() });
         }
         let mut patience = Patience::new(wait);
-        while !try_lock(&mut connection, key).await? {
+        let taken_by = loop {
+            if let Some(backend) = try_lock(&mut connection, key).await? {
+                break backend;
+            }
             let holder = holder(&mut connection, &facts.database).await?;
             if patience.should_say(SAY_EVERY) {
                 info!("waiting for the migration lock: {holder}");
@@ -98,11 +101,13 @@ impl LockGuard {
             if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
                 return Err(Error::LockNotObtained { waited: wait, holder });
             }
-        }
+        };
         debug!(waited_ms = patience.elapsed().as_millis(), "lock obtained");
         let mut guard = Self { connection, control, settle_session: String::new(), facts, key };
-        guard.refuse_pooler(database).await?;
-        guard.settle().await?;
+        if taken_by != guard.facts.backend || guard.is_pooled().await? || !guard.settle().await? {
+            guard.unlock_through_pooler().await?;
+            return Err(Error::Pooler { database: database.to_string() });
+        }
         Ok(guard)
     }
 
@@ -110,30 +115,35 @@ impl LockGuard {
     ///
     /// On an idle one the second connection meets the first one's backend; on a busy one the first one's changes. Both
     /// are asked again with the lock in hand.
-    async fn refuse_pooler(&mut self, database: &Database) -> Result<()> {
-        let Some(control) = &mut self.control else { return Ok(()) };
+    async fn is_pooled(&mut self) -> Result<bool> {
+        let Some(control) = &mut self.control else { return Ok(false) };
         let second = control.backend().await;
         let sql = "SELECT pg_catalog.pg_backend_pid()".to_owned();
         let first: i32 = get(&query::one(&mut self.connection, "checking the connection", sql).await?, 0)?;
-        if second != Some(first) && first == self.facts.backend {
-            return Ok(());
-        }
-        // The unlock meets a backend of the pooler's choice, so it is repeated until it met the right one.
+        Ok(second == Some(first) || first != self.facts.backend)
+    }
+
+    /// Gives back a lock that was taken through a pooler. The unlock meets a backend of the pooler's choice, so it is
+    /// repeated until it met the right one.
+    async fn unlock_through_pooler(&mut self) -> Result<()> {
         for _ in 0..UNLOCK_TRIES {
             let row = query::one(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await?;
             if get(&row, 0)? {
-                break;
+                return Ok(());
             }
+            tokio::time::sleep(PAUSES.0.mul_f64(fastrand::f64())).await;
         }
-        Err(Error::Pooler { database: database.to_string() })
+        warn!("the migration lock stays taken until the pooler closes the server connection that holds it");
+        Ok(())
     }
 
     /// Gives the session the settings of a migrating one.
     ///
     /// `client_connection_check_interval` lets the server notice within a second that we were killed, where its
     /// platform can (PostgreSQL 14); keepalives tell of a machine that vanished; the timeouts that end idle sessions
-    /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again.
-    async fn settle(&mut self) -> Result<()> {
+    /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again. False when the
+    /// lock is not the session's, on a pooler so busy that nothing else told.
+    async fn settle(&mut self) -> Result<bool> {
         let held = format!(
             "EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() AND {})",
             in_pg_locks(self.key)
@@ -141,7 +151,7 @@ impl LockGuard {
         if self.control.is_none() {
             // A server with a single connection has no network, nobody who would end our session, and knows few settings.
             self.settle_session = format!("SELECT {held};");
-            return Ok(());
+            return Ok(true);
         }
         let mut settings = vec![
             ("tcp_keepalives_idle", "30"),
@@ -164,7 +174,8 @@ impl LockGuard {
             .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
             .collect();
         self.settle_session = format!("SELECT {}, {held};", list.join(", "));
-        query::all(&mut self.connection, "settling the session", self.settle_session.clone()).await.map(drop)
+        let sql = self.settle_session.clone();
+        get(&query::one(&mut self.connection, "settling the session", sql).await?, settings.len())
     }
 
     /// Gives the lock back and ends both connections.
@@ -199,8 +210,11 @@ async fn second_backend(control: &mut Control, database: &Database, stop: &Stop)
     }
 }
 
-async fn try_lock(connection: &mut PgConnection, key: i64) -> Result<bool> {
-    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({key})");
+/// Takes the lock if it is free, and tells which backend has it then.
+async fn try_lock(connection: &mut PgConnection, key: i64) -> Result<Option<i32>> {
+    let sql = format!(
+        "SELECT CASE WHEN pg_catalog.pg_try_advisory_lock({key}) THEN pg_catalog.pg_backend_pid() END"
+    );
     get(&query::one(connection, "taking the migration lock", sql).await?, 0)
 }
 
