@@ -7,3 +7,8 @@ mod support;
 
 // The instruments themselves: a scenario can only be believed if these tell the truth.
 mod harness;
+
+// One run at a time: the lock that we share with sqlx, who waits for it, who lost it.
+mod lock;
+// Signals and deadlines, at every kind of moment.
+mod stopped;
