@@ -12,3 +12,7 @@ mod harness;
 mod lock;
 // Signals and deadlines, at every kind of moment.
 mod stopped;
+// SIGKILL at any point: a rerun completes.
+mod killed;
+// Servers that restart or crash, and connections cut right at the commit.
+mod lost;
