@@ -16,3 +16,11 @@ mod stopped;
 mod killed;
 // Servers that restart or crash, and connections cut right at the commit.
 mod lost;
+// Locks of others, timeouts and deadlocks: giving way, coming again, and naming who was in the way.
+mod blocked;
+// The way to the database: absent, full, refusing, read-only, configured wrongly; and no password anywhere.
+mod connecting;
+// Waiting for the database, or for the schema that another process makes.
+mod waiting;
+// PgBouncer between us and the server.
+mod pooler;
