@@ -24,3 +24,9 @@ mod connecting;
 mod waiting;
 // PgBouncer between us and the server.
 mod pooler;
+// A role that may change the schema beside one that may only look, and roles with settings of their own.
+mod roles;
+// Old and new build on one database.
+mod builds;
+// Another tool that takes no lock, at work on the same file.
+mod two_tools;
