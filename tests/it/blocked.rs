@@ -91,7 +91,8 @@ async fn a_deadlock_is_tried_again() {
     database.runner("query LIKE '%LOCK TABLE b%' AND wait_event_type = 'Lock'").await;
     other.execute("LOCK TABLE a; COMMIT").await.unwrap();
 
-    run.wait().await.expect_code(0).expect_stderr("(SQLSTATE 40P01); retry 1 of 10");
+    let run = run.wait().await.expect_code(0).expect_stderr("(SQLSTATE 40P01) [Process ");
+    run.expect_stderr("; retry 1 of 10 in 0.");
     assert_eq!(database.applied().await, [1]);
 }
 
@@ -166,10 +167,10 @@ async fn a_concurrent_build_that_sqlx_deadlocks_is_built_again() {
     .await;
     writer.close().await.unwrap();
 
-    run.until_it_says("(SQLSTATE 40P01); retry 1 of 10").await;
+    run.until_it_says("; retry 1 of 10").await;
     assert!(database.value::<bool>(&format!("SELECT pg_terminate_backend({pid})")).await);
     assert!((&mut waiting).await.unwrap().is_err());
-    let run = run.wait().await.expect_code(0).expect_stderr(&format!("blocked by pid {pid}"));
+    let run = run.wait().await.expect_code(0).expect_stderr(&format!("blocked by process {pid}."));
     run.expect_stderr("dropping INVALID index \"public\".\"t_id\"");
     assert!(
         database.value::<bool>("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_id'::regclass").await

@@ -102,18 +102,21 @@ async fn a_wrong_url_is_a_usage_error_that_names_its_variable() {
 #[tokio::test]
 async fn a_run_is_patient_with_a_server_that_is_full() {
     let (database, folder) = (Database::fresh().await, folder());
-    let role = database.create_role("CONNECTION LIMIT 1").await;
+    let role = database.create_role("CONNECTION LIMIT 2").await;
     database.execute(&format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}")).await;
-    let taken = database.url_as(&role).connect().await.unwrap();
+    let taken =
+        [database.url_as(&role).connect().await.unwrap(), database.url_as(&role).connect().await.unwrap()];
 
     let migrate = || Corveil::migrate(&database, &folder).url(&database.url_as(&role));
     let run = migrate().args(["--wait-for-db", "300ms"]).run().await;
     run.expect_code(75).expect_stderr("SQLSTATE 53300");
     let run = migrate().spawn();
     run.until_it_says("SQLSTATE 53300").await;
-    taken.close().await.unwrap();
+    for connection in taken {
+        connection.close().await.unwrap();
+    }
 
-    // One connection is enough for a run.
+    // Two connections are enough for a run.
     run.wait().await.expect_code(0);
     assert_eq!(database.applied().await, [1]);
 }

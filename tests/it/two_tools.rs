@@ -78,7 +78,8 @@ async fn another_file_of_the_same_version_is_not_taken_for_ours() {
         let (database, mut gate, folder, run) = start(content).await;
         overtake(&database, &mut gate, "SELECT 1", "CREATE TABLE something_else ()").await;
 
-        run.wait().await.expect_code(3).expect_stderr("SQLSTATE 23505");
+        let run = run.wait().await.expect_code(4);
+        run.expect_stderr("`0002_b.sql` was applied by another tool in the meantime, with other content");
         assert!(!database.has("b").await && !database.has("c").await);
         let run = Corveil::migrate(&database, &folder).run().await;
         run.expect_code(4).expect_stderr("`0002_b.sql` was edited");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::support::{Database, Folder, SOON, Url, wait_until};
+use crate::support::{Database, Folder, SOON, Url};
 
 /// Longer than any run of a test should take: a run that hangs fails its test and shows how far it came.
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -120,10 +120,14 @@ impl Running {
 
     /// Waits until it has written this to stderr.
     pub(crate) async fn until_it_says(&self, part: &str) {
-        wait_until(&format!("stderr has `{part}`; {}", self.output()), SOON, async || {
-            self.stderr().contains(part)
-        })
-        .await;
+        let said = async {
+            while !self.stderr().contains(part) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(SOON, said).await.is_err() {
+            panic!("no `{part}` within {SOON:?}\n{}", self.output());
+        }
     }
 
     /// The number of its process.

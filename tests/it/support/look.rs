@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Decode, Executor, PgConnection, Row, Type};
 use crate::support::{Database, wait_until};
 
 /// How long a thing may take that should happen soon, on a machine that is busy with other tests.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 impl Database {
     /// The versions in the history, in order; none where there is no history.
