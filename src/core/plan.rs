@@ -1,6 +1,6 @@
 //! What a run would do: the files compared with the history. Pure, so that every case is a line in a table.
 
-use crate::core::catalog::{Catalog, Migration};
+use crate::core::catalog::{Catalog, Migration, Unreadable};
 use crate::core::history::{Applied, History};
 use crate::error::{Error, Finding, FindingKind, Result};
 
@@ -67,9 +67,12 @@ pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
         .iter()
         .filter_map(|row| match catalog.get(row.version) {
             _ if !row.success => Some(dirty(row, catalog.get(row.version))),
-            Some(file) if file.checksum != row.checksum => Some(edited(file, row)),
+            Some(file) => match &file.content {
+                Err(Unreadable::Io(reason)) => Some(unreadable(file, reason)),
+                _ => (file.checksum != row.checksum).then(|| edited(file, row)),
+            },
             None if Some(row.version) < catalog.newest() => Some(missing(row)),
-            _ => None,
+            None => None,
         })
         .collect()
 }
@@ -96,6 +99,17 @@ fn edited(file: &Migration, row: &Applied) -> Finding {
             "`git checkout <applied revision> -- {}`, and put the change into a new migration",
             file.file
         ),
+    }
+}
+
+fn unreadable(file: &Migration, reason: &str) -> Finding {
+    Finding {
+        kind: FindingKind::Unreadable,
+        file: Some(file.file.clone()),
+        version: Some(file.version),
+        line: None,
+        message: format!("cannot be read, so not be compared with what was applied: {reason}"),
+        hint: format!("`chmod a+r {f}`, or `git checkout -- {f}`", f = file.file),
     }
 }
 
