@@ -72,7 +72,7 @@ pub fn recorded_unit(body: &str, record: &str) -> Message {
     Message { prefix_chars: 0, prefix_commands: 0, sql: format!("{body}\n; {OWN_RIGHTS} {record} COMMIT;") }
 }
 
-/// A record of the gate's own, in a transaction of its own that leaves the file's session state alone.
+/// Statements of the gate's own, in a transaction of its own that leaves the file's session state alone.
 #[must_use]
 pub fn record(statements: &str) -> String {
     format!("BEGIN; {OWN_RIGHTS} {statements} COMMIT;")

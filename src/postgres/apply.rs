@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::core::catalog::Migration;
 use crate::core::directives::Timeout;
-use crate::core::message::{RESET_SESSION, Timeouts};
+use crate::core::message::{self, RESET_SESSION, Timeouts};
 use crate::core::progress::Progress;
 use crate::core::resume::Resume;
 use crate::core::retry;
@@ -259,13 +259,13 @@ fn first_look(timeouts: Timeouts) -> Duration {
 
 /// Notes that another tool applied the file in the meantime: sqlx-cli takes no lock.
 async fn applied_by_another(guard: &mut LockGuard, script: &Script<'_>) -> Result<bool> {
-    let sql = format!(
-        "SELECT checksum FROM {}._sqlx_migrations WHERE version = {}",
+    let sql = message::record(&format!(
+        "SELECT checksum FROM {}._sqlx_migrations WHERE version = {};",
         crate::core::sql::quote::ident(guard.facts.schema()?),
         script.migration.version
-    );
-    let rows = query::last(&mut guard.connection, "reading the history again", sql).await?;
-    let Some(row) = rows.first() else { return Ok(false) };
+    ));
+    let results = query::all(&mut guard.connection, "reading the history again", sql).await?;
+    let Some(row) = results.iter().flatten().next() else { return Ok(false) };
     let same = get::<Vec<u8>>(row, 0)? == script.migration.checksum;
     if same {
         info!("`{}` was applied by another tool in the meantime", script.migration.file);

@@ -36,8 +36,10 @@ pub(super) async fn apply(
     if matches!(result, Err(Ended::Lost(_))) {
         return result.map(|_| false);
     }
-    if matches!(result, Ok(Done::Here)) {
-        finish(guard, script, start).await?;
+    match result {
+        Ok(Done::Here) => finish(guard, script, start).await?,
+        Ok(Done::ByAnother) => forget(guard, script).await?,
+        Err(_) => {}
     }
     let still_locked = reset_session(guard).await;
     result.and(Ok(still_locked?))
@@ -281,20 +283,28 @@ fn record_sql(
 /// Records the file as applied, and forgets its units, in one transaction.
 async fn finish(guard: &mut LockGuard, script: &Script<'_>, start: Instant) -> Result<(), Ended> {
     let schema = guard.facts.schema()?.to_owned();
-    let sql = message::record(&format!(
-        "{} DELETE FROM {}._corveil_statements WHERE version = {};",
-        message::history_row(&schema, script.migration, &start.elapsed().as_nanos().to_string()),
-        ident(&schema),
-        script.migration.version
-    ));
+    let row = message::history_row(&schema, script.migration, &start.elapsed().as_nanos().to_string());
+    let sql = message::record(&format!("{row} {}", forget_sql(&schema, script)));
     match query::all(&mut guard.connection, "recording the migration", sql).await {
         Ok(_) => Ok(()),
         // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
         Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("23505") => {
             roll_back(guard).await?;
-            applied_by_another(guard, script).await?;
-            Ok(())
+            if applied_by_another(guard, script).await? {
+                return Ok(forget(guard, script).await?);
+            }
+            Err(Error::Server { doing: "recording the migration", source }.into())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Forgets the units of a file that another tool has recorded as applied.
+async fn forget(guard: &mut LockGuard, script: &Script<'_>) -> Result<()> {
+    let sql = message::record(&forget_sql(guard.facts.schema()?, script));
+    query::all(&mut guard.connection, "forgetting finished statements", sql).await.map(drop)
+}
+
+fn forget_sql(schema: &str, script: &Script<'_>) -> String {
+    format!("DELETE FROM {}._corveil_statements WHERE version = {};", ident(schema), script.migration.version)
 }
