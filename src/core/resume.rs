@@ -24,10 +24,12 @@ pub struct Resume {
 pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
     let file = &script.migration.file;
     let Mode::Statements(units) = &script.mode else {
-        return match (steps, from) {
-            ([], None) => Ok(Resume::default()),
-            ([], Some(_)) => Err(no_resume(file)),
-            _ => Err(edited(script, None, "its `-- no-transaction` is gone")),
+        // What failed has left nothing that a transaction could repeat.
+        let half_done = steps.iter().any(|step| step.state != StepState::Failed);
+        return match (half_done, from) {
+            (false, None) => Ok(Resume::default()),
+            (false, Some(_)) => Err(no_resume(file)),
+            (true, _) => Err(no_transaction_gone(script)),
         };
     };
     if let Some(from) = from {
@@ -61,7 +63,7 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
         }
     }
     let temporary = units[..resume.done].iter().any(|unit| unit.state == SessionState::Temporary);
-    if temporary {
+    if temporary && resume.done < units.len() {
         return Err(unsettled(
             file,
             resume.done + 1,
@@ -96,12 +98,23 @@ fn no_resume(file: &str) -> Error {
 }
 
 fn edited(script: &Script<'_>, start: Option<usize>, what: &str) -> Error {
+    let hint = "restore the finished statements; a change to them belongs into a new migration";
+    mismatch(script, start, what, hint.into())
+}
+
+fn no_transaction_gone(script: &Script<'_>) -> Error {
+    let version = script.migration.version;
+    let hint = format!("put it back as the first line, or run `corveil migrate --no-transaction {version}`");
+    mismatch(script, None, "its `-- no-transaction` is gone", hint)
+}
+
+fn mismatch(script: &Script<'_>, start: Option<usize>, what: &str, hint: String) -> Error {
     Error::Mismatch(vec![Finding {
         kind: FindingKind::Edited,
         file: Some(script.migration.file.clone()),
         version: Some(script.migration.version),
         line: start.map(|start| crate::core::sql::position::position(script.sql, start).line),
         message: format!("was edited while it is half applied: {what}"),
-        hint: "restore the finished statements; a change to them belongs into a new migration".into(),
+        hint,
     }])
 }
