@@ -153,7 +153,8 @@ pub enum Built {
 pub async fn built(connection: &mut PgConnection, text: &str, unit: &IndexUnit) -> Result<Built> {
     let Some(name) = &unit.index.name else { return Ok(Built::Other) };
     let sql = format!(
-        "SELECT i.indisvalid AND c.relkind IN ('i', 'I'), pg_catalog.pg_get_indexdef(i.indexrelid) \
+        "SELECT CASE c.relkind WHEN 'i' THEN i.indisvalid WHEN 'I' THEN i.indisvalid IS NOT NULL END, \
+                pg_catalog.pg_get_indexdef(i.indexrelid) \
            FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace \
            LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid AND i.indrelid = t.oid \
            WHERE t.oid = pg_catalog.to_regclass({}) AND c.relname = {}",
