@@ -206,6 +206,8 @@ fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
         checksum: Sha384::digest(text).to_vec(),
         kind,
         state: statements.iter().map(session_state).max().unwrap_or(SessionState::None),
-        sets_lock_timeout: statements.iter().any(|s| s.starts_with(&["set", "lock_timeout"])),
+        sets_lock_timeout: statements.iter().any(|s| {
+            s.starts_with(&["set", "lock_timeout"]) || s.starts_with(&["set", "session", "lock_timeout"])
+        }),
     }
 }
