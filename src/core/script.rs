@@ -73,7 +73,7 @@ pub enum UnitKind {
     Index(Box<CreateIndex>),
     /// One other statement that uses CONCURRENTLY.
     Concurrent,
-    /// One CALL or DO, which may commit in between: when it fails, part of its work may stay.
+    /// One CALL, or a DO that commits in between: when it fails, part of its work may stay.
     Procedure,
     /// BEGIN … COMMIT.
     Transaction {
@@ -187,6 +187,14 @@ fn one_by_one(sql: &str, statements: &[Statement<'_>]) -> Mode<'static> {
     Mode::Statements(groups.into_iter().map(|group| unit(sql, &statements[group.statements])).collect())
 }
 
+/// A CALL, and a DO that commits or calls. Looking for the words errs towards asking.
+fn may_commit_in_between(statement: &Statement<'_>) -> bool {
+    let text = statement.text.to_ascii_lowercase();
+    statement.starts_with(&["call"])
+        || (statement.starts_with(&["do"])
+            && ["commit", "rollback", "call"].iter().any(|word| text.contains(word)))
+}
+
 fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
     let (first, last) = (&statements[0], &statements[statements.len() - 1]);
     let text = &sql[first.start..last.end()];
@@ -199,7 +207,7 @@ fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
         UnitKind::Index(Box::new(index))
     } else if is_concurrently(first) {
         UnitKind::Concurrent
-    } else if first.starts_with(&["call"]) || first.starts_with(&["do"]) {
+    } else if may_commit_in_between(first) {
         UnitKind::Procedure
     } else {
         UnitKind::Statement

@@ -10,7 +10,7 @@ use crate::support::{Corveil, Database, Folder};
 /// Applies the file as the other tool does, while our run is held up in it by `gate`.
 async fn overtake(database: &Database, gate: &mut PgConnection, sql: &str, content: &str) {
     database.runner("wait_event_type = 'Lock'").await;
-    let checksum: String = Sha384::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = corveil::core::message::hex(&Sha384::digest(content));
     database
         .execute(&format!(
             "{sql}; INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)

@@ -60,7 +60,7 @@ impl<'a> Gate<'a> {
 
     async fn pass_in_order(&self) -> Result<Report> {
         let (connection, snapshot) = self.connect().await?;
-        let work = self.decide(&snapshot)?;
+        let work = self.decide(&snapshot, self.resume_from)?;
         if !work.newer.is_empty() {
             warn!(
                 "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
@@ -97,7 +97,7 @@ impl<'a> Gate<'a> {
 
     /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,
     /// for the whole set, before the first statement runs.
-    fn decide(&self, snapshot: &Snapshot) -> Result<Work<'a>> {
+    fn decide(&self, snapshot: &Snapshot, resume_from: Option<usize>) -> Result<Work<'a>> {
         let history = &snapshot.history;
         if let Some(unknown) =
             self.no_transaction.iter().find(|version| self.catalog.get(**version).is_none())
@@ -109,8 +109,8 @@ impl<'a> Gate<'a> {
         }
         let plan = plan::plan(self.catalog, history, self.target, self.out_of_order)?;
         let scripts = script::prepare(&plan.pending, &self.no_transaction).map_err(Error::Refused)?;
-        let mut from = self.resume_from;
-        let scripts = scripts
+        let mut from = resume_from;
+        let scripts: Vec<_> = scripts
             .into_iter()
             .map(|script| {
                 let steps: Vec<_> = history.steps_of(script.migration.version).collect();
@@ -119,10 +119,21 @@ impl<'a> Gate<'a> {
                 Ok((script, resume))
             })
             .collect::<Result<_>>()?;
-        if from.is_some() {
-            // No error: a Job that keeps the variable has done what it was told by its second try.
-            warn!("`--resume-from` is ignored: no pending file is half done");
-        }
+        match (from, scripts.first()) {
+            (Some(from), Some((next, _))) => Err(Error::Config {
+                message: format!(
+                    "`--resume-from {from}` is given, but no pending file is half done; the next is `{}`",
+                    next.migration.file
+                ),
+                hint: "run `corveil migrate` without it".into(),
+            }),
+            // A Job that keeps the variable has done what it was told by its second try.
+            (Some(_), None) => {
+                warn!("`--resume-from` has nothing to resume: no migration is pending");
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }?;
         Ok(Work { scripts, newer: plan.newer })
     }
 
@@ -146,7 +157,7 @@ impl<'a> Gate<'a> {
     /// Reads again, as another run may have been here, and does the work.
     async fn under_lock(&self, guard: &mut LockGuard) -> Result<Report, Ended> {
         let snapshot = snapshot::read(&mut guard.connection, self.app_role).await?;
-        let work = self.decide(&snapshot)?;
+        let work = self.decide(&snapshot, self.resume_from)?;
         if snapshot.history.is_blank() {
             foreign::refuse(&mut guard.connection, self.catalog.migrations(), self.app_role).await?;
         }
@@ -246,7 +257,7 @@ impl<'a> Gate<'a> {
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
         let snapshot = snapshot::read(&mut guard.connection, self.app_role).await?;
-        let work = self.decide(&snapshot)?;
+        let work = self.decide(&snapshot, None)?;
         let result = match work.scripts.first() {
             None => {
                 info!("everything had been committed before the connection broke");

@@ -1,8 +1,7 @@
-//! What a run answers to programs, and what the history says.
+//! What a run answers to programs.
 
 use serde_json::Value;
 
-use crate::support::Database;
 use crate::support::corveil::Outcome;
 
 impl Outcome {
@@ -24,22 +23,5 @@ impl Outcome {
     pub(crate) fn expect_no_stderr(self, part: &str) -> Self {
         assert!(!self.stderr.contains(part), "`{part}` on stderr: {self}");
         self
-    }
-}
-
-impl Database {
-    /// The versions in the history.
-    pub(crate) async fn applied(&self) -> Vec<i64> {
-        self.values("SELECT version FROM _sqlx_migrations ORDER BY version").await
-    }
-
-    /// Whether a relation of this name is there.
-    pub(crate) async fn has(&self, relation: &str) -> bool {
-        self.value(&format!("SELECT to_regclass('{relation}') IS NOT NULL")).await
-    }
-
-    /// Whether a run has left anything here.
-    pub(crate) async fn is_touched(&self) -> bool {
-        self.value("SELECT count(*) > 0 FROM pg_class WHERE relname ~ '^_(sqlx|corveil)_'").await
     }
 }

@@ -24,6 +24,11 @@ impl Database {
         self.value(&format!("SELECT to_regclass('{relation}') IS NOT NULL")).await
     }
 
+    /// Whether a run has left anything here.
+    pub(crate) async fn is_touched(&self) -> bool {
+        self.value("SELECT count(*) > 0 FROM pg_class WHERE relname ~ '^_(sqlx|corveil)_'").await
+    }
+
     /// Whether nobody holds an advisory lock here, whatever its key.
     pub(crate) async fn is_unlocked(&self) -> bool {
         self.value(
