@@ -125,9 +125,8 @@ impl Running {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        if tokio::time::timeout(SOON, said).await.is_err() {
-            panic!("no `{part}` within {SOON:?}\n{}", self.output());
-        }
+        let in_time = tokio::time::timeout(SOON, said).await.is_ok();
+        assert!(in_time, "no `{part}` within {SOON:?}\n{}", self.output());
     }
 
     /// The number of its process.
