@@ -90,7 +90,7 @@ async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<
 }
 
 const HINT: &str = "connect to an empty database, or record what this one already contains: \
-                    `sqlx migrate run --skip --target-version VERSION`";
+                    `sqlx migrate override skip --target-version VERSION`";
 
 async fn histories(connection: &mut PgConnection) -> Result<Vec<Finding>> {
     let names: Vec<String> = TOOLS.iter().map(|(name, _)| literal(name)).collect();

@@ -1,6 +1,7 @@
 //! The vocabulary of the scenarios: servers, databases, folders, runs of the program, and ways to disturb them.
 
 mod account;
+mod answer;
 pub(crate) mod corveil;
 pub(crate) mod database;
 pub(crate) mod folder;
