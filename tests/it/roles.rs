@@ -82,10 +82,20 @@ async fn a_role_that_may_not_create_is_the_configurations_fault() {
 #[tokio::test]
 async fn settings_of_a_role_do_not_disturb_a_run() {
     for settings in [
-        &["statement_timeout = '150ms'", "lock_timeout = '1ms'"][..],
-        &["idle_in_transaction_session_timeout = '1ms'", "default_transaction_isolation = 'serializable'"],
-        &["standard_conforming_strings = off", "bytea_output = 'escape'", "IntervalStyle = 'sql_standard'"],
-        &["client_min_messages = 'error'", "DateStyle = 'German'", "quote_all_identifiers = on"],
+        &[
+            "statement_timeout = '200ms'",
+            "lock_timeout = '1ms'",
+            "idle_in_transaction_session_timeout = '1ms'",
+            "default_transaction_isolation = 'serializable'",
+        ][..],
+        &[
+            "standard_conforming_strings = off",
+            "bytea_output = 'escape'",
+            "IntervalStyle = 'sql_standard'",
+            "DateStyle = 'German'",
+            "client_min_messages = 'error'",
+            "quote_all_identifiers = on",
+        ],
     ] {
         let (database, ddl, app) = with_roles().await;
         for setting in settings {

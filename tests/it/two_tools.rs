@@ -10,11 +10,11 @@ use crate::support::{Corveil, Database, Folder};
 /// Applies the file as the other tool does, while our run is held up in it by `gate`.
 async fn overtake(database: &Database, gate: &mut PgConnection, sql: &str, content: &str) {
     database.runner("wait_event_type = 'Lock'").await;
-    let checksum = corveil::core::message::hex(&Sha384::digest(content));
+    let checksum = Sha384::digest(content);
     database
         .execute(&format!(
             "{sql}; INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES (2, 'b', true, decode('{checksum}', 'hex'), 1)"
+             VALUES (2, 'b', true, decode('{checksum:x}', 'hex'), 1)"
         ))
         .await;
     gate.execute("COMMIT").await.unwrap();

@@ -125,8 +125,8 @@ impl Running {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let said = tokio::time::timeout(SOON, said).await;
-        assert!(said.is_ok(), "no `{part}` within {SOON:?}\n{}", self.output());
+        let in_time = tokio::time::timeout(SOON, said).await.is_ok();
+        assert!(in_time, "no `{part}` within {SOON:?}\n{}", self.output());
     }
 
     /// The number of its process.
