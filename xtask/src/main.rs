@@ -1,5 +1,6 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
+mod cache;
 mod cargo;
 mod postgres;
 mod setup;
