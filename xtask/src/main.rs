@@ -7,6 +7,7 @@ mod setup;
 mod test;
 #[cfg(test)]
 mod tidy;
+mod tools;
 
 use std::path::Path;
 
@@ -19,6 +20,8 @@ use xshell::Shell;
 enum Task {
     /// Install what the tests need and run them all.
     Test(test::Args),
+    /// Find the programs that the tests of the chart run, or build them.
+    Tools(tools::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -27,6 +30,7 @@ fn main() -> anyhow::Result<()> {
     shell.change_dir(root());
     match task {
         Task::Test(args) => test::run(&shell, &args),
+        Task::Tools(args) => tools::run(&shell, &args),
     }
 }
 
