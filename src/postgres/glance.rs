@@ -35,7 +35,8 @@ pub async fn read(connection: &mut PgConnection, limit: Duration) -> Result<Glan
     // In a message of several statements, which is one transaction, LOCAL ends with the message.
     let limit = format!("SET LOCAL statement_timeout = {};", limit.as_millis());
     let row = query::one(connection, "looking for the history", format!("{limit} {TABLES}")).await?;
-    let (database, has_history, has_runs): (String, bool, bool) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
+    let (database, has_history, has_runs): (String, bool, bool) =
+        (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
     if !has_history {
         return Ok(Glance { history: History::default(), last_run: None });
     }

@@ -7,3 +7,6 @@ mod support;
 
 // The instruments themselves: a scenario can only be believed if these tell the truth.
 mod harness;
+
+// `corveil serve`: probes and metrics, with and without a database, and how it ends.
+mod serve;
