@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{migrate, status, verify, wait};
+use crate::commands::{migrate, serve, status, verify, wait};
 use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
@@ -42,15 +42,18 @@ pub enum Command {
     Wait(wait::Args),
     /// Look for edited and missing files, INVALID indexes and unfinished statements
     Verify(verify::Args),
+    /// Answer liveness and readiness probes, and serve metrics, over HTTP
+    Serve(serve::Args),
 }
 
 impl Cli {
-    /// What the command does with the database.
+    /// What the command does with a database that it cannot work without; none when it can.
     #[must_use]
-    pub fn purpose(&self) -> Purpose {
+    pub fn purpose(&self) -> Option<Purpose> {
         match &self.command {
-            Command::Migrate(_) => Purpose::Migrate,
-            Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Purpose::Look,
+            Command::Migrate(_) => Some(Purpose::Migrate),
+            Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Some(Purpose::Look),
+            Command::Serve(_) => None,
         }
     }
 
@@ -60,7 +63,7 @@ impl Cli {
         match &self.command {
             Command::Migrate(args) => args.termination_log.clone(),
             Command::Wait(args) => args.termination_log.clone(),
-            Command::Status(_) | Command::Verify(_) => None,
+            Command::Status(_) | Command::Verify(_) | Command::Serve(_) => None,
         }
     }
 }

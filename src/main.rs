@@ -17,7 +17,9 @@ fn main() -> ExitCode {
     let (format, log_format) = (cli.output, cli.log_format);
     let termination_log = cli.termination_log();
     #[cfg(feature = "embedded")]
-    if let Err(error) = commands::open::prepare(cli.purpose()) {
+    if let Some(purpose) = cli.purpose()
+        && let Err(error) = commands::open::prepare(purpose)
+    {
         return output::failure::report(&error, format, log_format, termination_log.as_deref()).into();
     }
     // One thread: a gate waits for one statement at a time, and threads cost memory and start-up.

@@ -119,7 +119,8 @@ fn facts_sql(app_role: Option<&str>) -> String {
     )
 }
 
-const APPLIED: &str = "SELECT version, description, date_trunc('second', installed_on)::text, success, checksum, \
+/// Selects the history, to be read by [`applied`].
+pub(super) const APPLIED: &str = "SELECT version, description, date_trunc('second', installed_on)::text, success, checksum, \
                        execution_time FROM _sqlx_migrations ORDER BY version;";
 
 const STEPS: &str =
@@ -138,7 +139,7 @@ fn facts(row: &PgRow) -> Result<Facts> {
     })
 }
 
-fn applied(row: &PgRow) -> Result<Applied> {
+pub(super) fn applied(row: &PgRow) -> Result<Applied> {
     Ok(Applied {
         version: get(row, 0)?,
         description: get(row, 1)?,

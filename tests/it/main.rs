@@ -58,3 +58,5 @@ mod roles;
 mod builds;
 // Another tool that takes no lock, at work on the same file.
 mod two_tools;
+// `corveil serve`: probes and metrics, with and without a database, and how it ends.
+mod serve;
