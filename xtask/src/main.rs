@@ -1,6 +1,7 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
 mod cargo;
+mod generate;
 mod postgres;
 mod setup;
 mod test;
@@ -16,6 +17,8 @@ use xshell::Shell;
 #[derive(Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// Write the generated files.
+    Gen(generate::Args),
     /// Install what the tests need and run them all.
     Test(test::Args),
 }
@@ -25,6 +28,7 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(root());
     match task {
+        Task::Gen(args) => generate::run(&args),
         Task::Test(args) => test::run(&shell, &args),
     }
 }
