@@ -1,6 +1,6 @@
 //! `cargo xtask gen`: writes the files that follow from a description in Rust, or checks that they do.
 
-mod argocd;
+pub(crate) mod argocd;
 mod cli;
 pub(crate) mod job;
 mod template;

@@ -3,6 +3,8 @@
 mod cargo;
 mod generate;
 mod postgres;
+#[cfg(test)]
+mod render;
 mod setup;
 mod test;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `argocd/`: the chart as an Application and an `ApplicationSet`, and the Job as plain manifests.
 
 mod application;
-mod manifests;
+pub(crate) mod manifests;
 
 use std::fmt::Write as _;
 
