@@ -1,5 +1,6 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
+mod cache;
 mod cargo;
 mod generate;
 mod postgres;
@@ -9,6 +10,7 @@ mod setup;
 mod test;
 #[cfg(test)]
 mod tidy;
+mod tools;
 
 use std::path::Path;
 
@@ -23,6 +25,8 @@ enum Task {
     Gen(generate::Args),
     /// Install what the tests need and run them all.
     Test(test::Args),
+    /// Find the programs that the tests of the chart run, or build them.
+    Tools(tools::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,6 +36,7 @@ fn main() -> anyhow::Result<()> {
     match task {
         Task::Gen(args) => generate::run(&args),
         Task::Test(args) => test::run(&shell, &args),
+        Task::Tools(args) => tools::run(&shell, &args),
     }
 }
 
