@@ -2,10 +2,10 @@
 
 mod cache;
 mod cargo;
+#[cfg(test)]
+mod gate;
 mod generate;
 mod postgres;
-#[cfg(test)]
-mod render;
 mod setup;
 mod test;
 #[cfg(test)]

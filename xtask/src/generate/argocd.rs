@@ -31,7 +31,18 @@ fn readme() -> Result<(std::path::PathBuf, String)> {
     let path = "argocd/README.md";
     let text = std::fs::read_to_string(crate::root().join(path))
         .with_context(|| format!("`{path}` cannot be read"))?;
-    Ok((path.into(), replace_region(&text, "annotations", &annotations())?))
+    let text = replace_region(&text, "annotations", &annotations())?;
+    Ok((path.into(), replace_region(&text, "kustomization", &kustomization())?))
+}
+
+/// How somebody uses the plain manifests of this version.
+fn kustomization() -> String {
+    let (repository, version) = (env!("CARGO_PKG_REPOSITORY"), env!("CARGO_PKG_VERSION"));
+    format!(
+        "```yaml\n# kustomization.yaml\nresources:\n  - {repository}//argocd/migrate/presync?ref=v{version}\n  - deployment.yaml\n\
+         images:\n  - name: {}\n    newTag: {version}\n```\n",
+        manifests::IMAGE
+    )
 }
 
 /// Which annotations the objects carry in each phase.

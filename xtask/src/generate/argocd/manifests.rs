@@ -13,6 +13,9 @@ use crate::generate::job::typed::{self, Setting, Strings, strings};
 /// The base's name.
 const NAME: &str = "corveil-migrate";
 
+/// The image, which an overlay gives its tag.
+pub(super) const IMAGE: &str = "ghcr.io/corveil/corveil";
+
 pub(super) fn files() -> Result<Files> {
     Ok(vec![
         file("migrate/base/job.yaml", &job())?,
@@ -27,7 +30,7 @@ pub(super) fn files() -> Result<Files> {
 /// The Job that a variant makes a gate: by itself it is no hook, and could not be applied twice.
 pub(crate) fn job() -> k8s_openapi::api::batch::v1::Job {
     let setting = Setting {
-        image: format!("ghcr.io/corveil/corveil:{}", env!("CARGO_PKG_VERSION")),
+        image: format!("{IMAGE}:{}", env!("CARGO_PKG_VERSION")),
         secret: "corveil-secrets".into(),
         ddl: None,
         service_account: None,

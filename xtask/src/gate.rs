@@ -1,4 +1,4 @@
-//! The chart as real Helm renders it: every object is read strictly, and the migration's are compared with their types.
+//! The gate as real Helm and kustomize render it: in every mode, and compared with its types field by field.
 
 mod cluster;
 mod job;
