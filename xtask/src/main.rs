@@ -4,6 +4,7 @@ mod cache;
 mod cargo;
 mod generate;
 mod postgres;
+mod render;
 mod setup;
 mod test;
 #[cfg(test)]
@@ -32,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(root());
     match task {
-        Task::Gen(args) => generate::run(&args),
+        Task::Gen(args) => generate::run(&shell, &args),
         Task::Test(args) => test::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
     }
