@@ -22,6 +22,7 @@ app.kubernetes.io/component: "primary"
 {{/* The server's settings. The volume of 1.0.0 holds none, as its image kept them outside. */}}
 {{- define "corveil.postgresql.configuration" -}}
 postgresql.conf: |
+  ident_file = '/etc/corveil-postgresql/pg_ident.conf'
   listen_addresses = '*'
   port = 5432
   unix_socket_directories = '/var/run/postgresql'
@@ -38,7 +39,8 @@ postgresql.conf: |
 pg_hba.conf: |
   # TYPE  DATABASE  USER  ADDRESS  METHOD
   local   all       all            trust
-  host    all       all   all      scram-sha-256
+  # Means SCRAM where the password is stored so, and accepts what the image of 1.0.0 may have stored otherwise.
+  host    all       all   all      md5
 pg_ident.conf: |
-  # No user maps; the file is here because the server asks for it.
+  # No user maps; without the file the server complains at each start.
 {{- end }}
