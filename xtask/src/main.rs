@@ -6,6 +6,7 @@ mod cargo;
 mod gate;
 mod generate;
 mod postgres;
+mod render;
 mod setup;
 mod test;
 #[cfg(test)]
@@ -34,7 +35,7 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(root());
     match task {
-        Task::Gen(args) => generate::run(&args),
+        Task::Gen(args) => generate::run(&shell, &args),
         Task::Test(args) => test::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
     }
