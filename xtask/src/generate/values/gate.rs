@@ -68,6 +68,8 @@ fn migrate() -> Key {
                 "Requests and limits of the Job's container",
             ),
             objects("extraEnv", "More environment variables of the Job, as in a container's `env`"),
+            objects("extraVolumes", "More volumes of the Job's pod, such as a certificate for the database"),
+            objects("extraVolumeMounts", "More volume mounts of the Job's container"),
             text_map("podLabels", "More labels of the Job's pod"),
             text_map("podAnnotations", "More annotations of the Job's pod"),
         ],
@@ -94,4 +96,25 @@ fn wait() -> Key {
             ),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use corveil::core::gate::bounds::Bounds;
+
+    use super::migrate;
+    use crate::generate::values::Kind;
+
+    #[test]
+    fn the_bounds_are_those_of_the_gate() {
+        let Kind::Section(keys, _) = migrate().kind else { panic!("`migrate` has keys") };
+        let default = |name: &str| match &keys.iter().find(|key| key.name == name).expect("a key").kind {
+            Kind::Value(_, default) => default.clone(),
+            _ => panic!("`migrate.{name}` has no default"),
+        };
+        let Bounds { wait_for_db, lock_wait, active_deadline } = Bounds::DEFAULT;
+        assert_eq!(default("waitForDb"), format!("{}s", wait_for_db.as_secs()));
+        assert_eq!(default("lockWait"), format!("{}s", lock_wait.as_secs()));
+        assert_eq!(default("activeDeadlineSeconds"), active_deadline.as_secs());
+    }
 }

@@ -43,12 +43,12 @@ pub(crate) fn keys() -> Vec<Key> {
         object(
             "podSecurityContext",
             "{runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, seccompProfile: {type: RuntimeDefault}}",
-            "Security context of the pods, and of the migration Job's",
+            "Security context of the pods; of it the migration Job takes user and group",
         ),
         object(
             "securityContext",
             "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}",
-            "Security context of the containers; `wait-for-db` and the migration Job add a read-only root file system",
+            "Security context of the containers; `wait-for-db` adds a read-only root file system",
         ),
         object(
             "resources",

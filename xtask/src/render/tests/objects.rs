@@ -1,5 +1,7 @@
 //! Every object of every case: understood by Kubernetes, the same with both Helms, and safe to run.
 
+use xshell::cmd;
+
 use super::*;
 use crate::generate;
 use crate::render::{SNAPSHOTS, decode, snapshots};
@@ -101,4 +103,17 @@ fn the_deployment_fails_closed() {
         );
         assert_eq!(wait["command"], serde_json::json!(["corveil", "wait", "--for", "schema"]));
     }
+}
+
+/// The description of the API server itself, and a second opinion: patterns and required fields too.
+#[test]
+fn kubeconform_agrees() {
+    let (sh, kubeconform) = (shell(), program(Tool::Kubeconform));
+    let schemas = tools::schemas::location(&sh).unwrap_or_else(|error| panic!("{error:#}"));
+    // Istio's own schemas are no part of Kubernetes.
+    let skipped = "VirtualService,PeerAuthentication";
+    let check =
+        cmd!(sh, "{kubeconform} -strict -summary -schema-location {schemas} -skip {skipped} {SNAPSHOTS}");
+    let output = check.quiet().ignore_status().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
