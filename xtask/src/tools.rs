@@ -55,6 +55,8 @@ struct Program {
     /// The variable with the version. Without it a program calls itself a development build, and Helm turns away every
     /// chart that has a `kubeVersion`.
     variable: &'static str,
+    /// The packages with variables for the Kubernetes that is assumed where no cluster is asked. Helm 4 finds it by itself.
+    assumes: &'static [&'static str],
 }
 
 impl Tool {
@@ -69,6 +71,7 @@ impl Tool {
                 module: "helm.sh/helm/v3",
                 package: "helm.sh/helm/v3/cmd/helm",
                 variable: "helm.sh/helm/v3/internal/version.version",
+                assumes: &["helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules"],
             },
             Self::Helm4 => Program {
                 name: "helm4",
@@ -78,6 +81,7 @@ impl Tool {
                 module: "helm.sh/helm/v4",
                 package: "helm.sh/helm/v4/cmd/helm",
                 variable: "helm.sh/helm/v4/internal/version.version",
+                assumes: &[],
             },
             // The newest known to work with both Helms.
             Self::Helmfile => Program {
@@ -89,6 +93,7 @@ impl Tool {
                 module: "github.com/helmfile/helmfile",
                 package: "github.com/helmfile/helmfile",
                 variable: "go.szostok.io/version.version",
+                assumes: &[],
             },
             Self::Kubeconform => Program {
                 name: "kubeconform",
@@ -98,6 +103,7 @@ impl Tool {
                 module: "github.com/yannh/kubeconform",
                 package: "github.com/yannh/kubeconform/cmd/kubeconform",
                 variable: "main.version",
+                assumes: &[],
             },
             Self::Kustomize => Program {
                 name: "kustomize",
@@ -107,6 +113,7 @@ impl Tool {
                 module: "sigs.k8s.io/kustomize/kustomize/v5",
                 package: "sigs.k8s.io/kustomize/kustomize/v5",
                 variable: "sigs.k8s.io/kustomize/api/provenance.version",
+                assumes: &[],
             },
         }
     }
@@ -171,7 +178,7 @@ fn find(sh: &Shell, program: &Program) -> Result<Option<PathBuf>> {
             }
         }
     }
-    let built = cache::root(sh)?.join(build::key(sh, program.name)?).join(program.name);
+    let built = cache::root(sh)?.join(build::folder(sh, program)?).join(program.name);
     Ok(built.is_file().then_some(built))
 }
 
@@ -216,6 +223,19 @@ mod tests {
         for tool in ALL {
             let path = path(&sh, tool).unwrap_or_else(|error| panic!("{error}"));
             assert!(fits(&sh, &tool.program(), &path), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn both_helms_assume_the_kubernetes_they_were_made_for() {
+        let sh = shell();
+        let chart = sh.create_temp_dir().expect("a folder");
+        for tool in [Tool::Helm3, Tool::Helm4] {
+            let helm = path(&sh, tool).unwrap_or_else(|error| panic!("{error}"));
+            let manifest = "{ apiVersion: v2, name: a, version: 1.0.0, kubeVersion: '>=1.30.0-0' }";
+            sh.write_file(chart.path().join("Chart.yaml"), manifest).expect("a file");
+            let chart = chart.path();
+            cmd!(sh, "{helm} template {chart}").quiet().run().expect("the chart is rendered");
         }
     }
 

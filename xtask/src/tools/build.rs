@@ -9,26 +9,32 @@ use xshell::{Shell, cmd};
 
 use crate::cache;
 use crate::tools::Program;
+use crate::tools::version::Version;
 
 /// The program in the cache; built unless an earlier run did, or one at this moment does.
 pub(super) fn build(sh: &Shell, program: &Program) -> Result<PathBuf> {
-    let Program { name, package, variable, .. } = program;
-    let version = pinned(sh, program)?;
-    let folder = cache::folder(sh, &key(sh, name)?, |partial| {
+    let Program { name, package, .. } = program;
+    let made = cache::folder(sh, &folder(sh, program)?, |partial| {
         let whole = partial.join("whole");
         let to = whole.join(name);
-        let flags = format!("-s -w -X {variable}={version}");
+        let flags = link_flags(sh, program)?;
         // The module must be complete as committed, and a program must not depend on the checkout's commit or folder.
         let arguments = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", &flags];
         go(sh, name, &["build"])?.args(arguments).arg("-o").arg(to).arg(package).run()?;
         Ok(whole)
     })?;
-    Ok(folder.join(name))
+    Ok(made.join(name))
 }
 
-/// Names what is made from a module after everything that is in it.
-pub(super) fn key(sh: &Shell, name: &str) -> Result<String> {
+/// The program's folder in the cache.
+pub(super) fn folder(sh: &Shell, program: &Program) -> Result<String> {
+    key(sh, program.name, &link_flags(sh, program)?)
+}
+
+/// Names what is made from a module after everything that is in it, and after how it is made.
+pub(super) fn key(sh: &Shell, name: &str, how: &str) -> Result<String> {
     let mut hash = Sha256::new();
+    hash.update(how);
     for file in ["go.mod", "go.sum"] {
         hash.update(sh.read_binary_file(module(name).join(file))?);
     }
@@ -41,10 +47,28 @@ pub(super) fn key(sh: &Shell, name: &str) -> Result<String> {
 
 /// The version in the program's `go.mod`: `v1.2.3`.
 pub(super) fn pinned(sh: &Shell, program: &Program) -> Result<String> {
-    let path = module(program.name).join("go.mod");
+    version_of(sh, program.name, program.module)
+}
+
+/// Smaller programs that know their versions.
+fn link_flags(sh: &Shell, program: &Program) -> Result<String> {
+    let mut flags = format!("-s -w -X {}={}", program.variable, pinned(sh, program)?);
+    if !program.assumes.is_empty() {
+        // The client of Kubernetes 1.37 is 0.37.
+        let client = version_of(sh, program.name, "k8s.io/client-go")?;
+        let minor = Version::find(&client).context("`k8s.io/client-go` has a version")?.minor;
+        for package in program.assumes {
+            write!(flags, " -X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}")?;
+        }
+    }
+    Ok(flags)
+}
+
+fn version_of(sh: &Shell, name: &str, required_module: &str) -> Result<String> {
+    let path = module(name).join("go.mod");
     let text = sh.read_file(&path)?;
-    let version = required(&text, program.module);
-    let version = version.with_context(|| format!("no `{}` in {}", program.module, path.display()))?;
+    let version = required(&text, required_module);
+    let version = version.with_context(|| format!("no `{required_module}` in {}", path.display()))?;
     Ok(version.to_owned())
 }
 

@@ -19,7 +19,7 @@ pub(super) const NAME: &str = "schemas";
 const REFERENCE: &str = "#/definitions/";
 
 /// Part of the name in the cache: another way of writing the files needs other files.
-const FORMAT: u32 = 1;
+const FORMAT: &str = "1";
 
 /// What to pass to kubeconform as `-schema-location`; it asks no other place then. Makes nothing: a test fails without.
 #[cfg_attr(not(test), expect(dead_code, reason = "the tests of the chart are its callers"))]
@@ -47,7 +47,7 @@ pub(super) fn ensure(sh: &Shell) -> Result<PathBuf> {
 }
 
 fn key(sh: &Shell) -> Result<String> {
-    Ok(format!("{}-{FORMAT}", build::key(sh, NAME)?))
+    build::key(sh, NAME, FORMAT)
 }
 
 /// For each kind the name of its file and a schema that refers to no other file.
