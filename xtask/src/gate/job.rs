@@ -5,8 +5,9 @@ use corveil::core::gate::{self, Database, Part, Phase, Step};
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::{HELMS, bundled, external, find, render, strict, with};
+use super::{HELMS, bundled, external, render, with};
 use crate::generate::job::typed::{self, Setting, Strings, strings};
+use crate::render::decode;
 
 /// An argument that makes Helm render an upgrade; Argo CD never does.
 const UPGRADE: &[&str] = &["--is-upgrade"];
@@ -23,7 +24,7 @@ fn assert_renders(arguments: &[&str], values: &Value, expected: &[Value]) {
         let objects = render(helm, arguments, values).unwrap_or_else(|error| panic!("{helm:?}: {error}"));
         let mut ours: Vec<_> = objects.into_iter().filter(is_ours).collect();
         for object in &mut ours {
-            strict::check(object).unwrap_or_else(|error| panic!("{helm:?}: {error}"));
+            decode::strictly(object).unwrap_or_else(|error| panic!("{helm:?}: {error}"));
             hide_hash(object);
         }
         let names = |objects: &[Value]| {
@@ -35,7 +36,7 @@ fn assert_renders(arguments: &[&str], values: &Value, expected: &[Value]) {
         for expected in expected {
             let rendered =
                 ours.iter().find(|object| name(object) == name(expected)).expect("the names are the same");
-            if let Some(path) = strict::lost(expected, rendered, "").or(strict::lost(rendered, expected, ""))
+            if let Some(path) = decode::lost(expected, rendered, "").or(decode::lost(rendered, expected, ""))
             {
                 panic!(
                     "{helm:?} {arguments:?} {values}: {}{path} is not that of its type:\n{rendered:#}",
@@ -274,7 +275,7 @@ fn each_value_of_the_job_has_its_place() {
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
             "migrate": {
                 "serviceAccount": "0123",
-                "activeDeadlineSeconds": 3600,
+                "activeDeadlineSeconds": 4000,
                 "backoffLimit": 0,
                 "waitForDb": "10s",
                 "lockWait": "1h 500ms",
@@ -283,12 +284,13 @@ fn each_value_of_the_job_has_its_place() {
                 "retries": 3,
                 "resources": {"requests": {"cpu": "1"}},
                 "extraEnv": [{"name": "PGAPPNAME", "value": "x"}],
+                "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
+                "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
                 "podLabels": {"team": "7", "sidecar.istio.io/inject": "true", "app.kubernetes.io/name": "corveil-chart"},
                 "podAnnotations": {"note": "true"},
             },
         }),
     );
-    let values = with(values, json!({"migrate": {"activeDeadlineSeconds": 4000}}));
     let mut job = hook(Database::External, Phase::PreSync);
     let spec = &mut job["spec"];
     spec["activeDeadlineSeconds"] = 4000.into();
@@ -301,7 +303,9 @@ fn each_value_of_the_job_has_its_place() {
     for key in ["imagePullSecrets", "nodeSelector", "tolerations", "affinity"] {
         pod[key] = values[key].clone();
     }
+    pod["volumes"] = values["migrate"]["extraVolumes"].clone();
     let container = &mut pod["containers"][0];
+    container["volumeMounts"] = values["migrate"]["extraVolumeMounts"].clone();
     container["image"] = "ghcr.io/corveil/corveil@sha256:0".into();
     container["imagePullPolicy"] = "Always".into();
     container["resources"]["requests"]["cpu"] = "1".into();
@@ -380,57 +384,6 @@ fn names_are_never_longer_than_a_label() {
                 "{}",
                 name(object)
             );
-        }
-    }
-}
-
-#[test]
-fn nothing_of_the_app_selects_the_pods_of_a_migration() {
-    let values = with(
-        external(),
-        json!({"podDisruptionBudget": {"enabled": true}, "networkPolicy": {"enabled": true}}),
-    );
-    let objects = render(HELMS[1], &[], &values).expect("it renders");
-    let job = find(&objects, "Job", "corveil-migrate");
-    let labels = job["spec"]["template"]["metadata"]["labels"].as_object().expect("a map");
-    let selects = |selector: &Value| {
-        let wanted = selector.as_object().expect("a map");
-        wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
-    };
-    for (kind, pointer) in [
-        ("Service", "/spec/selector"),
-        ("Deployment", "/spec/selector/matchLabels"),
-        ("PodDisruptionBudget", "/spec/selector/matchLabels"),
-        ("NetworkPolicy", "/spec/podSelector/matchLabels"),
-    ] {
-        let selector = find(&objects, kind, "corveil").pointer(pointer).expect("a selector");
-        assert!(!selects(selector), "{kind} `corveil` selects {labels:?}");
-    }
-    assert!(selects(
-        &find(&objects, "NetworkPolicy", "corveil-migrate")["spec"]["podSelector"]["matchLabels"]
-    ));
-}
-
-#[test]
-fn no_rendering_depends_on_when_or_how_often() {
-    let shell = xshell::Shell::new().expect("a working folder");
-    shell.change_dir(crate::root());
-    let templates =
-        xshell::cmd!(shell, "git ls-files --cached --others --exclude-standard chart/templates").read();
-    for path in templates.expect("a git checkout").lines() {
-        let Ok(text) = shell.read_file(path) else { continue };
-        for word in [
-            ".Release.Revision",
-            "now",
-            "rand",
-            "uuidv4",
-            "genCA",
-            "genPrivateKey",
-            "genSelfSigned",
-            "htpasswd",
-        ] {
-            let called = |before: &str| text.contains(&format!("{before}{word}"));
-            assert!(!["{{ ", "{{- ", "(", "| "].into_iter().any(called), "{path} uses `{word}`");
         }
     }
 }

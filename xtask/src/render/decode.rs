@@ -40,7 +40,7 @@ fn strict<T: DeserializeOwned + Serialize>(object: &Value) -> Result<()> {
 }
 
 /// The first field of the one that is not the same in the other.
-fn lost(object: &Value, written: &Value, path: &str) -> Option<String> {
+pub(crate) fn lost(object: &Value, written: &Value, path: &str) -> Option<String> {
     match (object, written) {
         (Value::Object(fields), Value::Object(known)) => fields.iter().find_map(|(name, value)| {
             let path = format!("{path}.{name}");
