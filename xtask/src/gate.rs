@@ -1,5 +1,6 @@
 //! The gate as real Helm and kustomize render it: in every mode, and compared with its types field by field.
 
+mod argocd;
 mod cluster;
 mod job;
 mod kustomize;

@@ -14,6 +14,8 @@ const UPGRADE: &[&str] = &["--is-upgrade"];
 /// What [`bundled`] and [`external`] lead to.
 const BUNDLED_URL: &str = "postgresql://citadel:citadel@corveil-postgresql:5432/citadel";
 const EXTERNAL_URL: &str = "postgres://app:secret@database/app";
+/// The name of the Secret that goes with the hook.
+const COPY: &str = "corveil-migrate-copy";
 /// The name of the Job whose real name ends in a hash.
 const BOOTSTRAP: &str = "corveil-migrate-HASH";
 
@@ -97,7 +99,7 @@ fn hook_of(database: Database, phase: Phase, setting: &Setting) -> Value {
 }
 
 fn hook(database: Database, phase: Phase) -> Value {
-    hook_of(database, phase, &setting("corveil-migrate"))
+    hook_of(database, phase, &setting(COPY))
 }
 
 fn bootstrap() -> Value {
@@ -114,7 +116,7 @@ fn wave() -> Value {
 fn copy(database: Database, phase: Phase) -> Value {
     let url = if database == Database::Bundled { BUNDLED_URL } else { EXTERNAL_URL };
     let annotations = gate::hook(Part::Inputs, database, phase);
-    tree(&typed::secret("corveil-migrate", url, &object_labels(), annotations, &setting("")))
+    tree(&typed::secret(COPY, url, &object_labels(), annotations, &setting("")))
 }
 
 fn policy(suffix: &str, annotations: gate::Annotations) -> Value {
@@ -214,7 +216,7 @@ fn an_existing_secret_is_read_as_it_is() {
 #[test]
 fn a_role_of_its_own_comes_from_a_secret_of_its_own() {
     let values = with(external(), json!({"migrate": {"database": {"existingSecret": "ddl"}}}));
-    let mut expected = setting("corveil-migrate");
+    let mut expected = setting(COPY);
     expected.ddl = Some(("ddl".into(), "MIGRATE_DATABASE_URL".into()));
     let job = hook_of(Database::External, Phase::PreSync, &expected);
     assert_renders(&[], &values, &[job, copy(Database::External, Phase::PreSync)]);
