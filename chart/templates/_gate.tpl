@@ -77,6 +77,11 @@ argocd.argoproj.io/sync-options: "Force=true,Replace=true"
 {{- printf "%s-migrate" (include "corveil.fullname" . | trunc 55 | trimSuffix "-") -}}
 {{- end }}
 
+{{/* Of the hook's copy of the Secret. */}}
+{{- define "corveil.migrate.name.copy" -}}
+{{- printf "%s-migrate-copy" (include "corveil.fullname" . | trunc 50 | trimSuffix "-") -}}
+{{- end }}
+
 {{/* Of the objects of phase Wave. */}}
 {{- define "corveil.migrate.name.wave" -}}
 {{- printf "%s-migrate-wave" (include "corveil.fullname" . | trunc 50 | trimSuffix "-") -}}
@@ -145,6 +150,13 @@ app.kubernetes.io/name: {{ printf "%s-migrate" (.Values.nameOverride | default .
 {{- end -}}
 {{- if and $migrate.database.existingSecret (not $migrate.database.key) -}}
 {{- fail "`migrate.database.key` is empty: name the key of `migrate.database.existingSecret` that holds the URL" -}}
+{{- end -}}
+{{- $copy := include "corveil.migrate.name.copy" . -}}
+{{- if and $migrate.database.existingSecret (eq $migrate.database.existingSecret $copy) -}}
+{{- fail (printf "`migrate.database.existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}
+{{- end -}}
+{{- if and .Values.existingSecret (eq .Values.existingSecret $copy) -}}
+{{- fail (printf "`existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}
 {{- end -}}
 {{- $app := include "corveil.serviceAccountName" . -}}
 {{- if and .Values.serviceAccount.create (eq ($migrate.serviceAccount | default "") $app) -}}

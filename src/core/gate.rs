@@ -27,6 +27,10 @@ pub const ARGOCD_DELETE: &str = "argocd.argoproj.io/hook-delete-policy";
 /// Argo CD: how an object that is no hook is applied.
 pub const ARGOCD_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 
+/// What follows the full name in that of the Secret that lives as long as the hook. Nobody's own Secret should be called so:
+/// `before-hook-creation` would delete it.
+pub const COPY_SUFFIX: &str = "-migrate-copy";
+
 /// Where the database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {

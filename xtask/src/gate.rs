@@ -1,31 +1,28 @@
 //! The gate as real Helm and kustomize render it: in every mode, and compared with its types field by field.
 
+mod argocd;
 mod cluster;
 mod job;
 mod kustomize;
 mod refusals;
-pub(crate) mod strict;
 
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
+use crate::render::KUBERNETES;
 use crate::tools::{self, Tool};
 
 /// Whose renderings have to be the same.
 pub(crate) const HELMS: [Tool; 2] = [Tool::Helm3, Tool::Helm4];
-
-/// The oldest Kubernetes that the chart supports, whose types `strict` has.
-const OLDEST: &str = "1.31.0";
 
 /// The chart's objects, in the order in which Helm prints them. The error is Helm's own.
 pub(crate) fn render(helm: Tool, arguments: &[&str], values: &Value) -> Result<Vec<Value>> {
     let shell = Shell::new()?;
     shell.change_dir(crate::root());
     let helm = tools::path(&shell, helm)?;
-    // Without a cluster Helm takes a version for granted; a build of our own takes a very old one.
-    let version = ["--kube-version", OLDEST];
+    let version = ["--kube-version", KUBERNETES];
     let template = ["template", "corveil", "chart", "--namespace", "apps", "--values", "-"];
     let output = cmd!(shell, "{helm} {template...} {version...} {arguments...}")
         .stdin(serde_json::to_string(values)?)
@@ -73,11 +70,4 @@ pub(crate) fn with(mut values: Value, over: Value) -> Value {
     }
     merge(&mut values, over);
     values
-}
-
-/// The object of this kind and name.
-#[track_caller]
-pub(crate) fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
-    let found = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
-    found.unwrap_or_else(|| panic!("no {kind} `{name}`"))
 }

@@ -1,7 +1,7 @@
 //! The chart as Helm renders it: the snapshots that show a reviewer what a change does, and the tests of every object.
 
 #[cfg(test)]
-mod decode;
+pub(crate) mod decode;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +18,7 @@ pub(crate) const RELEASE: &str = "prod";
 pub(crate) const NAMESPACE: &str = "gateway";
 
 /// The oldest Kubernetes that the chart supports. Without it the answer would depend on how Helm was built.
-const KUBERNETES: &str = "1.31.0";
+pub(crate) const KUBERNETES: &str = "1.31.0";
 
 /// Where the snapshots are.
 pub(crate) const SNAPSHOTS: &str = "chart/ci/snapshots";

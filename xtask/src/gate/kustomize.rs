@@ -4,8 +4,9 @@ use corveil::core::gate::{self, Annotations, Step};
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
-use super::{objects, strict};
+use super::objects;
 use crate::generate::argocd::manifests;
+use crate::render::decode;
 use crate::tools::{self, Tool};
 
 fn build(variant: &str) -> Vec<Value> {
@@ -26,7 +27,7 @@ fn assert_built(variant: &str, name: &str, annotations: Annotations) {
     }
     let built = build(variant);
     assert_eq!(built, [expected]);
-    strict::check(&built[0]).unwrap_or_else(|error| panic!("{error}"));
+    decode::strictly(&built[0]).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

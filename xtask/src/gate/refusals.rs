@@ -46,6 +46,14 @@ fn a_secret_without_a_key_is_refused() {
 }
 
 #[test]
+fn a_secret_that_the_hook_would_delete_is_refused() {
+    let copy = "corveil-migrate-copy";
+    assert_refused(&with(external(), json!({"existingSecret": copy})), "existingSecret");
+    let database = json!({"database": {"existingSecret": copy}});
+    assert_refused(&with(external(), json!({"migrate": database})), "migrate.database.existingSecret");
+}
+
+#[test]
 fn the_account_of_the_app_is_refused() {
     let own = json!({"migrate": {"serviceAccount": "corveil"}});
     assert_refused(&with(external(), own), "migrate.serviceAccount");

@@ -37,7 +37,7 @@ fn jobs() -> Result<String> {
 {{{{- include "corveil.gate.validate" . }}}}
 {{{{- $own := include "corveil.secretName" . }}}}
 {{{{- if include "corveil.gate.hasHook" . }}}}
-{{{{- $copy := .Values.existingSecret | default (include "corveil.migrate.name.hook" .) }}}}
+{{{{- $copy := .Values.existingSecret | default (include "corveil.migrate.name.copy" .) }}}}
 {{{{- $spec := include "corveil.migrate.spec" (dict "root" . "job" "hook" "secret" $copy) }}}}
 ---
 {hook}{{{{- end }}}}
@@ -235,7 +235,7 @@ volumeMounts:
 fn secret() -> Result<String> {
     let example = vec![("example", String::new())];
     let secret = typed::secret("example", "", &Strings::new(), example, &example_setting());
-    let mut holes = metadata(r#"include "corveil.migrate.name.hook" ."#, Some("hook.inputs"));
+    let mut holes = metadata(r#"include "corveil.migrate.name.copy" ."#, Some("hook.inputs"));
     let url = format!("stringData.{}", env::DATABASE_URL);
     holes.insert(url, Hole::Value(r#"include "corveil.databaseUrl" . | quote"#.into()));
     Ok(format!(

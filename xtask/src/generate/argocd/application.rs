@@ -197,15 +197,15 @@ fn spec(namespace: &str, values_object: Option<Value>, values: Option<String>) -
 
 fn external() -> Value {
     json!({
-        "existingSecret": "corveil-secrets",
-        "migrate": {"database": {"existingSecret": "corveil-migrate-database"}},
+        "existingSecret": "corveil",
+        "migrate": {"database": {"existingSecret": "corveil-migrate"}},
         "postgresql": {"enabled": false},
     })
 }
 
 fn bundled() -> Value {
     json!({
-        "existingSecret": "corveil-secrets",
+        "existingSecret": "corveil",
         "postgresql": {"enabled": true},
     })
 }

@@ -31,7 +31,7 @@ pub(super) fn files() -> Result<Files> {
 pub(crate) fn job() -> k8s_openapi::api::batch::v1::Job {
     let setting = Setting {
         image: format!("{IMAGE}:{}", env!("CARGO_PKG_VERSION")),
-        secret: "corveil-secrets".into(),
+        secret: "corveil".into(),
         ddl: None,
         service_account: None,
         labels: strings(&[

@@ -32,6 +32,7 @@ pub(crate) fn text() -> String {
             lines(&gate::wave(Step::Job)),
         ),
         ("corveil.migrate.name.hook", "Of the hook's objects.", name(gate::Job::Hook.suffix())),
+        ("corveil.migrate.name.copy", "Of the hook's copy of the Secret.", name(gate::COPY_SUFFIX)),
         ("corveil.migrate.name.wave", "Of the objects of phase Wave.", name(gate::Job::Wave.suffix())),
         ("corveil.migrate.name.bootstrap", BOOTSTRAP_WHY, bootstrap_name()),
         ("corveil.migrate.labels", LABELS_WHY, LABELS.into()),
@@ -160,6 +161,13 @@ fn validate() -> String {
 {{{{- end -}}}}
 {{{{- if and $migrate.database.existingSecret (not $migrate.database.key) -}}}}
 {{{{- fail "`migrate.database.key` is empty: name the key of `migrate.database.existingSecret` that holds the URL" -}}}}
+{{{{- end -}}}}
+{{{{- $copy := include "corveil.migrate.name.copy" . -}}}}
+{{{{- if and $migrate.database.existingSecret (eq $migrate.database.existingSecret $copy) -}}}}
+{{{{- fail (printf "`migrate.database.existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}}}
+{{{{- end -}}}}
+{{{{- if and .Values.existingSecret (eq .Values.existingSecret $copy) -}}}}
+{{{{- fail (printf "`existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}}}
 {{{{- end -}}}}
 {{{{- $app := include "corveil.serviceAccountName" . -}}}}
 {{{{- if and .Values.serviceAccount.create (eq ($migrate.serviceAccount | default "") $app) -}}}}

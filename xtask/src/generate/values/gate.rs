@@ -68,8 +68,11 @@ fn migrate() -> Key {
                 "Requests and limits of the Job's container",
             ),
             objects("extraEnv", "More environment variables of the Job, as in a container's `env`"),
-            objects("extraVolumes", "More volumes of the Job's pod, such as a certificate for the database"),
-            objects("extraVolumeMounts", "More volume mounts of the Job's container"),
+            objects(
+                "extraVolumes",
+                "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
+            ),
+            objects("extraVolumeMounts", "Where its container has them"),
             text_map("podLabels", "More labels of the Job's pod"),
             text_map("podAnnotations", "More annotations of the Job's pod"),
         ],
