@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod directives;
+pub mod gate;
 pub mod history;
 pub mod message;
 pub mod plan;

@@ -2,7 +2,11 @@
 
 mod cache;
 mod cargo;
+#[cfg(test)]
+mod gate;
+mod generate;
 mod postgres;
+mod render;
 mod setup;
 mod test;
 #[cfg(test)]
@@ -18,6 +22,8 @@ use xshell::Shell;
 #[derive(Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// Write the generated files.
+    Gen(generate::Args),
     /// Install what the tests need and run them all.
     Test(test::Args),
     /// Find the programs that the tests of the chart run, or build them.
@@ -29,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(root());
     match task {
+        Task::Gen(args) => generate::run(&shell, &args),
         Task::Test(args) => test::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
     }

@@ -158,7 +158,6 @@ pub(crate) fn ensure(sh: &Shell, tools: &[Tool]) -> Result<Vec<PathBuf>> {
 }
 
 /// Where the program is. Builds nothing: a test that needs it fails, and says how to get it.
-#[cfg_attr(not(test), expect(dead_code, reason = "the tasks and tests of the chart are its callers"))]
 pub(crate) fn path(sh: &Shell, tool: Tool) -> Result<PathBuf> {
     let program = tool.program();
     match find(sh, &program)? {

@@ -1,0 +1,83 @@
+{{/* Full name: fullnameOverride, else the release's name with the chart's appended unless it is contained. */}}
+{{- define "corveil.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Name and version of the chart, as labels allow it. */}}
+{{- define "corveil.chart" -}}
+{{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* Labels of the app's pods, and what selects them. They are 1.0.0's: a Deployment's selector can never change. */}}
+{{- define "corveil.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{/* Labels that every object carries, whatever it belongs to. */}}
+{{- define "corveil.commonLabels" -}}
+helm.sh/chart: {{ include "corveil.chart" . | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+{{- end }}
+
+{{/* Labels of the app's objects. */}}
+{{- define "corveil.labels" -}}
+{{ include "corveil.commonLabels" . }}
+{{ include "corveil.selectorLabels" . }}
+{{- end }}
+
+{{/* The app's image: the digest, which cannot change under us, else the tag. */}}
+{{- define "corveil.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end }}
+
+{{/* The Secret that the app reads. */}}
+{{- define "corveil.secretName" -}}
+{{- .Values.existingSecret | default (printf "%s-secrets" .Release.Name) -}}
+{{- end }}
+
+{{- define "corveil.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "corveil.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end }}
+
+{{/* One part of a URL: urlquery alone is for queries, where a blank is a plus sign. */}}
+{{- define "corveil.urlPart" -}}
+{{- . | toString | urlquery | replace "+" "%20" -}}
+{{- end }}
+
+{{/* The database's URL, where the chart owns the Secret. */}}
+{{- define "corveil.databaseUrl" -}}
+{{- if .Values.postgresql.enabled -}}
+{{- $auth := .Values.postgresql.auth -}}
+{{- printf "postgresql://%s:%s@%s:5432/%s" (include "corveil.urlPart" $auth.username) (include "corveil.urlPart" $auth.password) (include "corveil.postgresql.fullname" .) (include "corveil.urlPart" $auth.database) -}}
+{{- else -}}
+{{- .Values.externalDatabase.url -}}
+{{- end -}}
+{{- end }}
+
+{{/* Redis' URL, or nothing. */}}
+{{- define "corveil.redisUrl" -}}
+{{- if .Values.redis.enabled -}}
+{{- printf "redis://%s:6379" (include "corveil.redis.fullname" .) -}}
+{{- else -}}
+{{- .Values.externalRedis.url -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,73 @@
+//! The gate as real Helm and kustomize render it: in every mode, and compared with its types field by field.
+
+mod argocd;
+mod cluster;
+mod job;
+mod kustomize;
+mod refusals;
+
+use anyhow::{Result, bail};
+use serde::Deserialize;
+use serde_json::Value;
+use xshell::{Shell, cmd};
+
+use crate::render::KUBERNETES;
+use crate::tools::{self, Tool};
+
+/// Whose renderings have to be the same.
+pub(crate) const HELMS: [Tool; 2] = [Tool::Helm3, Tool::Helm4];
+
+/// The chart's objects, in the order in which Helm prints them. The error is Helm's own.
+pub(crate) fn render(helm: Tool, arguments: &[&str], values: &Value) -> Result<Vec<Value>> {
+    let shell = Shell::new()?;
+    shell.change_dir(crate::root());
+    let helm = tools::path(&shell, helm)?;
+    let version = ["--kube-version", KUBERNETES];
+    let template = ["template", "corveil", "chart", "--namespace", "apps", "--values", "-"];
+    let output = cmd!(shell, "{helm} {template...} {version...} {arguments...}")
+        .stdin(serde_json::to_string(values)?)
+        .quiet()
+        .ignore_status()
+        .output()?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    objects(&String::from_utf8(output.stdout)?)
+}
+
+/// The objects of a stream of YAML documents.
+pub(crate) fn objects(text: &str) -> Result<Vec<Value>> {
+    let documents = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
+    let objects: Result<Vec<_>, _> = documents.collect();
+    Ok(objects?.into_iter().filter(|object| !object.is_null()).collect())
+}
+
+/// The values of a chart that uses somebody else's database.
+pub(crate) fn external() -> Value {
+    serde_json::json!({
+        "corveil": {"secretKey": "key"},
+        "externalDatabase": {"url": "postgres://app:secret@database/app"},
+        "postgresql": {"enabled": false},
+    })
+}
+
+/// The values of a chart that brings its own.
+pub(crate) fn bundled() -> Value {
+    serde_json::json!({"corveil": {"secretKey": "key"}})
+}
+
+/// The values with others over them, map by map.
+pub(crate) fn with(mut values: Value, over: Value) -> Value {
+    fn merge(values: &mut Value, over: Value) {
+        match (values, over) {
+            (Value::Object(values), Value::Object(over)) => {
+                for (key, value) in over {
+                    merge(values.entry(key).or_insert(Value::Null), value);
+                }
+            }
+            (value, over) => *value = over,
+        }
+    }
+    merge(&mut values, over);
+    values
+}

@@ -1,0 +1,244 @@
+//! The migration's objects as Kubernetes' own types: what every rendering of the chart, and `argocd/migrate/`, has to be.
+
+use std::collections::BTreeMap;
+
+use corveil::config::env;
+use corveil::core::gate::bounds::Bounds;
+use corveil::core::gate::failure::{self, On};
+use corveil::core::gate::{self, Annotations};
+use corveil::core::retry::DEFAULT_RETRIES;
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EnvVar, EnvVarSource, PodSecurityContext, PodSpec, PodTemplateSpec,
+    ResourceRequirements, SeccompProfile, Secret, SecretKeySelector, SecurityContext,
+};
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+/// The container's name.
+const CONTAINER: &str = "migrate";
+/// Labels, and annotations of a pod, in no order that matters.
+pub(crate) type Strings = BTreeMap<String, String>;
+
+/// What differs between two Jobs of the same kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) image: String,
+    /// The Secret with `DATABASE_URL`.
+    pub(crate) secret: String,
+    /// The Secret of the role that migrates, and the key in it.
+    pub(crate) ddl: Option<(String, String)>,
+    pub(crate) service_account: Option<String>,
+    /// Labels that every object of the migration has, its pods too.
+    pub(crate) labels: Strings,
+    pub(crate) bounds: Bounds,
+}
+
+/// The Job. `object_labels` are those that its pods do not have.
+pub(crate) fn job(
+    which: gate::Job,
+    name: &str,
+    object_labels: &Strings,
+    annotations: Annotations,
+    setting: &Setting,
+) -> Job {
+    Job {
+        metadata: metadata(name, object_labels, annotations, setting),
+        spec: Some(spec(which, setting)),
+        status: None,
+    }
+}
+
+/// The copy of `DATABASE_URL` that lives as long as the hook.
+pub(crate) fn secret(
+    name: &str,
+    url: &str,
+    object_labels: &Strings,
+    annotations: Annotations,
+    setting: &Setting,
+) -> Secret {
+    Secret {
+        metadata: metadata(name, object_labels, annotations, setting),
+        string_data: Some([(env::DATABASE_URL.into(), url.into())].into()),
+        type_: Some("Opaque".into()),
+        ..Secret::default()
+    }
+}
+
+/// Lets the migration's pods ask for names and speak to PostgreSQL, and nobody speak to them.
+pub(crate) fn network_policy(
+    name: &str,
+    object_labels: &Strings,
+    annotations: Annotations,
+    setting: &Setting,
+) -> NetworkPolicy {
+    let port = |protocol: &str, port| NetworkPolicyPort {
+        port: Some(IntOrString::Int(port)),
+        protocol: Some(protocol.into()),
+        ..NetworkPolicyPort::default()
+    };
+    let to = |ports| NetworkPolicyEgressRule { ports: Some(ports), to: None };
+    NetworkPolicy {
+        metadata: metadata(name, object_labels, annotations, setting),
+        spec: Some(NetworkPolicySpec {
+            egress: Some(vec![to(vec![port("UDP", 53), port("TCP", 53)]), to(vec![port("TCP", 5432)])]),
+            ingress: None,
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(setting.labels.clone()),
+                match_expressions: None,
+            }),
+            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+        }),
+    }
+}
+
+/// One rule of the Job's `podFailurePolicy`.
+pub(crate) fn rule(rule: &failure::Rule) -> PodFailurePolicyRule {
+    let (codes, conditions) = match &rule.on {
+        On::Codes(codes) => {
+            let requirement = PodFailurePolicyOnExitCodesRequirement {
+                container_name: Some(CONTAINER.into()),
+                operator: "In".into(),
+                values: codes.iter().copied().map(i32::from).collect(),
+            };
+            (Some(requirement), None)
+        }
+        On::Disruption => {
+            let condition = PodFailurePolicyOnPodConditionsPattern {
+                type_: "DisruptionTarget".into(),
+                status: "True".into(),
+            };
+            (None, Some(vec![condition]))
+        }
+    };
+    PodFailurePolicyRule {
+        action: rule.action.name().into(),
+        on_exit_codes: codes,
+        on_pod_conditions: conditions,
+    }
+}
+
+/// A sidecar would keep the Job's pod running after the migration has ended.
+pub(crate) fn mesh_labels() -> Strings {
+    strings(&[("sidecar.istio.io/inject", "false")])
+}
+
+/// The same for meshes that read annotations.
+pub(crate) fn mesh_annotations() -> Strings {
+    strings(&[("linkerd.io/inject", "disabled"), ("sidecar.istio.io/inject", "false")])
+}
+
+pub(crate) fn strings(pairs: &[(&str, &str)]) -> Strings {
+    pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn metadata(name: &str, object_labels: &Strings, annotations: Annotations, setting: &Setting) -> ObjectMeta {
+    let annotations: Strings = annotations.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let labels: Strings = setting.labels.clone().into_iter().chain(object_labels.clone()).collect();
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
+        labels: Some(labels).filter(|labels| !labels.is_empty()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn spec(which: gate::Job, setting: &Setting) -> JobSpec {
+    let deadline = which.has_deadline().then_some(setting.bounds.active_deadline);
+    JobSpec {
+        active_deadline_seconds: deadline.and_then(|deadline| deadline.as_secs().try_into().ok()),
+        backoff_limit: Some(1),
+        pod_failure_policy: Some(PodFailurePolicy {
+            rules: failure::rules(which).iter().map(rule).collect(),
+        }),
+        template: PodTemplateSpec {
+            metadata: Some(ObjectMeta {
+                annotations: Some(mesh_annotations()),
+                labels: Some(setting.labels.clone().into_iter().chain(mesh_labels()).collect()),
+                ..ObjectMeta::default()
+            }),
+            spec: Some(PodSpec {
+                automount_service_account_token: Some(false),
+                containers: vec![container(which, setting)],
+                // A Service of the same name would set `CORVEIL_…` variables of its own.
+                enable_service_links: Some(false),
+                restart_policy: Some("Never".into()),
+                security_context: Some(PodSecurityContext {
+                    run_as_group: Some(1000),
+                    run_as_non_root: Some(true),
+                    run_as_user: Some(1000),
+                    seccomp_profile: Some(SeccompProfile {
+                        type_: "RuntimeDefault".into(),
+                        localhost_profile: None,
+                    }),
+                    ..PodSecurityContext::default()
+                }),
+                service_account_name: setting.service_account.clone(),
+                ..PodSpec::default()
+            }),
+        },
+        ..JobSpec::default()
+    }
+}
+
+fn container(which: gate::Job, setting: &Setting) -> Container {
+    let quantities = |cpu: &str, memory: &str| {
+        [("cpu", cpu), ("memory", memory)].map(|(k, v)| (k.into(), Quantity(v.into())))
+    };
+    Container {
+        name: CONTAINER.into(),
+        image: Some(setting.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec!["corveil".into(), "migrate".into()]),
+        env: Some(variables(which, setting)),
+        resources: Some(ResourceRequirements {
+            limits: Some(quantities("500m", "128Mi").into()),
+            requests: Some(quantities("50m", "32Mi").into()),
+            claims: None,
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".into()]) }),
+            read_only_root_filesystem: Some(true),
+            ..SecurityContext::default()
+        }),
+        // The last lines of the log, for a pod that could not write a message of its own.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        ..Container::default()
+    }
+}
+
+fn variables(which: gate::Job, setting: &Setting) -> Vec<EnvVar> {
+    let secret = |variable: &str, name: &str, key: &str| EnvVar {
+        name: variable.into(),
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector { name: name.into(), key: key.into(), optional: None }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    };
+    let plain =
+        |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), ..EnvVar::default() };
+    let seconds = |duration: std::time::Duration| format!("{}s", duration.as_secs());
+    let bounds = &setting.bounds;
+    let mut variables = vec![secret(env::DATABASE_URL, &setting.secret, env::DATABASE_URL)];
+    variables.extend(setting.ddl.as_ref().map(|(name, key)| secret(env::MIGRATE_DATABASE_URL, name, key)));
+    variables.extend([
+        plain(env::WAIT_FOR_DB, seconds(bounds.wait_for_db)),
+        plain(env::LOCK_WAIT, seconds(bounds.lock_wait)),
+        plain(env::LOCK_TIMEOUT, "2s".into()),
+        plain(env::STATEMENT_TIMEOUT, "none".into()),
+        plain(env::RETRIES, DEFAULT_RETRIES.to_string()),
+    ]);
+    if which.has_deadline() {
+        variables.push(plain(env::DEADLINE, seconds(bounds.deadline())));
+    }
+    variables
+}

@@ -1,0 +1,199 @@
+//! The chart's values: one description, from which come `values.yaml`, its schema and the table in the chart's README.
+//!
+//! The keys themselves are in the modules below, in the order in which a reader meets them.
+
+mod app;
+mod bundled;
+mod gate;
+mod ignored;
+mod network;
+mod schema;
+mod table;
+mod workload;
+mod yaml;
+
+use anyhow::Result;
+use serde_yaml::Value;
+
+use crate::generate::Files;
+
+/// One key of the values.
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    /// What it is for: the comment in `values.yaml`, the schema's description, the table's text.
+    pub(crate) doc: &'static str,
+    pub(crate) kind: Kind,
+    /// The environment keys that the app reads it from.
+    pub(crate) env: &'static [&'static str],
+}
+
+/// What a key holds.
+pub(crate) enum Kind {
+    /// More keys, and whether others that we do not read are accepted there.
+    Section(Vec<Key>, Others),
+    /// A value with its default.
+    Value(Shape, Value),
+    /// A value that is absent unless somebody sets it, with an example.
+    Unset(Shape, Value),
+    /// A key of earlier charts. The schema lets it through, so that the chart itself can say what to do.
+    Removed,
+}
+
+/// Whether a section accepts keys that we do not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// A misspelt key fails.
+    Refused,
+    /// Keys of the subchart that 1.0.0 used; NOTES name them as ignored.
+    Ignored,
+}
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Bool,
+    /// A whole number, at least this.
+    Integer(i64),
+    Text,
+    OneOf(&'static [&'static str]),
+    /// `30s`, `5m`, `1h 30min`, or 0.
+    Duration,
+    /// The same, or `none`.
+    DurationOrNone,
+    /// A number of pods, or a share of them.
+    IntegerOrPercent,
+    /// Text, or a structure that is written as YAML.
+    TextOrObject,
+    /// Values of a map are text: Kubernetes refuses labels and annotations that are anything else.
+    TextMap,
+    TextList,
+    /// A Kubernetes object or part of one; Kubernetes itself checks it.
+    Object,
+    ObjectList,
+}
+
+/// Every key, in order.
+pub(crate) fn keys() -> Vec<Key> {
+    let mut keys = app::keys();
+    keys.extend(bundled::keys());
+    keys.extend(gate::keys());
+    keys.extend(network::keys());
+    keys.extend(workload::keys());
+    keys
+}
+
+/// The files that follow from the description.
+pub(crate) fn files() -> Result<Files> {
+    let keys = keys();
+    Ok(vec![
+        ("chart/values.yaml".into(), yaml::file(&keys)?),
+        ("chart/values.schema.json".into(), schema::file(&keys)?),
+        ("chart/templates/_ignored.tpl".into(), ignored::file(&keys)),
+        ("chart/README.md".into(), table::file(&keys)?),
+    ])
+}
+
+impl Key {
+    fn new(name: &'static str, doc: &'static str, kind: Kind) -> Self {
+        Self { name, doc, kind, env: &[] }
+    }
+
+    /// The app reads it from these environment keys.
+    fn sets(self, env: &'static [&'static str]) -> Self {
+        Self { env, ..self }
+    }
+}
+
+fn section(name: &'static str, doc: &'static str, keys: Vec<Key>) -> Key {
+    Key::new(name, doc, Kind::Section(keys, Others::Refused))
+}
+
+/// A section that takes over the values of a subchart.
+fn former_subchart(name: &'static str, doc: &'static str, keys: Vec<Key>) -> Key {
+    Key::new(name, doc, Kind::Section(keys, Others::Ignored))
+}
+
+fn value(name: &'static str, shape: Shape, default: impl Into<Value>, doc: &'static str) -> Key {
+    Key::new(name, doc, Kind::Value(shape, default.into()))
+}
+
+fn text(name: &'static str, default: &'static str, doc: &'static str) -> Key {
+    value(name, Shape::Text, default, doc)
+}
+
+fn flag(name: &'static str, default: bool, doc: &'static str) -> Key {
+    value(name, Shape::Bool, default, doc)
+}
+
+fn integer(name: &'static str, least: i64, default: i64, doc: &'static str) -> Key {
+    value(name, Shape::Integer(least), default, doc)
+}
+
+fn unset(name: &'static str, shape: Shape, example: impl Into<Value>, doc: &'static str) -> Key {
+    Key::new(name, doc, Kind::Unset(shape, example.into()))
+}
+
+fn removed(name: &'static str, doc: &'static str) -> Key {
+    Key::new(name, doc, Kind::Removed)
+}
+
+fn object(name: &'static str, default: &str, doc: &'static str) -> Key {
+    value(name, Shape::Object, from_yaml(default), doc)
+}
+
+fn text_map(name: &'static str, doc: &'static str) -> Key {
+    value(name, Shape::TextMap, from_yaml("{}"), doc)
+}
+
+fn objects(name: &'static str, doc: &'static str) -> Key {
+    value(name, Shape::ObjectList, from_yaml("[]"), doc)
+}
+
+/// A default that is easiest to read as YAML.
+fn from_yaml(text: &str) -> Value {
+    serde_yaml::from_str(text).expect("the defaults in this folder are YAML")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_yaml_reads_back_as_the_defaults() {
+        let read: Value = serde_yaml::from_str(&yaml::file(&keys()).unwrap()).unwrap();
+        assert_eq!(read, defaults(&keys()));
+    }
+
+    #[test]
+    fn every_key_is_documented_once_and_well() {
+        check(&keys(), "");
+    }
+
+    fn check(keys: &[Key], path: &str) {
+        let mut names: Vec<_> = keys.iter().map(|key| key.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a key of `{path}` is there twice");
+        for key in keys {
+            let Key { name, doc, .. } = key;
+            assert!(
+                !doc.is_empty() && !doc.ends_with('.'),
+                "`{path}{name}`: documented, without a final period"
+            );
+            if let Kind::Section(keys, _) = &key.kind {
+                check(keys, &format!("{path}{name}."));
+            }
+        }
+    }
+
+    fn defaults(keys: &[Key]) -> Value {
+        let mut map = serde_yaml::Mapping::new();
+        for key in keys {
+            match &key.kind {
+                Kind::Section(keys, _) => map.insert(key.name.into(), defaults(keys)),
+                Kind::Value(_, default) => map.insert(key.name.into(), default.clone()),
+                Kind::Unset(..) | Kind::Removed => None,
+            };
+        }
+        map.into()
+    }
+}

@@ -1,0 +1,123 @@
+//! Values of the gate: the migration Job, and the pods that wait for it.
+
+use corveil::config::env;
+
+use crate::generate::values::Shape::{Duration, DurationOrNone, OneOf};
+use crate::generate::values::{Key, flag, integer, object, objects, section, text, text_map, value};
+
+pub(crate) fn keys() -> Vec<Key> {
+    vec![migrate(), wait()]
+}
+
+fn migrate() -> Key {
+    section(
+        "migrate",
+        "The Job that migrates the database before the Deployment rolls",
+        vec![
+            flag("enabled", true, "Run it; without it the pods wait until somebody else has migrated"),
+            section(
+                "argocd",
+                "How the Job runs under Argo CD",
+                vec![value(
+                    "phase",
+                    OneOf(&["", "PreSync", "Sync", "Wave"]),
+                    "",
+                    "`PreSync` and `Sync` are hooks, `Wave` is a plain Job in a sync wave; empty is PreSync, or Sync \
+                     with the bundled database, which a PreSync cannot see",
+                )],
+            ),
+            section(
+                "database",
+                "A role of its own for the Job: with DDL rights, over a direct connection",
+                vec![
+                    text("existingSecret", "", "Secret with the URL; empty uses the app's `DATABASE_URL`"),
+                    text("key", env::MIGRATE_DATABASE_URL, "Key of the URL in that Secret"),
+                ],
+            ),
+            text(
+                "serviceAccount",
+                "",
+                "An existing account for the Job, never the app's; empty is the namespace's default",
+            ),
+            integer(
+                "activeDeadlineSeconds",
+                1,
+                270,
+                "When Kubernetes ends the Job: below the timeout of Helm, 300 s unless you set it, and above the waits \
+                 of one attempt",
+            ),
+            integer(
+                "backoffLimit",
+                0,
+                1,
+                "How often the Job is tried again when the cause may pass (exit code 75)",
+            ),
+            value("waitForDb", Duration, "60s", "How long to wait for the database")
+                .sets(&[env::WAIT_FOR_DB]),
+            value("lockWait", Duration, "120s", "How long to wait for another run to end")
+                .sets(&[env::LOCK_WAIT]),
+            value("lockTimeout", DurationOrNone, "2s", "How long a statement waits for a lock on a table")
+                .sets(&[env::LOCK_TIMEOUT]),
+            value("statementTimeout", DurationOrNone, "none", "How long a statement runs")
+                .sets(&[env::STATEMENT_TIMEOUT]),
+            integer("retries", 0, 10, "How often a file is tried again after a timeout or a deadlock")
+                .sets(&[env::RETRIES]),
+            object(
+                "resources",
+                "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
+                "Requests and limits of the Job's container",
+            ),
+            objects("extraEnv", "More environment variables of the Job, as in a container's `env`"),
+            objects(
+                "extraVolumes",
+                "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
+            ),
+            objects("extraVolumeMounts", "Where its container has them"),
+            text_map("podLabels", "More labels of the Job's pod"),
+            text_map("podAnnotations", "More annotations of the Job's pod"),
+        ],
+    )
+}
+
+fn wait() -> Key {
+    section(
+        "wait",
+        "The init container `wait-for-db`: a pod starts only when every migration of its build is applied",
+        vec![
+            value("timeout", Duration, 0, "How long it waits before it starts anew; 0 is without limit")
+                .sets(&[env::TIMEOUT]),
+            integer(
+                "progressDeadlineSeconds",
+                1,
+                240,
+                "When Kubernetes reports a rollout without progress: below Helm's timeout, so that Helm names the reason",
+            ),
+            object(
+                "resources",
+                "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
+                "Requests and limits of the init container",
+            ),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use corveil::core::gate::bounds::Bounds;
+
+    use super::migrate;
+    use crate::generate::values::Kind;
+
+    #[test]
+    fn the_bounds_are_those_of_the_gate() {
+        let Kind::Section(keys, _) = migrate().kind else { panic!("`migrate` has keys") };
+        let default = |name: &str| match &keys.iter().find(|key| key.name == name).expect("a key").kind {
+            Kind::Value(_, default) => default.clone(),
+            _ => panic!("`migrate.{name}` has no default"),
+        };
+        let Bounds { wait_for_db, lock_wait, active_deadline } = Bounds::DEFAULT;
+        assert_eq!(default("waitForDb"), format!("{}s", wait_for_db.as_secs()));
+        assert_eq!(default("lockWait"), format!("{}s", lock_wait.as_secs()));
+        assert_eq!(default("activeDeadlineSeconds"), active_deadline.as_secs());
+    }
+}

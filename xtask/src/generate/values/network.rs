@@ -1,0 +1,78 @@
+//! Values of what leads to the app: Service, Ingress, Istio, network policies.
+
+use crate::generate::values::Shape::{OneOf, TextList};
+use crate::generate::values::{
+    Key, flag, from_yaml, integer, objects, removed, section, text, text_map, value,
+};
+
+pub(crate) fn keys() -> Vec<Key> {
+    vec![
+        section(
+            "service",
+            "The Service",
+            vec![
+                value("type", OneOf(&["ClusterIP", "NodePort", "LoadBalancer"]), "ClusterIP", "Its type"),
+                integer("port", 1, 8000, "Its port; the container's is 8000"),
+            ],
+        ),
+        section(
+            "ingress",
+            "An Ingress",
+            vec![
+                flag("enabled", false, "Render it"),
+                text("className", "", "Ingress class"),
+                text_map("annotations", "Annotations"),
+                value(
+                    "hosts",
+                    crate::generate::values::Shape::ObjectList,
+                    from_yaml("[{host: corveil.local, paths: [{path: /, pathType: Prefix}]}]"),
+                    "Hosts with their paths",
+                ),
+                objects("tls", "Certificates: `[{secretName: …, hosts: […]}]`"),
+            ],
+        ),
+        istio(),
+        section(
+            "networkPolicy",
+            "NetworkPolicies: traffic to port 8000, and to DNS, PostgreSQL, Redis and HTTPS, nothing else",
+            vec![
+                flag("enabled", false, "Render them"),
+                objects("additionalEgressRules", "More that the app may reach"),
+            ],
+        ),
+    ]
+}
+
+fn istio() -> Key {
+    section(
+        "istio",
+        "A VirtualService and a PeerAuthentication",
+        vec![
+            flag("enabled", false, "Render them"),
+            section(
+                "corveil",
+                "The VirtualService",
+                vec![
+                    value("gateways", TextList, from_yaml("[istio-system/public]"), "Gateways"),
+                    value(
+                        "hosts",
+                        TextList,
+                        from_yaml("['corveil.{{ .Values.domain }}']"),
+                        "Hosts; templates are allowed",
+                    ),
+                ],
+            ),
+            section(
+                "mtls",
+                "The PeerAuthentication of the app's pods",
+                vec![value(
+                    "mode",
+                    OneOf(&["STRICT", "PERMISSIVE", "DISABLE", "UNSET"]),
+                    "STRICT",
+                    "Its mode",
+                )],
+            ),
+            removed("citadel", "Renamed to `istio.corveil` in chart 1.0.0"),
+        ],
+    )
+}

@@ -1,0 +1,119 @@
+//! Every object of every case: understood by Kubernetes, the same with both Helms, and safe to run.
+
+use xshell::cmd;
+
+use super::*;
+use crate::generate;
+use crate::render::{SNAPSHOTS, decode, snapshots};
+
+#[test]
+fn every_field_is_known() {
+    for rendering in renderings() {
+        for object in &rendering.objects {
+            decode::strictly(object).unwrap_or_else(|error| panic!("{}: {error:#}", rendering.case));
+        }
+    }
+}
+
+#[test]
+fn both_helms_render_the_same() {
+    for (four, three) in renderings().iter().zip(with(Tool::Helm3)) {
+        assert_eq!(four.objects, three.objects, "{}", four.case);
+    }
+}
+
+#[test]
+fn snapshots_are_up_to_date_and_none_is_left_behind() {
+    let files = snapshots(&shell()).unwrap();
+    for (path, text) in &files {
+        generate::ensure_file_contents(path, text, true).unwrap_or_else(|error| panic!("{error}"));
+    }
+    let there = crate::root().join(SNAPSHOTS).read_dir().unwrap().count();
+    assert_eq!(there, files.len(), "a file in {SNAPSHOTS} belongs to no file of values: remove it");
+}
+
+/// A value such as `y` without quotes is a boolean to Kubernetes, and the object is refused in the middle of a hook.
+#[test]
+fn labels_and_annotations_are_text() {
+    for rendering in renderings() {
+        for object in &rendering.objects {
+            let metadata = [Some(&object["metadata"]), pod(object).map(|pod| &pod["metadata"])];
+            let maps = metadata.into_iter().flatten().flat_map(|m| [&m["labels"], &m["annotations"]]);
+            for (key, value) in maps.filter_map(Value::as_object).flatten() {
+                let name = (&rendering.case, &object["kind"], &object["metadata"]["name"], key);
+                let text = value.as_str().unwrap_or_else(|| panic!("{name:?}: {value} is no text"));
+                let is_risky = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"]
+                    .contains(&text.to_lowercase().as_str())
+                    || text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+                let bare = format!("{key}: {text}\n");
+                assert!(!is_risky || !rendering.text.contains(&bare), "{name:?}: `{text}` needs quotes");
+            }
+        }
+    }
+}
+
+/// Pod Security `restricted`, and quotas: for every pod that the chart makes with its own defaults.
+#[test]
+fn every_pod_is_restricted_and_bounded() {
+    for rendering in renderings() {
+        for object in &rendering.objects {
+            let Some(pod) = pod(object) else { continue };
+            let name = format!("{}: {} {}", rendering.case, object["kind"], object["metadata"]["name"]);
+            let spec = &pod["spec"];
+            assert_eq!(spec["securityContext"]["runAsNonRoot"], true, "{name}");
+            assert_eq!(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+            assert_eq!(spec["enableServiceLinks"], false, "{name}: CORVEIL_PORT would come from the Service");
+            let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
+            for container in lists.into_iter().flatten().flatten() {
+                let name = format!("{name}, container {}", container["name"]);
+                let context = &container["securityContext"];
+                assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
+                assert_eq!(context["capabilities"]["drop"], serde_json::json!(["ALL"]), "{name}");
+                if container["name"] != "corveil-chart" {
+                    assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
+                }
+                for bound in ["requests", "limits"] {
+                    for resource in ["cpu", "memory"] {
+                        assert!(
+                            container["resources"][bound][resource].is_string(),
+                            "{name}: {bound} of {resource}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whatever skipped the hook: a pod of an unmigrated build never starts, and no old pod goes for it.
+#[test]
+fn the_deployment_fails_closed() {
+    for rendering in renderings() {
+        let mut deployments = rendering.of("Deployment");
+        let deployment = deployments.find(|d| d["metadata"]["name"] != "prod-redis-master").unwrap();
+        let spec = &deployment["spec"];
+        assert_eq!(spec["strategy"]["rollingUpdate"]["maxUnavailable"], 0, "{}", rendering.case);
+        assert!(spec["progressDeadlineSeconds"].as_i64().unwrap() < 300, "{}", rendering.case);
+        let pod = &spec["template"]["spec"];
+        let wait = &pod["initContainers"][0];
+        assert_eq!(
+            wait["image"], pod["containers"][0]["image"],
+            "{}: another build would wait for another schema",
+            rendering.case
+        );
+        assert_eq!(wait["command"], serde_json::json!(["corveil", "wait", "--for", "schema"]));
+    }
+}
+
+/// The description of the API server itself, and a second opinion: patterns and required fields too.
+#[test]
+fn kubeconform_agrees() {
+    let (sh, kubeconform) = (shell(), program(Tool::Kubeconform));
+    let schemas = tools::schemas::location(&sh).unwrap_or_else(|error| panic!("{error:#}"));
+    // Istio's own schemas are no part of Kubernetes.
+    let skipped = "VirtualService,PeerAuthentication";
+    let check =
+        cmd!(sh, "{kubeconform} -strict -summary -schema-location {schemas} -skip {skipped} {SNAPSHOTS}");
+    let output = check.quiet().ignore_status().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}

@@ -1,0 +1,108 @@
+//! Keys of 1.0.0 set what they set there, and a file that has them all still works.
+
+use serde_yaml::Value as Yaml;
+use xshell::cmd;
+
+use super::*;
+use crate::generate::values::{self, Key, Kind};
+
+/// What is new in 2.0.0, or comes from the former subcharts.
+const NEW: &[&str] = &["migrate.", "wait.", "image.digest", "global", "postgresql.primary.persistence."];
+
+#[test]
+fn every_key_of_1_0_0_sets_what_it_did() {
+    let file = std::fs::read_to_string(crate::root().join("chart/ci/chart-1.0.0-values.yaml")).unwrap();
+    let file: Yaml = serde_yaml::from_str(&file).unwrap();
+    check(&values::keys(), &file, "");
+}
+
+fn check(keys: &[Key], given: &Yaml, parent: &str) {
+    for key in keys {
+        let path = format!("{parent}{}", key.name);
+        if matches!(key.kind, Kind::Removed) || NEW.iter().any(|new| path.starts_with(new)) {
+            continue;
+        }
+        let given = given.get(key.name);
+        if let Kind::Section(keys, _) = &key.kind {
+            check(keys, given.unwrap_or(&Yaml::Null), &format!("{path}."));
+            continue;
+        }
+        let given = given.unwrap_or_else(|| panic!("chart/ci/chart-1.0.0-values.yaml does not set `{path}`"));
+        if let Kind::Value(_, default) = &key.kind {
+            let is_set = given != default || SAME.contains(&&*path);
+            assert!(
+                is_set,
+                "chart/ci/chart-1.0.0-values.yaml has `{path}` at its default, which proves nothing"
+            );
+        }
+        for name in key.env {
+            assert_eq!(
+                env(rendering("chart-1.0.0"), name).as_deref(),
+                Some(&*plain(given)),
+                "`{path}`: `{name}`"
+            );
+        }
+    }
+}
+
+/// Keys that would turn others off: other files set them.
+const SAME: &[&str] = &["existingSecret", "redis.enabled", "serviceAccount.create"];
+
+fn plain(value: &Yaml) -> String {
+    value.as_str().map_or_else(|| serde_yaml::to_string(value).unwrap().trim().to_owned(), str::to_owned)
+}
+
+/// What the app finds in its environment, from `ConfigMap` or Secret.
+fn env(rendering: &Rendering, name: &str) -> Option<String> {
+    let plain = rendering.get("ConfigMap", "prod-env")["data"][name].as_str();
+    plain.map(str::to_owned).or_else(|| {
+        let found = rendering.get("Secret", "prod-secrets")["data"].get(name)?;
+        Some(decode(found.as_str()?))
+    })
+}
+
+/// A key of the release's Secret, in clear.
+pub(super) fn secret(rendering: &Rendering, name: &str) -> String {
+    decode(rendering.get("Secret", "prod-secrets")["data"][name].as_str().unwrap())
+}
+
+/// Base64 without another dependency.
+fn decode(text: &str) -> String {
+    let sh = shell();
+    cmd!(sh, "base64 --decode").stdin(text).quiet().read().unwrap()
+}
+
+#[test]
+fn what_is_always_set_is_set() {
+    let data = &rendering("default").get("ConfigMap", "prod-env")["data"];
+    assert_eq!(data["MODELS_CONFIG_PATH"], "/app/config/models.yaml");
+    assert_eq!(data["MODEL_CURATION_ENABLED"], "true");
+    let keys = rendering("default").get("Secret", "prod-secrets")["data"].as_object().unwrap();
+    assert_eq!(keys.keys().collect::<Vec<_>>(), ["DATABASE_URL", "SECRET_KEY"]);
+}
+
+#[test]
+fn the_bundled_redis_is_found() {
+    assert_eq!(secret(rendering("chart-1.0.0-bundled"), "REDIS_URL"), "redis://prod-redis-master:6379");
+}
+
+#[test]
+fn an_existing_secret_is_read_and_none_is_rendered() {
+    let rendering = rendering("existing-secret");
+    assert!(rendering.of("Secret").next().is_none());
+    let deployment = rendering.get("Deployment", "corveil");
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["envFrom"][1]["secretRef"]["name"], "corveil");
+    assert_eq!(pod["initContainers"][0]["env"][1]["valueFrom"]["secretKeyRef"]["name"], "corveil");
+}
+
+#[test]
+fn a_digest_wins_over_a_tag() {
+    let image = |case: &str| {
+        rendering(case).get("Deployment", "corveil")["spec"]["template"]["spec"]["containers"][0]["image"]
+            .clone()
+    };
+    assert_eq!(image("default"), format!("ghcr.io/corveil/corveil:{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(image("everything"), "registry.example/corveil:2.0.1");
+    assert!(image("existing-secret").as_str().unwrap().starts_with("ghcr.io/corveil/corveil@sha256:"));
+}
