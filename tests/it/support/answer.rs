@@ -38,6 +38,17 @@ impl Database {
         self.value(&format!("SELECT to_regclass('{relation}') IS NOT NULL")).await
     }
 
+    /// Empties the database, faster than a fresh one is made: for tests that go through a list.
+    pub(crate) async fn clear(&self) {
+        let drop_all = "DO $$ DECLARE s text; BEGIN
+            FOR s IN SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)' LOOP
+                EXECUTE 'DROP SCHEMA ' || s || ' CASCADE';
+            END LOOP;
+            CREATE SCHEMA public;
+        END $$";
+        self.execute(&format!("SET client_min_messages = warning; {drop_all}")).await;
+    }
+
     /// Whether a run has left anything here.
     pub(crate) async fn is_touched(&self) -> bool {
         self.value("SELECT count(*) > 0 FROM pg_class WHERE relname ~ '^_(sqlx|corveil)_'").await
