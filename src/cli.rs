@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{migrate, status, verify, wait};
+use crate::commands::{migrate, serve, status, verify, wait};
 use crate::config::env;
+use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
 use crate::output::{Format, log};
 
@@ -41,16 +42,28 @@ pub enum Command {
     Wait(wait::Args),
     /// Look for edited and missing files, INVALID indexes and unfinished statements
     Verify(verify::Args),
+    /// Answer liveness and readiness probes, and serve metrics, over HTTP
+    Serve(serve::Args),
 }
 
 impl Cli {
+    /// What the command does with a database that it cannot work without; none when it can.
+    #[must_use]
+    pub fn purpose(&self) -> Option<Purpose> {
+        match &self.command {
+            Command::Migrate(_) => Some(Purpose::Migrate),
+            Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Some(Purpose::Look),
+            Command::Serve(_) => None,
+        }
+    }
+
     /// Where a failure of this command is also written, if the command says so.
     #[must_use]
     pub fn termination_log(&self) -> Option<PathBuf> {
         match &self.command {
             Command::Migrate(args) => args.termination_log.clone(),
             Command::Wait(args) => args.termination_log.clone(),
-            Command::Status(_) | Command::Verify(_) => None,
+            Command::Status(_) | Command::Verify(_) | Command::Serve(_) => None,
         }
     }
 }

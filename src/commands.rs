@@ -2,6 +2,7 @@
 
 pub mod migrate;
 pub mod open;
+pub mod serve;
 pub mod status;
 pub mod verify;
 pub mod wait;
@@ -22,5 +23,6 @@ pub async fn run(cli: Cli, started: Instant) -> Result<ExitCode> {
         Command::Status(args) => status::run(args, cli.output, started).await,
         Command::Wait(args) => wait::run(args, cli.output, started).await,
         Command::Verify(args) => verify::run(args, cli.output, started).await,
+        Command::Serve(args) => serve::run(args, started).await,
     }
 }

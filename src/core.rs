@@ -7,6 +7,7 @@ pub mod history;
 pub mod message;
 pub mod plan;
 pub mod progress;
+pub mod requirement;
 pub mod resume;
 pub mod retry;
 pub mod script;

@@ -12,9 +12,10 @@ use crate::commands::open;
 use crate::config::database::{Database, application_name};
 use crate::config::target::Purpose;
 use crate::config::{duration, env, source};
-use crate::core::catalog::{Catalog, Migration};
-use crate::core::history::History;
+use crate::core::catalog::Catalog;
 use crate::core::message::hex;
+use crate::core::progress::SAY_EVERY;
+use crate::core::requirement::{self, Unmet};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
@@ -23,14 +24,14 @@ use crate::postgres::runs::{self, Outcome, Run};
 use crate::postgres::{query, snapshot};
 use crate::stop::Stop;
 
-/// How often it says what is missing.
-const SAY_EVERY: Duration = Duration::from_secs(15);
-
 /// First and longest pause between two looks: pods should start soon after the schema is there.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// What it gets when the time is almost up.
+const SHORTEST_LOOK: Duration = Duration::from_secs(1);
 
 /// Wait for the database, or until every migration of this build is applied
 #[derive(Debug, ClapArgs)]
@@ -82,7 +83,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         What::Db => None,
         What::Schema => Some(source::load(args.source.as_deref())?),
     };
-    let opened = open::open(Purpose::Look).await?;
+    let opened = open::open(Purpose::Look, &stop).await?;
     let waited = until(&opened.database, catalog.as_ref(), args.timeout, &stop).await;
     opened.close().await;
     waited?;
@@ -100,7 +101,10 @@ async fn until(database: &Database, catalog: Option<&Catalog>, timeout: Duration
     let mut patience = Patience::new(if timeout.is_zero() { Duration::MAX } else { timeout });
     let mut connection = None;
     loop {
-        let look = tokio::time::timeout(LOOK, look(database, &mut connection, catalog));
+        let look = tokio::time::timeout(
+            LOOK.min(patience.left().max(SHORTEST_LOOK)),
+            look(database, &mut connection, catalog),
+        );
         let missing = tokio::select! {
             seen = look => match seen {
                 Ok(Seen::Ready) => return Ok(()),
@@ -155,40 +159,33 @@ async fn look(database: &Database, connection: &mut Option<PgConnection>, catalo
             *connection = None;
             Seen::Missing(format!("{database}: {source}"))
         }
+        // `corveil migrate` grants it when it runs.
+        Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("42501") => {
+            Seen::Missing(format!("the history may not be read yet: {source}"))
+        }
         Err(error) => Seen::Failed(error),
     }
 }
 
 async fn schema(connection: &mut PgConnection, catalog: &Catalog) -> Result<Seen> {
     let snapshot = snapshot::read(connection, None).await?;
-    let missing = missing(catalog, &snapshot.history);
-    let (Some(first), Some(last)) = (missing.first(), missing.last()) else { return Ok(Seen::Ready) };
+    let unmet = requirement::unmet(catalog, &snapshot.history);
+    let Some(missing) = requirement::sentence(&unmet) else { return Ok(Seen::Ready) };
     if let (Some(schema), true) = (&snapshot.facts.schema, snapshot.facts.has_own_tables) {
         let (runs, locked) = runs::last(connection, schema, &snapshot.facts.database).await?;
-        if let Some(error) = runs.first().filter(|_| !locked).and_then(|run| failed_for_good(run, &missing)) {
+        if let Some(error) = runs.first().filter(|_| !locked).and_then(|run| failed_for_good(run, &unmet)) {
             return Ok(Seen::Failed(error));
         }
     }
-    Ok(Seen::Missing(match missing.len() {
-        1 => format!("migration `{}` is not applied", first.file),
-        n => format!("{n} migrations are not applied, `{}` to `{}`", first.file, last.file),
-    }))
-}
-
-/// Migrations of this build that the history does not have as they are here.
-fn missing<'a>(catalog: &'a Catalog, history: &History) -> Vec<&'a Migration> {
-    catalog
-        .migrations()
-        .iter()
-        .filter(|m| !history.applied(m.version).is_some_and(|row| row.success && row.checksum == m.checksum))
-        .collect()
+    Ok(Seen::Missing(missing))
 }
 
 /// The error of a run that failed for good on one of these files, unless the file was changed since.
-fn failed_for_good(run: &Run, missing: &[&Migration]) -> Option<Error> {
+fn failed_for_good(run: &Run, unmet: &[Unmet<'_>]) -> Option<Error> {
     let code = ExitCode::ALL.into_iter().find(|code| Some(i16::from(code.code())) == run.exit_code)?;
-    let is_ours = missing
+    let is_ours = unmet
         .iter()
+        .map(|unmet| unmet.migration)
         .any(|m| Some(m.version) == run.failed_version && Some(hex(&m.checksum)) == run.failed_checksum);
     (run.outcome == Outcome::Failed && code.is_permanent() && is_ours).then(|| Error::RunFailed {
         recorded: run.error.clone().unwrap_or_else(|| "no reason recorded".into()),

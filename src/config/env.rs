@@ -2,7 +2,7 @@
 //!
 //! A flag beats its variable, a variable beats the default.
 
-/// The database that the app uses. `status`, `wait` and `verify` read it; `migrate` does unless the next one is set.
+/// The database that the app uses. `status`, `wait`, `verify` and `serve` read it; `migrate` does unless the next one is set.
 pub const DATABASE_URL: &str = "DATABASE_URL";
 /// A role with DDL rights over a direct connection, for `migrate`.
 pub const MIGRATE_DATABASE_URL: &str = "MIGRATE_DATABASE_URL";
@@ -39,6 +39,10 @@ pub const TERMINATION_LOG: &str = "CORVEIL_TERMINATION_LOG";
 pub const FOR: &str = "CORVEIL_FOR";
 /// `--timeout`.
 pub const TIMEOUT: &str = "CORVEIL_TIMEOUT";
+/// `--listen`.
+pub const LISTEN: &str = "CORVEIL_LISTEN";
+/// `--shutdown-timeout`.
+pub const SHUTDOWN_TIMEOUT: &str = "CORVEIL_SHUTDOWN_TIMEOUT";
 /// `--output`.
 pub const OUTPUT: &str = "CORVEIL_OUTPUT";
 /// `--log-format`.

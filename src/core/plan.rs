@@ -66,13 +66,13 @@ pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
         .applied
         .iter()
         .filter_map(|row| match catalog.get(row.version) {
-            _ if !row.success => Some(dirty(row, catalog.get(row.version))),
-            Some(file) => match &file.content {
-                Err(Unreadable::Io(reason)) => Some(unreadable(file, reason)),
-                _ => (file.checksum != row.checksum).then(|| edited(file, row)),
-            },
+            file if !row.success => Some(dirty(row, file)),
+            Some(file) if file.content.as_ref().is_err_and(|e| matches!(e, Unreadable::Io(_))) => {
+                Some(unreadable(file))
+            }
+            Some(file) if file.checksum != row.checksum => Some(edited(file, row)),
             None if Some(row.version) < catalog.newest() => Some(missing(row)),
-            None => None,
+            _ => None,
         })
         .collect()
 }
@@ -88,6 +88,22 @@ pub fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
         .collect()
 }
 
+/// Without its content nobody can say whether the file is what was applied.
+fn unreadable(file: &Migration) -> Finding {
+    let reason = match &file.content {
+        Err(Unreadable::Io(reason)) => reason.as_str(),
+        _ => "its content is not text",
+    };
+    Finding {
+        kind: FindingKind::Unreadable,
+        file: Some(file.file.clone()),
+        version: Some(file.version),
+        line: None,
+        message: format!("is applied and cannot be read here: {reason}"),
+        hint: "let the user who runs corveil read it".into(),
+    }
+}
+
 fn edited(file: &Migration, row: &Applied) -> Finding {
     Finding {
         kind: FindingKind::Edited,
@@ -99,17 +115,6 @@ fn edited(file: &Migration, row: &Applied) -> Finding {
             "`git checkout <applied revision> -- {}`, and put the change into a new migration",
             file.file
         ),
-    }
-}
-
-fn unreadable(file: &Migration, reason: &str) -> Finding {
-    Finding {
-        kind: FindingKind::Unreadable,
-        file: Some(file.file.clone()),
-        version: Some(file.version),
-        line: None,
-        message: format!("cannot be read, so not be compared with what was applied: {reason}"),
-        hint: format!("`chmod a+r {f}`, or `git checkout -- {f}`", f = file.file),
     }
 }
 

@@ -1,8 +1,7 @@
 //! Where a half-done non-transactional file goes on, from its recorded units alone.
 
 use crate::core::history::{Step, StepState};
-use crate::core::script::{Mode, Script};
-use crate::core::sql::session::SessionState;
+use crate::core::script::{Mode, Script, UnitKind};
 use crate::error::{Error, Finding, FindingKind, Result};
 
 /// Where a file goes on.
@@ -25,11 +24,10 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
     let file = &script.migration.file;
     let Mode::Statements(units) = &script.mode else {
         // What failed has left nothing that a transaction could repeat.
-        let half_done = steps.iter().any(|step| step.state != StepState::Failed);
-        return match (half_done, from) {
-            (false, None) => Ok(Resume::default()),
-            (false, Some(_)) => Err(no_resume(file)),
-            (true, _) => Err(no_transaction_gone(script)),
+        return if steps.iter().all(|step| step.state == StepState::Failed) {
+            Ok(Resume::default())
+        } else {
+            Err(no_transaction_gone(script))
         };
     };
     if let Some(from) = from {
@@ -55,14 +53,21 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
                     &format!("statement {} is finished", step.ordinal),
                 ));
             }
-            StepState::Started if unchanged => resume.unsettled = true,
+            StepState::Started if unchanged => resume.unsettled |= step.ordinal == resume.done + 1,
             StepState::Started => {
                 return Err(unsettled(file, step.ordinal, "it was edited after it was started"));
+            }
+            StepState::Failed if unit.is_some_and(|unit| matches!(unit.kind, UnitKind::Procedure)) => {
+                return Err(unsettled(
+                    file,
+                    step.ordinal,
+                    "it failed, and may have committed part of its work before",
+                ));
             }
             StepState::Failed => {}
         }
     }
-    let temporary = units[..resume.done].iter().any(|unit| unit.state == SessionState::Temporary);
+    let temporary = units[..resume.done].iter().any(|unit| unit.temporary);
     if temporary && resume.done < units.len() {
         return Err(unsettled(
             file,
@@ -85,15 +90,6 @@ pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
              it is, or `corveil migrate --resume-from {statement}` if it is not",
             statement + 1
         ),
-    }
-}
-
-fn no_resume(file: &str) -> Error {
-    Error::Config {
-        message: format!(
-            "`--resume-from` is given, but the next pending file `{file}` runs in one transaction"
-        ),
-        hint: "run `corveil migrate` without it".into(),
     }
 }
 

@@ -36,6 +36,12 @@ pub struct Run {
     pub started_at: String,
     /// When it ended, in UTC.
     pub ended_at: Option<String>,
+    /// When it started, in seconds since 1970.
+    #[serde(skip)]
+    pub started_epoch: i64,
+    /// When it ended, in seconds since 1970.
+    #[serde(skip)]
+    pub ended_epoch: Option<i64>,
     /// How it ended.
     pub outcome: Outcome,
     /// Its exit code, once it has ended.
@@ -69,8 +75,7 @@ pub async fn start(connection: &mut PgConnection, schema: &str, from: Option<i64
         literal(env!("CARGO_PKG_VERSION")),
         literal(host::name()),
     );
-    let rows = query::last(connection, "recording the run", sql).await?;
-    get(&rows[0], 0)
+    get(&query::one(connection, "recording the run", sql).await?, 0)
 }
 
 /// Writes how a run ended: the newest version `to`, and the migration that failed.
@@ -117,22 +122,38 @@ fn number(version: Option<i64>) -> String {
 /// # Errors
 /// [`Error::Server`].
 pub async fn last(connection: &mut PgConnection, schema: &str, database: &str) -> Result<(Vec<Run>, bool)> {
-    let holders = lock_holders_sql(database);
-    let sql = format!(
-        "SELECT date_trunc('second', started_at)::text, date_trunc('second', ended_at)::text, \
-           CASE WHEN ended_at IS NULL AND backend IN (SELECT pid FROM ({holders}) h) THEN 'running' \
-                ELSE coalesce(outcome, 'died') END, \
-           exit_code, from_version, to_version, failed_version, encode(failed_checksum, 'hex'), error, build, host \
-         FROM {}._corveil_runs ORDER BY id DESC LIMIT {SHOWN}; \
-         SELECT EXISTS ({holders});",
-        ident(schema)
-    );
-    let results = query::all(connection, "reading the last runs", sql).await?;
-    let runs = results[0].iter().map(run).collect::<Result<_>>()?;
-    Ok((runs, get(&results[1][0], 0)?))
+    let table = format!("{}._corveil_runs", ident(schema));
+    let sql =
+        format!("{} SELECT EXISTS ({});", newest_sql(&table, database, SHOWN), lock_holders_sql(database));
+    let doing = "reading the last runs";
+    let results = query::all(connection, doing, sql).await?;
+    let [runs, locked] = results.as_slice() else { return Err(query::no_row(doing)) };
+    let locked = locked.first().ok_or_else(|| query::no_row(doing))?;
+    Ok((runs.iter().map(run).collect::<Result<_>>()?, get(locked, 0)?))
 }
 
-fn run(row: &PgRow) -> Result<Run> {
+/// Selects the newest runs of a table, to be read by [`run`].
+///
+/// Who holds the lock is asked only for a run without an end: PostgreSQL evaluates the sides of an AND in a select list
+/// from left to right, and reads a subquery when it comes to it.
+#[must_use]
+pub fn newest_sql(table: &str, database: &str, limit: u32) -> String {
+    format!(
+        "SELECT date_trunc('second', started_at)::text, date_trunc('second', ended_at)::text, \
+           CASE WHEN ended_at IS NULL AND backend IN (SELECT pid FROM ({}) h) THEN 'running' \
+                ELSE coalesce(outcome, 'died') END, \
+           exit_code, from_version, to_version, failed_version, encode(failed_checksum, 'hex'), error, build, host, \
+           extract(epoch FROM started_at)::int8, extract(epoch FROM ended_at)::int8 \
+         FROM {table} ORDER BY id DESC LIMIT {limit};",
+        lock_holders_sql(database)
+    )
+}
+
+/// Reads a row of [`newest_sql`].
+///
+/// # Errors
+/// When the row is not of that shape.
+pub fn run(row: &PgRow) -> Result<Run> {
     Ok(Run {
         started_at: get(row, 0)?,
         ended_at: get(row, 1)?,
@@ -150,5 +171,7 @@ fn run(row: &PgRow) -> Result<Run> {
         error: get(row, 8)?,
         build: get(row, 9)?,
         host: get(row, 10)?,
+        started_epoch: get(row, 11)?,
+        ended_epoch: get(row, 12)?,
     })
 }

@@ -218,7 +218,7 @@ async fn an_applied_file_that_cannot_be_read_is_not_called_edited() {
     symlink("nowhere", folder.path().join("1_t.sql")).unwrap();
     folder.remove("3_t.sql");
     let run = migrate(&database, &folder).await.expect_code(4);
-    run.expect_stderr("`1_t.sql` cannot be read").expect_no_stderr("edited");
+    run.expect_stderr("`1_t.sql` is applied and cannot be read here").expect_no_stderr("edited");
 }
 
 #[tokio::test]

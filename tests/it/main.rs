@@ -35,3 +35,28 @@ mod foreign;
 mod with_sqlx;
 // `status`, `verify` and `wait`: what they see, and that they only look.
 mod looking;
+
+// One run at a time: the lock that we share with sqlx, who waits for it, who lost it.
+mod lock;
+// Signals and deadlines, at every kind of moment.
+mod stopped;
+// SIGKILL at any point: a rerun completes.
+mod killed;
+// Servers that restart or crash, and connections cut right at the commit.
+mod lost;
+// Locks of others, timeouts and deadlocks: giving way, coming again, and naming who was in the way.
+mod blocked;
+// The way to the database: absent, full, refusing, read-only, configured wrongly; and no password anywhere.
+mod connecting;
+// Waiting for the database, or for the schema that another process makes.
+mod waiting;
+// PgBouncer between us and the server.
+mod pooler;
+// A role that may change the schema beside one that may only look, and roles with settings of their own.
+mod roles;
+// Old and new build on one database.
+mod builds;
+// Another tool that takes no lock, at work on the same file.
+mod two_tools;
+// `corveil serve`: probes and metrics, with and without a database, and how it ends.
+mod serve;

@@ -122,7 +122,7 @@ async fn resume_from_that_does_not_fit_is_refused() {
     let fresh = Database::fresh().await;
     let run =
         Corveil::migrate(&fresh, &transactional).args(["--resume-from", "1"]).run().await.expect_code(2);
-    run.expect_stderr("`1_a.sql` runs in one transaction");
+    run.expect_stderr("no pending file is half done");
     assert!(!fresh.is_touched().await);
 
     migrate(&fresh, &transactional).await.expect_code(0);

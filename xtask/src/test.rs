@@ -4,7 +4,7 @@ use anyhow::Result;
 use xshell::Shell;
 
 use crate::cargo::cargo;
-use crate::{postgres, setup};
+use crate::{postgres, setup, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -24,6 +24,7 @@ pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
         cargo(sh, &["test", "--no-default-features", "--test", "it"]).args(rest).run()?;
     }
     if postgres.is_empty() {
+        tools::ensure(sh, &tools::ALL)?;
         cargo(sh, &["test", "--workspace", "--no-default-features"]).args(rest).run()?;
         // Here follow, once they exist, the tests of the `embedded` feature, the only ones worth building it for:
         // cargo(sh, &["test", "--test", "embedded"]).args(rest).run()?;

@@ -1,4 +1,4 @@
-//! What a run answers to programs, and what the history says.
+//! What a run answers to programs.
 
 use serde_json::Value;
 
@@ -28,16 +28,6 @@ impl Outcome {
 }
 
 impl Database {
-    /// The versions in the history.
-    pub(crate) async fn applied(&self) -> Vec<i64> {
-        self.values("SELECT version FROM _sqlx_migrations ORDER BY version").await
-    }
-
-    /// Whether a relation of this name is there.
-    pub(crate) async fn has(&self, relation: &str) -> bool {
-        self.value(&format!("SELECT to_regclass('{relation}') IS NOT NULL")).await
-    }
-
     /// Empties the database, faster than a fresh one is made: for tests that go through a list.
     pub(crate) async fn clear(&self) {
         let drop_all = "DO $$ DECLARE s text; BEGIN
@@ -47,10 +37,5 @@ impl Database {
             CREATE SCHEMA public;
         END $$";
         self.execute(&format!("SET client_min_messages = warning; {drop_all}")).await;
-    }
-
-    /// Whether a run has left anything here.
-    pub(crate) async fn is_touched(&self) -> bool {
-        self.value("SELECT count(*) > 0 FROM pg_class WHERE relname ~ '^_(sqlx|corveil)_'").await
     }
 }

@@ -1,0 +1,118 @@
+//! `corveil serve`: health, readiness and metrics over HTTP, what the image runs until the gateway's own takes its place.
+
+mod metrics;
+mod routes;
+mod watch;
+
+use std::future::IntoFuture as _;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use clap::Args as ClapArgs;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::config::database::Database;
+use crate::config::target::{self, Purpose, Target};
+use crate::config::{duration, env, source};
+use crate::error::{Error, Result};
+use crate::exit::ExitCode;
+use crate::stop::Stop;
+use watch::Watch;
+
+/// Answer liveness and readiness probes, and serve metrics, over HTTP
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Paths:
+  /health        200 as long as the process serves; never asks the database
+  /health/ready  200 when every migration of this build is applied, as is or by a newer build; otherwise 503 and why
+  /metrics       schema version, pending migrations and last run, for Prometheus
+
+The database may be absent: it is asked when a probe comes. SIGTERM and SIGINT finish the requests under way; exit code 0.
+
+Examples:
+  corveil serve                             as the image does
+  corveil serve --listen 127.0.0.1:8000     for this machine alone")]
+pub struct Args {
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", env = env::LISTEN, default_value = "0.0.0.0:8000")]
+    listen: SocketAddr,
+    /// How long requests under way may take to finish once the process is to stop
+    #[arg(long, value_name = "DURATION", env = env::SHUTDOWN_TIMEOUT, default_value = "20s", value_parser = duration::parse)]
+    shutdown_timeout: Duration,
+    /// Folder of migration files; by default those that the program carries
+    #[arg(long, value_name = "DIR", env = env::SOURCE)]
+    source: Option<PathBuf>,
+}
+
+/// Runs the command, until a signal ends it.
+///
+/// # Errors
+/// When files or settings are wrong, or the address cannot be listened on.
+pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
+    let stop = Stop::listen(started, None)?;
+    let catalog = source::load(args.source.as_deref())?;
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| deaf(args.listen, &error))?;
+    let address = listener.local_addr().unwrap_or(args.listen);
+    let watch = Arc::new(Watch::new(catalog, database()?));
+    info!("listening on http://{address}");
+    until_stopped(listener, routes::all(Arc::clone(&watch)), &stop, args.shutdown_timeout).await;
+    watch.close().await;
+    Ok(ExitCode::Ok)
+}
+
+/// The database to ask; none where none is configured, which is for the readiness probe to say.
+///
+/// Never the embedded one: it has room for one process, and `corveil migrate` would find it taken.
+fn database() -> Result<Option<Database>> {
+    match target::resolve(Purpose::Look)? {
+        Target::Server { database, .. } => Ok(Some(database)),
+        Target::Embedded => {
+            warn!("`{}` is not set; probes will be told so", env::DATABASE_URL);
+            Ok(None)
+        }
+    }
+}
+
+/// Serves until the process is to stop, then finishes what is under way.
+async fn until_stopped(listener: TcpListener, routes: Router, stop: &Stop, patience: Duration) {
+    let stopped = {
+        let stop = stop.clone();
+        async move {
+            let reason = stop.requested().await;
+            info!("{}: no new connections, finishing the requests under way", reason.sentence());
+        }
+    };
+    let overdue = async {
+        stop.requested().await;
+        tokio::time::sleep(patience).await;
+    };
+    tokio::select! {
+        // It never fails: what goes wrong with one connection ends that one.
+        _ = axum::serve(listener, routes).with_graceful_shutdown(stopped).into_future() => {}
+        () = overdue => warn!(
+            "requests were still under way after {}; they are cut off",
+            humantime::format_duration(patience)
+        ),
+    }
+}
+
+/// The address cannot be listened on.
+fn deaf(address: SocketAddr, error: &std::io::Error) -> Error {
+    Error::Config {
+        message: format!("`{address}` cannot be listened on: {error}"),
+        hint: match error.kind() {
+            ErrorKind::AddrInUse => {
+                format!(
+                    "end the process that listens on port {}, or choose another with `--listen`",
+                    address.port()
+                )
+            }
+            ErrorKind::PermissionDenied => "choose a port above 1023 with `--listen`".into(),
+            _ => "choose an address of this machine with `--listen`, such as `0.0.0.0:8000`".into(),
+        },
+    }
+}

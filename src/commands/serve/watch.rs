@@ -1,0 +1,233 @@
+//! The eye on the database: one connection for all probes, and looks that are shared, short and few.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::config::database::{Database, application_name};
+use crate::config::env;
+use crate::core::catalog::Catalog;
+use crate::core::requirement::{self, Why};
+use crate::error::Error;
+use crate::postgres::connect::{self, Unusable};
+use crate::postgres::glance;
+use crate::postgres::runs::Run;
+
+/// How long a good answer is as good as a new one.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// How long the connection that is held may take to answer: a firewall that forgot it swallows packets in silence.
+const HELD: Duration = Duration::from_secs(1);
+
+/// How long a new connection may take, from the first packet to the answer. A probe gives up after five seconds.
+const NEW: Duration = Duration::from_millis(2500);
+
+/// How much of that logging in may take.
+const LOG_IN: Duration = Duration::from_secs(2);
+
+/// Watches whether the schema is as this build requires.
+pub(super) struct Watch {
+    catalog: Catalog,
+    database: Option<Database>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<PgConnection>,
+    last: Option<(Instant, Arc<Seen>)>,
+}
+
+/// What a look saw.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// The newest version that this build requires.
+    pub(super) required: Option<i64>,
+    /// The schema, or why the database does not say.
+    pub(super) schema: Result<Schema, Silence>,
+}
+
+/// How the schema stands.
+#[derive(Debug)]
+pub(super) struct Schema {
+    /// The newest applied version.
+    pub(super) version: Option<i64>,
+    /// What this build requires and the schema lacks.
+    pub(super) missing: Vec<Missing>,
+    /// The same as a sentence; none when nothing is missing.
+    pub(super) sentence: Option<String>,
+    /// The last run that had something to do.
+    pub(super) last_run: Option<Run>,
+}
+
+/// A migration that is not applied as it is here.
+#[derive(Debug, Serialize)]
+pub(super) struct Missing {
+    version: i64,
+    file: String,
+    state: Why,
+}
+
+/// Why the database does not answer.
+#[derive(Debug)]
+pub(super) struct Silence {
+    /// For whoever asks over HTTP: it names no host, user or database.
+    public: String,
+    /// For the log.
+    private: String,
+}
+
+impl Seen {
+    /// Why the schema is not as this build requires; none when it is.
+    pub(super) fn obstacle(&self) -> Option<&str> {
+        match &self.schema {
+            Ok(schema) => schema.sentence.as_deref(),
+            Err(silence) => Some(&silence.public),
+        }
+    }
+
+    /// The same for the log.
+    fn logged(&self) -> Option<&str> {
+        match &self.schema {
+            Ok(schema) => schema.sentence.as_deref(),
+            Err(silence) => Some(&silence.private),
+        }
+    }
+}
+
+impl Watch {
+    pub(super) fn new(catalog: Catalog, database: Option<Database>) -> Self {
+        Self { catalog, database, state: Arc::default() }
+    }
+
+    /// Looks, or shares a look: one that ends while we wait for our turn, or a good one of just now.
+    pub(super) async fn look(self: &Arc<Self>) -> Arc<Seen> {
+        let asked = Instant::now();
+        let state = Arc::clone(&self.state).lock_owned().await;
+        if let Some((at, seen)) = &state.last
+            && (*at >= asked || (seen.obstacle().is_none() && at.elapsed() < GOOD_FOR))
+        {
+            return Arc::clone(seen);
+        }
+        // A task of its own: a prober that hangs up must not break off a look that others wait for.
+        let look = tokio::spawn(Arc::clone(self).look_now(state));
+        look.await.unwrap_or_else(|_| Arc::new(self.seen(Err(Silence::of("the look was broken off")))))
+    }
+
+    /// Gives the connection back. Whoever looks afterwards opens another one.
+    pub(super) async fn close(&self) {
+        if let Ok(mut state) = timeout(HELD, self.state.lock()).await
+            && let Some(connection) = state.connection.take()
+        {
+            let _ = timeout(HELD, connection.close()).await;
+        }
+    }
+
+    async fn look_now(self: Arc<Self>, mut state: OwnedMutexGuard<State>) -> Arc<Seen> {
+        let schema = match &self.database {
+            Some(database) => self.ask(database, &mut state.connection).await,
+            None => Err(Silence::of(&format!("no database is configured: set `{}`", env::DATABASE_URL))),
+        };
+        let seen = Arc::new(self.seen(schema));
+        let before = state.last.replace((Instant::now(), Arc::clone(&seen)));
+        if before.is_none_or(|(_, before)| before.logged() != seen.logged()) {
+            if let Some(obstacle) = seen.logged() {
+                warn!("not ready: {obstacle}");
+            } else {
+                info!("ready: every migration of this build is applied");
+            }
+        }
+        seen
+    }
+
+    /// Asks on the connection that is held, and on a new one when that one is lost or silent.
+    ///
+    /// The connection is taken out while it is in use: one that was given up half way is not used again.
+    async fn ask(&self, database: &Database, held: &mut Option<PgConnection>) -> Result<Schema, Silence> {
+        if let Some(mut connection) = held.take()
+            && let Ok(answer) = timeout(HELD, self.read(database, &mut connection)).await
+            && !answer.as_ref().is_err_and(|refusal| refusal.lost)
+        {
+            *held = Some(connection);
+            return answer.map_err(|refusal| refusal.silence);
+        }
+        let new = async {
+            let mut connection = connect::once(database, &application_name(None), LOG_IN)
+                .await
+                .map_err(|unusable| Silence::at_the_door(database, unusable))?;
+            let answer = self.read(database, &mut connection).await;
+            *held = Some(connection);
+            answer.map_err(|refusal| refusal.silence)
+        };
+        timeout(NEW, new).await.unwrap_or_else(|_| Err(Silence::at(database, "the database does not answer")))
+    }
+
+    async fn read(&self, database: &Database, connection: &mut PgConnection) -> Result<Schema, Refusal> {
+        let glance = glance::read(connection, NEW).await.map_err(|error| Refusal::of(database, &error))?;
+        let unmet = requirement::unmet(&self.catalog, &glance.history);
+        let missing = unmet.iter().map(|unmet| Missing {
+            version: unmet.migration.version,
+            file: unmet.migration.file.clone(),
+            state: unmet.why,
+        });
+        Ok(Schema {
+            version: glance.history.newest(),
+            missing: missing.collect(),
+            sentence: requirement::sentence(&unmet),
+            last_run: glance.last_run,
+        })
+    }
+
+    fn seen(&self, schema: Result<Schema, Silence>) -> Seen {
+        Seen { required: self.catalog.newest(), schema }
+    }
+}
+
+impl Silence {
+    /// A reason that tells nothing to a stranger.
+    pub(super) fn of(reason: &str) -> Self {
+        Self { public: reason.to_owned(), private: reason.to_owned() }
+    }
+
+    /// The same, with the database named in the log.
+    fn at(database: &Database, reason: &str) -> Self {
+        Self { public: reason.to_owned(), private: format!("{database}: {reason}") }
+    }
+
+    /// No connection. What the server says to wrong credentials names the user.
+    fn at_the_door(database: &Database, unusable: Unusable) -> Self {
+        let Unusable { reason, refused, permanent } = unusable;
+        if !refused && permanent.is_none() {
+            return Self::at(database, &format!("the database cannot be reached: {reason}"));
+        }
+        Self {
+            public: "the database refuses the connection; the log says why".into(),
+            private: permanent.map_or(format!("{database}: {reason}"), |error| error.to_string()),
+        }
+    }
+}
+
+/// Why a question got no answer.
+struct Refusal {
+    silence: Silence,
+    /// Whether the connection is of no more use.
+    lost: bool,
+}
+
+impl Refusal {
+    fn of(database: &Database, error: &Error) -> Self {
+        let lost = match error {
+            Error::Server { source, .. } => source.connection_lost(),
+            _ => true,
+        };
+        let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+        let silence = Silence { public: error.to_string(), private: format!("{database}: {error}{hint}") };
+        Self { silence, lost }
+    }
+}

@@ -1,0 +1,45 @@
+//! What tasks fetch or build once, kept outside the checkout so that every clone shares it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+/// Makes one folder of the cache, unless it is there. `make` fills an empty folder and says which part of it to keep.
+///
+/// Filled under a name of our own and renamed when complete: an interrupted run leaves nothing that looks whole.
+pub(crate) fn folder(sh: &Shell, name: &str, make: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<PathBuf> {
+    let root = root(sh)?;
+    let home = root.join(name);
+    if home.exists() {
+        return Ok(home);
+    }
+    sh.create_dir(&root)?;
+    // Two at once would do everything twice, and each take twice as long.
+    let lock_path = root.join(format!("{name}.lock"));
+    let lock =
+        std::fs::File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("lock {}", lock_path.display()))?;
+    if !home.exists() {
+        let partial = root.join(format!("partial-{name}"));
+        // A run that was interrupted left it; none is under way, we hold the lock.
+        sh.remove_path(&partial)?;
+        sh.create_dir(&partial)?;
+        let whole = make(&partial)?;
+        std::fs::rename(whole, &home).with_context(|| format!("rename to {}", home.display()))?;
+        sh.remove_path(&partial)?;
+    }
+    Ok(home)
+}
+
+/// Root's servers run as another user, who cannot look into root's home.
+pub(crate) fn root(sh: &Shell) -> Result<PathBuf> {
+    if cmd!(sh, "id -u").quiet().read()? == "0" {
+        return Ok("/var/cache/corveil".into());
+    }
+    if let Some(cache) = std::env::var_os("XDG_CACHE_HOME") {
+        return Ok(PathBuf::from(cache).join("corveil"));
+    }
+    let home = std::env::var_os("HOME").context("neither `XDG_CACHE_HOME` nor `HOME` is set")?;
+    Ok(PathBuf::from(home).join(".cache/corveil"))
+}
