@@ -1,4 +1,13 @@
-//! What a migration set is and what a run would do to a database, decided without one: no connection, no clock, no logging.
+//! What a migration set is and what a run would do to a database, decided without one: no connection, no clock,
+//! no logging.
 
-pub mod exit;
+pub mod catalog;
+pub mod directives;
+pub mod history;
+pub mod message;
+pub mod plan;
+pub mod progress;
+pub mod resume;
+pub mod retry;
+pub mod script;
 pub mod sql;

@@ -1,5 +1,14 @@
 //! Schema migrations that gate rollouts, the same way under Helm, Helmfile and Argo CD.
 //!
-//! Layers, each using only those below it: `main`, `commands`, then `postgres`, `output` and `config`, then `core`.
+//! Layers, each using only those below it: `main`, [`commands`], then [`postgres`], [`output`] and [`config`],
+//! then [`core`], then [`error`] and [`exit`].
 
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod core;
+pub mod error;
+pub mod exit;
+pub mod output;
+pub mod postgres;
+pub mod stop;

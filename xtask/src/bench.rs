@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
+use xshell::Shell;
 
 use case::Case;
 use install::Installed;
@@ -49,11 +50,11 @@ pub(crate) struct Args {
 /// There and back between two zones of one region.
 const FAR: Duration = Duration::from_millis(2);
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let Installed { programs, absent } = install::all()?;
+pub(crate) fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
+    let Installed { programs, absent } = install::all(sh)?;
     let server = Server::start()?;
     let proxy = Proxy::start(server.port(), FAR / 2)?;
-    let machine = Machine::look(&server, &programs)?;
+    let machine = Machine::look(sh, &server, &programs)?;
     let bench = Bench::new(&programs, &server, proxy.port())?;
 
     let chosen = if args.only.is_empty() { Case::value_variants() } else { args.only.as_slice() };

@@ -1,18 +1,39 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
 mod bench;
+mod cargo;
+mod postgres;
+mod setup;
+mod test;
+#[cfg(test)]
+mod tidy;
+
+use std::path::Path;
 
 use clap::Parser;
+use xshell::Shell;
 
+/// The project's own tasks.
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The project's own tasks")]
+#[command(name = "xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// Install what the tests need and run them all.
+    Test(test::Args),
     /// Compare speed, memory and size with psql and other migration programs.
     Bench(bench::Args),
 }
 
 fn main() -> anyhow::Result<()> {
-    match Task::parse() {
-        Task::Bench(args) => bench::run(&args),
+    let task = Task::parse();
+    let shell = Shell::new()?;
+    shell.change_dir(root());
+    match task {
+        Task::Test(args) => test::run(&shell, &args),
+        Task::Bench(args) => bench::run(&shell, &args),
     }
+}
+
+/// The checkout, from wherever in it the task was called.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the checkout")
 }

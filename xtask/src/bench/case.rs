@@ -59,9 +59,9 @@ impl Case {
     /// The most that corveil may take, as a part of what this program takes.
     pub(crate) const fn most_of(self, peer: Kind) -> Option<f64> {
         match (self, peer) {
-            (Self::NoOp | Self::NoOpFar, Kind::Psql) => Some(0.60),
+            (Self::NoOp, Kind::Psql) => Some(0.60),
             (Self::Files, Kind::Psql) => Some(0.92),
-            (Self::FilesFar, Kind::Psql) => Some(0.56),
+            (Self::NoOpFar | Self::FilesFar, Kind::Psql) => Some(0.56),
             (Self::NoOp | Self::NoOpFar | Self::FilesFar, Kind::Sqlx) => Some(0.50),
             _ => None,
         }

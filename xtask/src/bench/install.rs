@@ -8,6 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::bench::program::{Kind, Program};
 use crate::bench::{report, server};
+use crate::cargo::cargo;
 
 /// What can be run, corveil last, and what cannot, with the reason.
 pub(crate) struct Installed {
@@ -58,53 +59,44 @@ const PEERS: [Peer; 4] = [
     },
 ];
 
-pub(crate) fn all() -> anyhow::Result<Installed> {
-    let shell = Shell::new()?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?;
-    shell.change_dir(root);
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+pub(crate) fn all(sh: &Shell) -> anyhow::Result<Installed> {
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let target = sh.current_dir().join(target);
 
-    let mut programs = vec![psql(&shell)?];
+    let mut programs = vec![psql(sh)?];
     let mut absent = Vec::new();
     for peer in &PEERS {
-        match peer.install(&shell, &target.join("bench-tools")) {
+        match peer.install(sh, &target.join("bench-tools")) {
             Ok(path) => programs.push(Program { kind: peer.kind, path, version: peer.version.to_owned() }),
             Err(reason) => absent.push((peer.kind, format!("{reason:#}"))),
         }
     }
-    programs.push(corveil(&shell, &target)?);
+    programs.push(corveil(sh, &target)?);
     Ok(Installed { programs, absent })
 }
 
 /// psql prints `psql (PostgreSQL) 15.18 (Debian …)`.
-fn psql(shell: &Shell) -> anyhow::Result<Program> {
+fn psql(sh: &Shell) -> anyhow::Result<Program> {
     let path = server::programs()?.join("psql");
-    let printed = cmd!(shell, "{path} --version").read()?;
+    let printed = cmd!(sh, "{path} --version").read()?;
     let version = printed.split_whitespace().nth(2).unwrap_or("unknown").to_owned();
     Ok(Program { kind: Kind::Psql, path, version })
 }
 
 /// As the container has it: optimized, stripped, without the embedded server.
-fn corveil(shell: &Shell, target: &Path) -> anyhow::Result<Program> {
+fn corveil(sh: &Shell, target: &Path) -> anyhow::Result<Program> {
     report::say("building corveil")?;
-    let mut build = cmd!(
-        shell,
-        "cargo build --quiet --release --locked --no-default-features --bin corveil --target-dir {target}"
-    );
-    // Cargo describes xtask to us in these, and the build script of `ring` builds anew whenever they change.
-    for (name, _) in
-        env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
-    {
-        build = build.env_remove(name);
-    }
-    build.quiet().run()?;
+    cargo(sh, &["build", "--quiet", "--release", "--locked", "--no-default-features", "--bin", "corveil"])
+        .env("CARGO_TARGET_DIR", target)
+        .quiet()
+        .run()?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Program { kind: Kind::Corveil, path: target.join("release/corveil"), version })
 }
 
 impl Peer {
     /// A folder per version, so that a new pin builds anew and an old one stays.
-    fn install(&self, shell: &Shell, tools: &Path) -> anyhow::Result<PathBuf> {
+    fn install(&self, sh: &Shell, tools: &Path) -> anyhow::Result<PathBuf> {
         let Self { kind, version, program, source } = self;
         let root = tools.join(format!("{}-{version}", kind.name()));
         let path = root.join("bin").join(program);
@@ -114,15 +106,20 @@ impl Peer {
         report::say(&format!("building {} {version}, once", kind.name()))?;
         match source {
             Source::Cargo { package, features } => {
-                let build = tools.join("build");
-                cmd!(shell, "cargo install --quiet --locked --root {root} --target-dir {build} --no-default-features --features {features} {package}@{version}")
+                let exact = format!("{package}@{version}");
+                let features = ["--no-default-features", "--features", features, &exact];
+                cargo(sh, &["install", "--quiet", "--locked"])
+                    .args(features)
+                    .arg("--root")
+                    .arg(&root)
+                    .env("CARGO_TARGET_DIR", tools.join("build"))
                     .quiet()
                     .run()
-                    .with_context(|| format!("{package} {version} cannot be built"))?;
+                    .with_context(|| format!("{exact} cannot be built"))?;
             }
             Source::Go { package, tags } => {
-                cmd!(shell, "go version").quiet().ignore_stdout().run().context("Go is not here")?;
-                cmd!(shell, "go install -trimpath -ldflags '-s -w' -tags {tags} {package}@v{version}")
+                cmd!(sh, "go version").quiet().ignore_stdout().run().context("Go is not here")?;
+                cmd!(sh, "go install -trimpath -ldflags '-s -w' -tags {tags} {package}@v{version}")
                     .env("GOBIN", root.join("bin"))
                     .env("CGO_ENABLED", "0")
                     .quiet()

@@ -13,8 +13,7 @@ use crate::bench::server::Server;
 pub(crate) struct Machine(pub(crate) Vec<(String, String)>);
 
 impl Machine {
-    pub(crate) fn look(server: &Server, programs: &[Program]) -> anyhow::Result<Self> {
-        let shell = Shell::new()?;
+    pub(crate) fn look(sh: &Shell, server: &Server, programs: &[Program]) -> anyhow::Result<Self> {
         let folder = server.folder();
         let cores = thread::available_parallelism()?;
         let mut facts = vec![
@@ -22,7 +21,7 @@ impl Machine {
             ("Kernel".to_owned(), line(Path::new("/proc/sys/kernel/osrelease"))),
             (
                 "File system of the data".to_owned(),
-                cmd!(shell, "stat --file-system --format=%T {folder}").read()?,
+                cmd!(sh, "stat --file-system --format=%T {folder}").read()?,
             ),
             ("PostgreSQL server".to_owned(), server.sql("postgres", &["SHOW server_version"])?),
         ];

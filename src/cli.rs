@@ -1,0 +1,110 @@
+//! The command line: `corveil <command>`, its flags and their help.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands::{migrate, status, verify, wait};
+use crate::config::env;
+use crate::core::plan::OutOfOrder;
+use crate::output::{Format, log};
+
+/// Schema migrations that gate rollouts
+///
+/// Runs before a Deployment rolls; its exit code tells whether the schema is as this build requires.
+#[derive(Debug, Parser)]
+#[command(name = "corveil", version, after_help = after_help())]
+pub struct Cli {
+    /// How logs on stderr look
+    #[arg(long, global = true, env = env::LOG_FORMAT, value_enum, default_value_t)]
+    pub log_format: Format,
+    /// What is logged on stderr
+    #[arg(long, global = true, env = env::LOG_LEVEL, value_enum, default_value_t)]
+    pub log_level: log::Level,
+    /// How results on stdout look
+    #[arg(long, global = true, env = env::OUTPUT, value_enum, default_value_t)]
+    pub output: Format,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Apply the pending migrations
+    Migrate(migrate::Args),
+    /// Show applied, pending, failed and unknown migrations
+    Status(status::Args),
+    /// Wait for the database, or until every migration of this build is applied
+    Wait(wait::Args),
+    /// Look for edited and missing files, INVALID indexes and unfinished statements
+    Verify(verify::Args),
+}
+
+impl Cli {
+    /// Where a failure of this command is also written, if the command says so.
+    #[must_use]
+    pub fn termination_log(&self) -> Option<PathBuf> {
+        match &self.command {
+            Command::Migrate(args) => args.termination_log.clone(),
+            Command::Wait(args) => args.termination_log.clone(),
+            Command::Status(_) | Command::Verify(_) => None,
+        }
+    }
+}
+
+fn after_help() -> String {
+    use std::fmt::Write as _;
+    let mut help = String::from("Exit codes:\n");
+    for code in crate::exit::ExitCode::ALL {
+        let _ = writeln!(help, "  {:>2}  {}", code.code(), code.meaning());
+    }
+    let _ = write!(
+        help,
+        "\nDatabase:\n  {:<20}  the app's database\n  {:<20}  a role with DDL rights over a direct connection; wins for \
+         `migrate`\n\nExample:\n  {}=postgres://app@localhost/app corveil migrate",
+        env::DATABASE_URL,
+        env::MIGRATE_DATABASE_URL,
+        env::DATABASE_URL
+    );
+    help
+}
+
+impl ValueEnum for OutOfOrder {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Fail, Self::Apply]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Fail => PossibleValue::new("fail").help("end with exit code 4"),
+            Self::Apply => PossibleValue::new("apply").help("apply them, as sqlx does"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_a_variable_and_every_command_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "`{}` has no example", command.get_name());
+            for argument in command.get_arguments().filter(|a| a.get_id() != "help") {
+                let name = argument.get_long().unwrap_or_default();
+                let variable = argument.get_env().and_then(|v| v.to_str()).unwrap_or_default();
+                assert_eq!(variable, format!("CORVEIL_{}", name.replace('-', "_").to_uppercase()));
+            }
+        }
+    }
+}

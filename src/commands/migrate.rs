@@ -1,0 +1,99 @@
+//! `corveil migrate`: applies what is pending.
+
+mod gate;
+mod report;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+
+use crate::commands::open::{self, Common};
+use crate::config::target::Purpose;
+use crate::config::{duration, env};
+use crate::core::message::Timeouts;
+use crate::core::plan::OutOfOrder;
+use crate::core::retry::DEFAULT_RETRIES;
+use crate::error::Result;
+use crate::exit::ExitCode;
+use crate::output::Format;
+use crate::postgres::apply::Settings;
+use crate::stop::Stop;
+use gate::Gate;
+
+/// Apply the pending migrations
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  corveil migrate                                    in a Job: everything comes from the environment
+  corveil migrate --source migrations --dry-run      show what would be applied
+  corveil migrate --deadline 250s --lock-wait 2m     end before the Job's own deadline deletes the log")]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Newest version to apply
+    #[arg(long, value_name = "VERSION", env = env::TARGET)]
+    target: Option<i64>,
+    /// How long to wait for another run to give back the migration lock
+    #[arg(long, value_name = "DURATION", env = env::LOCK_WAIT, default_value = "5m", value_parser = duration::parse)]
+    lock_wait: Duration,
+    /// How long a statement may wait for a lock on a table; `-- corveil:lock-timeout` in a file wins
+    #[arg(long, value_name = "DURATION", env = env::LOCK_TIMEOUT, default_value = "2s", value_parser = duration::parse_timeout)]
+    lock_timeout: Duration,
+    /// How long a statement may take; `-- corveil:statement-timeout` in a file wins
+    #[arg(long, value_name = "DURATION", env = env::STATEMENT_TIMEOUT, default_value = "none", value_parser = duration::parse_timeout)]
+    statement_timeout: Duration,
+    /// How often a file is tried again after a timeout or a deadlock; `-- corveil:retries` in a file wins
+    #[arg(long, value_name = "NUMBER", env = env::RETRIES, default_value_t = DEFAULT_RETRIES)]
+    retries: u32,
+    /// When to cancel and end with exit code 75, counted from the start of the process
+    #[arg(long, value_name = "DURATION", env = env::DEADLINE, default_value = "none", value_parser = duration::parse_or_none)]
+    deadline: Duration,
+    /// What to do with pending versions below the newest applied one
+    #[arg(long, env = env::OUT_OF_ORDER, value_enum, default_value_t)]
+    out_of_order: OutOfOrder,
+    /// Versions to run statement by statement, as if they began with `-- no-transaction`
+    #[arg(long, value_name = "VERSION", env = env::NO_TRANSACTION, value_delimiter = ',')]
+    no_transaction: Vec<i64>,
+    /// Statement at which the half-done file goes on; those before it count as done
+    #[arg(long, value_name = "N", env = env::RESUME_FROM)]
+    resume_from: Option<usize>,
+    /// Show what would be applied, and change nothing
+    #[arg(long, env = env::DRY_RUN)]
+    dry_run: bool,
+    /// File for a short account of a failure; by default /dev/termination-log where it exists
+    #[arg(long, value_name = "PATH", env = env::TERMINATION_LOG)]
+    pub(crate) termination_log: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Every reason for which the schema is not as this build requires.
+pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+    let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
+    let catalog = open::catalog(&args.common)?;
+    let opened = open::open(Purpose::Migrate).await?;
+    let result = Gate {
+        catalog: &catalog,
+        database: &opened.database,
+        app_role: opened.app_role.as_deref(),
+        stop: &stop,
+        target: args.target,
+        out_of_order: args.out_of_order,
+        no_transaction: args.no_transaction.iter().copied().collect::<BTreeSet<_>>(),
+        resume_from: args.resume_from,
+        wait_for_db: args.common.wait_for_db,
+        lock_wait: args.lock_wait,
+        settings: Settings {
+            timeouts: Timeouts { lock: args.lock_timeout, statement: args.statement_timeout },
+            retries: args.retries,
+        },
+        dry_run: args.dry_run,
+    }
+    .pass()
+    .await;
+    opened.close().await;
+    report::write(&result?, format, started.elapsed());
+    Ok(ExitCode::Ok)
+}

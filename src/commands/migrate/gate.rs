@@ -1,0 +1,251 @@
+//! The gate itself: look, decide, lock, look again, apply, look once more.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use tracing::{debug, info, warn};
+
+use super::report::{Outcome, PendingFile, Report};
+use crate::config::database::Database;
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::plan::{self, OutOfOrder};
+use crate::core::resume::{Resume, resume};
+use crate::core::script::{self, Script};
+use crate::error::{Error, Result, ServerError};
+use crate::exit::ExitCode;
+use crate::output::progress;
+use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings};
+use crate::postgres::connect::{Standby, connect_and_read};
+use crate::postgres::indexes::{self, InvalidIndex};
+use crate::postgres::lock::LockGuard;
+use crate::postgres::snapshot::{self, Snapshot};
+use crate::postgres::{foreign, query, runs, tables};
+use crate::stop::Stop;
+
+/// A run of the gate.
+pub(super) struct Gate<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) database: &'a Database,
+    pub(super) app_role: Option<&'a str>,
+    pub(super) stop: &'a Stop,
+    pub(super) target: Option<i64>,
+    pub(super) out_of_order: OutOfOrder,
+    pub(super) no_transaction: BTreeSet<i64>,
+    pub(super) resume_from: Option<usize>,
+    pub(super) wait_for_db: Duration,
+    pub(super) lock_wait: Duration,
+    pub(super) settings: Settings,
+    pub(super) dry_run: bool,
+}
+
+/// What there is to do.
+struct Work<'a> {
+    scripts: Vec<(Script<'a>, Resume)>,
+    newer: Vec<i64>,
+}
+
+impl<'a> Gate<'a> {
+    /// Lets the rollout pass, or says why not.
+    pub(super) async fn pass(&self) -> Result<Report> {
+        let (mut connection, snapshot) = self.connect().await?;
+        let work = self.decide(&snapshot)?;
+        if !work.newer.is_empty() {
+            warn!(
+                "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
+                numbers(&work.newer)
+            );
+        }
+        if self.dry_run {
+            return self.preview(connection, &snapshot, &work).await;
+        }
+        if work.scripts.is_empty() && !snapshot.facts.needs_grant {
+            let _ = connection.close().await;
+            self.refuse_invalid(&snapshot.invalid)?;
+            return Ok(report(Outcome::Current, &snapshot, work.newer, Vec::new()));
+        }
+        let (facts, from) = (snapshot.facts, snapshot.history.newest());
+        let mut guard = LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
+        let result = self.under_lock(&mut guard).await;
+        let result = match result {
+            Err(Ended::Lost(server)) => {
+                drop(guard);
+                return self.settle(server, from, &work).await;
+            }
+            Err(Ended::With(error)) => Err(error),
+            Ok(report) => Ok(report),
+        };
+        guard.release().await;
+        result
+    }
+
+    async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
+        connect_and_read(self.database, self.app_role, Standby::Useless, self.wait_for_db, self.stop).await
+    }
+
+    /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,
+    /// for the whole set, before the first statement runs.
+    fn decide(&self, snapshot: &Snapshot) -> Result<Work<'a>> {
+        let history = &snapshot.history;
+        let plan = plan::plan(self.catalog, history, self.target, self.out_of_order)?;
+        let scripts = script::prepare(&plan.pending, &self.no_transaction).map_err(Error::Refused)?;
+        let mut from = self.resume_from;
+        if from.is_some() && scripts.is_empty() {
+            warn!("`--resume-from` has nothing to resume: no migration is pending");
+        }
+        let scripts = scripts
+            .into_iter()
+            .map(|script| {
+                let steps: Vec<_> = history.steps_of(script.migration.version).collect();
+                // Only the first pending file can be half done.
+                let resume = resume(&script, &steps, from.take())?;
+                Ok((script, resume))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Work { scripts, newer: plan.newer })
+    }
+
+    /// What a dry run shows.
+    async fn preview(&self, mut connection: PgConnection, snapshot: &Snapshot, work: &Work<'_>) -> Result<Report> {
+        if snapshot.history.is_blank() {
+            foreign::refuse(&mut connection, self.catalog.migrations(), self.app_role).await?;
+        }
+        let _ = connection.close().await;
+        let outcome = if work.scripts.is_empty() { Outcome::Current } else { Outcome::WouldApply };
+        let mut report = report(outcome, snapshot, work.newer.clone(), Vec::new());
+        report.pending = work.scripts.iter().map(|(script, _)| PendingFile::of(script)).collect();
+        Ok(report)
+    }
+
+    /// Reads again, as another run may have been here, and does the work.
+    async fn under_lock(&self, guard: &mut LockGuard) -> Result<Report, Ended> {
+        let snapshot = snapshot::read(&mut guard.connection, self.app_role).await?;
+        let work = self.decide(&snapshot)?;
+        if snapshot.history.is_blank() && self.resume_from.is_none() {
+            foreign::refuse(&mut guard.connection, self.catalog.migrations(), self.app_role).await?;
+        }
+        let schema = snapshot.facts.schema()?.to_owned();
+        let is_new = !(snapshot.facts.has_history && snapshot.facts.has_own_tables);
+        if is_new && !work.scripts.is_empty() {
+            tables::create(&mut guard.connection, &schema).await?;
+        }
+        if let Some(role) = self.app_role.filter(|_| is_new || snapshot.facts.needs_grant) {
+            tables::grant(&mut guard.connection, &schema, role).await?;
+        }
+        if work.scripts.is_empty() {
+            self.refuse_invalid(&snapshot.invalid)?;
+            return Ok(report(Outcome::Current, &snapshot, work.newer, Vec::new()));
+        }
+        let run = runs::start(&mut guard.connection, &schema, snapshot.history.newest()).await?;
+        let mut applied = Vec::new();
+        let mut progress = progress::new();
+        let mut context = Context { settings: self.settings, stop: self.stop, progress: progress.as_mut() };
+        let mut ended = apply::all(guard, &work.scripts, &mut context, &mut applied).await;
+        progress.end();
+        if ended.is_ok() {
+            ended = self.look_once_more(guard).await.map_err(Ended::from);
+        }
+        let report = report(Outcome::Applied, &snapshot, work.newer, applied);
+        let error = match &ended {
+            Err(Ended::Lost(_)) => return Err(ended.expect_err("it was just matched")),
+            Err(Ended::With(error)) => Some(error),
+            Ok(()) => None,
+        };
+        let failed = error
+            .filter(|error| error.exit_code() == ExitCode::Failed)
+            .and_then(|_| work.scripts.get(report.applied.len()))
+            .map(|(script, _)| script.migration);
+        if let Err(error) =
+            runs::end(&mut guard.connection, &schema, Some(run), report.to_version, error, failed).await
+        {
+            // The schema is what counts; the row without an end will show as a run that died.
+            debug!("{error}");
+        }
+        ended.map(|()| report)
+    }
+
+    /// No run ends well while an INVALID index of ours exists.
+    async fn look_once_more(&self, guard: &mut LockGuard) -> Result<()> {
+        let sql = indexes::INVALID.to_owned();
+        let rows = query::last(&mut guard.connection, "looking for INVALID indexes", sql).await?;
+        self.refuse_invalid(&rows.iter().map(indexes::invalid).collect::<Result<Vec<_>>>()?)
+    }
+
+    fn refuse_invalid(&self, invalid: &[InvalidIndex]) -> Result<()> {
+        let files: Vec<&Migration> = self
+            .catalog
+            .migrations()
+            .iter()
+            .filter(|file| self.target.is_none_or(|target| file.version <= target))
+            .collect();
+        let findings: Vec<_> = indexes::ours(invalid, &files).into_iter().map(InvalidIndex::finding).collect();
+        if findings.is_empty() { Ok(()) } else { Err(Error::Findings(findings)) }
+    }
+
+    /// Finds out what became of the file that was under way when the connection broke.
+    ///
+    /// Its statement may still run on the server. The lock tells: it is free only once the old session has ended, and
+    /// only then does the history say the last word.
+    async fn settle(&self, server: ServerError, from: Option<i64>, before: &Work<'_>) -> Result<Report> {
+        warn!("{server}; connecting again to see what was committed");
+        let lost = |what: String| Error::Interrupted {
+            message: format!("{server}; {what}"),
+            hint: "run `corveil migrate` again; nothing is applied twice".into(),
+        };
+        let (connection, snapshot) = self.connect().await.map_err(|error| {
+            lost(format!("the database did not come back ({error}), so what was committed is for the next run to read"))
+        })?;
+        let facts = snapshot.facts;
+        let mut guard = LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
+        let result = self.settle_under_lock(&mut guard, lost).await;
+        guard.release().await;
+        let (snapshot, newer) = result?;
+        let applied = before.scripts.iter().filter_map(|(script, _)| {
+            let row = snapshot.history.applied(script.migration.version)?;
+            Some(AppliedFile::of(script.migration, Duration::from_nanos(row.execution_time.try_into().unwrap_or_default())))
+        });
+        let mut report = report(Outcome::Applied, &snapshot, newer, applied.collect());
+        report.from_version = from;
+        Ok(report)
+    }
+
+    async fn settle_under_lock(
+        &self,
+        guard: &mut LockGuard,
+        lost: impl Fn(String) -> Error,
+    ) -> Result<(Snapshot, Vec<i64>)> {
+        let snapshot = snapshot::read(&mut guard.connection, self.app_role).await?;
+        let work = self.decide(&snapshot)?;
+        let result = match work.scripts.first() {
+            None => {
+                info!("everything had been committed before the connection broke");
+                self.refuse_invalid(&snapshot.invalid)
+            }
+            Some((next, _)) => Err(lost(format!(
+                "the history says that everything before `{}` is applied, and {} files are pending",
+                next.migration.file,
+                work.scripts.len()
+            ))),
+        };
+        if let (Some(schema), true) = (&snapshot.facts.schema, snapshot.facts.has_own_tables) {
+            let newest = snapshot.history.newest();
+            let ended = runs::end(&mut guard.connection, schema, None, newest, result.as_ref().err(), None).await;
+            if let Err(error) = ended {
+                debug!("{error}");
+            }
+        }
+        result.map(|()| (snapshot, work.newer))
+    }
+}
+
+fn report(outcome: Outcome, snapshot: &Snapshot, newer: Vec<i64>, applied: Vec<AppliedFile>) -> Report {
+    let from_version = snapshot.history.newest();
+    let newest = applied.iter().map(|file| file.version).max();
+    Report { outcome, from_version, to_version: from_version.max(newest), applied, pending: Vec::new(), newer }
+}
+
+fn numbers(versions: &[i64]) -> String {
+    let list: Vec<String> = versions.iter().map(ToString::to_string).collect();
+    format!("version{} {}", if list.len() == 1 { "" } else { "s" }, list.join(", "))
+}

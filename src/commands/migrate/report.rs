@@ -1,0 +1,102 @@
+//! What `corveil migrate` says on stdout when it ends well.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::core::script::{Mode, Script};
+use crate::output::{self, Format};
+use crate::postgres::apply::AppliedFile;
+
+/// What a run did, or would do.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// `current`, `applied` or `would_apply`.
+    pub(super) outcome: Outcome,
+    /// Newest applied version before.
+    pub(super) from_version: Option<i64>,
+    /// Newest applied version after.
+    pub(super) to_version: Option<i64>,
+    /// What was applied, in order.
+    pub(super) applied: Vec<AppliedFile>,
+    /// What a dry run would apply, in order.
+    pub(super) pending: Vec<PendingFile>,
+    /// Applied versions that this build does not know, because a newer one has been here.
+    pub(super) newer: Vec<i64>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    /// There was nothing to do.
+    Current,
+    /// Something was applied.
+    Applied,
+    /// A dry run found something to do.
+    WouldApply,
+}
+
+/// A file that a dry run would apply.
+#[derive(Debug, Serialize)]
+pub(super) struct PendingFile {
+    version: i64,
+    description: String,
+    file: String,
+    /// Whether it would run in one transaction.
+    transaction: bool,
+    /// Statements in it.
+    statements: usize,
+}
+
+impl PendingFile {
+    pub(super) fn of(script: &Script<'_>) -> Self {
+        let (transaction, statements) = match &script.mode {
+            Mode::Transaction { starts, .. } => (true, starts.len()),
+            Mode::Statements(units) => (false, units.len()),
+        };
+        Self {
+            version: script.migration.version,
+            description: script.migration.description.clone(),
+            file: script.migration.file.clone(),
+            transaction,
+            statements,
+        }
+    }
+}
+
+/// The JSON of a report.
+#[derive(Serialize)]
+struct Json<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    duration_ms: u128,
+    exit_code: u8,
+}
+
+/// Writes the report.
+pub(super) fn write(report: &Report, format: Format, took: Duration) {
+    match format {
+        Format::Text => output::text(&text(report, took)),
+        Format::Json => output::json(&Json { report, duration_ms: took.as_millis(), exit_code: 0 }),
+    }
+}
+
+fn text(report: &Report, took: Duration) -> String {
+    let at = report.to_version.map_or_else(|| "empty".into(), |version| format!("at version {version}"));
+    match report.outcome {
+        Outcome::Current => format!("nothing to do: the schema is {at}\n"),
+        Outcome::Applied => {
+            let n = report.applied.len();
+            let s = if n == 1 { "" } else { "s" };
+            format!("applied {n} migration{s} in {:.1} s: the schema is {at}\n", took.as_secs_f64())
+        }
+        Outcome::WouldApply => report.pending.iter().map(line).collect(),
+    }
+}
+
+fn line(file: &PendingFile) -> String {
+    let s = if file.statements == 1 { "" } else { "s" };
+    let how = if file.transaction { "in one transaction" } else { "one by one" };
+    format!("would apply {} ({} statement{s} {how})\n", file.file, file.statements)
+}

@@ -1,0 +1,92 @@
+//! Opens the database that a command works on: a server, or the embedded one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use crate::config::database::Database;
+use crate::config::target::{self, Purpose, Target};
+use crate::config::{duration, env, source};
+use crate::core::catalog::Catalog;
+use crate::error::Result;
+
+/// Flags that every command has.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Common {
+    /// Folder of migration files; by default those that the program carries
+    #[arg(long, value_name = "DIR", env = env::SOURCE)]
+    pub source: Option<PathBuf>,
+    /// How long to wait for the database to answer
+    #[arg(long, value_name = "DURATION", env = env::WAIT_FOR_DB, default_value = "60s", value_parser = duration::parse)]
+    pub wait_for_db: Duration,
+}
+
+/// An open database.
+pub struct Opened {
+    /// How to reach it.
+    pub database: Database,
+    /// The app's role, where it is not the one that migrates.
+    pub app_role: Option<String>,
+    #[cfg(feature = "embedded")]
+    embedded: Option<crate::postgres::embedded::Embedded>,
+}
+
+impl Opened {
+    /// Ends the embedded server, if it is one.
+    pub async fn close(self) {
+        #[cfg(feature = "embedded")]
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// Opens the database of a purpose.
+///
+/// # Errors
+/// [`crate::error::Error::Config`] for a wrong setting, [`crate::error::Error::EmbeddedInUse`].
+pub async fn open(purpose: Purpose) -> Result<Opened> {
+    match target::resolve(purpose)? {
+        Target::Server { database, app_role } => Ok(Opened {
+            database,
+            app_role,
+            #[cfg(feature = "embedded")]
+            embedded: None,
+        }),
+        Target::Embedded => embedded().await,
+    }
+}
+
+#[cfg(feature = "embedded")]
+async fn embedded() -> Result<Opened> {
+    let embedded = crate::postgres::embedded::Embedded::start().await?;
+    tracing::info!(
+        "`{}` is not set: using the embedded PostgreSQL in `{}`",
+        env::DATABASE_URL,
+        embedded.folder().display()
+    );
+    let database = Database::single_connection(embedded.connect_options());
+    Ok(Opened { database, app_role: None, embedded: Some(embedded) })
+}
+
+#[cfg(not(feature = "embedded"))]
+#[expect(clippy::unused_async, reason = "the build with an embedded server has to wait for it")]
+async fn embedded() -> Result<Opened> {
+    Err(crate::error::Error::Config {
+        message: "no database is configured, and this build has no embedded one".into(),
+        hint: format!("set `{}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`", env::DATABASE_URL),
+    })
+}
+
+/// Reads the migrations, and says which files are none.
+///
+/// # Errors
+/// As [`source::load`].
+pub fn catalog(common: &Common) -> Result<Catalog> {
+    let catalog = source::load(common.source.as_deref())?;
+    for name in &catalog.ignored {
+        tracing::warn!("`{name}` is not a migration, as it is not named like `0001_create_users.sql`; ignored");
+    }
+    Ok(catalog)
+}

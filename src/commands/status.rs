@@ -1,0 +1,238 @@
+//! `corveil status`: what is applied, pending, failed and unknown. It creates and changes nothing.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+use sqlx::Connection;
+
+use crate::commands::open::{self, Common};
+use crate::config::target::Purpose;
+use crate::core::catalog::Catalog;
+use crate::core::history::{Applied, History};
+use crate::core::plan::{self, OutOfOrder};
+use crate::error::{Error, Finding, Result};
+use crate::exit::ExitCode;
+use crate::output::{self, Format};
+use crate::postgres::connect::{Standby, connect_and_read};
+use crate::postgres::foreign;
+use crate::postgres::runs::{self, Outcome, Run};
+use crate::stop::Stop;
+
+/// Show applied, pending, failed and unknown migrations
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Exit code 0: current; 1: migrations are pending; 4: history and files disagree.
+
+Examples:
+  corveil status
+  corveil status --source migrations --output json")]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// How a version stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// It is in the history, as the file says.
+    Applied,
+    /// It is not.
+    Pending,
+    /// It is not, and the last run that tried it failed on it.
+    Failed,
+    /// History and file disagree.
+    Mismatch,
+    /// It is in the history and has no file here.
+    Unknown,
+}
+
+/// A version.
+#[derive(Debug, Serialize)]
+struct Version {
+    version: i64,
+    description: String,
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applied_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// What the command shows.
+#[derive(Debug, Serialize)]
+struct Report {
+    exit_code: u8,
+    versions: Vec<Version>,
+    findings: Vec<Finding>,
+    runs: Vec<Run>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When files or database cannot be read.
+pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+    let stop = Stop::listen(started, None)?;
+    let catalog = open::catalog(&args.common)?;
+    let opened = open::open(Purpose::Look).await?;
+    let read = read(&catalog, &opened.database, args.common.wait_for_db, &stop).await;
+    opened.close().await;
+    let (report, code) = read?;
+    match format {
+        Format::Text => output::text(&text(&report)),
+        Format::Json => output::json(&report),
+    }
+    Ok(code)
+}
+
+async fn read(
+    catalog: &Catalog,
+    database: &crate::config::database::Database,
+    wait: Duration,
+    stop: &Stop,
+) -> Result<(Report, ExitCode)> {
+    let (mut connection, snapshot) = connect_and_read(database, None, Standby::Fine, wait, stop).await?;
+    let history = &snapshot.history;
+    let mut findings = match plan::plan(catalog, history, None, OutOfOrder::Fail) {
+        Ok(_) => Vec::new(),
+        Err(Error::Mismatch(findings)) => findings,
+        Err(error) => return Err(error),
+    };
+    if history.is_blank() {
+        match foreign::refuse(&mut connection, catalog.migrations(), None).await {
+            Err(Error::Mismatch(found)) => findings.extend(found),
+            other => other?,
+        }
+    }
+    let runs = match &snapshot.facts.schema {
+        Some(schema) if snapshot.facts.has_own_tables => {
+            runs::last(&mut connection, schema, &snapshot.facts.database).await?.0
+        }
+        _ => Vec::new(),
+    };
+    let _ = connection.close().await;
+    let versions = versions(catalog, history, &findings, runs.first());
+    let code = if !findings.is_empty() {
+        ExitCode::Mismatch
+    } else if versions.iter().any(|v| matches!(v.state, State::Pending | State::Failed)) {
+        ExitCode::Pending
+    } else {
+        ExitCode::Ok
+    };
+    Ok((Report { exit_code: code.code(), versions, findings, runs }, code))
+}
+
+/// Every version of files and history, in order.
+fn versions(catalog: &Catalog, history: &History, findings: &[Finding], last: Option<&Run>) -> Vec<Version> {
+    let disagrees =
+        |version: i64| history.applied(version).is_some() && findings.iter().any(|f| f.version == Some(version));
+    let files = catalog.migrations().iter().map(|file| {
+        let row = history.applied(file.version);
+        let step = history.steps_of(file.version).find_map(|step| step.error.clone());
+        let run = last
+            .filter(|run| run.outcome == Outcome::Failed && run.failed_version == Some(file.version))
+            .and_then(|run| run.error.clone());
+        let error = step.or(run).filter(|_| row.is_none());
+        let state = match (row, &error) {
+            _ if disagrees(file.version) => State::Mismatch,
+            (Some(_), _) => State::Applied,
+            (None, Some(_)) => State::Failed,
+            (None, None) => State::Pending,
+        };
+        version(file.version, &file.description, state, row, error)
+    });
+    let unknown = history.applied.iter().filter(|row| catalog.get(row.version).is_none()).map(|row| {
+        let state = if disagrees(row.version) { State::Mismatch } else { State::Unknown };
+        version(row.version, &row.description, state, Some(row), None)
+    });
+    let mut versions: Vec<_> = files.chain(unknown).collect();
+    versions.sort_by_key(|v| v.version);
+    versions
+}
+
+fn version(version: i64, description: &str, state: State, row: Option<&Applied>, error: Option<String>) -> Version {
+    Version {
+        version,
+        description: description.to_owned(),
+        state,
+        applied_at: row.map(|row| row.installed_on.clone()),
+        // sqlx writes -1 for a migration that was recorded without being run.
+        duration_ms: row.map(|row| row.execution_time).filter(|ns| *ns >= 0).map(|ns| ns / 1_000_000),
+        error,
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    let digits = report.versions.iter().map(|v| v.version.to_string().len()).max().unwrap_or_default();
+    for v in &report.versions {
+        let state = match v.state {
+            State::Applied => "applied ",
+            State::Pending => "pending ",
+            State::Failed => "failed  ",
+            State::Mismatch => "mismatch",
+            State::Unknown => "unknown ",
+        };
+        let _ = write!(text, "{state}  {:>digits$}  {}", v.version, v.description);
+        if let Some(at) = &v.applied_at {
+            let took = v.duration_ms.map(|ms| format!(", {ms} ms")).unwrap_or_default();
+            let _ = write!(text, "  ({at}{took})");
+        }
+        if let Some(error) = &v.error {
+            let _ = write!(text, "  {error}");
+        }
+        text.push('\n');
+    }
+    if !report.runs.is_empty() {
+        text.push_str("\nlast runs:\n");
+    }
+    for run in &report.runs {
+        let number = |v: Option<i64>| v.map_or_else(|| "empty".into(), |v| v.to_string());
+        let what = match run.outcome {
+            Outcome::Running => "is running".into(),
+            Outcome::Succeeded => format!("succeeded, {} to {}", number(run.from_version), number(run.to_version)),
+            Outcome::Failed => format!("failed: {}", run.error.as_deref().unwrap_or("no reason recorded")),
+            Outcome::Died => "died without a word".into(),
+        };
+        let _ = writeln!(text, "{}  {} on {}: {what}", run.started_at, run.build, run.host);
+    }
+    for finding in &report.findings {
+        let _ = writeln!(text, "\n{finding}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_apart() {
+        let file = |v: i64| (format!("{v}_m.sql"), Ok(vec![u8::try_from(v).unwrap()]));
+        let catalog = Catalog::from_files([1, 2, 3].map(file)).unwrap();
+        let row = |version: i64| Applied {
+            version,
+            description: "m".into(),
+            installed_on: "2026-01-01 00:00:00+00".into(),
+            success: true,
+            checksum: catalog.get(version).map_or_else(Vec::new, |m| m.checksum.clone()),
+            execution_time: -1,
+        };
+        let history = History { applied: vec![row(1), row(9)], steps: Vec::new() };
+        let states: Vec<_> =
+            versions(&catalog, &history, &[], None).into_iter().map(|v| (v.version, v.state, v.duration_ms)).collect();
+        assert_eq!(
+            states,
+            [
+                (1, State::Applied, None),
+                (2, State::Pending, None),
+                (3, State::Pending, None),
+                (9, State::Unknown, None)
+            ]
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! `corveil wait`: until the database answers, or until the schema is there. It takes no lock and writes nothing.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args as ClapArgs, ValueEnum};
+use serde::Serialize;
+use sqlx::postgres::PgConnection;
+use tracing::info;
+
+use crate::commands::open;
+use crate::config::database::{Database, application_name};
+use crate::config::target::Purpose;
+use crate::config::{duration, env, source};
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::history::History;
+use crate::core::message::hex;
+use crate::error::{Error, Result};
+use crate::exit::ExitCode;
+use crate::output::{self, Format};
+use crate::postgres::connect::{self, Patience};
+use crate::postgres::runs::{self, Outcome, Run};
+use crate::postgres::{query, snapshot};
+use crate::stop::Stop;
+
+/// How often it says what is missing.
+const SAY_EVERY: Duration = Duration::from_secs(15);
+
+/// First and longest pause between two looks: pods should start soon after the schema is there.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Wait for the database, or until every migration of this build is applied
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Versions that this build does not know are fine: a newer build has been here.
+Ends early, with the recorded error, when the last run failed for good on a migration that this build requires.
+
+Examples:
+  corveil wait                            in an init container: until the schema is there
+  corveil wait --for db --timeout 30s     in a script: until the database answers")]
+pub struct Args {
+    /// What to wait for
+    #[arg(long = "for", env = env::FOR, value_enum, default_value_t)]
+    what: What,
+    /// How long to wait; 0 waits without limit
+    #[arg(long, value_name = "DURATION", env = env::TIMEOUT, default_value = "0", value_parser = duration::parse_or_none)]
+    timeout: Duration,
+    /// Folder of migration files; by default those that the program carries
+    #[arg(long, value_name = "DIR", env = env::SOURCE)]
+    source: Option<PathBuf>,
+    /// File for a short account of a failure; by default /dev/termination-log where it exists
+    #[arg(long, value_name = "PATH", env = env::TERMINATION_LOG)]
+    pub(crate) termination_log: Option<PathBuf>,
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum What {
+    /// The database answers a query with the given credentials
+    Db,
+    /// Every migration of this build is applied
+    #[default]
+    Schema,
+}
+
+/// What the command shows.
+#[derive(Debug, Serialize)]
+struct Report {
+    exit_code: u8,
+    waited_ms: u128,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Error::WaitTimeout`], [`Error::RunFailed`], and what waiting cannot mend.
+pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+    let stop = Stop::listen(started, None)?;
+    let catalog = match args.what {
+        What::Db => None,
+        What::Schema => Some(source::load(args.source.as_deref())?),
+    };
+    let opened = open::open(Purpose::Look).await?;
+    let waited = until(&opened.database, catalog.as_ref(), args.timeout, &stop).await;
+    opened.close().await;
+    waited?;
+    match format {
+        Format::Text => output::text(match args.what {
+            What::Db => "the database answers\n",
+            What::Schema => "every migration of this build is applied\n",
+        }),
+        Format::Json => output::json(&Report { exit_code: 0, waited_ms: started.elapsed().as_millis() }),
+    }
+    Ok(ExitCode::Ok)
+}
+
+async fn until(database: &Database, catalog: Option<&Catalog>, timeout: Duration, stop: &Stop) -> Result<()> {
+    let mut patience = Patience::new(if timeout.is_zero() { Duration::MAX } else { timeout });
+    let mut connection = None;
+    loop {
+        let look = tokio::time::timeout(LOOK, look(database, &mut connection, catalog));
+        let missing = tokio::select! {
+            seen = look => match seen {
+                Ok(Seen::Ready) => return Ok(()),
+                Ok(Seen::Failed(error)) => return Err(error),
+                Ok(Seen::Missing(missing)) => missing,
+                Err(_) => {
+                    connection = None;
+                    format!("{database} does not answer")
+                }
+            },
+            reason = stop.requested() => return Err(reason.error("while waiting")),
+        };
+        if patience.should_say(SAY_EVERY) {
+            info!("waiting: {missing}");
+        }
+        if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
+            return Err(Error::WaitTimeout { waited: timeout, missing });
+        }
+    }
+}
+
+/// What one look saw.
+enum Seen {
+    /// What is waited for is there.
+    Ready,
+    /// What is missing.
+    Missing(String),
+    /// Waiting longer cannot help.
+    Failed(Error),
+}
+
+async fn look(database: &Database, connection: &mut Option<PgConnection>, catalog: Option<&Catalog>) -> Seen {
+    let open = match connection {
+        Some(open) => open,
+        None => match connect::once(database, &application_name(None), LOOK).await {
+            Ok(new) => connection.insert(new),
+            Err(unusable) => {
+                return match unusable.permanent {
+                    Some(error) => Seen::Failed(error),
+                    None => Seen::Missing(format!("{database}: {}", unusable.reason)),
+                };
+            }
+        },
+    };
+    let seen = match catalog {
+        None => query::all(open, "asking the database", "SELECT 1".into()).await.map(|_| Seen::Ready),
+        Some(catalog) => schema(open, catalog).await,
+    };
+    match seen {
+        Ok(seen) => seen,
+        Err(Error::Server { source, .. }) if source.may_pass() => {
+            *connection = None;
+            Seen::Missing(format!("{database}: {source}"))
+        }
+        Err(error) => Seen::Failed(error),
+    }
+}
+
+async fn schema(connection: &mut PgConnection, catalog: &Catalog) -> Result<Seen> {
+    let snapshot = snapshot::read(connection, None).await?;
+    let missing = missing(catalog, &snapshot.history);
+    let (Some(first), Some(last)) = (missing.first(), missing.last()) else { return Ok(Seen::Ready) };
+    if let (Some(schema), true) = (&snapshot.facts.schema, snapshot.facts.has_own_tables) {
+        let (runs, locked) = runs::last(connection, schema, &snapshot.facts.database).await?;
+        if let Some(error) = runs.first().filter(|_| !locked).and_then(|run| failed_for_good(run, &missing)) {
+            return Ok(Seen::Failed(error));
+        }
+    }
+    Ok(Seen::Missing(match missing.len() {
+        1 => format!("migration `{}` is not applied", first.file),
+        n => format!("{n} migrations are not applied, `{}` to `{}`", first.file, last.file),
+    }))
+}
+
+/// Migrations of this build that the history does not have as they are here.
+fn missing<'a>(catalog: &'a Catalog, history: &History) -> Vec<&'a Migration> {
+    catalog
+        .migrations()
+        .iter()
+        .filter(|m| !history.applied(m.version).is_some_and(|row| row.success && row.checksum == m.checksum))
+        .collect()
+}
+
+/// The error of a run that failed for good on one of these files, unless the file was changed since.
+fn failed_for_good(run: &Run, missing: &[&Migration]) -> Option<Error> {
+    let code = ExitCode::ALL.into_iter().find(|code| Some(i16::from(code.code())) == run.exit_code)?;
+    let is_ours = missing
+        .iter()
+        .any(|m| Some(m.version) == run.failed_version && Some(hex(&m.checksum)) == run.failed_checksum);
+    (run.outcome == Outcome::Failed && code.is_permanent() && is_ours).then(|| Error::RunFailed {
+        recorded: run.error.clone().unwrap_or_else(|| "no reason recorded".into()),
+        code,
+    })
+}

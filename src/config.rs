@@ -1,0 +1,8 @@
+//! Where the settings come from: the environment, the folder of migrations, the database.
+
+pub mod database;
+pub mod duration;
+pub mod env;
+pub mod host;
+pub mod source;
+pub mod target;

@@ -1,0 +1,59 @@
+//! Durations of flags: `500ms`, `30s`, `5m`, `1h 30min`, and `none`.
+
+use std::time::Duration;
+
+/// Reads a duration.
+///
+/// # Errors
+/// What was expected.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write it like `500ms`, `30s`, `5m` or `1h`"))
+}
+
+/// Reads a duration, or `none` as zero.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_or_none(text: &str) -> Result<Duration, String> {
+    if text == "none" { Ok(Duration::ZERO) } else { parse(text) }
+}
+
+/// Reads a timeout of the server: whole milliseconds that fit into its 31 bits, or `none` as zero.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_or_none(text)?;
+    if timeout.as_millis() > i32::MAX as u128 {
+        return Err("PostgreSQL's timeouts end at 24 days".into());
+    }
+    if timeout.is_zero() || timeout.as_millis() > 0 {
+        Ok(timeout)
+    } else {
+        Err("PostgreSQL's timeouts are whole milliseconds; less than one would mean none".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, seconds) in [("0", 0), ("30s", 30), ("5m", 300), ("30min", 1800), ("1h 30min", 5400)] {
+            assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(parse_or_none("none"), Ok(Duration::ZERO));
+        assert!(parse("5").unwrap_err().contains("`30s`"));
+    }
+
+    #[test]
+    fn a_timeout_that_would_become_none_or_overflow_is_refused() {
+        assert!(parse_timeout("100us").is_err());
+        assert!(parse_timeout("60days").is_err());
+        assert_eq!(parse_timeout("0"), Ok(Duration::ZERO));
+    }
+}

@@ -1,0 +1,53 @@
+//! Every environment variable that the program reads. Help texts, documentation and the chart take the names from here.
+//!
+//! A flag beats its variable, a variable beats the default.
+
+/// The database that the app uses. `status`, `wait` and `verify` read it; `migrate` does unless the next one is set.
+pub const DATABASE_URL: &str = "DATABASE_URL";
+/// A role with DDL rights over a direct connection, for `migrate`.
+pub const MIGRATE_DATABASE_URL: &str = "MIGRATE_DATABASE_URL";
+/// The pod's name, as Kubernetes sets it.
+pub const HOSTNAME: &str = "HOSTNAME";
+
+/// `--source`.
+pub const SOURCE: &str = "CORVEIL_SOURCE";
+/// `--target`.
+pub const TARGET: &str = "CORVEIL_TARGET";
+/// `--wait-for-db`.
+pub const WAIT_FOR_DB: &str = "CORVEIL_WAIT_FOR_DB";
+/// `--lock-wait`.
+pub const LOCK_WAIT: &str = "CORVEIL_LOCK_WAIT";
+/// `--lock-timeout`.
+pub const LOCK_TIMEOUT: &str = "CORVEIL_LOCK_TIMEOUT";
+/// `--statement-timeout`.
+pub const STATEMENT_TIMEOUT: &str = "CORVEIL_STATEMENT_TIMEOUT";
+/// `--retries`.
+pub const RETRIES: &str = "CORVEIL_RETRIES";
+/// `--deadline`.
+pub const DEADLINE: &str = "CORVEIL_DEADLINE";
+/// `--out-of-order`.
+pub const OUT_OF_ORDER: &str = "CORVEIL_OUT_OF_ORDER";
+/// `--no-transaction`.
+pub const NO_TRANSACTION: &str = "CORVEIL_NO_TRANSACTION";
+/// `--resume-from`.
+pub const RESUME_FROM: &str = "CORVEIL_RESUME_FROM";
+/// `--dry-run`.
+pub const DRY_RUN: &str = "CORVEIL_DRY_RUN";
+/// `--termination-log`.
+pub const TERMINATION_LOG: &str = "CORVEIL_TERMINATION_LOG";
+/// `--for`.
+pub const FOR: &str = "CORVEIL_FOR";
+/// `--timeout`.
+pub const TIMEOUT: &str = "CORVEIL_TIMEOUT";
+/// `--output`.
+pub const OUTPUT: &str = "CORVEIL_OUTPUT";
+/// `--log-format`.
+pub const LOG_FORMAT: &str = "CORVEIL_LOG_FORMAT";
+/// `--log-level`.
+pub const LOG_LEVEL: &str = "CORVEIL_LOG_LEVEL";
+
+/// A variable's value, if it is set; a value that is no UTF-8 counts as an empty one, which every reader refuses.
+#[must_use]
+pub fn read(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.into_string().unwrap_or_default())
+}

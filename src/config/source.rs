@@ -1,0 +1,47 @@
+//! Where the migration files are: in a folder, or in the program itself.
+
+use std::fs;
+use std::path::Path;
+
+use crate::core::catalog::Catalog;
+use crate::error::{Error, Result};
+
+include!(concat!(env!("OUT_DIR"), "/embedded_migrations.rs"));
+
+/// Reads the migrations of a folder, or those that the program carries.
+///
+/// # Errors
+/// [`Error::Config`] for a folder that cannot be read or holds no migration, [`Error::Refused`] for names that cannot
+/// be.
+pub fn load(folder: Option<&Path>) -> Result<Catalog> {
+    let Some(folder) = folder else {
+        let files = EMBEDDED.iter().map(|(name, bytes)| ((*name).to_owned(), Ok(bytes.to_vec())));
+        return Catalog::from_files(files).map_err(Error::Refused);
+    };
+    let unreadable = |e: std::io::Error| Error::Config {
+        message: format!("the folder of migrations `{}` cannot be read: {e}", folder.display()),
+        hint: "give `--source` a folder of files such as `0001_create_users.sql`".into(),
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        // Follows links, as Kubernetes mounts the files of a ConfigMap.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Files that cannot be migrations are not read: one of them may be large, or a secret.
+        let is_sql = name.to_ascii_lowercase().ends_with(".sql");
+        let bytes = if is_sql { fs::read(&path).map_err(|e| e.to_string()) } else { Ok(Vec::new()) };
+        files.push((name, bytes));
+    }
+    let catalog = Catalog::from_files(files).map_err(Error::Refused)?;
+    if catalog.migrations().is_empty() {
+        return Err(Error::Config {
+            message: format!("the folder `{}` holds no migration", folder.display()),
+            hint: "give `--source` a folder of files such as `0001_create_users.sql`".into(),
+        });
+    }
+    Ok(catalog)
+}

@@ -1,0 +1,83 @@
+//! Which database a command works on.
+
+use crate::config::env;
+use crate::error::Result;
+use crate::config::database::Database;
+
+/// What a command does with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Change the schema: `MIGRATE_DATABASE_URL` wins.
+    Migrate,
+    /// Look at it, with the app's own rights: `DATABASE_URL` wins.
+    Look,
+}
+
+/// Which database a command works on.
+#[derive(Debug)]
+pub enum Target {
+    /// A server.
+    Server {
+        /// How to reach it.
+        database: Database,
+        /// The app's role, where it is not the one that migrates.
+        app_role: Option<String>,
+    },
+    /// No database is configured.
+    Embedded,
+}
+
+/// Reads the database from the environment.
+///
+/// # Errors
+/// [`crate::error::Error::Config`] for a variable that is set and is no URL: an empty one is never taken for none.
+pub fn resolve(purpose: Purpose) -> Result<Target> {
+    from(purpose, env::read(env::DATABASE_URL), env::read(env::MIGRATE_DATABASE_URL))
+}
+
+fn from(purpose: Purpose, app: Option<String>, migrate: Option<String>) -> Result<Target> {
+    let app = app.map(|url| Database::from_url(env::DATABASE_URL, &url)).transpose()?;
+    let migrate = migrate.map(|url| Database::from_url(env::MIGRATE_DATABASE_URL, &url)).transpose()?;
+    Ok(match (purpose, app, migrate) {
+        (_, None, None) => Target::Embedded,
+        (Purpose::Migrate, Some(app), Some(migrate)) => {
+            let app_role = Some(app.user().to_owned()).filter(|role| role != migrate.user());
+            Target::Server { database: migrate, app_role }
+        }
+        (_, Some(database), _) | (_, None, Some(database)) => Target::Server { database, app_role: None },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(purpose: Purpose, app: Option<&str>, migrate: Option<&str>) -> String {
+        match from(purpose, app.map(Into::into), migrate.map(Into::into)) {
+            Ok(Target::Embedded) => "embedded".into(),
+            Ok(Target::Server { database, app_role }) => {
+                format!("{}{}", database.user(), app_role.map(|role| format!(" for {role}")).unwrap_or_default())
+            }
+            Err(error) => format!("exit {}", error.exit_code().code()),
+        }
+    }
+
+    #[test]
+    fn the_role_fits_the_purpose() {
+        let (app, ddl) = (Some("postgres://app@h/d"), Some("postgres://ddl@h/d"));
+        for (purpose, app, migrate, expected) in [
+            (Purpose::Migrate, app, ddl, "ddl for app"),
+            (Purpose::Migrate, app, None, "app"),
+            (Purpose::Migrate, None, ddl, "ddl"),
+            (Purpose::Migrate, app, app, "app"),
+            (Purpose::Look, app, ddl, "app"),
+            (Purpose::Look, None, ddl, "ddl"),
+            (Purpose::Look, None, None, "embedded"),
+            (Purpose::Migrate, None, None, "embedded"),
+            (Purpose::Migrate, Some(""), None, "exit 2"),
+            (Purpose::Look, app, Some(""), "exit 2"),
+        ] {
+            assert_eq!(seen(purpose, app, migrate), expected, "{purpose:?} {app:?} {migrate:?}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The set of migration files, read as sqlx reads them.
+//!
+//! Names, descriptions and checksums follow `sqlx-core` 0.9, `migrate/source.rs`, so that sqlx and corveil see the
+//! same history. Content that cannot be applied is no error here: an applied file cannot be edited any more, so only
+//! pending ones are refused (see [`crate::core::script`]).
+
+use sha2::{Digest, Sha384};
+
+use crate::error::{Finding, FindingKind};
+
+/// A migration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Its version, unique in the set.
+    pub version: i64,
+    /// What the name says, with `_` as spaces.
+    pub description: String,
+    /// The file's name without its folder.
+    pub file: String,
+    /// SHA-384 of the content: 48 bytes.
+    pub checksum: Vec<u8>,
+    /// The SQL, or why there is none.
+    pub content: Result<String, Unreadable>,
+}
+
+/// Why a file has no SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The bytes are not UTF-8 from this offset on.
+    NotUtf8 {
+        /// Offset in bytes.
+        offset: usize,
+    },
+    /// The operating system's reason.
+    Io(String),
+}
+
+/// The migrations in order of their versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalog {
+    migrations: Vec<Migration>,
+    /// Names of `.sql` files that are no migrations, as sqlx ignores them.
+    pub ignored: Vec<String>,
+}
+
+impl Catalog {
+    /// Sorts files, given as name and content, into a set.
+    ///
+    /// # Errors
+    /// A `.sql` name whose prefix is no integer, and two files of one version.
+    pub fn from_files(
+        files: impl IntoIterator<Item = (String, Result<Vec<u8>, String>)>,
+    ) -> Result<Self, Vec<Finding>> {
+        let mut catalog = Self::default();
+        let mut findings = Vec::new();
+        for (name, bytes) in files {
+            match parse_name(&name) {
+                Name::Migration { version, description } => {
+                    catalog.migrations.push(migration(version, description, name, bytes));
+                }
+                Name::Down | Name::Other => {}
+                Name::OtherSql => catalog.ignored.push(name),
+                Name::Misnamed => findings.push(misnamed(name)),
+            }
+        }
+        catalog.migrations.sort_by(|a, b| (a.version, &a.file).cmp(&(b.version, &b.file)));
+        catalog.ignored.sort();
+        findings.extend(catalog.migrations.windows(2).filter(|w| w[0].version == w[1].version).map(duplicate));
+        if findings.is_empty() { Ok(catalog) } else { Err(findings) }
+    }
+
+    /// The migrations, oldest first.
+    #[must_use]
+    pub fn migrations(&self) -> &[Migration] {
+        &self.migrations
+    }
+
+    /// The migration of a version.
+    #[must_use]
+    pub fn get(&self, version: i64) -> Option<&Migration> {
+        self.migrations.binary_search_by_key(&version, |m| m.version).ok().map(|i| &self.migrations[i])
+    }
+
+    /// The newest version; none in an empty set.
+    #[must_use]
+    pub fn newest(&self) -> Option<i64> {
+        self.migrations.last().map(|m| m.version)
+    }
+}
+
+enum Name {
+    Migration { version: i64, description: String },
+    Down,
+    Misnamed,
+    OtherSql,
+    Other,
+}
+
+/// Takes a file name apart the way sqlx does, `trim_end_matches` included.
+fn parse_name(name: &str) -> Name {
+    let Some((prefix, rest)) = name.split_once('_').filter(|(_, rest)| rest.ends_with(".sql")) else {
+        let is_sql = name.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("sql"));
+        return if is_sql { Name::OtherSql } else { Name::Other };
+    };
+    let Ok(version) = prefix.parse() else { return Name::Misnamed };
+    if rest.ends_with(".down.sql") {
+        return Name::Down;
+    }
+    let suffix = if rest.ends_with(".up.sql") { ".up.sql" } else { ".sql" };
+    Name::Migration { version, description: rest.trim_end_matches(suffix).replace('_', " ") }
+}
+
+fn migration(version: i64, description: String, file: String, bytes: Result<Vec<u8>, String>) -> Migration {
+    let checksum = Sha384::digest(bytes.as_deref().unwrap_or_default()).to_vec();
+    let content = bytes.map_err(Unreadable::Io).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|e| Unreadable::NotUtf8 { offset: e.utf8_error().valid_up_to() })
+    });
+    Migration { version, description, file, checksum, content }
+}
+
+fn misnamed(name: String) -> Finding {
+    Finding {
+        kind: FindingKind::Misnamed,
+        message: "has a name that starts with no version number".into(),
+        hint: format!("name it like `0001_create_users.sql`, or rename it to `{name}.txt` if it is no migration"),
+        file: Some(name),
+        version: None,
+        line: None,
+    }
+}
+
+fn duplicate(pair: &[Migration]) -> Finding {
+    Finding {
+        kind: FindingKind::Duplicate,
+        file: Some(pair[1].file.clone()),
+        version: Some(pair[1].version),
+        line: None,
+        message: format!("has the same version {} as `{}`", pair[1].version, pair[0].file),
+        hint: "give the one that is not applied anywhere yet a higher version".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(names: &[&str]) -> Result<Catalog, Vec<Finding>> {
+        Catalog::from_files(names.iter().map(|n| ((*n).to_owned(), Ok(b"SELECT 1".to_vec()))))
+    }
+
+    #[test]
+    fn names_are_read_as_sqlx_reads_them() {
+        for (name, version, description) in [
+            ("0001_create_users.sql", 1, "create users"),
+            ("20240102030405_a.up.sql", 20_240_102_030_405, "a"),
+            ("+7_plus.sql", 7, "plus"),
+            ("-3_minus.sql", -3, "minus"),
+            ("1_twice.sql.sql", 1, "twice"),
+            ("2_.sql", 2, ""),
+        ] {
+            let catalog = catalog(&[name]).unwrap();
+            let found = &catalog.migrations()[0];
+            assert_eq!((found.version, found.description.as_str()), (version, description), "{name}");
+        }
+    }
+
+    #[test]
+    fn files_that_sqlx_ignores_are_ignored_and_sql_ones_are_named() {
+        let catalog =
+            catalog(&["README.md", "seed.sql", "20240101-foo.sql", "1_a.down.sql", "2_A.SQL"]).unwrap();
+        assert!(catalog.migrations().is_empty());
+        assert_eq!(catalog.ignored, ["20240101-foo.sql", "2_A.SQL", "seed.sql"]);
+    }
+
+    #[test]
+    fn a_prefix_that_is_no_integer_is_refused() {
+        let findings = catalog(&["v1_a.sql", "20240101-a_b.sql"]).unwrap_err();
+        assert!(findings.iter().all(|f| f.kind == FindingKind::Misnamed));
+        assert_eq!(findings.len(), 2);
+    }
+
+    #[test]
+    fn two_files_of_one_version_are_refused_also_when_written_differently() {
+        let findings = catalog(&["1_a.sql", "0001_b.up.sql"]).unwrap_err();
+        assert_eq!(findings[0].kind, FindingKind::Duplicate);
+    }
+
+    #[test]
+    fn checksums_are_sqlx_s() {
+        let sum = &catalog(&["1_a.sql"]).unwrap().migrations()[0].checksum;
+        assert_eq!(sum.len(), 48);
+        assert_eq!(sum[..6], [0xa8, 0x7b, 0xe5, 0xea, 0x59, 0xa5], "as `sha384sum` prints it");
+    }
+
+    #[test]
+    fn content_that_is_not_utf8_is_kept_for_when_it_is_pending() {
+        let catalog = Catalog::from_files([("1_a.sql".into(), Ok(b"ab\xff".to_vec()))]).unwrap();
+        assert_eq!(catalog.migrations()[0].content, Err(Unreadable::NotUtf8 { offset: 2 }));
+    }
+}

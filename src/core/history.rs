@@ -1,0 +1,100 @@
+//! What the database says has happened: the rows of our tables, as plain data.
+
+/// A row of `_sqlx_migrations`, the history that sqlx and corveil share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The migration's version.
+    pub version: i64,
+    /// The file's description when it was applied.
+    pub description: String,
+    /// When, as the server prints it in UTC.
+    pub installed_on: String,
+    /// False for a migration that another tool left half done.
+    pub success: bool,
+    /// SHA-384 of the file when it was applied.
+    pub checksum: Vec<u8>,
+    /// Nanoseconds; -1 when it is not known, as for a migration that was recorded without being run.
+    pub execution_time: i64,
+}
+
+/// A row of `_corveil_statements`: a unit of a non-transactional file that is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The migration's version.
+    pub version: i64,
+    /// The unit's number in the file, from 1.
+    pub ordinal: usize,
+    /// SHA-384 of the unit's text.
+    pub checksum: Vec<u8>,
+    /// How far it got.
+    pub state: StepState,
+    /// What the server said when it failed.
+    pub error: Option<String>,
+}
+
+/// How far a unit got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// The intent is recorded, the end is not: it runs, or its runner died.
+    Started,
+    /// It is done.
+    Finished,
+    /// It failed.
+    Failed,
+}
+
+impl StepState {
+    /// The word in the table.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Reads the word of the table; an unknown one counts as started, which claims the least.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "finished" => Self::Finished,
+            "failed" => Self::Failed,
+            _ => Self::Started,
+        }
+    }
+}
+
+/// Everything that the database remembers of migrations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// Applied migrations, oldest version first.
+    pub applied: Vec<Applied>,
+    /// Units of files under way, by version and ordinal.
+    pub steps: Vec<Step>,
+}
+
+impl History {
+    /// Whether no run of sqlx or corveil has left a trace.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.applied.is_empty() && self.steps.is_empty()
+    }
+
+    /// The row of a version.
+    #[must_use]
+    pub fn applied(&self, version: i64) -> Option<&Applied> {
+        self.applied.iter().find(|row| row.version == version)
+    }
+
+    /// The newest applied version.
+    #[must_use]
+    pub fn newest(&self) -> Option<i64> {
+        self.applied.last().map(|row| row.version)
+    }
+
+    /// The units of one file.
+    pub fn steps_of(&self, version: i64) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.version == version)
+    }
+}

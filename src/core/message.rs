@@ -1,0 +1,133 @@
+//! The messages that apply a file: what stands around its SQL, and where its SQL starts in them.
+//!
+//! A simple query is one message, so a transactional file costs one round trip. Nothing may precede BEGIN in it:
+//! a SELECT there makes the file's own SET TRANSACTION fail (SQLSTATE 25001).
+
+use std::time::Duration;
+
+use crate::core::catalog::Migration;
+use crate::core::sql::quote::{ident, literal};
+
+/// Undoes what a file did to its session, and keeps the advisory lock, which DISCARD ALL would free.
+///
+/// The list is that of [DISCARD ALL](https://www.postgresql.org/docs/current/sql-discard.html) without
+/// `pg_advisory_unlock_all()` and DISCARD PLANS.
+pub const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DEALLOCATE ALL; \
+                                 CLOSE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES;";
+
+/// The gate's own rights for the rest of a transaction, whatever role the file has taken on.
+const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;";
+
+/// The timeouts of a file; zero is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `lock_timeout`.
+    pub lock: Duration,
+    /// `statement_timeout`.
+    pub statement: Duration,
+}
+
+/// A message, with what is needed to find a statement of the file in the server's answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The SQL of the message.
+    pub sql: String,
+    /// Characters before the file's own SQL: the server counts positions in characters.
+    pub prefix_chars: usize,
+    /// Statements before the file's own: the server answers each with a CommandComplete.
+    pub prefix_commands: usize,
+}
+
+/// A transactional file with its history row, committed together; `after` follows the COMMIT.
+///
+/// The newline before the appendix ends a line comment that the file may end with. The semicolon ends a statement
+/// that lacks its own.
+#[must_use]
+pub fn transaction(
+    body: &str,
+    modes: &str,
+    timeouts: Timeouts,
+    application_name: &str,
+    history_row: &str,
+    after: &str,
+) -> Message {
+    let begin = if modes.is_empty() { "BEGIN;".into() } else { format!("BEGIN {modes};") };
+    let prefix = format!(
+        "{begin} SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; SET LOCAL application_name = {};\n",
+        timeouts.lock.as_millis(),
+        timeouts.statement.as_millis(),
+        literal(application_name),
+    );
+    Message {
+        prefix_chars: prefix.chars().count(),
+        prefix_commands: 4,
+        sql: format!(
+            "{prefix}{body}\n; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; {history_row} COMMIT; {after}"
+        ),
+    }
+}
+
+/// A BEGIN … COMMIT unit of a non-transactional file, recorded as finished in its own transaction.
+#[must_use]
+pub fn recorded_unit(body: &str, record: &str) -> Message {
+    Message { prefix_chars: 0, prefix_commands: 0, sql: format!("{body}\n; {OWN_RIGHTS} {record} COMMIT;") }
+}
+
+/// A record of the gate's own, in a transaction of its own that leaves the file's session state alone.
+#[must_use]
+pub fn record(statements: &str) -> String {
+    format!("BEGIN; {OWN_RIGHTS} {statements} COMMIT;")
+}
+
+/// The INSERT of a history row, equal to what sqlx 0.9 writes.
+///
+/// `execution_time` is an SQL expression in nanoseconds. The checksum goes through `decode`, so that the row is the
+/// same under any `standard_conforming_strings` that the file may have set.
+#[must_use]
+pub fn history_row(schema: &str, migration: &Migration, execution_time: &str) -> String {
+    format!(
+        "INSERT INTO {}._sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES ({}, {}, TRUE, pg_catalog.decode('{}', 'hex'), {execution_time});",
+        ident(schema),
+        migration.version,
+        literal(&migration.description),
+        hex(&migration.checksum),
+    )
+}
+
+/// Nanoseconds since the transaction began, as an SQL expression.
+pub const ELAPSED_IN_TRANSACTION: &str = "(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - \
+                                          pg_catalog.transaction_timestamp()) * 1000000000)::pg_catalog.int8";
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUTS: Timeouts =
+        Timeouts { lock: Duration::from_secs(2), statement: Duration::ZERO };
+
+    #[test]
+    fn a_file_that_ends_in_a_comment_does_not_swallow_its_history_row() {
+        let message = transaction("SELECT 1 -- done", "", TIMEOUTS, "corveil", "INSERT;", "");
+        assert!(message.sql.contains("-- done\n; SET SESSION"), "{}", message.sql);
+    }
+
+    #[test]
+    fn the_file_starts_where_the_message_says() {
+        let message = transaction("ÄÖ", "READ WRITE", TIMEOUTS, "corveil é", "", "");
+        let rest: String = message.sql.chars().skip(message.prefix_chars).collect();
+        assert!(rest.starts_with("ÄÖ"));
+        assert!(message.sql.starts_with("BEGIN READ WRITE;"));
+        assert_eq!(message.sql.matches(';').count() - 4, message.prefix_commands);
+    }
+}

@@ -1,0 +1,228 @@
+//! What a run would do: the files compared with the history. Pure, so that every case is a line in a table.
+
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::history::{Applied, History};
+use crate::error::{Error, Finding, FindingKind, Result};
+
+/// What to do with a pending version that is older than the newest applied one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutOfOrder {
+    /// End with exit code 4: the file was tested on another schema than it would meet.
+    #[default]
+    Fail,
+    /// Apply it, as sqlx does.
+    Apply,
+}
+
+/// What a run would do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan<'a> {
+    /// Migrations to apply, in this order.
+    pub pending: Vec<&'a Migration>,
+    /// Applied versions newer than our newest: a newer build has been here.
+    pub newer: Vec<i64>,
+}
+
+/// Compares files and history.
+///
+/// # Errors
+/// [`Error::Mismatch`] with every disagreement; [`Error::Config`] for a target that is no version of ours.
+pub fn plan<'a>(
+    catalog: &'a Catalog,
+    history: &History,
+    target: Option<i64>,
+    out_of_order: OutOfOrder,
+) -> Result<Plan<'a>> {
+    if let Some(target) = target.filter(|target| catalog.get(*target).is_none()) {
+        return Err(Error::Config {
+            message: format!("`--target {target}` is not the version of a migration file"),
+            hint: "`corveil status` lists the versions".into(),
+        });
+    }
+    let mut findings = disagreements(catalog, history);
+    let pending: Vec<_> = catalog
+        .migrations()
+        .iter()
+        .filter(|m| target.is_none_or(|target| m.version <= target))
+        .filter(|m| history.applied(m.version).is_none())
+        .collect();
+    if out_of_order == OutOfOrder::Fail {
+        let newest = history.newest();
+        findings.extend(pending.iter().filter(|m| Some(m.version) < newest).map(|m| out_of_order_finding(m, newest)));
+    }
+    if findings.is_empty() {
+        Ok(Plan { pending, newer: newer(catalog, history) })
+    } else {
+        Err(Error::Mismatch(findings))
+    }
+}
+
+/// Every applied row that disagrees with its file, or has none although it is older than our newest.
+#[must_use]
+pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
+    history
+        .applied
+        .iter()
+        .filter_map(|row| match catalog.get(row.version) {
+            _ if !row.success => Some(dirty(row, catalog.get(row.version))),
+            Some(file) if file.checksum != row.checksum => Some(edited(file, row)),
+            Some(_) => None,
+            None if Some(row.version) < catalog.newest() => Some(missing(row)),
+            None => None,
+        })
+        .collect()
+}
+
+/// Applied versions newer than our newest.
+#[must_use]
+pub fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
+    history.applied.iter().map(|row| row.version).filter(|version| Some(*version) > catalog.newest()).collect()
+}
+
+fn edited(file: &Migration, row: &Applied) -> Finding {
+    Finding {
+        kind: FindingKind::Edited,
+        file: Some(file.file.clone()),
+        version: Some(file.version),
+        line: None,
+        message: format!("was edited after it was applied on {}", row.installed_on),
+        hint: format!("`git checkout <applied revision> -- {}`, and put the change into a new migration", file.file),
+    }
+}
+
+fn missing(row: &Applied) -> Finding {
+    Finding {
+        kind: FindingKind::Missing,
+        file: None,
+        version: Some(row.version),
+        line: None,
+        message: format!(
+            "version {} ({}) was applied on {} and has no file, although newer files are here",
+            row.version, row.description, row.installed_on
+        ),
+        hint: format!(
+            "bring the file back with `git log --diff-filter=D -- '*{}_*.sql'` and `git checkout`",
+            row.version
+        ),
+    }
+}
+
+fn dirty(row: &Applied, file: Option<&Migration>) -> Finding {
+    Finding {
+        kind: FindingKind::Dirty,
+        file: file.map(|f| f.file.clone()),
+        version: Some(row.version),
+        line: None,
+        message: match file {
+            Some(_) => "is recorded as failed by another tool; what of it was applied is not known".into(),
+            None => format!("version {} is recorded as failed by another tool", row.version),
+        },
+        hint: format!(
+            "mend the schema by hand, then `UPDATE _sqlx_migrations SET success = true WHERE version = {v}`, or \
+             `DELETE FROM _sqlx_migrations WHERE version = {v}` if nothing of it is there",
+            v = row.version
+        ),
+    }
+}
+
+fn out_of_order_finding(file: &Migration, newest: Option<i64>) -> Finding {
+    Finding {
+        kind: FindingKind::OutOfOrder,
+        file: Some(file.file.clone()),
+        version: Some(file.version),
+        line: None,
+        message: format!("is pending, although the newer version {} is applied", newest.unwrap_or_default()),
+        hint: "give it a version above that one, or run `corveil migrate --out-of-order apply`".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(versions: &[i64]) -> Catalog {
+        Catalog::from_files(versions.iter().map(|v| (format!("{v}_m.sql"), Ok(format!("SELECT {v}").into_bytes()))))
+            .unwrap()
+    }
+
+    fn history(files: &Catalog, versions: &[i64]) -> History {
+        let applied = versions
+            .iter()
+            .map(|v| Applied {
+                version: *v,
+                description: "m".into(),
+                installed_on: "2026-01-01".into(),
+                success: true,
+                checksum: files.get(*v).map_or_else(|| vec![0; 48], |m| m.checksum.clone()),
+                execution_time: 1,
+            })
+            .collect();
+        History { applied, steps: Vec::new() }
+    }
+
+    fn kinds(result: Result<Plan<'_>>) -> Vec<FindingKind> {
+        match result {
+            Err(Error::Mismatch(findings)) => findings.iter().map(|f| f.kind).collect(),
+            other => panic!("no mismatch: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn pending_versions_are_those_without_a_row() {
+        let files = catalog(&[1, 2, 3, 4]);
+        for (applied, target, expected) in [
+            (&[][..], None, &[1, 2, 3, 4][..]),
+            (&[1, 2], None, &[3, 4]),
+            (&[1, 2], Some(3), &[3]),
+            (&[1, 2, 3, 4], None, &[]),
+            (&[1, 2, 3, 4], Some(2), &[]),
+        ] {
+            let history = history(&files, applied);
+            let plan = plan(&files, &history, target, OutOfOrder::Fail).unwrap();
+            assert_eq!(plan.pending.iter().map(|m| m.version).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn an_older_build_on_a_newer_schema_is_content() {
+        let files = catalog(&[1, 2]);
+        let plan = plan(&files, &history(&files, &[1, 2, 3, 4]), None, OutOfOrder::Fail).unwrap();
+        assert_eq!((plan.pending.len(), plan.newer), (0, vec![3, 4]));
+    }
+
+    #[test]
+    fn an_applied_version_below_our_newest_without_a_file_is_a_mismatch() {
+        let files = catalog(&[1, 3]);
+        assert_eq!(kinds(plan(&files, &history(&files, &[1, 2]), None, OutOfOrder::Apply)), [FindingKind::Missing]);
+    }
+
+    #[test]
+    fn every_disagreement_is_listed() {
+        let files = catalog(&[1, 2, 4]);
+        let mut history = history(&files, &[1, 2, 3]);
+        history.applied[0].checksum[0] ^= 1;
+        history.applied[1].success = false;
+        assert_eq!(
+            kinds(plan(&files, &history, None, OutOfOrder::Fail)),
+            [FindingKind::Edited, FindingKind::Dirty, FindingKind::Missing]
+        );
+    }
+
+    #[test]
+    fn an_out_of_order_version_fails_unless_asked_for() {
+        let files = catalog(&[1, 2, 3]);
+        let history = history(&files, &[1, 3]);
+        assert_eq!(kinds(plan(&files, &history, None, OutOfOrder::Fail)), [FindingKind::OutOfOrder]);
+        let plan = plan(&files, &history, None, OutOfOrder::Apply).unwrap();
+        assert_eq!(plan.pending[0].version, 2);
+    }
+
+    #[test]
+    fn a_target_that_is_no_version_is_a_usage_error() {
+        let files = catalog(&[1]);
+        assert!(matches!(
+            plan(&files, &History::default(), Some(7), OutOfOrder::Fail),
+            Err(Error::Config { .. })
+        ));
+    }
+}

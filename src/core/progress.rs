@@ -1,0 +1,38 @@
+//! What a run tells of itself while it works, for whoever shows it.
+
+use std::time::Duration;
+
+/// How far an index build is, as `pg_stat_progress_create_index` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexBuild {
+    /// The server's name of the phase.
+    pub phase: String,
+    /// Blocks or tuples that are done in this phase.
+    pub done: u64,
+    /// Blocks or tuples in this phase; zero when the server does not say.
+    pub total: u64,
+}
+
+impl std::fmt::Display for IndexBuild {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.phase)?;
+        match self.done.saturating_mul(100).checked_div(self.total) {
+            Some(percent) => write!(f, ", {percent} %"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shows a run.
+pub trait Progress {
+    /// A file starts: number `number` of `of`.
+    fn file(&mut self, file: &str, number: usize, of: usize);
+    /// Statement number `number` of `of` of the file starts.
+    fn statement(&mut self, first_line: &str, number: usize, of: usize);
+    /// The file has been at work for `elapsed`.
+    fn working(&mut self, elapsed: Duration, build: Option<&IndexBuild>);
+    /// The file is applied.
+    fn applied(&mut self, file: &str, took: Duration);
+    /// The run is over.
+    fn end(&mut self);
+}

@@ -1,0 +1,101 @@
+//! Where a half-done non-transactional file goes on, from its recorded units alone.
+
+use crate::core::history::{Step, StepState};
+use crate::core::script::{Mode, Script};
+use crate::core::sql::create::SessionState;
+use crate::error::{Error, Finding, FindingKind, Result};
+
+/// Where a file goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// Units that are done: the file goes on after them.
+    pub done: usize,
+    /// The next unit's intent is recorded and nothing more: whether it was carried out is for the catalog to say.
+    pub unsettled: bool,
+}
+
+/// Where the file goes on, given its recorded units.
+///
+/// `from` is the number that `--resume-from` gives: everything before it counts as done, and it as not done.
+///
+/// # Errors
+/// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the file needs to be told;
+/// [`Error::Config`] when `from` does not fit.
+pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
+    let file = &script.migration.file;
+    let Mode::Statements(units) = &script.mode else {
+        return match (steps, from) {
+            ([], None) => Ok(Resume::default()),
+            ([], Some(_)) => Err(no_resume(file)),
+            _ => Err(edited(script, None, "its `-- no-transaction` is gone".into())),
+        };
+    };
+    if let Some(from) = from {
+        return if (1..=units.len() + 1).contains(&from) {
+            Ok(Resume { done: from - 1, unsettled: false })
+        } else {
+            Err(Error::Config {
+                message: format!("`--resume-from {from}`: `{file}` has {} statements", units.len()),
+                hint: format!("give a number from 1 to {}, the last one for \"all done\"", units.len() + 1),
+            })
+        };
+    }
+    let mut resume = Resume::default();
+    for step in steps {
+        let unit = units.get(step.ordinal.wrapping_sub(1));
+        let unchanged = unit.is_some_and(|unit| unit.checksum == step.checksum);
+        match step.state {
+            StepState::Finished if unchanged => resume.done = resume.done.max(step.ordinal),
+            StepState::Finished => {
+                return Err(edited(script, unit.map(|u| u.start), format!("statement {} is finished", step.ordinal)));
+            }
+            StepState::Started if unchanged => resume.unsettled = true,
+            StepState::Started => {
+                return Err(unsettled(file, step.ordinal, "it was edited after it was started"));
+            }
+            StepState::Failed => {}
+        }
+    }
+    let temporary = units[..resume.done].iter().any(|unit| unit.state == SessionState::Temporary);
+    if temporary {
+        return Err(unsettled(
+            file,
+            resume.done + 1,
+            "the statements before it made temporary objects, which ended with their session",
+        ));
+    }
+    Ok(resume)
+}
+
+/// The error that asks which way it was.
+#[must_use]
+pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
+    Error::Unsettled {
+        file: file.to_owned(),
+        statement,
+        reason: reason.to_owned(),
+        hint: format!(
+            "look whether the effect of statement {statement} is there, then run `corveil migrate --resume-from {}` if \
+             it is, or `corveil migrate --resume-from {statement}` if it is not",
+            statement + 1
+        ),
+    }
+}
+
+fn no_resume(file: &str) -> Error {
+    Error::Config {
+        message: format!("`--resume-from` is given, but the next pending file `{file}` runs in one transaction"),
+        hint: "run `corveil migrate` without it".into(),
+    }
+}
+
+fn edited(script: &Script<'_>, start: Option<usize>, what: String) -> Error {
+    Error::Mismatch(vec![Finding {
+        kind: FindingKind::Edited,
+        file: Some(script.migration.file.clone()),
+        version: Some(script.migration.version),
+        line: start.map(|start| crate::core::sql::split::position(script.sql, start).line),
+        message: format!("was edited while it is half applied: {what}"),
+        hint: "restore the finished statements; a change to them belongs into a new migration".into(),
+    }])
+}

@@ -1,0 +1,199 @@
+//! A pending file, made ready to be applied, or refused as it is.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha384};
+
+use crate::core::catalog::{Migration, Unreadable};
+use crate::core::directives::{self, Directives};
+use crate::core::sql::create::{SessionState, session_state};
+use crate::core::sql::index::{CreateIndex, create_index, is_concurrently};
+use crate::core::sql::split::{Statement, position, statements};
+use crate::core::sql::{refuse, transaction};
+use crate::error::{Finding, FindingKind};
+
+/// A pending file, ready to be applied.
+#[derive(Debug)]
+pub struct Script<'a> {
+    /// The file.
+    pub migration: &'a Migration,
+    /// Its SQL as it stands in the file.
+    pub sql: &'a str,
+    /// What its leading comments ask for.
+    pub directives: Directives,
+    /// How it is applied.
+    pub mode: Mode,
+    /// What a person should know about the file.
+    pub warning: Option<&'static str>,
+}
+
+/// How a file is applied.
+#[derive(Debug)]
+pub enum Mode {
+    /// All of it and its history row in one transaction.
+    Transaction {
+        /// The SQL to send: the file, without a BEGIN and COMMIT that wrap it whole. Character for character as long
+        /// as the file.
+        body: String,
+        /// What the wrapping BEGIN said of the transaction, such as `ISOLATION LEVEL SERIALIZABLE`.
+        modes: String,
+        /// Offsets in bytes at which its statements start.
+        starts: Vec<usize>,
+    },
+    /// Unit by unit, each recorded.
+    Statements(Vec<Unit>),
+}
+
+/// A part of a non-transactional file that is done or not done as a whole.
+#[derive(Debug)]
+pub struct Unit {
+    /// Its SQL.
+    pub text: String,
+    /// Offset in bytes at which it starts in the file.
+    pub start: usize,
+    /// SHA-384 of its text.
+    pub checksum: Vec<u8>,
+    /// What it is.
+    pub kind: UnitKind,
+    /// What it does to the session.
+    pub state: SessionState,
+    /// Whether it sets `lock_timeout` for the statements after it.
+    pub sets_lock_timeout: bool,
+}
+
+/// What a unit is.
+#[derive(Debug)]
+pub enum UnitKind {
+    /// One statement.
+    Statement,
+    /// One CREATE INDEX, with the same statement rewritten for an empty copy of its table.
+    Index(Box<IndexUnit>),
+    /// One other statement that uses CONCURRENTLY.
+    Concurrent,
+    /// BEGIN … COMMIT.
+    Transaction {
+        /// Length in bytes of the text before the final COMMIT.
+        body: usize,
+        /// Offsets in bytes, in the file, of its statements.
+        starts: Vec<usize>,
+    },
+}
+
+/// A CREATE INDEX of a non-transactional file.
+#[derive(Debug)]
+pub struct IndexUnit {
+    /// What it creates.
+    pub index: CreateIndex,
+    /// Whether it says CONCURRENTLY.
+    pub concurrently: bool,
+}
+
+impl Unit {
+    /// Whether the unit waits for other transactions rather than blocks them: it then needs no lock timeout.
+    #[must_use]
+    pub fn is_concurrent(&self) -> bool {
+        match &self.kind {
+            UnitKind::Concurrent => true,
+            UnitKind::Index(unit) => unit.concurrently,
+            UnitKind::Statement | UnitKind::Transaction { .. } => false,
+        }
+    }
+}
+
+/// Makes pending files ready.
+///
+/// # Errors
+/// Every refusal of every file.
+pub fn prepare<'a>(
+    pending: &[&'a Migration],
+    no_transaction: &BTreeSet<i64>,
+) -> Result<Vec<Script<'a>>, Vec<Finding>> {
+    let mut scripts = Vec::with_capacity(pending.len());
+    let mut findings = Vec::new();
+    for migration in pending {
+        match script(migration, no_transaction.contains(&migration.version)) {
+            Ok(script) => scripts.push(script),
+            Err(refused) => findings.extend(refused),
+        }
+    }
+    if findings.is_empty() { Ok(scripts) } else { Err(findings) }
+}
+
+fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding>> {
+    let finding = |kind, line, message: String, hint: String| Finding {
+        kind,
+        file: Some(migration.file.clone()),
+        version: Some(migration.version),
+        line,
+        message,
+        hint,
+    };
+    let sql = migration.content.as_deref().map_err(|unreadable| {
+        vec![match unreadable {
+            Unreadable::NotUtf8 { offset } => finding(
+                FindingKind::NotUtf8,
+                None,
+                format!("is not UTF-8: the byte at offset {offset} belongs to no character"),
+                format!("`iconv -f latin1 -t utf-8 {f} > new && mv new {f}`, if it was Latin-1", f = migration.file),
+            ),
+            Unreadable::Io(reason) => finding(
+                FindingKind::Unreadable,
+                None,
+                format!("cannot be read: {reason}"),
+                "let the user who runs corveil read it".into(),
+            ),
+        }]
+    })?;
+    let line_of = |offset| Some(position(sql, offset).line);
+    let directives = directives::parse(sql)
+        .map_err(|e| vec![finding(FindingKind::Directive, Some(e.line), e.reason, e.hint)])?;
+    let statements = statements(sql).map_err(|e| {
+        let message = format!("has a {} that is not closed", e.what);
+        vec![finding(FindingKind::Statement, line_of(e.start), message, "close it".into())]
+    })?;
+    let transactional = !(directives.no_transaction || forced);
+    let refusals: Vec<_> = refuse::refusals(sql, &statements, transactional)
+        .into_iter()
+        .map(|r| finding(FindingKind::Statement, line_of(r.start), r.reason, r.advice))
+        .collect();
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let mode = if transactional {
+        let wrapping = transaction::wrapping(sql, &statements);
+        Mode::Transaction {
+            starts: wrapping.inner(&statements).iter().map(|s| s.start).collect(),
+            body: wrapping.unwrapped,
+            modes: wrapping.modes,
+        }
+    } else {
+        Mode::Statements(transaction::units(&statements).iter().map(|unit| self::unit(sql, unit)).collect())
+    };
+    let warning = statements.is_empty().then_some("has no statement; it is recorded as applied");
+    Ok(Script { migration, sql, directives, mode, warning })
+}
+
+fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
+    let (first, last) = (&statements[0], &statements[statements.len() - 1]);
+    let text = &sql[first.start..last.end()];
+    let kind = if statements.len() > 1 {
+        UnitKind::Transaction {
+            body: last.start - first.start,
+            starts: statements.iter().map(|s| s.start).collect(),
+        }
+    } else if let Some(index) = create_index(first) {
+        UnitKind::Index(Box::new(IndexUnit { concurrently: index.concurrently, index }))
+    } else if is_concurrently(first) {
+        UnitKind::Concurrent
+    } else {
+        UnitKind::Statement
+    };
+    Unit {
+        text: text.to_owned(),
+        start: first.start,
+        checksum: Sha384::digest(text).to_vec(),
+        kind,
+        state: statements.iter().map(session_state).max().unwrap_or_default(),
+        sets_lock_timeout: statements.iter().any(|s| s.starts_with(&["set", "lock_timeout"])),
+    }
+}

@@ -1,0 +1,226 @@
+//! A failed statement: where it stands, what the server said, what was and was not applied.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::exit::ExitCode;
+
+/// What the server, or the way to it, said.
+///
+/// Fields as in the [protocol](https://www.postgresql.org/docs/current/protocol-error-fields.html).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServerError {
+    /// Five characters; absent when the connection broke instead of answering.
+    pub sqlstate: Option<String>,
+    /// The primary message.
+    pub message: String,
+    /// More particulars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The server's own advice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The call stack inside the server: PL/pgSQL functions, triggers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+impl ServerError {
+    /// Whether the connection broke, or the server ended it, rather than refused the statement.
+    ///
+    /// Class 08 is a broken connection, 57P01 to 57P05 a server that shuts down, crashed, starts or ends the session.
+    #[must_use]
+    pub fn connection_lost(&self) -> bool {
+        self.sqlstate
+            .as_deref()
+            .is_none_or(|code| (code.starts_with("08") && code != "08P01") || code.starts_with("57P"))
+    }
+
+    /// Whether the cause lies outside the statement and may pass by itself: a lost connection, a lock or statement
+    /// timeout, a deadlock, a serialization failure, too few resources, a server that became read-only in a failover.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.connection_lost()
+            || self.sqlstate.as_deref().is_some_and(|code| {
+                code.starts_with("53")
+                    || matches!(code, "55P03" | "40P01" | "40001" | "57014" | "25006")
+            })
+    }
+
+    /// The code for a statement of the gate's own. A missing right (42501) or a protocol violation (08P01, a pooler
+    /// that knows a parameter otherwise) is the configuration's fault; anything unforeseen is tried again, because
+    /// nothing of the migrations has failed.
+    #[must_use]
+    pub fn exit_code_outside_a_migration(&self) -> ExitCode {
+        match self.sqlstate.as_deref() {
+            Some("42501" | "08P01" | "3F000") => ExitCode::Usage,
+            _ => ExitCode::TryAgain,
+        }
+    }
+
+    /// The next step for a failed statement of the gate's own.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        match self.sqlstate.as_deref() {
+            Some("42501") => Some(
+                "use the role that owns the schema in `MIGRATE_DATABASE_URL`; a `corveil migrate` run that sees both \
+                 URLs grants the other role what it reads"
+                    .into(),
+            ),
+            Some("08P01") => {
+                Some("set `MIGRATE_DATABASE_URL` to a direct connection to the server".into())
+            }
+            _ => self.hint.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.sqlstate {
+            Some(code) => write!(f, " (SQLSTATE {code})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A place in a file. Lines and columns count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// What is left of the failed file in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Left {
+    /// Nothing: the file's transaction was rolled back.
+    Nothing,
+    /// A file without a transaction: its first `done` statements of `total` stay.
+    Statements {
+        /// Finished statements.
+        done: usize,
+        /// Statements in the file.
+        total: usize,
+    },
+}
+
+/// A migration that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The file's name.
+    pub file: String,
+    /// The migration's version.
+    pub version: i64,
+    /// Where in the file; absent when the failure belongs to no statement, as at COMMIT.
+    #[serde(flatten)]
+    pub place: Option<Place>,
+    /// First line of the statement, or what the gate was doing to the file.
+    pub statement: String,
+    /// What the server said.
+    #[serde(flatten)]
+    pub server: ServerError,
+    /// How often the file was tried.
+    pub attempts: u32,
+    /// Whether the exit code is 75: the cause may pass.
+    pub try_again: bool,
+    /// Sessions that were in the way when it failed, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blockers: Vec<String>,
+    /// Versions that this run applied before.
+    pub applied: Vec<i64>,
+    /// Versions that are still pending, this one first.
+    pub not_applied: Vec<i64>,
+    /// What is left of this file.
+    pub left: Left,
+}
+
+impl Failure {
+    /// 75 when the cause may pass, otherwise 3.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        if self.try_again { ExitCode::TryAgain } else { ExitCode::Failed }
+    }
+
+    /// Where it failed, as `file:line:column`.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self.place {
+            Some(Place { line, column }) => format!("{}:{line}:{column}", self.file),
+            None => self.file.clone(),
+        }
+    }
+
+    /// What is left of the file, as a sentence.
+    #[must_use]
+    pub fn remains(&self) -> String {
+        match self.left {
+            Left::Nothing => "the file was rolled back whole".into(),
+            Left::Statements { done, total } => {
+                format!("{done} of the file's {total} statements stay applied, the next run resumes after them")
+            }
+        }
+    }
+
+    /// The next step.
+    #[must_use]
+    pub fn next_step(&self) -> String {
+        match (self.try_again, self.left) {
+            (true, _) if !self.blockers.is_empty() => {
+                "let the sessions named above finish, then run `corveil migrate` again; `-- corveil:retries` and \
+                 `-- corveil:lock-timeout` set the file's patience"
+                    .into()
+            }
+            (true, _) => "run `corveil migrate` again; nothing is applied twice".into(),
+            (false, Left::Nothing) => {
+                format!("fix `{}` and run `corveil migrate` again; `--dry-run` shows what would run", self.file)
+            }
+            (false, Left::Statements { .. }) => format!(
+                "fix the failed statement of `{}`, leave the finished ones as they are, and run `corveil migrate` again",
+                self.file
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "migration `{}` failed: {}", self.location(), self.server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(sqlstate: Option<&str>) -> ServerError {
+        ServerError {
+            sqlstate: sqlstate.map(Into::into),
+            message: "m".into(),
+            detail: None,
+            hint: None,
+            context: None,
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_would_fail_again() {
+        for passing in [None, Some("57P01"), Some("08006"), Some("55P03"), Some("40P01"), Some("53300")] {
+            assert!(server(passing).may_pass(), "{passing:?}");
+        }
+        for lasting in ["42703", "23505", "08P01", "42501", "22012"] {
+            assert!(!server(Some(lasting)).may_pass(), "{lasting}");
+        }
+    }
+
+    #[test]
+    fn a_missing_right_on_our_own_tables_is_the_configurations_fault() {
+        assert_eq!(server(Some("42501")).exit_code_outside_a_migration(), ExitCode::Usage);
+        assert_eq!(server(None).exit_code_outside_a_migration(), ExitCode::TryAgain);
+    }
+}

@@ -1,0 +1,74 @@
+//! One thing that is wrong with the files, the history or the schema, and the command that mends it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What kind of thing is wrong. The names are stable: JSON shows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// The file's name is not one that sqlx accepts.
+    Misnamed,
+    /// Two files have the same version.
+    Duplicate,
+    /// The file cannot be read.
+    Unreadable,
+    /// The file is not UTF-8.
+    NotUtf8,
+    /// A directive is unknown, wrong or in the wrong place.
+    Directive,
+    /// A statement cannot be run the way migrations are run.
+    Statement,
+    /// The file differs from what was applied.
+    Edited,
+    /// An applied version has no file.
+    Missing,
+    /// A version below the newest applied one is pending.
+    OutOfOrder,
+    /// The history says that the version failed.
+    Dirty,
+    /// A statement of a non-transactional file was not finished.
+    Unfinished,
+    /// Another tool's history is there.
+    ForeignHistory,
+    /// An object that our files would create is there.
+    ForeignObject,
+    /// An index is INVALID.
+    InvalidIndex,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind of thing is wrong.
+    pub kind: FindingKind,
+    /// The migration file's name.
+    pub file: Option<String>,
+    /// The migration's version.
+    pub version: Option<i64>,
+    /// Line in the file, from 1.
+    pub line: Option<usize>,
+    /// What is wrong, as a predicate of the file where there is one: "was edited …".
+    pub message: String,
+    /// The next command to run, or the change to make.
+    pub hint: String,
+}
+
+impl Finding {
+    /// The finding as one sentence without its hint.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => format!("`{file}` line {line} {}", self.message),
+            (Some(file), None) => format!("`{file}` {}", self.message),
+            (None, _) => self.message.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  hint: {}", self.sentence(), self.hint)
+    }
+}

@@ -1,0 +1,35 @@
+//! Everything that is printed. stdout is data, stderr is everything else.
+
+pub mod failure;
+pub mod log;
+pub mod progress;
+mod terminal;
+
+use std::io::Write as _;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// How something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Writes a text to stdout.
+pub fn text(text: &str) {
+    // A reader that went away, as `head` does, is no failure of the command.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes a value to stdout as one JSON document with a line end.
+pub fn json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(document) => text(&format!("{document}\n")),
+        Err(error) => tracing::error!("the result cannot be written as JSON: {error}"),
+    }
+}

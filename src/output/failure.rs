@@ -1,0 +1,221 @@
+//! A failure, printed once: on stderr for people, as JSON for programs, and into the termination log, which kubectl and
+//! Argo CD show.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Format;
+use crate::error::Error;
+use crate::exit::ExitCode;
+
+/// Kubernetes cuts a termination message at 4,096 bytes.
+const TERMINATION_LOG_BYTES: usize = 4096;
+
+/// Where Kubernetes looks for it unless the container says otherwise.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// Prints the failure and returns the exit code that it ends with.
+pub fn report(error: &Error, format: Format, log_format: Format, termination_log: Option<&Path>) -> ExitCode {
+    match log_format {
+        Format::Text => eprint(&text(error)),
+        Format::Json => tracing::error!(error = %document(error), "{error}"),
+    }
+    if format == Format::Json {
+        super::json(&json!({
+            "outcome": "failed", "exit_code": error.exit_code().code(), "error": document(error)
+        }));
+    }
+    let default = Path::new(TERMINATION_LOG);
+    if let Some(path) = termination_log.or_else(|| default.exists().then_some(default)) {
+        if let Err(problem) = std::fs::write(path, termination_message(error)) {
+            tracing::warn!("the termination log `{}` cannot be written: {problem}", path.display());
+        }
+    }
+    error.exit_code()
+}
+
+/// Without a runtime nothing can be tried.
+pub fn no_runtime(error: &std::io::Error) -> ExitCode {
+    eprint(&format!("error: the program cannot start: {error}\n"));
+    ExitCode::TryAgain
+}
+
+fn eprint(text: &str) {
+    use std::io::Write as _;
+    let _ = super::terminal::Stderr.write_all(text.as_bytes());
+}
+
+/// The failure for people.
+fn text(error: &Error) -> String {
+    let mut text = format!("error: {error}\n");
+    if let Some(failure) = error.failure() {
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "  {name}: {}", value.replace('\n', "\n    "));
+        };
+        line("at", &failure.location());
+        line("statement", &failure.statement);
+        if let Some(detail) = &failure.server.detail {
+            line("detail", detail);
+        }
+        if let Some(hint) = &failure.server.hint {
+            line("server's hint", hint);
+        }
+        if let Some(context) = &failure.server.context {
+            line("context", context);
+        }
+        for blocker in &failure.blockers {
+            line("blocked by", blocker);
+        }
+        if failure.attempts > 1 {
+            line("tries", &failure.attempts.to_string());
+        }
+        line("applied in this run", &versions(&failure.applied));
+        line("not applied", &format!("{}; {}", versions(&failure.not_applied), failure.remains()));
+    }
+    for finding in error.findings() {
+        let _ = writeln!(text, "- {finding}");
+    }
+    if let Some(hint) = error.hint() {
+        let _ = writeln!(text, "hint: {hint}");
+    }
+    text
+}
+
+fn versions(versions: &[i64]) -> String {
+    match versions {
+        [] => "nothing".into(),
+        [one] => one.to_string(),
+        [first, .., last] => format!("{} versions, {first} to {last}", versions.len()),
+    }
+}
+
+/// The failure for programs. The keys are stable.
+fn document(error: &Error) -> Value {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        kind: &'static str,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_step: Option<String>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        findings: &'a [crate::error::Finding],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<&'a crate::error::Failure>,
+    }
+    json!(Document {
+        kind: error.kind(),
+        message: error.to_string(),
+        next_step: error.hint(),
+        findings: error.findings(),
+        failure: error.failure(),
+    })
+}
+
+/// One sentence for people, then JSON that stays valid within the limit: long texts are cut first, then lists.
+fn termination_message(error: &Error) -> String {
+    let headline = one_line(&error.to_string(), 512);
+    let mut longest = 2048;
+    loop {
+        let mut value = json!({ "exit_code": error.exit_code().code(), "error": document(error) });
+        shorten(&mut value, longest);
+        let message = format!("{headline}\n{value}\n");
+        if message.len() <= TERMINATION_LOG_BYTES || longest == 1 {
+            return message;
+        }
+        longest /= 2;
+    }
+}
+
+/// Cuts texts to `longest` bytes and lists to a sixteenth as many items.
+fn shorten(value: &mut Value, longest: usize) {
+    match value {
+        Value::String(text) if text.len() > longest => *text = one_line(text, longest),
+        Value::Array(items) => {
+            items.truncate((longest / 16).max(1));
+            items.iter_mut().for_each(|item| shorten(item, longest));
+        }
+        Value::Object(fields) => fields.values_mut().for_each(|field| shorten(field, longest)),
+        _ => {}
+    }
+}
+
+/// A text without line breaks, at most `bytes` long, ending in `…` where it was cut.
+fn one_line(text: &str, bytes: usize) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = text.floor_char_boundary(bytes.saturating_sub('…'.len_utf8()));
+    format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::failure::{Left, Place};
+    use crate::error::{Failure, Finding, FindingKind, ServerError};
+
+    fn failed(detail: &str, pending: i64) -> Error {
+        Error::Migration(Box::new(Failure {
+            file: "0007_x.sql".into(),
+            version: 7,
+            place: Some(Place { line: 3, column: 14 }),
+            statement: "ALTER TABLE users ALTER foo SET NOT NULL".into(),
+            server: ServerError {
+                sqlstate: Some("42703".into()),
+                message: "column \"foo\" does not exist".into(),
+                detail: Some(detail.into()),
+                hint: None,
+                context: None,
+            },
+            attempts: 1,
+            try_again: false,
+            blockers: Vec::new(),
+            applied: vec![5, 6],
+            not_applied: (7..7 + pending).collect(),
+            left: Left::Nothing,
+        }))
+    }
+
+    #[test]
+    fn a_failure_for_people_has_everything() {
+        assert_eq!(
+            text(&failed("d", 2)),
+            "error: migration `0007_x.sql:3:14` failed: column \"foo\" does not exist (SQLSTATE 42703)\n  at: \
+             0007_x.sql:3:14\n  statement: ALTER TABLE users ALTER foo SET NOT NULL\n  detail: d\n  applied in this run: \
+             2 versions, 5 to 6\n  not applied: 2 versions, 7 to 8; the file was rolled back whole\nhint: fix \
+             `0007_x.sql` and run `corveil migrate` again; `--dry-run` shows what would run\n"
+        );
+    }
+
+    #[test]
+    fn the_termination_message_is_a_sentence_and_valid_json_within_the_limit() {
+        for (detail, pending) in [("d".into(), 1), ("\"ü\\\n".repeat(9000), 1), ("x".repeat(5000), 5000)] {
+            let message = termination_message(&failed(&detail, pending));
+            assert!(message.len() <= TERMINATION_LOG_BYTES, "{}", message.len());
+            let (sentence, json) = message.split_once('\n').unwrap();
+            assert!(sentence.starts_with("migration `0007_x.sql:3:14` failed"), "{sentence}");
+            let value: Value = serde_json::from_str(json).unwrap();
+            assert_eq!(value["error"]["failure"]["sqlstate"], "42703");
+            assert_eq!(value["exit_code"], 3);
+        }
+    }
+
+    #[test]
+    fn many_findings_fit_too() {
+        let finding = Finding {
+            kind: FindingKind::Edited,
+            file: Some("0001_a.sql".into()),
+            version: Some(1),
+            line: None,
+            message: "was edited after it was applied".into(),
+            hint: "restore it".into(),
+        };
+        let message = termination_message(&Error::Mismatch(vec![finding; 500]));
+        assert!(message.len() <= TERMINATION_LOG_BYTES);
+        assert!(serde_json::from_str::<Value>(message.split_once('\n').unwrap().1).is_ok());
+    }
+}

@@ -1,0 +1,17 @@
+//! The conversation with the server: connecting, the lock, the history, applying files.
+//!
+//! Every statement of the gate's own is a simple query: it needs no prepared statement, so it works through poolers
+//! and survives the DEALLOCATE ALL between files.
+
+pub mod apply;
+pub mod connect;
+pub mod control;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod foreign;
+pub mod indexes;
+pub mod lock;
+pub mod query;
+pub mod runs;
+pub mod snapshot;
+pub mod tables;

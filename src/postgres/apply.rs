@@ -1,0 +1,256 @@
+//! Applying files, one after the other, under the lock.
+
+mod send;
+mod statements;
+mod transaction;
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tracing::{info, warn};
+
+use crate::core::catalog::Migration;
+use crate::core::message::{RESET_SESSION, Timeouts};
+use crate::core::progress::Progress;
+use crate::core::resume::Resume;
+use crate::core::retry;
+use crate::core::script::{Mode, Script};
+use crate::core::sql::split::{byte_of_char, first_line, position};
+use crate::error::failure::{Left, Place};
+use crate::error::{Error, Failure, Result, ServerError};
+use crate::postgres::lock::LockGuard;
+use crate::postgres::query::{self, get};
+use crate::stop::Stop;
+use send::Sent;
+
+/// What a file gets unless it asks for something else.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// `lock_timeout` and `statement_timeout`; zero is none.
+    pub timeouts: Timeouts,
+    /// How often a file is tried again.
+    pub retries: u32,
+}
+
+/// A file that was applied.
+#[derive(Debug, Clone, Serialize)]
+pub struct AppliedFile {
+    /// Its version.
+    pub version: i64,
+    /// What its name says.
+    pub description: String,
+    /// The file's name.
+    pub file: String,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl AppliedFile {
+    /// A file that took so long.
+    #[must_use]
+    pub fn of(migration: &Migration, took: Duration) -> Self {
+        Self {
+            version: migration.version,
+            description: migration.description.clone(),
+            file: migration.file.clone(),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Why applying ended early.
+#[derive(Debug)]
+pub enum Ended {
+    /// The connection broke while this file was under way: whether it is applied is for the history to say.
+    Lost(ServerError),
+    /// As the error says.
+    With(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Server { source, .. } if source.connection_lost() => Self::Lost(source),
+            error => Self::With(error),
+        }
+    }
+}
+
+/// What applying a file needs besides the session.
+pub struct Context<'a> {
+    /// What a file gets unless it asks for something else.
+    pub settings: Settings,
+    /// Ends the run from outside.
+    pub stop: &'a Stop,
+    /// Shows the run.
+    pub progress: &'a mut dyn Progress,
+}
+
+/// Applies files in order; `applied` holds those that are done, also when it ends early.
+///
+/// # Errors
+/// The first file that could not be applied ends the run.
+pub async fn all(
+    guard: &mut LockGuard,
+    scripts: &[(Script<'_>, Resume)],
+    context: &mut Context<'_>,
+    applied: &mut Vec<AppliedFile>,
+) -> Result<(), Ended> {
+    for (index, (script, resume)) in scripts.iter().enumerate() {
+        let migration = script.migration;
+        if let Some(reason) = context.stop.now() {
+            return Err(Ended::With(reason.error(&format!("before `{}`", migration.file))));
+        }
+        if let Some(warning) = script.warning {
+            warn!("`{}` {warning}", migration.file);
+        }
+        context.progress.file(&migration.file, index + 1, scripts.len());
+        let start = Instant::now();
+        let done = match &script.mode {
+            Mode::Transaction { .. } => transaction::apply(guard, script, context).await,
+            Mode::Statements(units) => statements::apply(guard, script, units, *resume, context).await,
+        };
+        let still_locked = done.map_err(|ended| with_lists(ended, applied, &scripts[index..]))?;
+        let took = start.elapsed();
+        context.progress.applied(&migration.file, took);
+        applied.push(AppliedFile::of(migration, took));
+        if !still_locked {
+            return Err(Ended::With(Error::Interrupted {
+                message: format!("the migration lock was lost while `{}` ran; the file is applied", migration.file),
+                hint: "take `pg_advisory_unlock` out of the file's functions, and run `corveil migrate` again".into(),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Completes a failure with what the run had applied, and what it had not.
+fn with_lists(ended: Ended, applied: &[AppliedFile], rest: &[(Script<'_>, Resume)]) -> Ended {
+    match ended {
+        Ended::With(Error::Migration(mut failure)) => {
+            failure.applied = applied.iter().map(|file| file.version).collect();
+            failure.not_applied = rest.iter().map(|(script, _)| script.migration.version).collect();
+            Ended::With(Error::Migration(failure))
+        }
+        ended => ended,
+    }
+}
+
+/// The timeouts of a file: its directives win over the run's settings.
+fn timeouts(script: &Script<'_>, settings: Settings) -> Timeouts {
+    Timeouts {
+        lock: script.directives.lock_timeout.unwrap_or(settings.timeouts.lock),
+        statement: script.directives.statement_timeout.unwrap_or(settings.timeouts.statement),
+    }
+}
+
+/// Whether the same file may be tried again at once: a lock timeout, a deadlock, a serialization failure, or a
+/// cancelled statement that had run as long as its timeout. The server says 57014 for a timeout and for a cancellation
+/// alike, in its own language, so only the clock tells them apart.
+fn is_worth_a_retry(server: &ServerError, sent: &Sent, timeouts: Timeouts) -> bool {
+    match server.sqlstate.as_deref() {
+        Some("55P03" | "40P01" | "40001") => true,
+        Some("57014") => {
+            sent.stopped.is_none() && !timeouts.statement.is_zero() && sent.elapsed >= timeouts.statement
+        }
+        _ => false,
+    }
+}
+
+/// Says who was in the way, and waits before the next try.
+async fn pause_before_retry(
+    script: &Script<'_>,
+    attempt: u32,
+    retries: u32,
+    server: &ServerError,
+    blockers: &[String],
+    stop: &Stop,
+) -> Result<()> {
+    let pause = retry::delay(attempt, fastrand::f64());
+    warn!(
+        "`{}` met {server}; retry {attempt} of {retries} in {:.1} s{}",
+        script.migration.file,
+        pause.as_secs_f64(),
+        blockers.iter().map(|line| format!("; blocked by {line}")).collect::<String>()
+    );
+    stop.sleep(pause).await
+}
+
+/// Brings the session back to the state in which every file starts; true when it still holds the lock.
+async fn reset_session(guard: &mut LockGuard) -> Result<bool> {
+    let sql = format!("ROLLBACK; {RESET_SESSION} {}", guard.settle_session);
+    let rows = query::last(&mut guard.connection, "resetting the session", sql).await?;
+    lock_held(rows.last())
+}
+
+/// The last column of the settling query tells whether the lock is held.
+fn lock_held(row: Option<&sqlx::postgres::PgRow>) -> Result<bool> {
+    use sqlx::Row as _;
+    row.map_or(Ok(false), |row| get(row, row.len() - 1))
+}
+
+/// Where a statement failed: its place in the file and its first line.
+///
+/// `starts` are the offsets of the file's statements in bytes, `finished` of which were done; `character` is the
+/// server's position in the file's own SQL, from 1. A syntax error is found before anything runs, so a position wins
+/// over the count.
+fn locate(sql: &str, starts: &[usize], finished: usize, character: Option<usize>) -> (Option<Place>, String) {
+    let byte = character.map(|character| byte_of_char(sql, character)).filter(|byte| *byte < sql.len());
+    let start = match byte {
+        Some(byte) => starts.iter().copied().rfind(|start| *start <= byte),
+        None if character.is_some() => starts.last().copied(),
+        None => starts.get(finished).copied(),
+    };
+    let at = byte.or(start).map(|byte| position(sql, byte));
+    (
+        at.map(|at| Place { line: at.line, column: at.column }),
+        start.map_or_else(|| "COMMIT with its history row".into(), |start| first_line(&sql[start..])),
+    )
+}
+
+/// A failure without the lists, which [`all`] fills in.
+fn failure(
+    script: &Script<'_>,
+    (place, statement): (Option<Place>, String),
+    server: ServerError,
+    attempts: u32,
+    blockers: Vec<String>,
+    left: Left,
+) -> Error {
+    Error::Migration(Box::new(Failure {
+        file: script.migration.file.clone(),
+        version: script.migration.version,
+        place,
+        statement,
+        try_again: server.may_pass(),
+        server,
+        attempts,
+        blockers,
+        applied: Vec::new(),
+        not_applied: Vec::new(),
+        left,
+    }))
+}
+
+/// How long a statement works before somebody looks what it waits for: less than its lock timeout.
+fn first_look(timeouts: Timeouts) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(1);
+    const SHORTEST: Duration = Duration::from_millis(50);
+    if timeouts.lock.is_zero() { LONGEST } else { (timeouts.lock / 2).clamp(SHORTEST, LONGEST) }
+}
+
+/// Notes that another tool applied the file in the meantime: sqlx-cli takes no lock.
+async fn applied_by_another(guard: &mut LockGuard, script: &Script<'_>) -> Result<bool> {
+    let sql = format!(
+        "SELECT checksum FROM {}._sqlx_migrations WHERE version = {}",
+        crate::core::sql::quote::ident(guard.facts.schema()?),
+        script.migration.version
+    );
+    let rows = query::last(&mut guard.connection, "reading the history again", sql).await?;
+    let Some(row) = rows.first() else { return Ok(false) };
+    let same = get::<Vec<u8>>(row, 0)? == script.migration.checksum;
+    if same {
+        info!("`{}` was applied by another tool in the meantime", script.migration.file);
+    }
+    Ok(same)
+}

@@ -1,0 +1,135 @@
+//! Sends a message of a migration and watches over it: progress, who blocks it, and what ends it from outside.
+
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Either};
+use tracing::{info, warn};
+
+use crate::core::progress::Progress;
+use crate::postgres::control::Observation;
+use crate::postgres::lock::LockGuard;
+use crate::stop::{Reason, Stop};
+
+/// How often the second connection looks at a statement that is at work.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a blocked statement is reported.
+const SAY_EVERY: Duration = Duration::from_secs(15);
+
+/// After the cancellation the statement has this long to end, and the same again after its backend was told to end.
+/// Together with the second connection's patience that stays below five seconds.
+const GRACE: Duration = Duration::from_millis(1000);
+
+/// What came of a message.
+pub(super) struct Sent {
+    /// Statements that ended: the server answers each with a CommandComplete.
+    pub(super) commands: usize,
+    /// The last row that came back.
+    pub(super) last_row: Option<PgRow>,
+    /// Why it ended early.
+    pub(super) error: Option<sqlx::Error>,
+    /// How long it took.
+    pub(super) elapsed: Duration,
+    /// Why it was cancelled by us.
+    pub(super) stopped: Option<Reason>,
+    /// Who blocked it when somebody last looked.
+    pub(super) blockers: Vec<String>,
+}
+
+/// Sends a message and waits for its end. `first_look` is how long it works before somebody looks at it.
+pub(super) async fn send(
+    guard: &mut LockGuard,
+    sql: String,
+    first_look: Duration,
+    stop: &Stop,
+    progress: &mut dyn Progress,
+) -> Sent {
+    let LockGuard { connection, control, facts, .. } = guard;
+    let start = Instant::now();
+    let mut sent = Sent {
+        commands: 0,
+        last_row: None,
+        error: None,
+        elapsed: Duration::ZERO,
+        stopped: None,
+        blockers: Vec::new(),
+    };
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut *connection);
+    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + first_look, LOOK_EVERY);
+    let mut ending = Ending::None;
+    let mut said: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            item = stream.try_next() => match item {
+                Ok(Some(Either::Left(_))) => sent.commands += 1,
+                Ok(Some(Either::Right(row))) => sent.last_row = Some(row),
+                Ok(None) => break,
+                Err(error) => {
+                    sent.error = Some(error);
+                    break;
+                }
+            },
+            reason = stop.requested(), if sent.stopped.is_none() => {
+                sent.stopped = Some(reason);
+                warn!("{}: cancelling the statement that is under way", reason.sentence());
+                let told = match control {
+                    Some(control) => control.cancel(facts.backend).await,
+                    None => false,
+                };
+                ending = Ending::Cancelled { at: Instant::now(), told };
+            }
+            () = ending.over() => match (&ending, control.as_mut()) {
+                (Ending::Cancelled { told: true, .. }, Some(control)) => {
+                    control.terminate(facts.backend).await;
+                    ending = Ending::Terminated { at: Instant::now() };
+                }
+                // Nobody answers any more. The connection ends with the process, and the server notices by itself.
+                _ => {
+                    sent.error = Some(sqlx::Error::Protocol("the statement did not end after its cancellation".into()));
+                    break;
+                }
+            },
+            _ = look.tick(), if sent.stopped.is_none() => {
+                let seen = match control {
+                    Some(control) => control.observe(facts.backend).await,
+                    None => Observation::default(),
+                };
+                if !seen.blockers.is_empty() && said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                    said = Some(Instant::now());
+                    info!("waiting behind {}", seen.blockers.join(" and "));
+                }
+                progress.working(start.elapsed(), seen.build.as_ref());
+                if !seen.blockers.is_empty() {
+                    sent.blockers = seen.blockers;
+                }
+            }
+        }
+    }
+    sent.elapsed = start.elapsed();
+    sent
+}
+
+/// How far the ending of a message from outside is.
+enum Ending {
+    /// It is not to end.
+    None,
+    /// Its statement was cancelled, if the server could be told.
+    Cancelled { at: Instant, told: bool },
+    /// Its backend was told to end.
+    Terminated { at: Instant },
+}
+
+impl Ending {
+    /// Resolves when this step has had its time.
+    async fn over(&self) {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Cancelled { at, told: true } | Self::Terminated { at } => {
+                tokio::time::sleep(GRACE.saturating_sub(at.elapsed())).await;
+            }
+            Self::Cancelled { told: false, .. } => {}
+        }
+    }
+}

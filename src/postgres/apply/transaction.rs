@@ -1,0 +1,63 @@
+//! A transactional file: one message, one transaction, one commit.
+
+use sqlx::postgres::PgRow;
+
+use super::send::send;
+use super::{
+    Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, lock_held, pause_before_retry,
+    reset_session, timeouts,
+};
+use crate::core::message::{self, ELAPSED_IN_TRANSACTION, RESET_SESSION};
+use crate::core::script::{Mode, Script};
+use crate::error::Result;
+use crate::error::failure::Left;
+use crate::config::database::application_name;
+use crate::postgres::lock::LockGuard;
+use crate::postgres::query::{position, server_error};
+
+/// Applies the file and records it; true when the session still holds the lock.
+pub(super) async fn apply(
+    guard: &mut LockGuard,
+    script: &Script<'_>,
+    context: &mut Context<'_>,
+) -> Result<bool, Ended> {
+    let Mode::Transaction { body, modes, starts } = &script.mode else { unreachable!("the caller chose by the mode") };
+    let timeouts = timeouts(script, context.settings);
+    let retries = script.directives.retries.unwrap_or(context.settings.retries);
+    let message = message::transaction(
+        body,
+        modes,
+        timeouts,
+        &application_name(Some(&script.migration.file)),
+        &message::history_row(guard.facts.schema()?, script.migration, ELAPSED_IN_TRANSACTION),
+        &format!("{RESET_SESSION} {}", guard.settle_session),
+    );
+    for attempt in 1.. {
+        let sent = send(guard, message.sql.clone(), first_look(timeouts), context.stop, context.progress).await;
+        let Some(error) = &sent.error else {
+            return Ok(lock_held(sent.last_row.as_ref() as Option<&PgRow>)?);
+        };
+        let server = server_error(error);
+        if server.connection_lost() && sent.stopped.is_none() {
+            return Err(Ended::Lost(server));
+        }
+        if let Some(reason) = sent.stopped {
+            let _ = reset_session(guard).await;
+            let what = format!("in `{}`, which was rolled back whole", script.migration.file);
+            return Err(Ended::With(reason.error(&what)));
+        }
+        let still_locked = reset_session(guard).await?;
+        if applied_by_another(guard, script).await? {
+            return Ok(still_locked);
+        }
+        if is_worth_a_retry(&server, &sent, timeouts) && attempt <= retries {
+            pause_before_retry(script, attempt, retries, &server, &sent.blockers, context.stop).await?;
+            continue;
+        }
+        let finished = sent.commands.saturating_sub(message.prefix_commands);
+        let character = position(error).map(|position| position.saturating_sub(message.prefix_chars));
+        let place = locate(script.sql, starts, finished, character);
+        return Err(Ended::With(failure(script, place, server, attempt, sent.blockers, Left::Nothing)));
+    }
+    unreachable!("the loop ends by returning")
+}

@@ -1,0 +1,193 @@
+//! Connecting, with patience for a server that is not there yet.
+
+use std::time::{Duration, Instant};
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnection;
+use tracing::info;
+
+use crate::core::retry;
+use crate::error::{Error, Result};
+use crate::config::database::{Database, application_name};
+use crate::postgres::query::server_error;
+use crate::postgres::snapshot::{self, Snapshot};
+use crate::stop::Stop;
+
+/// How long one attempt may take: a packet filter that swallows packets must not eat the whole patience.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// How often a waiting run says so.
+pub const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub struct Unusable {
+    /// The reason, for people.
+    pub reason: String,
+    /// Whether the server answered and refused credentials or database name: then waiting longer seldom helps.
+    pub refused: bool,
+    /// Whether waiting cannot help at all.
+    pub permanent: Option<Error>,
+}
+
+impl Unusable {
+    /// A reason that may pass.
+    #[must_use]
+    pub fn passing(reason: String) -> Self {
+        Self { reason, refused: false, permanent: None }
+    }
+}
+
+/// Connects once.
+///
+/// # Errors
+/// Why not, and whether it may pass.
+pub async fn once(database: &Database, application_name: &str, patience: Duration) -> Result<PgConnection, Unusable> {
+    match tokio::time::timeout(patience.min(ATTEMPT), database.options(application_name).connect()).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(unusable(database, &error)),
+        Err(_) => Err(Unusable::passing("no answer to the connection attempt".into())),
+    }
+}
+
+fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
+    let source = server_error(error);
+    let reason = match error {
+        sqlx::Error::Io(e) => e.to_string(),
+        _ => source.to_string(),
+    };
+    let permanent = match (error, source.sqlstate.as_deref()) {
+        (sqlx::Error::Configuration(_), _) => Some(Error::Config {
+            message: format!("{database} cannot be connected to: {reason}"),
+            hint: "correct the URL in `MIGRATE_DATABASE_URL` or `DATABASE_URL`".into(),
+        }),
+        (_, Some("08P01")) => Some(Error::Config {
+            message: format!("{database} does not speak PostgreSQL's protocol as a server does: {reason}"),
+            hint: "set `MIGRATE_DATABASE_URL` to a direct connection to the server".into(),
+        }),
+        _ => None,
+    };
+    // 28000 and 28P01 are refused credentials, 3D000 an unknown database, 42501 no CONNECT right.
+    let refused = matches!(source.sqlstate.as_deref(), Some("28000" | "28P01" | "3D000" | "42501"))
+        || matches!(error, sqlx::Error::Tls(_));
+    Unusable { reason, refused, permanent }
+}
+
+/// A wait that says what it waits for, backs off, and ends at its limit or when the run is to stop.
+#[derive(Debug)]
+pub struct Patience {
+    start: Instant,
+    limit: Duration,
+    tries: u32,
+    said: Option<Instant>,
+}
+
+impl Patience {
+    /// Starts a wait of at most `limit`.
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
+        Self { start: Instant::now(), limit, tries: 0, said: None }
+    }
+
+    /// What is left of it.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.start.elapsed())
+    }
+
+    /// How long it has lasted.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Whether it is time to say again what is waited for.
+    pub fn should_say(&mut self, every: Duration) -> bool {
+        let due = self.said.is_none_or(|said| said.elapsed() >= every);
+        if due {
+            self.said = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Sleeps before the next try: from `first`, doubled each time, to `longest`, jittered. False when the time is up.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the run is to stop.
+    pub async fn pause(&mut self, first: Duration, longest: Duration, stop: &Stop) -> Result<bool> {
+        let pause = retry::exponential(first, longest, self.tries, fastrand::f64()).min(self.left());
+        if pause.is_zero() {
+            return Ok(false);
+        }
+        self.tries += 1;
+        stop.sleep(pause).await?;
+        Ok(true)
+    }
+}
+
+/// Whether a read-only standby will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standby {
+    /// It answers as well as any.
+    Fine,
+    /// A migration needs the primary; after a failover the standby may become it.
+    Useless,
+}
+
+/// Connects and reads everything, trying again for as long as `wait` while the server is absent, starting, full,
+/// refusing us, or a standby that is useless.
+///
+/// # Errors
+/// [`Error::Unreachable`] when the time is up, [`Error::Config`] for what waiting cannot mend,
+/// [`Error::Interrupted`] when the run is to stop.
+pub async fn connect_and_read(
+    database: &Database,
+    app_role: Option<&str>,
+    standby: Standby,
+    wait: Duration,
+    stop: &Stop,
+) -> Result<(PgConnection, Snapshot)> {
+    let mut patience = Patience::new(wait);
+    let name = application_name(None);
+    loop {
+        // The first attempt is made whatever the patience: `--wait-for-db 0s` means once.
+        let limit = patience.left().max(Duration::from_secs(1));
+        let unusable = tokio::select! {
+            attempt = once(database, &name, limit) => match attempt {
+                Ok(mut connection) => match snapshot::read(&mut connection, app_role).await {
+                    Ok(snapshot) if snapshot.facts.standby && standby == Standby::Useless => {
+                        Unusable::passing("the server is a read-only standby".into())
+                    }
+                    Ok(snapshot) => return Ok((connection, snapshot)),
+                    Err(Error::Server { source, .. }) if source.may_pass() => Unusable::passing(source.to_string()),
+                    Err(error) => return Err(error),
+                },
+                Err(unusable) => unusable,
+            },
+            reason = stop.requested() => return Err(reason.error("while connecting")),
+        };
+        wait_on(database, unusable, &mut patience, stop).await?;
+    }
+}
+
+/// Waits before the next attempt on a database that could not be used.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn wait_on(database: &Database, unusable: Unusable, patience: &mut Patience, stop: &Stop) -> Result<()> {
+    if let Some(error) = unusable.permanent {
+        return Err(error);
+    }
+    if patience.should_say(SAY_EVERY) {
+        info!("waiting for {database}: {}", unusable.reason);
+    }
+    if patience.pause(Duration::from_millis(100), Duration::from_secs(2), stop).await? {
+        return Ok(());
+    }
+    Err(Error::Unreachable {
+        database: database.to_string(),
+        waited: patience.limit,
+        reason: unusable.reason,
+        refused: unusable.refused,
+    })
+}

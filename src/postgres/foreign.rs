@@ -1,0 +1,146 @@
+//! Databases that are not ours to touch: another tool's history, or objects that our files would create.
+
+use sqlx::postgres::PgConnection;
+
+use crate::core::catalog::Migration;
+use crate::core::sql::create::{Created, ObjectKind, created};
+use crate::core::sql::quote::literal;
+use crate::core::sql::split::statements;
+use crate::error::{Error, Finding, FindingKind, Result};
+use crate::postgres::query::{self, get};
+use crate::postgres::snapshot;
+
+/// History tables and whose they are, as each tool documents them. Names without a schema count in any.
+const TOOLS: &[(&str, &str)] = &[
+    ("schema_migrations", "golang-migrate, dbmate, Rails or an older Corveil"),
+    ("goose_db_version", "goose"),
+    ("schema_version", "tern or an old Flyway"),
+    ("flyway_schema_history", "Flyway"),
+    ("databasechangelog", "Liquibase"),
+    ("refinery_schema_history", "refinery"),
+    ("__diesel_schema_migrations", "Diesel"),
+    ("alembic_version", "Alembic"),
+    ("_prisma_migrations", "Prisma"),
+    ("atlas_schema_revisions", "Atlas"),
+    ("knex_migrations", "Knex"),
+    ("gorp_migrations", "sql-migrate"),
+    ("django_migrations", "Django"),
+    ("__EFMigrationsHistory", "Entity Framework"),
+    ("__drizzle_migrations", "Drizzle"),
+];
+
+/// Refuses a database without a history of ours that is not empty of what our files create.
+///
+/// # Errors
+/// [`Error::Mismatch`] with what was found.
+pub async fn refuse(connection: &mut PgConnection, files: &[Migration], app_role: Option<&str>) -> Result<()> {
+    let findings = findings(connection, files).await?;
+    // Without the lock, another run may have created what was found, and its history, since ours was read.
+    if findings.is_empty() || !snapshot::read(connection, app_role).await?.history.is_blank() {
+        return Ok(());
+    }
+    Err(Error::Mismatch(findings))
+}
+
+/// Another tool's history tables, and those objects that our files create without IF NOT EXISTS and that exist.
+///
+/// All files count, not the first alone: a first file of CREATE … IF NOT EXISTS applies to its own finished database,
+/// and the second one then fails half way.
+///
+/// # Errors
+/// When the server cannot be asked.
+async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<Vec<Finding>> {
+    let mut findings = histories(connection).await?;
+    let objects: Vec<(&Migration, Created)> = files
+        .iter()
+        .filter_map(|file| Some((file, file.content.as_deref().ok()?)))
+        .filter_map(|(file, sql)| Some((file, created(&statements(sql).ok()?))))
+        .flat_map(|(file, objects)| objects.into_iter().map(move |object| (file, object)))
+        .collect();
+    if objects.is_empty() {
+        return Ok(findings);
+    }
+    let wanted: Vec<String> = objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
+    let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted)).await?;
+    for row in &rows {
+        let (file, object) = &objects[usize::try_from(get::<i32>(row, 0)?).unwrap_or_default()];
+        findings.push(Finding {
+            kind: FindingKind::ForeignObject,
+            file: Some(file.file.clone()),
+            version: Some(file.version),
+            line: None,
+            message: format!(
+                "would create {} {}, which exists already although no migration is recorded",
+                object.kind.word(),
+                get::<String>(row, 1)?
+            ),
+            hint: HINT.into(),
+        });
+    }
+    Ok(findings)
+}
+
+const HINT: &str = "connect to an empty database, or record what this one already contains: \
+                    `sqlx migrate run --skip --target-version VERSION`";
+
+async fn histories(connection: &mut PgConnection) -> Result<Vec<Finding>> {
+    let names: Vec<String> = TOOLS.iter().map(|(name, _)| literal(name)).collect();
+    let sql = format!(
+        "SELECT c.relname::text, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND c.relname IN ({}) AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2",
+        names.join(", ")
+    );
+    let rows = query::last(connection, "looking for another tool's history", sql).await?;
+    rows.iter()
+        .map(|row| {
+            let name: &str = get(row, 0)?;
+            let tool = TOOLS.iter().find(|(table, _)| *table == name).map_or("another tool", |(_, tool)| tool);
+            Ok(Finding {
+                kind: FindingKind::ForeignHistory,
+                file: None,
+                version: None,
+                line: None,
+                message: format!(
+                    "table {} is the migration history of {tool}, and no migration of ours is recorded",
+                    get::<String>(row, 1)?
+                ),
+                hint: HINT.into(),
+            })
+        })
+        .collect()
+}
+
+/// A row of the list of wanted objects: number, catalog, schema or NULL, name.
+fn wanted(index: usize, object: &Created) -> String {
+    let catalog = match object.kind {
+        ObjectKind::Schema => "schema",
+        ObjectKind::Function => "function",
+        ObjectKind::Type => "type",
+        ObjectKind::Table
+        | ObjectKind::Index
+        | ObjectKind::View
+        | ObjectKind::MaterializedView
+        | ObjectKind::Sequence => "relation",
+    };
+    let schema = object.schema.as_deref().map_or_else(|| "NULL".into(), literal);
+    format!("({index}, '{catalog}', {schema}, {})", literal(&object.name))
+}
+
+/// An unqualified name means the first schema of the search path that exists, as CREATE takes it.
+fn existing_sql(wanted: &[String]) -> String {
+    format!(
+        "SELECT w.number::int4, CASE WHEN w.catalog = 'schema' THEN pg_catalog.quote_ident(w.name) ELSE \
+           pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(w.name) END \
+         FROM (VALUES {}) AS w(number, catalog, schema, name) \
+         JOIN pg_catalog.pg_namespace n ON n.nspname = CASE WHEN w.catalog = 'schema' THEN w.name \
+           ELSE coalesce(w.schema::text, pg_catalog.current_schema()::text) END \
+         WHERE CASE w.catalog \
+           WHEN 'schema' THEN true \
+           WHEN 'function' THEN EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = w.name) \
+           WHEN 'type' THEN EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typnamespace = n.oid AND t.typname = w.name) \
+           ELSE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = w.name) END \
+         ORDER BY 1",
+        wanted.join(", ")
+    )
+}

@@ -1,0 +1,205 @@
+//! The migration lock: sqlx's own advisory lock, so that corveil and sqlx exclude each other.
+//!
+//! It is polled for, never waited for: a session that is blocked in `pg_advisory_lock` holds a snapshot, for which the
+//! lock holder's CREATE INDEX CONCURRENTLY waits, until PostgreSQL calls it a deadlock.
+
+use std::time::Duration;
+
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use tracing::{debug, info};
+
+use crate::error::{Error, Result};
+use crate::postgres::connect::Patience;
+use crate::postgres::control::{Control, SESSION_LINE};
+use crate::config::database::Database;
+use crate::postgres::query::{self, get};
+use crate::postgres::snapshot::Facts;
+use crate::stop::Stop;
+
+/// sqlx multiplies the CRC-32 of the database's name by this (`sqlx-postgres` 0.9, `migrate.rs`, `generate_lock_id`).
+const SQLX_FACTOR: i64 = 0x3d32_ad9e;
+
+/// First and longest pause between two attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How often a waiting run says who holds the lock.
+const SAY_EVERY: Duration = Duration::from_secs(15);
+
+/// The lock's key in a database.
+#[must_use]
+pub fn key(database: &str) -> i64 {
+    SQLX_FACTOR.wrapping_mul(i64::from(crc32fast::hash(database.as_bytes())))
+}
+
+/// `pg_locks` shows the upper half of a key as `classid`, the lower as `objid`; `objsubid` 1 says that it is one number.
+fn in_pg_locks(key: i64) -> String {
+    let bits = key.cast_unsigned();
+    format!(
+        "l.locktype = 'advisory' AND l.granted AND l.classid = {} AND l.objid = {} AND l.objsubid = 1",
+        bits >> 32,
+        bits & 0xffff_ffff
+    )
+}
+
+/// Selects the backends that hold the lock of a database; the column is `pid`.
+#[must_use]
+pub fn lock_holders_sql(database: &str) -> String {
+    format!(
+        "SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
+         WHERE d.datname = pg_catalog.current_database() AND {}",
+        in_pg_locks(key(database))
+    )
+}
+
+/// A session that holds the migration lock. Whatever applies a file asks for one.
+#[derive(Debug)]
+pub struct LockGuard {
+    /// The session.
+    pub(crate) connection: PgConnection,
+    /// Its second connection; none where the server accepts only one.
+    pub(crate) control: Option<Control>,
+    /// What the server is.
+    pub(crate) facts: Facts,
+    /// Settings of the session for as long as it works, as an SQL expression list that also tells whether the lock is
+    /// still held, as its last column.
+    pub(crate) settle_session: String,
+    key: i64,
+}
+
+impl LockGuard {
+    /// Takes the lock, waiting as long as `wait` for another session to give it back.
+    ///
+    /// # Errors
+    /// [`Error::LockNotObtained`] when the time is up, [`Error::Pooler`] when the lock would protect nothing,
+    /// [`Error::Interrupted`] when the run is to stop.
+    pub async fn acquire(
+        database: &Database,
+        mut connection: PgConnection,
+        facts: Facts,
+        wait: Duration,
+        stop: &Stop,
+    ) -> Result<Self> {
+        let key = key(&facts.database);
+        let mut patience = Patience::new(wait);
+        while !try_lock(&mut connection, key).await? {
+            let holder = holder(&mut connection, &facts.database).await?;
+            if patience.should_say(SAY_EVERY) {
+                info!("waiting for the migration lock: {holder}");
+            }
+            if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
+                return Err(Error::LockNotObtained { waited: wait, holder });
+            }
+        }
+        debug!(waited_ms = patience.elapsed().as_millis(), "lock obtained");
+        let control = (!database.is_single_connection()).then(|| Control::new(database.clone()));
+        let mut guard = Self { connection, control, settle_session: String::new(), facts, key };
+        guard.refuse_pooler(database).await?;
+        guard.settle().await?;
+        Ok(guard)
+    }
+
+    /// A pooler in transaction mode hands the same server connection to the next client, with our lock on it.
+    ///
+    /// On an idle one the second connection meets the first one's backend; on a busy one the first one's changes.
+    async fn refuse_pooler(&mut self, database: &Database) -> Result<()> {
+        let Some(control) = &mut self.control else { return Ok(()) };
+        let second = control.backend().await;
+        let rows = query::last(&mut self.connection, "checking the connection", "SELECT pg_backend_pid()".into()).await?;
+        let first: i32 = get(&rows[0], 0)?;
+        if second != Some(first) && first == self.facts.backend {
+            return Ok(());
+        }
+        let _ = query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await;
+        Err(Error::Pooler { database: database.to_string() })
+    }
+
+    /// Gives the session the settings of a migrating one.
+    ///
+    /// `client_connection_check_interval` lets the server notice within a second that we were killed, where its
+    /// platform can (PostgreSQL 14); keepalives tell of a machine that vanished; the timeouts that end idle sessions
+    /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again.
+    async fn settle(&mut self) -> Result<()> {
+        let held = format!("EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() AND {})", in_pg_locks(self.key));
+        if self.control.is_none() {
+            // A server with a single connection has no network, nobody who would end our session, and knows few settings.
+            self.settle_session = format!("SELECT {held};");
+            return Ok(());
+        }
+        let mut settings = vec![
+            ("tcp_keepalives_idle", "30"),
+            ("tcp_keepalives_interval", "10"),
+            ("tcp_keepalives_count", "3"),
+            ("idle_in_transaction_session_timeout", "0"),
+        ];
+        if self.facts.version >= 140_000 {
+            settings.push(("idle_session_timeout", "0"));
+            let check = "SET client_connection_check_interval = 1000";
+            if query::all(&mut self.connection, "settling the session", check.into()).await.is_ok() {
+                settings.push(("client_connection_check_interval", "1000"));
+            }
+        }
+        if self.facts.version >= 170_000 {
+            settings.push(("transaction_timeout", "0"));
+        }
+        let list: String = settings
+            .iter()
+            .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false), "))
+            .collect();
+        self.settle_session = format!("SELECT {list}{held};");
+        query::all(&mut self.connection, "settling the session", self.settle_session.clone()).await.map(drop)
+    }
+
+    /// The backend that holds the lock.
+    #[must_use]
+    pub fn backend(&self) -> i32 {
+        self.facts.backend
+    }
+
+    /// Gives the lock back and ends both connections.
+    pub async fn release(mut self) {
+        let unlocked = query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await;
+        if let Err(error) = unlocked {
+            // The lock ends with the session in any case.
+            debug!("{error}");
+        }
+        let _ = self.connection.close().await;
+        if let Some(control) = self.control {
+            control.close().await;
+        }
+    }
+}
+
+async fn try_lock(connection: &mut PgConnection, key: i64) -> Result<bool> {
+    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({key})");
+    let rows = query::last(connection, "taking the migration lock", sql).await?;
+    get(&rows[0], 0)
+}
+
+fn unlock_sql(key: i64) -> String {
+    format!("SELECT pg_catalog.pg_advisory_unlock({key})")
+}
+
+/// Who holds the lock, as one line.
+async fn holder(connection: &mut PgConnection, database: &str) -> Result<String> {
+    let sql = format!(
+        "SELECT {SESSION_LINE} FROM pg_catalog.pg_stat_activity a WHERE a.pid IN ({})",
+        lock_holders_sql(database)
+    );
+    let rows = query::last(connection, "looking who holds the migration lock", sql).await?;
+    match rows.first() {
+        Some(row) => Ok(format!("it is held by {}", get::<String>(row, 0)?)),
+        None => Ok("it was given back a moment ago".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_sqlx_s() {
+        // python3 -c 'import zlib; print(0x3d32ad9e * zlib.crc32(b"postgres"))'
+        assert_eq!(key("postgres"), 368_907_709_894_077_238);
+    }
+}

@@ -1,0 +1,84 @@
+//! Simple queries: one message, any number of statements, rows as text.
+
+use futures_util::TryStreamExt;
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow};
+use sqlx::{AssertSqlSafe, Decode, Either, Postgres, Row, Type};
+
+use crate::error::{Error, Result, ServerError};
+
+/// Runs statements and returns the rows of each.
+///
+/// # Errors
+/// [`Error::Server`], saying what the gate was `doing`.
+pub async fn all(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<Vec<Vec<PgRow>>> {
+    let (results, error) = results(connection, sql).await;
+    match error {
+        None => Ok(results),
+        Some(error) => Err(Error::Server { doing, source: server_error(&error) }),
+    }
+}
+
+/// Runs statements and returns the rows of the last one.
+///
+/// # Errors
+/// [`Error::Server`], saying what the gate was `doing`.
+pub async fn last(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<Vec<PgRow>> {
+    Ok(all(connection, doing, sql).await?.pop().unwrap_or_default())
+}
+
+/// Runs statements; returns the rows of those that ended, and why the next one did not.
+pub async fn results(connection: &mut PgConnection, sql: String) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
+    let mut results = Vec::new();
+    let mut rows = Vec::new();
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+    loop {
+        match stream.try_next().await {
+            Ok(Some(Either::Right(row))) => rows.push(row),
+            Ok(Some(Either::Left(_))) => results.push(std::mem::take(&mut rows)),
+            Ok(None) => return (results, None),
+            Err(error) => return (results, Some(error)),
+        }
+    }
+}
+
+/// A column of a row.
+///
+/// # Errors
+/// [`Error::Server`] when the value is not of this type, which would be a mistake of ours.
+pub fn get<'r, T>(row: &'r PgRow, column: usize) -> Result<T>
+where
+    T: Decode<'r, Postgres> + Type<Postgres>,
+{
+    row.try_get(column)
+        .map_err(|e| Error::Server { doing: "reading the server's answer", source: server_error(&e) })
+}
+
+/// What the server said, or how the connection broke.
+#[must_use]
+pub fn server_error(error: &sqlx::Error) -> ServerError {
+    let plain = |message: String| ServerError { sqlstate: None, message, detail: None, hint: None, context: None };
+    match error {
+        sqlx::Error::Database(inner) => match inner.try_downcast_ref::<PgDatabaseError>() {
+            Some(e) => ServerError {
+                sqlstate: Some(e.code().to_owned()),
+                message: e.message().to_owned(),
+                detail: e.detail().map(ToOwned::to_owned),
+                hint: e.hint().map(ToOwned::to_owned),
+                context: e.r#where().map(ToOwned::to_owned),
+            },
+            None => plain(inner.message().to_owned()),
+        },
+        sqlx::Error::Io(e) => plain(format!("the connection to the server was lost: {e}")),
+        other => plain(other.to_string()),
+    }
+}
+
+/// The position of an error in the message that was sent, in characters from 1.
+#[must_use]
+pub fn position(error: &sqlx::Error) -> Option<usize> {
+    let sqlx::Error::Database(inner) = error else { return None };
+    match inner.try_downcast_ref::<PgDatabaseError>()?.position()? {
+        PgErrorPosition::Original(position) => Some(position),
+        PgErrorPosition::Internal { .. } => None,
+    }
+}

@@ -1,0 +1,154 @@
+//! `_corveil_runs`: one row for each run that had something to do, so that the next person can see what happened.
+
+use serde::Serialize;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use crate::config::host;
+use crate::core::catalog::Migration;
+use crate::core::message::hex;
+use crate::core::sql::quote::{ident, literal};
+use crate::error::{Error, Result};
+use crate::exit::ExitCode;
+use crate::postgres::lock::lock_holders_sql;
+use crate::postgres::query::{self, get};
+
+/// Rows that are shown and kept in mind.
+const SHOWN: u32 = 5;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is at work.
+    Running,
+    /// It ended as it should.
+    Succeeded,
+    /// It ended with an error.
+    Failed,
+    /// It ended without a word: killed, or its machine was.
+    Died,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// When it started, in UTC.
+    pub started_at: String,
+    /// When it ended, in UTC.
+    pub ended_at: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its exit code, once it has ended.
+    pub exit_code: Option<i16>,
+    /// Newest applied version when it started.
+    pub from_version: Option<i64>,
+    /// Newest applied version when it ended.
+    pub to_version: Option<i64>,
+    /// The migration that failed.
+    pub failed_version: Option<i64>,
+    /// Its checksum, in hexadecimal.
+    pub failed_checksum: Option<String>,
+    /// What it said.
+    pub error: Option<String>,
+    /// The build that ran.
+    pub build: String,
+    /// The pod or host that it ran on.
+    pub host: String,
+}
+
+/// Writes the row of a run that starts, and returns its id.
+///
+/// # Errors
+/// [`Error::Server`].
+pub async fn start(connection: &mut PgConnection, schema: &str, from: Option<i64>) -> Result<i64> {
+    let sql = format!(
+        "INSERT INTO {}._corveil_runs (from_version, build, host, backend) VALUES ({}, {}, {}, pg_backend_pid()) \
+         RETURNING id",
+        ident(schema),
+        number(from),
+        literal(env!("CARGO_PKG_VERSION")),
+        literal(host::name()),
+    );
+    let rows = query::last(connection, "recording the run", sql).await?;
+    get(&rows[0], 0)
+}
+
+/// Writes how a run ended: the newest version `to`, and the migration that failed.
+///
+/// Without an `id` it is the newest run that has not ended: after a lost connection the run knows itself by that.
+///
+/// # Errors
+/// [`Error::Server`].
+pub async fn end(
+    connection: &mut PgConnection,
+    schema: &str,
+    id: Option<i64>,
+    to: Option<i64>,
+    error: Option<&Error>,
+    failed: Option<&Migration>,
+) -> Result<()> {
+    let which = match id {
+        Some(id) => id.to_string(),
+        None => format!("(SELECT max(id) FROM {}._corveil_runs WHERE ended_at IS NULL)", ident(schema)),
+    };
+    let code = error.map_or(ExitCode::Ok, Error::exit_code);
+    let sql = format!(
+        "UPDATE {}._corveil_runs SET ended_at = clock_timestamp(), outcome = {}, exit_code = {}, to_version = {}, \
+         failed_version = {}, failed_checksum = decode({}, 'hex'), error = {} WHERE id = {which}",
+        ident(schema),
+        literal(if error.is_none() { "succeeded" } else { "failed" }),
+        code.code(),
+        number(to),
+        number(failed.map(|migration| migration.version)),
+        failed.map_or_else(|| "NULL".into(), |migration| format!("'{}'", hex(&migration.checksum))),
+        error.map_or_else(|| "NULL".into(), |error| literal(&error.to_string())),
+    );
+    query::all(connection, "recording the run's end", sql).await.map(drop)
+}
+
+fn number(version: Option<i64>) -> String {
+    version.map_or_else(|| "NULL".into(), |version| version.to_string())
+}
+
+/// The last runs, newest first, and whether somebody holds the migration lock now.
+///
+/// A row without an end belongs to a run that is at work if its backend holds the lock, and died otherwise.
+///
+/// # Errors
+/// [`Error::Server`].
+pub async fn last(connection: &mut PgConnection, schema: &str, database: &str) -> Result<(Vec<Run>, bool)> {
+    let holders = lock_holders_sql(database);
+    let sql = format!(
+        "SELECT date_trunc('second', started_at)::text, date_trunc('second', ended_at)::text, \
+           CASE WHEN ended_at IS NULL AND backend IN (SELECT pid FROM ({holders}) h) THEN 'running' \
+                ELSE coalesce(outcome, 'died') END, \
+           exit_code, from_version, to_version, failed_version, encode(failed_checksum, 'hex'), error, build, host \
+         FROM {}._corveil_runs ORDER BY id DESC LIMIT {SHOWN}; \
+         SELECT EXISTS ({holders});",
+        ident(schema)
+    );
+    let results = query::all(connection, "reading the last runs", sql).await?;
+    let runs = results[0].iter().map(run).collect::<Result<_>>()?;
+    Ok((runs, get(&results[1][0], 0)?))
+}
+
+fn run(row: &PgRow) -> Result<Run> {
+    Ok(Run {
+        started_at: get(row, 0)?,
+        ended_at: get(row, 1)?,
+        outcome: match get(row, 2)? {
+            "running" => Outcome::Running,
+            "succeeded" => Outcome::Succeeded,
+            "died" => Outcome::Died,
+            _ => Outcome::Failed,
+        },
+        exit_code: get(row, 3)?,
+        from_version: get(row, 4)?,
+        to_version: get(row, 5)?,
+        failed_version: get(row, 6)?,
+        failed_checksum: get(row, 7)?,
+        error: get(row, 8)?,
+        build: get(row, 9)?,
+        host: get(row, 10)?,
+    })
+}

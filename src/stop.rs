@@ -1,0 +1,113 @@
+//! What ends a run from outside: a signal, or the deadline of the process.
+
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+
+/// Why a run is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// SIGTERM or SIGINT.
+    Signal(&'static str),
+    /// `--deadline` has passed.
+    Deadline(Duration),
+}
+
+impl Reason {
+    /// The reason as a sentence's beginning.
+    #[must_use]
+    pub fn sentence(self) -> String {
+        match self {
+            Self::Signal(name) => format!("stopped by {name}"),
+            Self::Deadline(deadline) => {
+                format!("stopped by its deadline of {}", humantime::format_duration(deadline))
+            }
+        }
+    }
+
+    /// The error of a run that stops, saying where it was.
+    #[must_use]
+    pub fn error(self, what: &str) -> Error {
+        Error::Interrupted {
+            message: format!("{} {what}", self.sentence()),
+            hint: match self {
+                Self::Signal(_) => "run the command again; nothing is applied twice".into(),
+                Self::Deadline(_) => {
+                    "run the command again, or raise `--deadline`; nothing is applied twice".into()
+                }
+            },
+        }
+    }
+}
+
+/// Tells everyone who waits that the run is to stop.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    requested: watch::Receiver<Option<Reason>>,
+}
+
+impl Stop {
+    /// Listens to SIGTERM and SIGINT, and to the deadline, counted from `started`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the process may not handle signals.
+    pub fn listen(started: Instant, deadline: Option<Duration>) -> Result<Self> {
+        let handler = |kind| {
+            signal(kind).map_err(|e| Error::Config {
+                message: format!("signals cannot be handled: {e}"),
+                hint: "run corveil where a process may handle SIGTERM".into(),
+            })
+        };
+        let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+        let (sender, requested) = watch::channel(None);
+        tokio::spawn(async move {
+            let over = async {
+                match deadline {
+                    Some(deadline) => {
+                        tokio::time::sleep(deadline.saturating_sub(started.elapsed())).await;
+                        Reason::Deadline(deadline)
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let reason = tokio::select! {
+                _ = terminate.recv() => Reason::Signal("SIGTERM"),
+                _ = interrupt.recv() => Reason::Signal("SIGINT"),
+                reason = over => reason,
+            };
+            let _ = sender.send(Some(reason));
+            // Keeps the channel open: a receiver would take its end for a request.
+            sender.closed().await;
+        });
+        Ok(Self { requested })
+    }
+
+    /// Why the run is to stop, if it is.
+    #[must_use]
+    pub fn now(&self) -> Option<Reason> {
+        *self.requested.borrow()
+    }
+
+    /// Resolves when the run is to stop.
+    pub async fn requested(&self) -> Reason {
+        let mut requested = self.requested.clone();
+        match requested.wait_for(Option::is_some).await.map(|reason| *reason) {
+            Ok(Some(reason)) => reason,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Sleeps, unless the run is to stop.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when it is.
+    pub async fn sleep(&self, time: Duration) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            reason = self.requested() => Err(reason.error("while waiting")),
+        }
+    }
+}

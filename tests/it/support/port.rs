@@ -1,0 +1,13 @@
+//! Ports for servers that are told theirs in advance.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+/// A port that nobody listens on at the moment; whoever starts a server on it tries another one if that fails.
+///
+/// It is below the range that Linux gives to outgoing connections: a server that is down for a restart would lose its
+/// port to one of those.
+pub(crate) fn free() -> u16 {
+    std::iter::repeat_with(|| fastrand::u16(20_000..32_000))
+        .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
+        .expect("the iterator is endless")
+}

@@ -1,0 +1,44 @@
+//! The programs that the tests run, installed where there is a package manager we know.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use xshell::{Shell, cmd};
+
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    let mut missing = Vec::new();
+    if std::env::var_os("CORVEIL_TEST_POSTGRES_BIN").is_none() && !is_installed("initdb") {
+        missing.push("postgresql");
+    }
+    if !is_installed("pgbouncer") {
+        missing.push("pgbouncer");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!(
+            "the tests need `initdb`, `pg_ctl` and `postgres` of PostgreSQL 15 or newer, and `pgbouncer`\n\
+             hint: `dnf install postgresql-server pgbouncer`, or `brew install postgresql@18 pgbouncer`"
+        );
+    }
+    let is_root = cmd!(sh, "id -u").quiet().read()? == "0";
+    // Both take variables before the program. Without a terminal a package that asks a question would wait for ever.
+    let as_root = if is_root { "env" } else { "sudo" };
+    let apt_get = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"];
+    cmd!(sh, "{as_root} {apt_get...} update").run()?;
+    cmd!(sh, "{as_root} {apt_get...} install --yes --no-install-recommends {missing...}").run()?;
+    Ok(())
+}
+
+/// Looks where the tests look: on the PATH, and where packages put what they keep off it.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = std::env::split_paths(&path).collect();
+    folders.extend(["/usr/sbin".into(), "/opt/homebrew/bin".into()]);
+    for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
+        let versions = Path::new(parent).read_dir().into_iter().flatten().flatten();
+        folders.extend(versions.map(|version| version.path().join("bin")));
+    }
+    folders.iter().any(|folder| folder.join(program).is_file())
+}

@@ -1,0 +1,32 @@
+//! `cargo xtask test`: everything that has to pass, on a machine that needs nothing but Rust.
+
+use anyhow::Result;
+use xshell::Shell;
+
+use crate::cargo::cargo;
+use crate::{postgres, setup};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run the scenarios on servers of these major versions instead, fetched when needed: `14,18`.
+    #[arg(long, value_name = "MAJORS", value_delimiter = ',')]
+    postgres: Vec<u32>,
+    /// Passed on to `cargo test`.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
+    setup::run(sh)?;
+    for &major in postgres {
+        let bin = postgres::programs(sh, major)?;
+        let _bin = sh.push_env("CORVEIL_TEST_POSTGRES_BIN", bin);
+        cargo(sh, &["test", "--no-default-features", "--test", "it"]).args(rest).run()?;
+    }
+    if postgres.is_empty() {
+        cargo(sh, &["test", "--workspace", "--no-default-features"]).args(rest).run()?;
+        // Here follow, once they exist, the tests of the `embedded` feature, the only ones worth building it for:
+        // cargo(sh, &["test", "--test", "embedded"]).args(rest).run()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! What no compiler checks: the repository keeps its own rules.
+//!
+//! Each check is a function from files to findings, so that it can also be shown a file that breaks the rule.
+
+use std::path::Path;
+
+use xshell::{Shell, cmd};
+
+/// One text file of the repository.
+struct File {
+    path: String,
+    text: String,
+}
+
+/// What source under some paths must not say, and who alone may.
+struct Layer {
+    within: &'static [&'static str],
+    except: &'static [&'static str],
+    banned: &'static [&'static str],
+    why: &'static str,
+}
+
+const LAYERS: &[Layer] = &[
+    Layer {
+        within: &["src/core"],
+        except: &[],
+        banned: &["tokio::", "clap::", "tracing::", "sqlx::"],
+        why: "core decides without a connection, a clock or a log: pass it the data it needs",
+    },
+    Layer {
+        within: &["src/core"],
+        except: &[],
+        banned: &["crate::commands", "crate::postgres", "crate::output", "crate::config"],
+        why: "layers use only those below them: move what both need into core",
+    },
+    Layer {
+        within: &["src/postgres", "src/output", "src/config"],
+        except: &[],
+        banned: &["crate::commands"],
+        why: "layers use only those below them: move what both need into the lower one",
+    },
+    Layer {
+        within: &["src"],
+        except: &["src/output"],
+        banned: &["println!", "print!", "stdout()"],
+        why: "stdout is data and belongs to `output`: call it, or log",
+    },
+    Layer {
+        within: &["src", "tests"],
+        except: &[],
+        banned: &["xshell::", "anyhow::"],
+        why: "errors of the product are closed enums: `xshell` and `anyhow` are for xtask",
+    },
+    Layer {
+        within: &["src"],
+        // The conversion itself lives with the codes.
+        except: &["src/main.rs", "src/core/exit.rs"],
+        banned: &["process::ExitCode", "process::exit"],
+        why: "only `main` ends the process: return an error that has an exit code",
+    },
+];
+
+/// Paths and hosts of somebody's machine. In pieces, because this file is searched too.
+const PRIVATE: &[&str] = &[concat!("/wo", "rk/"), concat!("../sha", "red"), concat!("artifac", "tory")];
+
+#[test]
+fn modules_say_what_they_are() {
+    assert_tidy(&module_docs(&repository()));
+}
+
+#[test]
+fn layers_use_only_those_below() {
+    assert_tidy(&layers(&repository()));
+}
+
+#[test]
+fn migrations_have_names_in_order() {
+    assert_tidy(&migration_names(&repository()));
+}
+
+#[test]
+fn there_is_one_version() {
+    assert_tidy(&versions(&repository()));
+}
+
+#[test]
+fn nothing_names_a_private_place() {
+    assert_tidy(&private_places(&repository()));
+}
+
+#[test]
+fn dependencies_are_pinned_and_explained() {
+    assert_tidy(&dependencies(&repository()));
+}
+
+#[test]
+fn each_check_finds_what_it_is_for() {
+    let finds = |check: fn(&[File]) -> Vec<String>, path: &str, text: &str| {
+        check(&[File { path: path.into(), text: text.into() }]).len()
+    };
+    assert_eq!(finds(module_docs, "src/a.rs", "//! Says.\n"), 0);
+    assert_eq!(finds(module_docs, "src/a.rs", "use std::io;\n"), 1);
+
+    assert_eq!(finds(layers, "src/core/a.rs", "// As sqlx::migrate does.\nlet t = my_sqlx::t();\n"), 0);
+    assert_eq!(finds(layers, "src/core/a.rs", "use sqlx::Row;\n"), 1);
+    assert_eq!(finds(layers, "src/core.rs", "use crate::postgres::Lock;\n"), 1);
+    assert_eq!(finds(layers, "src/postgres/a.rs", "eprintln!(\"\");\n"), 0);
+    assert_eq!(finds(layers, "src/postgres/a.rs", "println!(\"\");\n"), 1);
+    assert_eq!(finds(layers, "src/output/text.rs", "println!(\"\");\n"), 0);
+
+    assert_eq!(finds(migration_names, "migrations/README.md", ""), 0);
+    assert_eq!(finds(migration_names, "migrations/0001_gates.sql", ""), 0);
+    assert_eq!(finds(migration_names, "migrations/1_gates.sql", ""), 1);
+    assert_eq!(finds(migration_names, "migrations/0001_Gates.sql", ""), 1);
+
+    assert_eq!(finds(private_places, "a.md", &format!("see {}x", PRIVATE[0])), 1);
+
+    let dependency = |line: &str| finds(dependencies, "Cargo.toml", &format!("[dependencies]\n{line}\n"));
+    assert_eq!(dependency(r#"a = "=1.2.3" # because"#), 0);
+    assert_eq!(dependency(r#"a = { path = ".." } # because"#), 0);
+    assert_eq!(dependency(r#"a = "=1.2.3""#), 1);
+    assert_eq!(dependency(r#"a = "1.2.3" # because"#), 1);
+}
+
+/// Every source file starts with a sentence about itself.
+fn module_docs(files: &[File]) -> Vec<String> {
+    let sources = files.iter().filter(|file| is_source(file, &["src", "tests", "xtask"]));
+    let silent = sources.filter(|file| !file.text.starts_with("//! "));
+    silent.map(|File { path, .. }| format!("{path}:1: no module sentence: start with `//! …`")).collect()
+}
+
+/// Layers reach downward only; see [`LAYERS`].
+fn layers(files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for Layer { within, except, banned, why } in LAYERS {
+        for file in files.iter().filter(|file| is_source(file, within) && !is_source(file, except)) {
+            for (number, line) in lines(file) {
+                let code = line.split("//").next().unwrap_or_default();
+                for word in banned.iter().filter(|word| has_word(code, word)) {
+                    findings.push(format!("{}:{number}: `{word}`: {why}", file.path));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// `NNNN_snake_case.sql`, each version once.
+fn migration_names(files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut last = 0;
+    for File { path, .. } in files {
+        let Some(name) = path.strip_prefix("migrations/").and_then(|name| name.strip_suffix(".sql")) else {
+            continue;
+        };
+        let (version, description) = name.split_once('_').unwrap_or_default();
+        let is_snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        match version.parse::<u32>() {
+            Ok(number)
+                if version.len() == 4 && !description.is_empty() && description.chars().all(is_snake) =>
+            {
+                if number <= last {
+                    findings.push(format!("{path}:1: version {version} is taken: use {:04}", last + 1));
+                }
+                last = number;
+            }
+            _ => findings.push(format!("{path}:1: not `NNNN_snake_case.sql`: rename it")),
+        }
+    }
+    findings
+}
+
+/// The workspace has the version, its packages inherit it, and the changelog is ready for the next.
+fn versions(files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| is_manifest(file)) {
+        let in_package = section(file, "[package]");
+        for (number, line) in in_package.filter(|(_, line)| line.starts_with("version")) {
+            if line != "version.workspace = true" {
+                findings.push(format!(
+                    "{}:{number}: a version of its own: `version.workspace = true`",
+                    file.path
+                ));
+            }
+        }
+    }
+    match files.iter().find(|file| file.path == "CHANGELOG.md") {
+        None => findings.push("CHANGELOG.md:1: missing: start it with `## [Unreleased]`".to_owned()),
+        Some(file) if !file.text.lines().any(|line| line == "## [Unreleased]") => {
+            findings.push("CHANGELOG.md:1: no `## [Unreleased]`: add it above the newest version".to_owned());
+        }
+        Some(_) => {}
+    }
+    findings
+}
+
+/// Nothing that only holds on the machine where it was written.
+fn private_places(files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in files {
+        for (number, line) in lines(file) {
+            for place in PRIVATE.iter().filter(|place| line.contains(**place)) {
+                findings.push(format!(
+                    "{}:{number}: `{place}` exists on one machine only: leave it out",
+                    file.path
+                ));
+            }
+        }
+    }
+    findings
+}
+
+/// Every dependency is pinned with `=` and says on its line what it is for.
+fn dependencies(files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| is_manifest(file)) {
+        for header in
+            ["[dependencies]", "[dev-dependencies]", "[build-dependencies]", "[workspace.dependencies]"]
+        {
+            for (number, line) in
+                section(file, header).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+            {
+                let (dependency, reason) = line.split_once(" #").unwrap_or((line, ""));
+                if !["\"=", "path = ", "workspace = true"].iter().any(|pin| dependency.contains(pin)) {
+                    findings.push(format!(
+                        "{}:{number}: not pinned: write the version as `\"=1.2.3\"`",
+                        file.path
+                    ));
+                }
+                if reason.trim().is_empty() {
+                    findings.push(format!(
+                        "{}:{number}: no reason: end the line with `# what it is for`",
+                        file.path
+                    ));
+                }
+            }
+        }
+    }
+    findings
+}
+
+#[track_caller]
+fn assert_tidy(findings: &[String]) {
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
+}
+
+/// Every text file that is or could be committed, by path.
+fn repository() -> Vec<File> {
+    let sh = Shell::new().expect("a working folder");
+    sh.change_dir(crate::root());
+    let listed = cmd!(sh, "git ls-files --cached --others --exclude-standard").quiet().read();
+    let mut paths: Vec<_> = listed.expect("a git checkout").lines().map(str::to_owned).collect();
+    paths.sort_unstable();
+    // What is not UTF-8 is no text, and what cannot be read was deleted and not committed yet.
+    let read = |path: String| Some(File { text: sh.read_file(&path).ok()?, path });
+    paths.into_iter().filter_map(read).collect()
+}
+
+/// Whether this is Rust source in one of the folders, or the file beside a folder that declares its modules.
+fn is_source(file: &File, folders: &[&str]) -> bool {
+    let path = Path::new(&file.path);
+    let is_in = |folder: &&str| path.starts_with(folder) || path.with_extension("") == Path::new(folder);
+    path.extension().is_some_and(|extension| extension == "rs")
+        && (folders.iter().any(is_in) || folders.contains(&&*file.path))
+}
+
+fn is_manifest(file: &File) -> bool {
+    Path::new(&file.path).file_name().is_some_and(|name| name == "Cargo.toml")
+}
+
+/// The lines of one section of a manifest.
+fn section<'a>(file: &'a File, header: &str) -> impl Iterator<Item = (usize, &'a str)> {
+    let after = lines(file).skip_while(move |(_, line)| *line != header).skip(1);
+    after.take_while(|(_, line)| !line.starts_with('['))
+}
+
+/// Lines with their numbers.
+fn lines(file: &File) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(file.text.lines())
+}
+
+/// Whether the word occurs with nothing before it that would make it another one: `println!` is not in `eprintln!`.
+fn has_word(code: &str, word: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).any(|(at, _)| !code[..at].ends_with(is_name))
+}
