@@ -72,7 +72,9 @@ pub enum Error {
         refused: bool,
     },
     /// Something between us and the server shares server connections between clients.
-    #[error("{database} is a connection pooler in transaction or statement mode, which breaks the migration lock")]
+    #[error(
+        "{database} is a connection pooler in transaction or statement mode, which breaks the migration lock"
+    )]
     Pooler {
         /// The database, without its password.
         database: String,

@@ -13,6 +13,10 @@ fn main() -> ExitCode {
     output::log::start(cli.log_format, cli.log_level);
     let (format, log_format) = (cli.output, cli.log_format);
     let termination_log = cli.termination_log();
+    #[cfg(feature = "embedded")]
+    if let Err(error) = commands::open::prepare() {
+        return output::failure::report(&error, format, log_format, termination_log.as_deref()).into();
+    }
     // One thread: a gate waits for one statement at a time, and threads cost memory and start-up.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -7,6 +7,9 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 
+/// How long an orderly end may take: Kubernetes sends SIGKILL after a grace period, and the promise is five seconds.
+const OVERDUE: Duration = Duration::from_millis(4500);
+
 /// Why a run is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -61,7 +64,8 @@ impl Stop {
                 hint: "run corveil where a process may handle SIGTERM".into(),
             })
         };
-        let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) =
+            (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
         let (sender, requested) = watch::channel(None);
         tokio::spawn(async move {
             let over = async {
@@ -98,6 +102,14 @@ impl Stop {
             Ok(Some(reason)) => reason,
             _ => std::future::pending().await,
         }
+    }
+
+    /// Resolves when the run was to stop and did not: the server does not even answer a cancellation, or the gate waits
+    /// for an answer to a question of its own.
+    pub async fn overdue(&self) -> Error {
+        let reason = self.requested().await;
+        tokio::time::sleep(OVERDUE).await;
+        reason.error("while the server did not answer; what it was doing ends with the connection")
     }
 
     /// Sleeps, unless the run is to stop.

@@ -12,6 +12,7 @@ use clap::Args as ClapArgs;
 use crate::commands::open::{self, Common};
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
+use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
 use crate::core::plan::OutOfOrder;
 use crate::core::retry::DEFAULT_RETRIES;
@@ -38,11 +39,11 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", env = env::LOCK_WAIT, default_value = "5m", value_parser = duration::parse)]
     lock_wait: Duration,
     /// How long a statement may wait for a lock on a table; `-- corveil:lock-timeout` in a file wins
-    #[arg(long, value_name = "DURATION", env = env::LOCK_TIMEOUT, default_value = "2s", value_parser = duration::parse_timeout)]
-    lock_timeout: Duration,
+    #[arg(long, value_name = "DURATION", env = env::LOCK_TIMEOUT, default_value = "2s")]
+    lock_timeout: Timeout,
     /// How long a statement may take; `-- corveil:statement-timeout` in a file wins
-    #[arg(long, value_name = "DURATION", env = env::STATEMENT_TIMEOUT, default_value = "none", value_parser = duration::parse_timeout)]
-    statement_timeout: Duration,
+    #[arg(long, value_name = "DURATION", env = env::STATEMENT_TIMEOUT, default_value = "none")]
+    statement_timeout: Timeout,
     /// How often a file is tried again after a timeout or a deadlock; `-- corveil:retries` in a file wins
     #[arg(long, value_name = "NUMBER", env = env::RETRIES, default_value_t = DEFAULT_RETRIES)]
     retries: u32,

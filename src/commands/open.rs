@@ -42,6 +42,28 @@ impl Opened {
     }
 }
 
+/// Prepares the process for the database that it will open, before it has a second thread.
+///
+/// The embedded server keeps its caches where the environment says, which can only be changed for a new process: this
+/// one is replaced by itself, and here is where it comes back.
+///
+/// # Errors
+/// [`crate::error::Error::Config`] when the folder of the embedded server cannot be used.
+#[cfg(feature = "embedded")]
+pub fn prepare() -> Result<()> {
+    use crate::postgres::embedded::{FOLDER, confine};
+    match target::resolve(Purpose::Look) {
+        Ok(Target::Embedded) => {
+            confine(std::path::Path::new(FOLDER)).map_err(|error| crate::error::Error::Config {
+                message: format!("the folder `{FOLDER}` of the embedded PostgreSQL cannot be used: {error}"),
+                hint: format!("run in a folder that can be written to, or set `{}`", env::DATABASE_URL),
+            })
+        }
+        // A wrong setting is reported when the command opens its database.
+        Ok(Target::Server { .. }) | Err(_) => Ok(()),
+    }
+}
+
 /// Opens the database of a purpose.
 ///
 /// # Errors
@@ -60,12 +82,9 @@ pub async fn open(purpose: Purpose) -> Result<Opened> {
 
 #[cfg(feature = "embedded")]
 async fn embedded() -> Result<Opened> {
-    let embedded = crate::postgres::embedded::Embedded::start().await?;
-    tracing::info!(
-        "`{}` is not set: using the embedded PostgreSQL in `{}`",
-        env::DATABASE_URL,
-        embedded.folder().display()
-    );
+    use crate::postgres::embedded::{Embedded, FOLDER};
+    tracing::info!("`{}` is not set: using the embedded PostgreSQL in `{FOLDER}`", env::DATABASE_URL);
+    let embedded = Embedded::start(std::path::Path::new(FOLDER)).await?;
     let database = Database::single_connection(embedded.connect_options());
     Ok(Opened { database, app_role: None, embedded: Some(embedded) })
 }
@@ -86,7 +105,9 @@ async fn embedded() -> Result<Opened> {
 pub fn catalog(common: &Common) -> Result<Catalog> {
     let catalog = source::load(common.source.as_deref())?;
     for name in &catalog.ignored {
-        tracing::warn!("`{name}` is not a migration, as it is not named like `0001_create_users.sql`; ignored");
+        tracing::warn!(
+            "`{name}` is not a migration, as it is not named like `0001_create_users.sql`; ignored"
+        );
     }
     Ok(catalog)
 }

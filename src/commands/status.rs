@@ -128,8 +128,9 @@ async fn read(
 
 /// Every version of files and history, in order.
 fn versions(catalog: &Catalog, history: &History, findings: &[Finding], last: Option<&Run>) -> Vec<Version> {
-    let disagrees =
-        |version: i64| history.applied(version).is_some() && findings.iter().any(|f| f.version == Some(version));
+    let disagrees = |version: i64| {
+        history.applied(version).is_some() && findings.iter().any(|f| f.version == Some(version))
+    };
     let files = catalog.migrations().iter().map(|file| {
         let row = history.applied(file.version);
         let step = history.steps_of(file.version).find_map(|step| step.error.clone());
@@ -154,7 +155,13 @@ fn versions(catalog: &Catalog, history: &History, findings: &[Finding], last: Op
     versions
 }
 
-fn version(version: i64, description: &str, state: State, row: Option<&Applied>, error: Option<String>) -> Version {
+fn version(
+    version: i64,
+    description: &str,
+    state: State,
+    row: Option<&Applied>,
+    error: Option<String>,
+) -> Version {
     Version {
         version,
         description: description.to_owned(),
@@ -194,7 +201,9 @@ fn text(report: &Report) -> String {
         let number = |v: Option<i64>| v.map_or_else(|| "empty".into(), |v| v.to_string());
         let what = match run.outcome {
             Outcome::Running => "is running".into(),
-            Outcome::Succeeded => format!("succeeded, {} to {}", number(run.from_version), number(run.to_version)),
+            Outcome::Succeeded => {
+                format!("succeeded, {} to {}", number(run.from_version), number(run.to_version))
+            }
             Outcome::Failed => format!("failed: {}", run.error.as_deref().unwrap_or("no reason recorded")),
             Outcome::Died => "died without a word".into(),
         };
@@ -223,8 +232,10 @@ mod tests {
             execution_time: -1,
         };
         let history = History { applied: vec![row(1), row(9)], steps: Vec::new() };
-        let states: Vec<_> =
-            versions(&catalog, &history, &[], None).into_iter().map(|v| (v.version, v.state, v.duration_ms)).collect();
+        let states: Vec<_> = versions(&catalog, &history, &[], None)
+            .into_iter()
+            .map(|v| (v.version, v.state, v.duration_ms))
+            .collect();
         assert_eq!(
             states,
             [

@@ -20,11 +20,13 @@ use crate::stop::Stop;
 
 /// Look for edited and missing files, INVALID indexes and unfinished statements
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Exit code 0: nothing found; 4: each finding is listed with the command that mends it.
+#[command(
+    after_help = "Exit code 0: nothing found; 4: each finding is listed with the command that mends it.
 
 Examples:
   corveil verify
-  corveil verify --source migrations --output json")]
+  corveil verify --source migrations --output json"
+)]
 pub struct Args {
     #[command(flatten)]
     common: Common,
@@ -75,13 +77,16 @@ fn unfinished<'a>(catalog: &'a Catalog, history: &'a History) -> impl Iterator<I
         .filter(|step| step.state != StepState::Finished && history.applied(step.version).is_none())
         .map(|step| {
             let file = catalog.get(step.version).map(|m| m.file.clone());
-            let (what, n) = (if step.state == StepState::Failed { "failed" } else { "was not finished" }, step.ordinal);
+            let (what, n) =
+                (if step.state == StepState::Failed { "failed" } else { "was not finished" }, step.ordinal);
             let reason = step.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             Finding {
                 kind: FindingKind::Unfinished,
                 message: match &file {
                     Some(_) => format!("is half applied: its statement {n} {what}{reason}"),
-                    None => format!("version {} is half applied: its statement {n} {what}{reason}", step.version),
+                    None => {
+                        format!("version {} is half applied: its statement {n} {what}{reason}", step.version)
+                    }
                 },
                 file,
                 version: Some(step.version),

@@ -105,8 +105,7 @@ pub fn application_name(file: Option<&str>) -> String {
         }
         None => format!("corveil/{version} {}", crate::config::host::name()),
     };
-    let mut name: String =
-        name.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
+    let mut name: String = name.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
     name.truncate(NAME_BYTES);
     name
 }
@@ -118,7 +117,8 @@ mod tests {
     #[test]
     fn the_password_is_in_nothing_that_is_printed() {
         let database =
-            Database::from_url("DATABASE_URL", "postgres://app:s3cr3t@db.example:6432/app?sslmode=disable").unwrap();
+            Database::from_url("DATABASE_URL", "postgres://app:s3cr3t@db.example:6432/app?sslmode=disable")
+                .unwrap();
         assert_eq!(database.to_string(), "postgres://app@db.example:6432/app");
         assert!(!format!("{database:?}").contains("s3cr3t"));
     }

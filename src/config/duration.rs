@@ -21,22 +21,6 @@ pub fn parse_or_none(text: &str) -> Result<Duration, String> {
     if text == "none" { Ok(Duration::ZERO) } else { parse(text) }
 }
 
-/// Reads a timeout of the server: whole milliseconds that fit into its 31 bits, or `none` as zero.
-///
-/// # Errors
-/// What was expected.
-pub fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = parse_or_none(text)?;
-    if timeout.as_millis() > i32::MAX as u128 {
-        return Err("PostgreSQL's timeouts end at 24 days".into());
-    }
-    if timeout.is_zero() || timeout.as_millis() > 0 {
-        Ok(timeout)
-    } else {
-        Err("PostgreSQL's timeouts are whole milliseconds; less than one would mean none".into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,12 +32,5 @@ mod tests {
         }
         assert_eq!(parse_or_none("none"), Ok(Duration::ZERO));
         assert!(parse("5").unwrap_err().contains("`30s`"));
-    }
-
-    #[test]
-    fn a_timeout_that_would_become_none_or_overflow_is_refused() {
-        assert!(parse_timeout("100us").is_err());
-        assert!(parse_timeout("60days").is_err());
-        assert_eq!(parse_timeout("0"), Ok(Duration::ZERO));
     }
 }

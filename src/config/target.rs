@@ -1,8 +1,8 @@
 //! Which database a command works on.
 
+use crate::config::database::Database;
 use crate::config::env;
 use crate::error::Result;
-use crate::config::database::Database;
 
 /// What a command does with the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,11 @@ mod tests {
         match from(purpose, app.map(Into::into), migrate.map(Into::into)) {
             Ok(Target::Embedded) => "embedded".into(),
             Ok(Target::Server { database, app_role }) => {
-                format!("{}{}", database.user(), app_role.map(|role| format!(" for {role}")).unwrap_or_default())
+                format!(
+                    "{}{}",
+                    database.user(),
+                    app_role.map(|role| format!(" for {role}")).unwrap_or_default()
+                )
             }
             Err(error) => format!("exit {}", error.exit_code().code()),
         }

@@ -65,7 +65,8 @@ impl Catalog {
         }
         catalog.migrations.sort_by(|a, b| (a.version, &a.file).cmp(&(b.version, &b.file)));
         catalog.ignored.sort();
-        findings.extend(catalog.migrations.windows(2).filter(|w| w[0].version == w[1].version).map(duplicate));
+        findings
+            .extend(catalog.migrations.windows(2).filter(|w| w[0].version == w[1].version).map(duplicate));
         if findings.is_empty() { Ok(catalog) } else { Err(findings) }
     }
 
@@ -122,7 +123,9 @@ fn misnamed(name: String) -> Finding {
     Finding {
         kind: FindingKind::Misnamed,
         message: "has a name that starts with no version number".into(),
-        hint: format!("name it like `0001_create_users.sql`, or rename it to `{name}.txt` if it is no migration"),
+        hint: format!(
+            "name it like `0001_create_users.sql`, or rename it to `{name}.txt` if it is no migration"
+        ),
         file: Some(name),
         version: None,
         line: None,
@@ -187,7 +190,8 @@ mod tests {
 
     #[test]
     fn checksums_are_sqlx_s() {
-        let sum = &catalog(&["1_a.sql"]).unwrap().migrations()[0].checksum;
+        let catalog = catalog(&["1_a.sql"]).unwrap();
+        let sum = &catalog.migrations()[0].checksum;
         assert_eq!(sum.len(), 48);
         assert_eq!(sum[..6], [0xa8, 0x7b, 0xe5, 0xea, 0x59, 0xa5], "as `sha384sum` prints it");
     }

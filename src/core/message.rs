@@ -3,9 +3,8 @@
 //! A simple query is one message, so a transactional file costs one round trip. Nothing may precede BEGIN in it:
 //! a SELECT there makes the file's own SET TRANSACTION fail (SQLSTATE 25001).
 
-use std::time::Duration;
-
 use crate::core::catalog::Migration;
+use crate::core::directives::Timeout;
 use crate::core::sql::quote::{ident, literal};
 
 /// Undoes what a file did to its session, and keeps the advisory lock, which DISCARD ALL would free.
@@ -18,13 +17,13 @@ pub const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; 
 /// The gate's own rights for the rest of a transaction, whatever role the file has taken on.
 const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;";
 
-/// The timeouts of a file; zero is none.
+/// The timeouts of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// `lock_timeout`.
-    pub lock: Duration,
-    /// `statement_timeout`.
-    pub statement: Duration,
+    pub lock: Timeout,
+    /// `statement_timeout`; a role may have a default of its own, so none is set, too.
+    pub statement: Timeout,
 }
 
 /// A message, with what is needed to find a statement of the file in the server's answer.
@@ -113,8 +112,7 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const TIMEOUTS: Timeouts =
-        Timeouts { lock: Duration::from_secs(2), statement: Duration::ZERO };
+    const TIMEOUTS: Timeouts = Timeouts { lock: Timeout::Never, statement: Timeout::Never };
 
     #[test]
     fn a_file_that_ends_in_a_comment_does_not_swallow_its_history_row() {

@@ -48,7 +48,9 @@ pub fn plan<'a>(
         .collect();
     if out_of_order == OutOfOrder::Fail {
         let newest = history.newest();
-        findings.extend(pending.iter().filter(|m| Some(m.version) < newest).map(|m| out_of_order_finding(m, newest)));
+        findings.extend(
+            pending.iter().filter(|m| Some(m.version) < newest).map(|m| out_of_order_finding(m, newest)),
+        );
     }
     if findings.is_empty() {
         Ok(Plan { pending, newer: newer(catalog, history) })
@@ -76,7 +78,12 @@ pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
 /// Applied versions newer than our newest.
 #[must_use]
 pub fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
-    history.applied.iter().map(|row| row.version).filter(|version| Some(*version) > catalog.newest()).collect()
+    history
+        .applied
+        .iter()
+        .map(|row| row.version)
+        .filter(|version| Some(*version) > catalog.newest())
+        .collect()
 }
 
 fn edited(file: &Migration, row: &Applied) -> Finding {
@@ -86,7 +93,10 @@ fn edited(file: &Migration, row: &Applied) -> Finding {
         version: Some(file.version),
         line: None,
         message: format!("was edited after it was applied on {}", row.installed_on),
-        hint: format!("`git checkout <applied revision> -- {}`, and put the change into a new migration", file.file),
+        hint: format!(
+            "`git checkout <applied revision> -- {}`, and put the change into a new migration",
+            file.file
+        ),
     }
 }
 
@@ -141,8 +151,10 @@ mod tests {
     use super::*;
 
     fn catalog(versions: &[i64]) -> Catalog {
-        Catalog::from_files(versions.iter().map(|v| (format!("{v}_m.sql"), Ok(format!("SELECT {v}").into_bytes()))))
-            .unwrap()
+        Catalog::from_files(
+            versions.iter().map(|v| (format!("{v}_m.sql"), Ok(format!("SELECT {v}").into_bytes()))),
+        )
+        .unwrap()
     }
 
     fn history(files: &Catalog, versions: &[i64]) -> History {
@@ -193,7 +205,10 @@ mod tests {
     #[test]
     fn an_applied_version_below_our_newest_without_a_file_is_a_mismatch() {
         let files = catalog(&[1, 3]);
-        assert_eq!(kinds(plan(&files, &history(&files, &[1, 2]), None, OutOfOrder::Apply)), [FindingKind::Missing]);
+        assert_eq!(
+            kinds(plan(&files, &history(&files, &[1, 2]), None, OutOfOrder::Apply)),
+            [FindingKind::Missing]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::core::history::{Step, StepState};
 use crate::core::script::{Mode, Script};
-use crate::core::sql::create::SessionState;
+use crate::core::sql::session::SessionState;
 use crate::error::{Error, Finding, FindingKind, Result};
 
 /// Where a file goes on.
@@ -47,7 +47,11 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
         match step.state {
             StepState::Finished if unchanged => resume.done = resume.done.max(step.ordinal),
             StepState::Finished => {
-                return Err(edited(script, unit.map(|u| u.start), format!("statement {} is finished", step.ordinal)));
+                return Err(edited(
+                    script,
+                    unit.map(|u| u.start),
+                    format!("statement {} is finished", step.ordinal),
+                ));
             }
             StepState::Started if unchanged => resume.unsettled = true,
             StepState::Started => {
@@ -84,7 +88,9 @@ pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
 
 fn no_resume(file: &str) -> Error {
     Error::Config {
-        message: format!("`--resume-from` is given, but the next pending file `{file}` runs in one transaction"),
+        message: format!(
+            "`--resume-from` is given, but the next pending file `{file}` runs in one transaction"
+        ),
         hint: "run `corveil migrate` without it".into(),
     }
 }
@@ -94,7 +100,7 @@ fn edited(script: &Script<'_>, start: Option<usize>, what: String) -> Error {
         kind: FindingKind::Edited,
         file: Some(script.migration.file.clone()),
         version: Some(script.migration.version),
-        line: start.map(|start| crate::core::sql::split::position(script.sql, start).line),
+        line: start.map(|start| crate::core::sql::position::position(script.sql, start).line),
         message: format!("was edited while it is half applied: {what}"),
         hint: "restore the finished statements; a change to them belongs into a new migration".into(),
     }])

@@ -42,9 +42,14 @@ mod tests {
 
     #[test]
     fn waits_are_those_of_the_table() {
-        for (attempt, least, most) in
-            [(1, 250, 500), (2, 500, 1000), (3, 1000, 2000), (4, 2000, 4000), (5, 2500, 5000), (99, 2500, 5000)]
-        {
+        for (attempt, least, most) in [
+            (1, 250, 500),
+            (2, 500, 1000),
+            (3, 1000, 2000),
+            (4, 2000, 4000),
+            (5, 2500, 5000),
+            (99, 2500, 5000),
+        ] {
             assert_eq!(delay(attempt, 0.0), Duration::from_millis(least));
             assert_eq!(delay(attempt, 1.0), Duration::from_millis(most));
         }

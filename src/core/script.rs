@@ -6,10 +6,12 @@ use sha2::{Digest, Sha384};
 
 use crate::core::catalog::{Migration, Unreadable};
 use crate::core::directives::{self, Directives};
-use crate::core::sql::create::{SessionState, session_state};
 use crate::core::sql::index::{CreateIndex, create_index, is_concurrently};
-use crate::core::sql::split::{Statement, position, statements};
-use crate::core::sql::{refuse, transaction};
+use crate::core::sql::position::position;
+use crate::core::sql::refuse::{self, Refusal};
+use crate::core::sql::session::{SessionState, session_state};
+use crate::core::sql::split::{Statement, statements};
+use crate::core::sql::transaction::{self, Wrapping};
 use crate::error::{Finding, FindingKind};
 
 /// A pending file, ready to be applied.
@@ -134,7 +136,10 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
                 FindingKind::NotUtf8,
                 None,
                 format!("is not UTF-8: the byte at offset {offset} belongs to no character"),
-                format!("`iconv -f latin1 -t utf-8 {f} > new && mv new {f}`, if it was Latin-1", f = migration.file),
+                format!(
+                    "`iconv -f latin1 -t utf-8 {f} > new && mv new {f}`, if it was Latin-1",
+                    f = migration.file
+                ),
             ),
             Unreadable::Io(reason) => finding(
                 FindingKind::Unreadable,
@@ -144,33 +149,40 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
             ),
         }]
     })?;
-    let line_of = |offset| Some(position(sql, offset).line);
     let directives = directives::parse(sql)
         .map_err(|e| vec![finding(FindingKind::Directive, Some(e.line), e.reason, e.hint)])?;
-    let statements = statements(sql).map_err(|e| {
-        let message = format!("has a {} that is not closed", e.what);
-        vec![finding(FindingKind::Statement, line_of(e.start), message, "close it".into())]
-    })?;
     let transactional = !(directives.no_transaction || forced);
-    let refusals: Vec<_> = refuse::refusals(sql, &statements, transactional)
-        .into_iter()
-        .map(|r| finding(FindingKind::Statement, line_of(r.start), r.reason, r.advice))
-        .collect();
-    if !refusals.is_empty() {
-        return Err(refusals);
-    }
-    let mode = if transactional {
-        let wrapping = transaction::wrapping(sql, &statements);
-        Mode::Transaction {
-            starts: wrapping.inner(&statements).iter().map(|s| s.start).collect(),
-            body: wrapping.unwrapped,
-            modes: wrapping.modes,
-        }
-    } else {
-        Mode::Statements(transaction::units(&statements).iter().map(|unit| self::unit(sql, unit)).collect())
+    let refuse = |refusals: Vec<Refusal>| -> Vec<Finding> {
+        let line = |start| Some(position(sql, start).line);
+        refusals
+            .into_iter()
+            .map(|r| finding(FindingKind::Statement, line(r.start), r.reason, r.advice))
+            .collect()
     };
+    let statements = statements(sql).map_err(|e| refuse(refuse::unterminated(sql, &e, transactional)))?;
+    let refusals = refuse::refusals(sql, &statements, transactional);
+    if !refusals.is_empty() {
+        return Err(refuse(refusals));
+    }
+    let mode = if transactional { one_transaction(sql, &statements) } else { one_by_one(sql, &statements) };
     let warning = statements.is_empty().then_some("has no statement; it is recorded as applied");
     Ok(Script { migration, sql, directives, mode, warning })
+}
+
+fn one_transaction(sql: &str, statements: &[Statement<'_>]) -> Mode {
+    let starts = |statements: &[Statement<'_>]| statements.iter().map(|s| s.start).collect();
+    match transaction::wrapping(sql, statements) {
+        Some(Wrapping { unwrapped, modes }) => {
+            Mode::Transaction { body: unwrapped, modes, starts: starts(&statements[1..statements.len() - 1]) }
+        }
+        None => Mode::Transaction { body: sql.to_owned(), modes: String::new(), starts: starts(statements) },
+    }
+}
+
+/// Unpaired transaction control was refused before, so what is left pairs up.
+fn one_by_one(sql: &str, statements: &[Statement<'_>]) -> Mode {
+    let units = transaction::units(statements).unwrap_or_default();
+    Mode::Statements(units.into_iter().map(|u| unit(sql, &statements[u.statements])).collect())
 }
 
 fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
@@ -193,7 +205,7 @@ fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
         start: first.start,
         checksum: Sha384::digest(text).to_vec(),
         kind,
-        state: statements.iter().map(session_state).max().unwrap_or_default(),
+        state: statements.iter().map(session_state).max().unwrap_or(SessionState::None),
         sets_lock_timeout: statements.iter().any(|s| s.starts_with(&["set", "lock_timeout"])),
     }
 }

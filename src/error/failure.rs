@@ -43,8 +43,7 @@ impl ServerError {
     pub fn may_pass(&self) -> bool {
         self.connection_lost()
             || self.sqlstate.as_deref().is_some_and(|code| {
-                code.starts_with("53")
-                    || matches!(code, "55P03" | "40P01" | "40001" | "57014" | "25006")
+                code.starts_with("53") || matches!(code, "55P03" | "40P01" | "40001" | "57014" | "25006")
             })
     }
 
@@ -75,6 +74,8 @@ impl ServerError {
         }
     }
 }
+
+impl std::error::Error for ServerError {}
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,7 +163,9 @@ impl Failure {
         match self.left {
             Left::Nothing => "the file was rolled back whole".into(),
             Left::Statements { done, total } => {
-                format!("{done} of the file's {total} statements stay applied, the next run resumes after them")
+                format!(
+                    "{done} of the file's {total} statements stay applied, the next run resumes after them"
+                )
             }
         }
     }

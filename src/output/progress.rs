@@ -91,7 +91,9 @@ impl Progress for Bar {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = terminal::BARS.add(ProgressBar::new(of as u64));
             let template = "{spinner} {bar:24} {pos}/{len} {wide_msg} {elapsed}";
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar.enable_steady_tick(TURN_EVERY);
             bar
         });

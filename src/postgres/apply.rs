@@ -10,12 +10,14 @@ use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::core::catalog::Migration;
+use crate::core::directives::Timeout;
 use crate::core::message::{RESET_SESSION, Timeouts};
 use crate::core::progress::Progress;
 use crate::core::resume::Resume;
 use crate::core::retry;
 use crate::core::script::{Mode, Script};
-use crate::core::sql::split::{byte_of_char, first_line, position};
+use crate::core::sql::position::{byte_of_char, position};
+use crate::core::sql::split::first_line;
 use crate::error::failure::{Left, Place};
 use crate::error::{Error, Failure, Result, ServerError};
 use crate::postgres::lock::LockGuard;
@@ -26,7 +28,7 @@ use send::Sent;
 /// What a file gets unless it asks for something else.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// `lock_timeout` and `statement_timeout`; zero is none.
+    /// `lock_timeout` and `statement_timeout`.
     pub timeouts: Timeouts,
     /// How often a file is tried again.
     pub retries: u32,
@@ -116,8 +118,13 @@ pub async fn all(
         applied.push(AppliedFile::of(migration, took));
         if !still_locked {
             return Err(Ended::With(Error::Interrupted {
-                message: format!("the migration lock was lost while `{}` ran; the file is applied", migration.file),
-                hint: "take `pg_advisory_unlock` out of the file's functions, and run `corveil migrate` again".into(),
+                message: format!(
+                    "the migration lock was lost while `{}` ran; the file is applied",
+                    migration.file
+                ),
+                hint:
+                    "take `pg_advisory_unlock` out of the file's functions, and run `corveil migrate` again"
+                        .into(),
             }));
         }
     }
@@ -151,7 +158,8 @@ fn is_worth_a_retry(server: &ServerError, sent: &Sent, timeouts: Timeouts) -> bo
     match server.sqlstate.as_deref() {
         Some("55P03" | "40P01" | "40001") => true,
         Some("57014") => {
-            sent.stopped.is_none() && !timeouts.statement.is_zero() && sent.elapsed >= timeouts.statement
+            sent.stopped.is_none()
+                && matches!(timeouts.statement, Timeout::After(limit) if sent.elapsed >= limit)
         }
         _ => false,
     }
@@ -236,7 +244,10 @@ fn failure(
 fn first_look(timeouts: Timeouts) -> Duration {
     const LONGEST: Duration = Duration::from_secs(1);
     const SHORTEST: Duration = Duration::from_millis(50);
-    if timeouts.lock.is_zero() { LONGEST } else { (timeouts.lock / 2).clamp(SHORTEST, LONGEST) }
+    match timeouts.lock {
+        Timeout::Never => LONGEST,
+        Timeout::After(limit) => (limit / 2).clamp(SHORTEST, LONGEST),
+    }
 }
 
 /// Notes that another tool applied the file in the meantime: sqlx-cli takes no lock.

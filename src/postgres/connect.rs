@@ -6,9 +6,9 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnection;
 use tracing::info;
 
+use crate::config::database::{Database, application_name};
 use crate::core::retry;
 use crate::error::{Error, Result};
-use crate::config::database::{Database, application_name};
 use crate::postgres::query::server_error;
 use crate::postgres::snapshot::{self, Snapshot};
 use crate::stop::Stop;
@@ -42,7 +42,11 @@ impl Unusable {
 ///
 /// # Errors
 /// Why not, and whether it may pass.
-pub async fn once(database: &Database, application_name: &str, patience: Duration) -> Result<PgConnection, Unusable> {
+pub async fn once(
+    database: &Database,
+    application_name: &str,
+    patience: Duration,
+) -> Result<PgConnection, Unusable> {
     match tokio::time::timeout(patience.min(ATTEMPT), database.options(application_name).connect()).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(unusable(database, &error)),
@@ -174,7 +178,12 @@ pub async fn connect_and_read(
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn wait_on(database: &Database, unusable: Unusable, patience: &mut Patience, stop: &Stop) -> Result<()> {
+pub async fn wait_on(
+    database: &Database,
+    unusable: Unusable,
+    patience: &mut Patience,
+    stop: &Stop,
+) -> Result<()> {
     if let Some(error) = unusable.permanent {
         return Err(error);
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
+use crate::config::database::{Database, application_name};
 use crate::core::progress::IndexBuild;
 use crate::error::Result;
-use crate::config::database::{Database, application_name};
 use crate::postgres::{connect, query};
 
 /// How long the second connection may take to answer: what it asks is never worth more.
@@ -103,7 +103,8 @@ fn observation(backend: i32) -> String {
 }
 
 fn read_observation(results: &[Vec<sqlx::postgres::PgRow>]) -> Result<Observation> {
-    let blockers = results.first().into_iter().flatten().map(|row| query::get(row, 0)).collect::<Result<_>>()?;
+    let blockers =
+        results.first().into_iter().flatten().map(|row| query::get(row, 0)).collect::<Result<_>>()?;
     let build = match results.get(1).and_then(|rows| rows.first()) {
         Some(row) => Some(IndexBuild {
             phase: query::get(row, 0)?,

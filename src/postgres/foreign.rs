@@ -33,7 +33,11 @@ const TOOLS: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// [`Error::Mismatch`] with what was found.
-pub async fn refuse(connection: &mut PgConnection, files: &[Migration], app_role: Option<&str>) -> Result<()> {
+pub async fn refuse(
+    connection: &mut PgConnection,
+    files: &[Migration],
+    app_role: Option<&str>,
+) -> Result<()> {
     let findings = findings(connection, files).await?;
     // Without the lock, another run may have created what was found, and its history, since ours was read.
     if findings.is_empty() || !snapshot::read(connection, app_role).await?.history.is_blank() {
@@ -60,7 +64,8 @@ async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<
     if objects.is_empty() {
         return Ok(findings);
     }
-    let wanted: Vec<String> = objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
+    let wanted: Vec<String> =
+        objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
     let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted)).await?;
     for row in &rows {
         let (file, object) = &objects[usize::try_from(get::<i32>(row, 0)?).unwrap_or_default()];
@@ -71,7 +76,7 @@ async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<
             line: None,
             message: format!(
                 "would create {} {}, which exists already although no migration is recorded",
-                object.kind.word(),
+                object.kind,
                 get::<String>(row, 1)?
             ),
             hint: HINT.into(),
@@ -95,7 +100,8 @@ async fn histories(connection: &mut PgConnection) -> Result<Vec<Finding>> {
     rows.iter()
         .map(|row| {
             let name: &str = get(row, 0)?;
-            let tool = TOOLS.iter().find(|(table, _)| *table == name).map_or("another tool", |(_, tool)| tool);
+            let tool =
+                TOOLS.iter().find(|(table, _)| *table == name).map_or("another tool", |(_, tool)| tool);
             Ok(Finding {
                 kind: FindingKind::ForeignHistory,
                 file: None,
@@ -115,7 +121,7 @@ async fn histories(connection: &mut PgConnection) -> Result<Vec<Finding>> {
 fn wanted(index: usize, object: &Created) -> String {
     let catalog = match object.kind {
         ObjectKind::Schema => "schema",
-        ObjectKind::Function => "function",
+        ObjectKind::Routine => "function",
         ObjectKind::Type => "type",
         ObjectKind::Table
         | ObjectKind::Index

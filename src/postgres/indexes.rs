@@ -71,7 +71,8 @@ impl InvalidIndex {
         let named = |name: &str| {
             self.name == name
                 || self.name.strip_prefix(name).is_some_and(|rest| {
-                    rest.strip_prefix("_cc").is_some_and(|rest| rest.starts_with("new") || rest.starts_with("old"))
+                    rest.strip_prefix("_cc")
+                        .is_some_and(|rest| rest.starts_with("new") || rest.starts_with("old"))
                 })
         };
         self.table == create.table.name
@@ -102,7 +103,11 @@ pub fn ours<'a>(invalid: &'a [InvalidIndex], files: &[&Migration]) -> Vec<&'a In
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn leftovers(connection: &mut PgConnection, text: &str, unit: &IndexUnit) -> Result<Vec<InvalidIndex>> {
+pub async fn leftovers(
+    connection: &mut PgConnection,
+    text: &str,
+    unit: &IndexUnit,
+) -> Result<Vec<InvalidIndex>> {
     let rows = query::last(connection, "looking for INVALID indexes", INVALID.into()).await?;
     let mut leftovers: Vec<_> = rows.iter().map(invalid).collect::<Result<_>>()?;
     leftovers.retain(|index| index.is_made_by(&unit.index));
@@ -112,7 +117,10 @@ pub async fn leftovers(connection: &mut PgConnection, text: &str, unit: &IndexUn
     let wanted = canonical(connection, text, unit).await?;
     let mut same = Vec::new();
     for index in leftovers {
-        let sql = format!("SELECT pg_catalog.pg_get_indexdef({}::pg_catalog.regclass)", literal(&index.qualified()));
+        let sql = format!(
+            "SELECT pg_catalog.pg_get_indexdef({}::pg_catalog.regclass)",
+            literal(&index.qualified())
+        );
         let rows = query::last(connection, "reading an index's definition", sql).await?;
         let definition: String = get(&rows[0], 0)?;
         if wanted.as_deref().map(after_table) == Some(after_table(&definition)) {

@@ -9,10 +9,10 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tracing::{debug, info};
 
+use crate::config::database::Database;
 use crate::error::{Error, Result};
 use crate::postgres::connect::Patience;
 use crate::postgres::control::{Control, SESSION_LINE};
-use crate::config::database::Database;
 use crate::postgres::query::{self, get};
 use crate::postgres::snapshot::Facts;
 use crate::stop::Stop;
@@ -105,7 +105,9 @@ impl LockGuard {
     async fn refuse_pooler(&mut self, database: &Database) -> Result<()> {
         let Some(control) = &mut self.control else { return Ok(()) };
         let second = control.backend().await;
-        let rows = query::last(&mut self.connection, "checking the connection", "SELECT pg_backend_pid()".into()).await?;
+        let rows =
+            query::last(&mut self.connection, "checking the connection", "SELECT pg_backend_pid()".into())
+                .await?;
         let first: i32 = get(&rows[0], 0)?;
         if second != Some(first) && first == self.facts.backend {
             return Ok(());
@@ -120,7 +122,10 @@ impl LockGuard {
     /// platform can (PostgreSQL 14); keepalives tell of a machine that vanished; the timeouts that end idle sessions
     /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again.
     async fn settle(&mut self) -> Result<()> {
-        let held = format!("EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() AND {})", in_pg_locks(self.key));
+        let held = format!(
+            "EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() AND {})",
+            in_pg_locks(self.key)
+        );
         if self.control.is_none() {
             // A server with a single connection has no network, nobody who would end our session, and knows few settings.
             self.settle_session = format!("SELECT {held};");

@@ -56,7 +56,8 @@ where
 /// What the server said, or how the connection broke.
 #[must_use]
 pub fn server_error(error: &sqlx::Error) -> ServerError {
-    let plain = |message: String| ServerError { sqlstate: None, message, detail: None, hint: None, context: None };
+    let plain =
+        |message: String| ServerError { sqlstate: None, message, detail: None, hint: None, context: None };
     match error {
         sqlx::Error::Database(inner) => match inner.try_downcast_ref::<PgDatabaseError>() {
             Some(e) => ServerError {

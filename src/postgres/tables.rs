@@ -69,12 +69,16 @@ pub async fn grant(connection: &mut PgConnection, schema: &str, role: &str) -> R
         literal(schema)
     );
     let rows = query::last(connection, "looking up the app's role", sql).await?;
-    let (exists, may_use) = (query::get(&rows[0], 0)?, query::get(&rows[0], 1)?);
+    let (exists, may_use): (bool, bool) = (query::get(&rows[0], 0)?, query::get(&rows[0], 1)?);
     if !exists {
         tracing::warn!("role `{role}` of `DATABASE_URL` does not exist here, so it is granted nothing");
         return Ok(());
     }
-    let usage = if may_use { String::new() } else { format!("GRANT USAGE ON SCHEMA {quoted_schema} TO {quoted_role};") };
+    let usage = if may_use {
+        String::new()
+    } else {
+        format!("GRANT USAGE ON SCHEMA {quoted_schema} TO {quoted_role};")
+    };
     let sql = format!(
         "{usage} GRANT SELECT ON {quoted_schema}._sqlx_migrations, {quoted_schema}._corveil_statements, \
          {quoted_schema}._corveil_runs TO {quoted_role}"

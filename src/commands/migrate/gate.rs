@@ -49,7 +49,14 @@ struct Work<'a> {
 impl<'a> Gate<'a> {
     /// Lets the rollout pass, or says why not.
     pub(super) async fn pass(&self) -> Result<Report> {
-        let (mut connection, snapshot) = self.connect().await?;
+        tokio::select! {
+            result = self.pass_in_order() => result,
+            error = self.stop.overdue() => Err(error),
+        }
+    }
+
+    async fn pass_in_order(&self) -> Result<Report> {
+        let (connection, snapshot) = self.connect().await?;
         let work = self.decide(&snapshot)?;
         if !work.newer.is_empty() {
             warn!(
@@ -66,7 +73,8 @@ impl<'a> Gate<'a> {
             return Ok(report(Outcome::Current, &snapshot, work.newer, Vec::new()));
         }
         let (facts, from) = (snapshot.facts, snapshot.history.newest());
-        let mut guard = LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
+        let mut guard =
+            LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
         let result = self.under_lock(&mut guard).await;
         let result = match result {
             Err(Ended::Lost(server)) => {
@@ -107,7 +115,12 @@ impl<'a> Gate<'a> {
     }
 
     /// What a dry run shows.
-    async fn preview(&self, mut connection: PgConnection, snapshot: &Snapshot, work: &Work<'_>) -> Result<Report> {
+    async fn preview(
+        &self,
+        mut connection: PgConnection,
+        snapshot: &Snapshot,
+        work: &Work<'_>,
+    ) -> Result<Report> {
         if snapshot.history.is_blank() {
             foreign::refuse(&mut connection, self.catalog.migrations(), self.app_role).await?;
         }
@@ -179,7 +192,8 @@ impl<'a> Gate<'a> {
             .iter()
             .filter(|file| self.target.is_none_or(|target| file.version <= target))
             .collect();
-        let findings: Vec<_> = indexes::ours(invalid, &files).into_iter().map(InvalidIndex::finding).collect();
+        let findings: Vec<_> =
+            indexes::ours(invalid, &files).into_iter().map(InvalidIndex::finding).collect();
         if findings.is_empty() { Ok(()) } else { Err(Error::Findings(findings)) }
     }
 
@@ -194,16 +208,22 @@ impl<'a> Gate<'a> {
             hint: "run `corveil migrate` again; nothing is applied twice".into(),
         };
         let (connection, snapshot) = self.connect().await.map_err(|error| {
-            lost(format!("the database did not come back ({error}), so what was committed is for the next run to read"))
+            lost(format!(
+                "the database did not come back ({error}), so what was committed is for the next run to read"
+            ))
         })?;
         let facts = snapshot.facts;
-        let mut guard = LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
+        let mut guard =
+            LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
         let result = self.settle_under_lock(&mut guard, lost).await;
         guard.release().await;
         let (snapshot, newer) = result?;
         let applied = before.scripts.iter().filter_map(|(script, _)| {
             let row = snapshot.history.applied(script.migration.version)?;
-            Some(AppliedFile::of(script.migration, Duration::from_nanos(row.execution_time.try_into().unwrap_or_default())))
+            Some(AppliedFile::of(
+                script.migration,
+                Duration::from_nanos(row.execution_time.try_into().unwrap_or_default()),
+            ))
         });
         let mut report = report(Outcome::Applied, &snapshot, newer, applied.collect());
         report.from_version = from;
@@ -230,7 +250,8 @@ impl<'a> Gate<'a> {
         };
         if let (Some(schema), true) = (&snapshot.facts.schema, snapshot.facts.has_own_tables) {
             let newest = snapshot.history.newest();
-            let ended = runs::end(&mut guard.connection, schema, None, newest, result.as_ref().err(), None).await;
+            let ended =
+                runs::end(&mut guard.connection, schema, None, newest, result.as_ref().err(), None).await;
             if let Err(error) = ended {
                 debug!("{error}");
             }
@@ -242,7 +263,14 @@ impl<'a> Gate<'a> {
 fn report(outcome: Outcome, snapshot: &Snapshot, newer: Vec<i64>, applied: Vec<AppliedFile>) -> Report {
     let from_version = snapshot.history.newest();
     let newest = applied.iter().map(|file| file.version).max();
-    Report { outcome, from_version, to_version: from_version.max(newest), applied, pending: Vec::new(), newer }
+    Report {
+        outcome,
+        from_version,
+        to_version: from_version.max(newest),
+        applied,
+        pending: Vec::new(),
+        newer,
+    }
 }
 
 fn numbers(versions: &[i64]) -> String {

@@ -18,8 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a blocked statement is reported.
 const SAY_EVERY: Duration = Duration::from_secs(15);
 
-/// After the cancellation the statement has this long to end, and the same again after its backend was told to end.
-/// Together with the second connection's patience that stays below five seconds.
+/// How long a statement may take to end after its cancellation, before its backend is told to end.
 const GRACE: Duration = Duration::from_millis(1000);
 
 /// What came of a message.
@@ -74,25 +73,19 @@ pub(super) async fn send(
             reason = stop.requested(), if sent.stopped.is_none() => {
                 sent.stopped = Some(reason);
                 warn!("{}: cancelling the statement that is under way", reason.sentence());
-                let told = match control {
-                    Some(control) => control.cancel(facts.backend).await,
-                    None => false,
-                };
-                ending = Ending::Cancelled { at: Instant::now(), told };
+                if let Some(control) = control.as_mut() {
+                    control.cancel(facts.backend).await;
+                }
+                ending = Ending::Cancelled { at: Instant::now() };
             }
-            () = ending.over() => match (&ending, control.as_mut()) {
-                (Ending::Cancelled { told: true, .. }, Some(control)) => {
+            () = ending.over() => {
+                if let Some(control) = control.as_mut() {
                     control.terminate(facts.backend).await;
-                    ending = Ending::Terminated { at: Instant::now() };
                 }
-                // Nobody answers any more. The connection ends with the process, and the server notices by itself.
-                _ => {
-                    sent.error = Some(sqlx::Error::Protocol("the statement did not end after its cancellation".into()));
-                    break;
-                }
-            },
+                ending = Ending::Terminated;
+            }
             _ = look.tick(), if sent.stopped.is_none() => {
-                let seen = match control {
+                let seen = match control.as_mut() {
                     Some(control) => control.observe(facts.backend).await,
                     None => Observation::default(),
                 };
@@ -115,21 +108,18 @@ pub(super) async fn send(
 enum Ending {
     /// It is not to end.
     None,
-    /// Its statement was cancelled, if the server could be told.
-    Cancelled { at: Instant, told: bool },
-    /// Its backend was told to end.
-    Terminated { at: Instant },
+    /// Its statement was cancelled.
+    Cancelled { at: Instant },
+    /// Its backend was told to end. If that does not help either, the whole run is given up (see [`Stop::overdue`]).
+    Terminated,
 }
 
 impl Ending {
-    /// Resolves when this step has had its time.
+    /// Resolves when the cancellation has had its time.
     async fn over(&self) {
         match self {
-            Self::None => std::future::pending().await,
-            Self::Cancelled { at, told: true } | Self::Terminated { at } => {
-                tokio::time::sleep(GRACE.saturating_sub(at.elapsed())).await;
-            }
-            Self::Cancelled { told: false, .. } => {}
+            Self::Cancelled { at } => tokio::time::sleep(GRACE.saturating_sub(at.elapsed())).await,
+            Self::None | Self::Terminated => std::future::pending().await,
         }
     }
 }

@@ -9,16 +9,16 @@ use super::{
     Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, pause_before_retry,
     reset_session, timeouts,
 };
+use crate::config::database::application_name;
 use crate::core::history::StepState;
 use crate::core::message::{self, Timeouts, hex};
 use crate::core::resume::{Resume, unsettled};
 use crate::core::script::{Script, Unit, UnitKind};
-use crate::core::sql::create::SessionState;
 use crate::core::sql::quote::{ident, literal};
+use crate::core::sql::session::SessionState;
 use crate::core::sql::split::first_line;
 use crate::error::failure::Left;
 use crate::error::{Error, Result, ServerError};
-use crate::config::database::application_name;
 use crate::postgres::indexes::{self, Built};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query::{self, position, server_error};
@@ -74,7 +74,8 @@ async fn run(
         // Also for `--resume-from`, which may count as done what no record says.
         record(guard, script, unit, index + 1, StepState::Finished, None).await?;
         if unit.state == SessionState::Set {
-            query::all(&mut guard.connection, "replaying the SETs of finished statements", unit.text.clone()).await?;
+            query::all(&mut guard.connection, "replaying the SETs of finished statements", unit.text.clone())
+                .await?;
         }
     }
     if resume.done > 0 {
@@ -240,7 +241,10 @@ fn place(
 }
 
 fn stopped_at(script: &Script<'_>, done: usize, total: usize) -> String {
-    format!("in `{}`; {done} of its {total} statements are done, the next run goes on there", script.migration.file)
+    format!(
+        "in `{}`; {done} of its {total} statements are done, the next run goes on there",
+        script.migration.file
+    )
 }
 
 async fn record(

@@ -4,14 +4,14 @@ use sqlx::postgres::PgRow;
 
 use super::send::send;
 use super::{
-    Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, lock_held, pause_before_retry,
-    reset_session, timeouts,
+    Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, lock_held,
+    pause_before_retry, reset_session, timeouts,
 };
+use crate::config::database::application_name;
 use crate::core::message::{self, ELAPSED_IN_TRANSACTION, RESET_SESSION};
 use crate::core::script::{Mode, Script};
 use crate::error::Result;
 use crate::error::failure::Left;
-use crate::config::database::application_name;
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query::{position, server_error};
 
@@ -21,7 +21,9 @@ pub(super) async fn apply(
     script: &Script<'_>,
     context: &mut Context<'_>,
 ) -> Result<bool, Ended> {
-    let Mode::Transaction { body, modes, starts } = &script.mode else { unreachable!("the caller chose by the mode") };
+    let Mode::Transaction { body, modes, starts } = &script.mode else {
+        unreachable!("the caller chose by the mode")
+    };
     let timeouts = timeouts(script, context.settings);
     let retries = script.directives.retries.unwrap_or(context.settings.retries);
     let message = message::transaction(
@@ -33,7 +35,8 @@ pub(super) async fn apply(
         &format!("{RESET_SESSION} {}", guard.settle_session),
     );
     for attempt in 1.. {
-        let sent = send(guard, message.sql.clone(), first_look(timeouts), context.stop, context.progress).await;
+        let sent =
+            send(guard, message.sql.clone(), first_look(timeouts), context.stop, context.progress).await;
         let Some(error) = &sent.error else {
             return Ok(lock_held(sent.last_row.as_ref() as Option<&PgRow>)?);
         };

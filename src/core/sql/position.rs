@@ -1,0 +1,54 @@
+//! Places in a file: bytes as Rust counts them, characters as the server does, lines and columns as people do.
+
+/// A place as editors show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+/// The line and column of a byte offset. An offset inside a character is that character's, one past the end is the end's.
+#[must_use]
+pub fn position(sql: &str, byte: usize) -> Position {
+    let before = &sql[..sql.floor_char_boundary(byte)];
+    let line = before.rsplit('\n').next().unwrap_or(before);
+    Position { line: 1 + before.matches('\n').count(), column: 1 + line.chars().count() }
+}
+
+/// The byte offset of a character, counted from 1 as in the `P` field of the server's errors. Past the end it is the end.
+#[must_use]
+pub fn byte_of_char(sql: &str, chars: usize) -> usize {
+    sql.char_indices().nth(chars.saturating_sub(1)).map_or(sql.len(), |(byte, _)| byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters() {
+        let sql = "-- é漢\r\nselect 'ß' x;\n";
+        let cases = [
+            (0, (1, 1)),
+            (3, (1, 4)),
+            (4, (1, 4)),
+            (5, (1, 5)),
+            (10, (2, 1)),
+            (sql.find('x').unwrap(), (2, 12)),
+            (sql.len(), (3, 1)),
+            (sql.len() + 9, (3, 1)),
+        ];
+        for (byte, (line, column)) in cases {
+            assert_eq!(position(sql, byte), Position { line, column }, "byte {byte}");
+        }
+    }
+
+    #[test]
+    fn the_servers_characters_become_bytes() {
+        let sql = "é漢x";
+        let bytes: Vec<_> = (0..6).map(|chars| byte_of_char(sql, chars)).collect();
+        assert_eq!(bytes, [0, 0, 2, 5, 6, 6]);
+    }
+}

@@ -1,0 +1,374 @@
+//! What a pending file must not contain, found before anything runs.
+
+use std::collections::BTreeSet;
+
+use crate::core::sql::index::is_concurrently;
+use crate::core::sql::lex::Unterminated;
+use crate::core::sql::position::position;
+use crate::core::sql::psql::{self, ForPsql, What, for_psql};
+use crate::core::sql::reader::{Reader, starts_with};
+use crate::core::sql::split::{self, Statement};
+use crate::core::sql::transaction::{UnitKind, control, units, wrapping};
+
+/// Statements that PostgreSQL refuses inside a transaction block whatever follows these keywords.
+const NEVER_IN_A_TRANSACTION: [&[&str]; 6] = [
+    &["alter", "system"],
+    &["create", "database"],
+    &["create", "tablespace"],
+    &["drop", "database"],
+    &["drop", "tablespace"],
+    &["vacuum"],
+];
+
+/// Why a file is refused as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where the cause starts in the file, in bytes.
+    pub start: usize,
+    /// What is wrong, as a sentence without its period.
+    pub reason: String,
+    /// What to do about it, likewise.
+    pub advice: String,
+}
+
+/// All that is wrong with a file, in the order of the file. `transactional`: it runs inside one transaction of ours.
+#[must_use]
+pub fn refusals(sql: &str, statements: &[Statement<'_>], transactional: bool) -> Vec<Refusal> {
+    let for_psql = for_psql(sql);
+    if for_psql.is_empty() {
+        return in_order(unreadable(sql).chain(misplaced(sql, statements, transactional)));
+    }
+    // Commands and rows stick to the statements behind them, so the rest is read anew without them.
+    let readable = psql::without(sql, &for_psql);
+    let rest = match split::statements(&readable) {
+        Ok(statements) => misplaced(sql, &statements, transactional),
+        Err(error) => vec![never_closed(&error)],
+    };
+    in_order(unreadable(sql).chain(client_refusals(sql, &for_psql)).chain(rest))
+}
+
+/// All that is wrong with a file that ends inside a token, if only because psql's commands or COPY's rows hold quotes.
+#[must_use]
+pub fn unterminated(sql: &str, error: &Unterminated, transactional: bool) -> Vec<Refusal> {
+    if for_psql(sql).is_empty() {
+        return in_order(unreadable(sql).chain([never_closed(error)]));
+    }
+    refusals(sql, &[], transactional)
+}
+
+fn in_order(refusals: impl Iterator<Item = Refusal>) -> Vec<Refusal> {
+    let mut refusals: Vec<_> = refusals.collect();
+    refusals.sort_by_key(|refusal| refusal.start);
+    refusals
+}
+
+fn never_closed(error: &Unterminated) -> Refusal {
+    let advice = format!("close the {} that starts here", error.what);
+    Refusal { start: error.start, reason: error.to_string(), advice }
+}
+
+/// Statements that are SQL, but not where they stand.
+fn misplaced(sql: &str, statements: &[Statement<'_>], transactional: bool) -> Vec<Refusal> {
+    let mut refusals: Vec<_> = statements.iter().filter_map(lock_releasing).collect();
+    if transactional {
+        let outside = statements.iter().filter(|statement| never_in_a_transaction(statement));
+        refusals.extend(outside.map(needs_no_transaction));
+        refusals.extend(control_of_our_transaction(sql, statements));
+    } else {
+        refusals.extend(wrong_units(statements));
+    }
+    refusals
+}
+
+/// Characters that the server would stumble over without telling where.
+fn unreadable(sql: &str) -> impl Iterator<Item = Refusal> {
+    let mark = sql.starts_with('\u{feff}').then(|| Refusal {
+        start: 0,
+        reason: "the file starts with a byte order mark, which PostgreSQL takes for part of the first word"
+            .to_owned(),
+        advice: "save it as UTF-8 without byte order mark".to_owned(),
+    });
+    let nul = sql.find('\0').map(|start| Refusal {
+        start,
+        reason: "the file contains a NUL character, which would end the message to the server".to_owned(),
+        advice: "delete the character, or save the file as UTF-8 if it is UTF-16".to_owned(),
+    });
+    mark.into_iter().chain(nul)
+}
+
+/// The commands of psql as one refusal, each COPY as one.
+fn client_refusals(sql: &str, for_psql: &[ForPsql]) -> Vec<Refusal> {
+    let of = |what| for_psql.iter().filter(move |found| found.what == what).map(|found| found.span.start);
+    let stdin = of(What::CopyFromStdin).map(|start| Refusal {
+        start,
+        reason: "`COPY … FROM STDIN` waits for rows from a client program, and a migration has none"
+            .to_owned(),
+        advice: "write the rows as `INSERT` statements (`pg_dump --inserts` does)".to_owned(),
+    });
+    let stdout = of(What::CopyToStdout).map(|start| Refusal {
+        start,
+        reason: "`COPY … TO STDOUT` sends rows to a client program, and a migration has none".to_owned(),
+        advice: "delete the statement".to_owned(),
+    });
+    stdin.chain(stdout).chain(psql_commands(sql, &of(What::Command).collect::<Vec<_>>())).collect()
+}
+
+fn psql_commands(sql: &str, starts: &[usize]) -> Option<Refusal> {
+    let start = *starts.first()?;
+    let starts_line = |at: usize| {
+        let line = sql[..at].rfind(['\n', '\r']).map_or(0, |newline| newline + 1);
+        sql[line..at].trim().is_empty()
+    };
+    let lines = lines(sql, starts.iter().copied());
+    let advice = if starts.iter().all(|&at| starts_line(at)) {
+        format!("delete {lines}")
+    } else {
+        format!("rewrite {lines} without it")
+    };
+    let command: String = sql[start..].chars().take_while(|char| !char.is_whitespace()).take(20).collect();
+    Some(Refusal { start, reason: format!("`{command}` is a command of psql, not SQL"), advice })
+}
+
+/// `DISCARD ALL` includes `pg_advisory_unlock_all()`, so another runner could start in the middle of this one.
+fn lock_releasing(statement: &Statement<'_>) -> Option<Refusal> {
+    statement.starts_with(&["discard", "all"]).then(|| Refusal {
+        start: statement.start,
+        reason: "`DISCARD ALL` releases the lock that keeps other runners out".to_owned(),
+        advice: "delete the statement; the session is reset after every file anyway".to_owned(),
+    })
+}
+
+/// Whether PostgreSQL refuses a statement inside a transaction block (`PreventInTransactionBlock` in its sources).
+/// Subscriptions, which depend on their options and on the catalog, are left to the server.
+fn never_in_a_transaction(statement: &Statement<'_>) -> bool {
+    let mut reader = Reader::new(statement);
+    if reader.eat(&["reindex"]) {
+        reader.skip_parens();
+        return reader.eat_any(&["database", "schema", "system"]).is_some() || is_concurrently(statement);
+    }
+    if reader.eat(&["cluster"]) {
+        // With a table it is ordinary; without one it commits table by table.
+        reader.skip_parens();
+        reader.eat(&["verbose"]);
+        return reader.peek().is_none();
+    }
+    if reader.eat(&["alter", "database"]) {
+        return reader.rest().windows(2).any(|pair| starts_with(pair, &["set", "tablespace"]));
+    }
+    let concurrently = is_concurrently(statement) && !reader.eat(&["refresh"]);
+    concurrently || NEVER_IN_A_TRANSACTION.iter().any(|head| statement.starts_with(head))
+}
+
+fn needs_no_transaction(statement: &Statement<'_>) -> Refusal {
+    Refusal {
+        start: statement.start,
+        reason: format!("`{}` cannot run inside a transaction", statement.first_line()),
+        advice: "make `-- no-transaction` the file's first line".to_owned(),
+    }
+}
+
+fn control_of_our_transaction(sql: &str, statements: &[Statement<'_>]) -> Option<Refusal> {
+    if wrapping(sql, statements).is_some() {
+        return None;
+    }
+    let controls: Vec<_> = statements.iter().filter(|statement| control(statement).is_some()).collect();
+    let first = controls.first()?;
+    let lines = lines(sql, controls.iter().map(|statement| statement.start));
+    Some(Refusal {
+        start: first.start,
+        reason: format!(
+            "`{}` would break up the transaction that applies the file and records it",
+            first.first_line()
+        ),
+        advice: format!("delete {lines}, or make `-- no-transaction` the file's first line"),
+    })
+}
+
+fn wrong_units(statements: &[Statement<'_>]) -> Vec<Refusal> {
+    let units = match units(statements) {
+        Ok(units) => units,
+        Err(error) => {
+            let advice = "pair each `BEGIN` with one `COMMIT`, or delete it".to_owned();
+            return vec![Refusal { start: error.start, reason: error.reason, advice }];
+        }
+    };
+    units
+        .into_iter()
+        .filter(|unit| unit.kind == UnitKind::Transaction)
+        .flat_map(|unit| &statements[unit.statements])
+        .filter(|statement| never_in_a_transaction(statement))
+        .map(|statement| Refusal {
+            advice: "move it out of its `BEGIN … COMMIT`".to_owned(),
+            ..needs_no_transaction(statement)
+        })
+        .collect()
+}
+
+/// `line 5`, `lines 5 and 93`, `lines 5, 9 and 93`.
+fn lines(sql: &str, starts: impl IntoIterator<Item = usize>) -> String {
+    let lines: BTreeSet<_> = starts.into_iter().map(|start| position(sql, start).line).collect();
+    let mut lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+    let last = lines.pop().unwrap_or_default();
+    if lines.is_empty() { format!("line {last}") } else { format!("lines {} and {last}", lines.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::sql::split::statements;
+
+    const NO_TRANSACTION: &str = "make `-- no-transaction` the file's first line";
+
+    fn refused(sql: &str, transactional: bool) -> Vec<Refusal> {
+        match statements(sql) {
+            Ok(statements) => refusals(sql, &statements, transactional),
+            Err(error) => unterminated(sql, &error, transactional),
+        }
+    }
+
+    /// The only refusal of a file.
+    fn refusal(sql: &str, transactional: bool) -> Refusal {
+        let mut all = refused(sql, transactional);
+        assert_eq!(all.len(), 1, "{sql}: {all:?}");
+        all.remove(0)
+    }
+
+    #[test]
+    fn ordinary_files_are_not_refused() {
+        let cases = [
+            "",
+            "-- only a comment \\d",
+            "SELECT E'\\\\d', '\\x', $$\n\\connect\n$$ /*\n\\i x\n*/;",
+            "COPY t FROM '/tmp/x'; COPY stdin FROM PROGRAM 'cat'; COPY (SELECT 1) TO '/tmp/y';",
+            "BEGIN; CREATE TABLE t (x int); SAVEPOINT s; ROLLBACK TO s; RELEASE s; COMMIT;",
+            "REFRESH MATERIALIZED VIEW CONCURRENTLY v; REINDEX TABLE t; CLUSTER t; ANALYZE; DISCARD TEMP;",
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END;",
+            "CREATE TABLE vacuum (copy int, stdin int); ALTER TABLE vacuum ADD system int;",
+        ];
+        for sql in cases {
+            assert_eq!(refused(sql, true), [], "{sql}");
+        }
+        assert_eq!(refused("VACUUM; BEGIN; SELECT 1; COMMIT; CREATE INDEX CONCURRENTLY ON t (x)", false), []);
+    }
+
+    #[test]
+    fn psql_commands_are_named_by_line() {
+        let dump = "--\n-- dump\n--\n\n\\restrict key\n\nSET x = 1;\n\n  \\unrestrict key\n";
+        let found = refusal(dump, true);
+        assert_eq!(found.reason, "`\\restrict` is a command of psql, not SQL");
+        assert_eq!(found.advice, "delete lines 5 and 9");
+        assert_eq!(found.start, dump.find('\\').unwrap());
+        let cases = [
+            ("\\connect app", "delete line 1"),
+            ("SELECT 1;\n\\i x.sql\n\\i y.sql\n\\copy t from 'x'", "delete lines 2, 3 and 4"),
+            ("SELECT 1 \\gexec\n", "rewrite line 1 without it"),
+            ("SELECT (\n\\echo x\n1);", "delete line 2"),
+        ];
+        for (sql, advice) in cases {
+            assert_eq!(refusal(sql, false).advice, advice, "{sql}");
+        }
+    }
+
+    #[test]
+    fn copy_with_the_client_is_refused_whatever_its_rows_say() {
+        assert!(refusal("COPY t FROM stdin;", true).advice.contains("--inserts"));
+        assert_eq!(refusal("SELECT 1; COPY t TO STDOUT", false).start, 10);
+        let dump =
+            "COPY public.t (a, b) FROM stdin;\n1\t\\N\n2\tcommit; vacuum; discard all; (\n\\.\n\nSELECT 1;\n";
+        assert!(refusal(dump, true).reason.starts_with("`COPY … FROM STDIN`"));
+    }
+
+    #[test]
+    fn what_stands_around_rows_and_commands_is_judged_too() {
+        let dump = "\\restrict k\nCOPY t (a) FROM stdin;\nit's\n\\.\n\nVACUUM;\nSELECT 'never closed;\n";
+        let starts: Vec<_> = refused(dump, true).iter().map(|found| found.start).collect();
+        assert_eq!(starts, [0, dump.find("COPY").unwrap(), dump.find("'never").unwrap()]);
+        let closed = dump.replace("'never closed", "1");
+        let reasons: Vec<_> = refused(&closed, true).into_iter().map(|found| found.reason).collect();
+        assert_eq!(reasons.len(), 3, "{reasons:?}");
+        assert_eq!(reasons[2], "`VACUUM` cannot run inside a transaction");
+    }
+
+    #[test]
+    fn what_is_never_closed_is_refused_where_it_starts() {
+        let found = refusal("BEGIN;\nSELECT 'it''s;\nCOMMIT;", true);
+        assert_eq!((found.start, found.reason.as_str()), (14, "the string is never closed"));
+        assert_eq!(found.advice, "close the string that starts here");
+    }
+
+    #[test]
+    fn characters_that_the_server_stumbles_over() {
+        let mark = refusal("\u{feff}SELECT 1", true);
+        assert!(mark.reason.contains("byte order mark"));
+        let nul = refusal("SELECT 'é\0'", true);
+        assert_eq!(nul.start, 10);
+        assert!(nul.reason.contains("NUL"));
+    }
+
+    #[test]
+    fn transaction_control_inside_our_transaction() {
+        let found = refusal("SELECT 1;\nCOMMIT;\nBEGIN;\nSELECT 2;\nROLLBACK;", true);
+        assert_eq!(found.start, 10);
+        assert_eq!(found.advice, format!("delete lines 2, 3 and 5, or {NO_TRANSACTION}"));
+        for sql in [
+            "ABORT",
+            "PREPARE TRANSACTION 'x'",
+            "COMMIT PREPARED 'x'",
+            "START TRANSACTION; x",
+            "BEGIN; x; END AND CHAIN",
+        ] {
+            assert!(refusal(sql, true).advice.ends_with(NO_TRANSACTION), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_transaction_is_told_so() {
+        let cases = [
+            "CREATE INDEX CONCURRENTLY i ON t (x)",
+            "create unique index concurrently on t (x)",
+            "DROP INDEX CONCURRENTLY i",
+            "REINDEX TABLE CONCURRENTLY t",
+            "REINDEX (VERBOSE) DATABASE",
+            "REINDEX SCHEMA s",
+            "REINDEX SYSTEM",
+            "ALTER TABLE p DETACH PARTITION q CONCURRENTLY",
+            "VACUUM (ANALYZE) t",
+            "CREATE DATABASE d",
+            "DROP DATABASE IF EXISTS d",
+            "ALTER DATABASE d SET TABLESPACE s",
+            "CREATE TABLESPACE s LOCATION '/s'",
+            "DROP TABLESPACE s",
+            "ALTER SYSTEM SET x = 1",
+            "CLUSTER",
+            "CLUSTER (VERBOSE)",
+        ];
+        for sql in cases {
+            let found = refusal(&format!("SELECT 1;{sql};"), true);
+            assert_eq!((found.start, found.advice.as_str()), (9, NO_TRANSACTION), "{sql}");
+            assert_eq!(refused(sql, false), [], "{sql}");
+            let inside = refusal(&format!("BEGIN;{sql};COMMIT;"), false);
+            assert_eq!(inside.advice, "move it out of its `BEGIN … COMMIT`", "{sql}");
+        }
+    }
+
+    #[test]
+    fn units_must_pair_up() {
+        for sql in ["BEGIN; SELECT 1", "COMMIT", "SELECT 1; ROLLBACK"] {
+            assert!(refusal(sql, false).advice.starts_with("pair each"), "{sql}");
+        }
+    }
+
+    #[test]
+    fn the_lock_is_not_to_be_released() {
+        for transactional in [true, false] {
+            assert!(refusal("DISCARD ALL", transactional).reason.contains("lock"));
+        }
+    }
+
+    #[test]
+    fn refusals_come_in_the_order_of_the_file() {
+        let starts: Vec<_> =
+            refused("VACUUM; COMMIT; COPY t FROM stdin; \\x", true).iter().map(|found| found.start).collect();
+        assert_eq!(starts, [0, 8, 16, 35]);
+    }
+}

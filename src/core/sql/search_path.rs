@@ -1,0 +1,117 @@
+//! Where a file's unqualified names go: the search path as the file itself sets it.
+
+use crate::core::sql::lex::Kind;
+use crate::core::sql::reader::Reader;
+use crate::core::sql::split::Statement;
+
+/// The schema that new objects go to, as far as the file says: `None` is whatever the session began with.
+#[derive(Debug, Default)]
+pub(super) struct SearchPath(Option<String>);
+
+impl SearchPath {
+    pub(super) fn schema(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// Takes over what a statement does to the path, if anything.
+    pub(super) fn follow(&mut self, statement: &Statement<'_>) {
+        let mut reader = Reader::new(statement);
+        if reader.eat(&["reset", "search_path"]) || reader.eat(&["reset", "all"]) {
+            self.0 = None;
+        } else if reader.eat(&["set"]) {
+            self.follow_set(reader);
+        } else if let Some(call) = set_config(statement)
+            && call.name.is_some_and(|name| name.eq_ignore_ascii_case("search_path"))
+        {
+            self.0 = call.value.as_deref().and_then(first_of_list);
+        }
+    }
+
+    /// `SET search_path {TO | =} a, b` and `SET SCHEMA 'a'`. A string is one name here, commas included.
+    fn follow_set(&mut self, mut reader: Reader<'_, '_>) {
+        reader.eat_any(&["session", "local"]);
+        if reader.eat(&["search_path"]) {
+            // `TO` or `=`.
+            reader.next();
+        } else if !reader.eat(&["schema"]) {
+            return;
+        }
+        let first = reader.next().filter(|first| !first.is("default"));
+        self.0 = first.and_then(|first| first.name().or_else(|| first.string())).and_then(creatable);
+    }
+}
+
+/// A call of `set_config` that is a whole statement, as `pg_dump` writes it.
+pub(super) struct SetConfig {
+    /// The setting, if it is a plain string.
+    name: Option<String>,
+    /// The new value, likewise.
+    value: Option<String>,
+    /// Whether it ends with the transaction.
+    pub(super) local: bool,
+}
+
+/// Reads `SELECT [pg_catalog.]set_config('name', 'value', local)`.
+pub(super) fn set_config(statement: &Statement<'_>) -> Option<SetConfig> {
+    let mut reader = Reader::new(statement);
+    if !reader.eat(&["select"]) || reader.qualified_name()?.name != "set_config" {
+        return None;
+    }
+    let [_open, arguments @ .., _close] = reader.skip_parens() else { return None };
+    if reader.peek().is_some() {
+        return None;
+    }
+    let mut arguments = arguments.split(|token| token.kind == Kind::Comma);
+    let mut string = || arguments.next()?.first()?.string();
+    let (name, value) = (string(), string());
+    let local = arguments.next().and_then(|tokens| tokens.first());
+    let local = local
+        .is_some_and(|token| token.is("true") || matches!(token.string().as_deref(), Some("true" | "t")));
+    Some(SetConfig { name, value, local })
+}
+
+/// The first schema of a list as `search_path` itself is written: `app, "My schema"`.
+fn first_of_list(path: &str) -> Option<String> {
+    let first = path.split(',').next().unwrap_or_default().trim();
+    let quoted = first.strip_prefix('"').and_then(|first| first.strip_suffix('"'));
+    creatable(quoted.map_or_else(|| first.to_ascii_lowercase(), |name| name.replace("\"\"", "\"")))
+}
+
+/// An empty path has no schema to create in, and `"$user"` is for the server to resolve.
+fn creatable(schema: String) -> Option<String> {
+    (!schema.is_empty() && schema != "$user").then_some(schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::sql::split::statements;
+
+    #[test]
+    fn the_path_is_followed() {
+        let cases = [
+            ("SET search_path TO App, public", Some("app")),
+            ("set session SEARCH_PATH = \"App\"", Some("App")),
+            ("SET LOCAL search_path = 'a, b'", Some("a, b")),
+            ("SET SCHEMA 'app'", Some("app")),
+            ("SELECT pg_catalog.set_config('search_path', 'app, public', false)", Some("app")),
+            ("select set_config('search_path', '\"My \"\"app\"', true)", Some("My \"app")),
+            ("SELECT pg_catalog.set_config('search_path', '', false)", None),
+            ("SET search_path TO ''", None),
+            ("SET search_path TO \"$user\", public", None),
+            ("SET search_path TO DEFAULT", None),
+            ("RESET search_path", None),
+            ("RESET ALL", None),
+            ("SET role app", Some("before")),
+            ("SELECT set_config('role', 'app', false)", Some("before")),
+            ("SELECT 'search_path'", Some("before")),
+            ("SELECT set_config(", Some("before")),
+            ("ALTER ROLE r SET search_path = app", Some("before")),
+        ];
+        for (sql, schema) in cases {
+            let mut path = SearchPath(Some("before".to_owned()));
+            path.follow(&statements(sql).unwrap()[0]);
+            assert_eq!(path.schema(), schema, "{sql}");
+        }
+    }
+}
