@@ -115,7 +115,7 @@ pub enum Error {
         /// What the gate was doing.
         doing: &'static str,
         /// What the server said.
-        source: ServerError,
+        source: Box<ServerError>,
     },
 }
 
@@ -263,7 +263,7 @@ mod tests {
     fn refused_credentials_are_a_configuration_error_and_an_absent_server_is_not() {
         let unreachable = |refused| Error::Unreachable {
             database: "postgres://app@db/app".into(),
-            waited: Duration::from_secs(60),
+            waited: Duration::from_mins(1),
             reason: "connection refused".into(),
             refused,
         };

@@ -34,6 +34,10 @@ pub struct Opened {
 
 impl Opened {
     /// Ends the embedded server, if it is one.
+    #[cfg_attr(
+        not(feature = "embedded"),
+        expect(clippy::unused_async, reason = "the build with an embedded server has to wait for it")
+    )]
     pub async fn close(self) {
         #[cfg(feature = "embedded")]
         if let Some(embedded) = self.embedded {

@@ -50,6 +50,7 @@ enum State {
 
 /// A version.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the JSON names a version `version`, as sqlx's table does")]
 struct Version {
     version: i64,
     description: String,

@@ -63,7 +63,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let code = if findings.is_empty() { ExitCode::Ok } else { ExitCode::Mismatch };
     match format {
         Format::Text if findings.is_empty() => output::text("files, history and indexes fit together\n"),
-        Format::Text => output::text(&findings.iter().map(|f| format!("- {f}\n")).collect::<String>()),
+        Format::Text => findings.iter().for_each(|finding| output::text(&format!("- {finding}\n"))),
         Format::Json => output::json(&Report { exit_code: code.code(), findings }),
     }
     Ok(code)

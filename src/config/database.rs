@@ -14,7 +14,7 @@ const NAME_BYTES: usize = 63;
 /// A database to connect to.
 #[derive(Clone)]
 pub struct Database {
-    options: PgConnectOptions,
+    options: Box<PgConnectOptions>,
     shown: String,
     single_connection: bool,
 }
@@ -55,7 +55,7 @@ impl Database {
         // PgBouncer refuses startup parameters that it does not know (08P01), and statements hold secrets as often as
         // not, so they are never logged.
         let options = options.extra_float_digits(None).disable_statement_logging();
-        Self { options, shown, single_connection }
+        Self { options: Box::new(options), shown, single_connection }
     }
 
     /// The user who logs in.
@@ -73,7 +73,7 @@ impl Database {
     /// The options to connect with, under the name that the server shows for the session.
     #[must_use]
     pub fn options(&self, application_name: &str) -> PgConnectOptions {
-        self.options.clone().application_name(application_name)
+        (*self.options).clone().application_name(application_name)
     }
 }
 

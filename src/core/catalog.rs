@@ -89,6 +89,9 @@ impl Catalog {
     }
 }
 
+/// How the name of a migration ends. sqlx minds the case.
+const SUFFIX: &str = ".sql";
+
 enum Name {
     Migration { version: i64, description: String },
     Down,
@@ -99,7 +102,7 @@ enum Name {
 
 /// Takes a file name apart the way sqlx does, `trim_end_matches` included.
 fn parse_name(name: &str) -> Name {
-    let Some((prefix, rest)) = name.split_once('_').filter(|(_, rest)| rest.ends_with(".sql")) else {
+    let Some((prefix, rest)) = name.split_once('_').filter(|(_, rest)| rest.ends_with(SUFFIX)) else {
         let is_sql = name.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("sql"));
         return if is_sql { Name::OtherSql } else { Name::Other };
     };
@@ -107,7 +110,7 @@ fn parse_name(name: &str) -> Name {
     if rest.ends_with(".down.sql") {
         return Name::Down;
     }
-    let suffix = if rest.ends_with(".up.sql") { ".up.sql" } else { ".sql" };
+    let suffix = if rest.ends_with(".up.sql") { ".up.sql" } else { SUFFIX };
     Name::Migration { version, description: rest.trim_end_matches(suffix).replace('_', " ") }
 }
 

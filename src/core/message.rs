@@ -33,7 +33,7 @@ pub struct Message {
     pub sql: String,
     /// Characters before the file's own SQL: the server counts positions in characters.
     pub prefix_chars: usize,
-    /// Statements before the file's own: the server answers each with a CommandComplete.
+    /// Statements before the file's own: the server answers each with a `CommandComplete`.
     pub prefix_commands: usize,
 }
 

@@ -68,9 +68,8 @@ pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
         .filter_map(|row| match catalog.get(row.version) {
             _ if !row.success => Some(dirty(row, catalog.get(row.version))),
             Some(file) if file.checksum != row.checksum => Some(edited(file, row)),
-            Some(_) => None,
             None if Some(row.version) < catalog.newest() => Some(missing(row)),
-            None => None,
+            _ => None,
         })
         .collect()
 }

@@ -27,7 +27,7 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
         return match (steps, from) {
             ([], None) => Ok(Resume::default()),
             ([], Some(_)) => Err(no_resume(file)),
-            _ => Err(edited(script, None, "its `-- no-transaction` is gone".into())),
+            _ => Err(edited(script, None, "its `-- no-transaction` is gone")),
         };
     };
     if let Some(from) = from {
@@ -50,7 +50,7 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
                 return Err(edited(
                     script,
                     unit.map(|u| u.start),
-                    format!("statement {} is finished", step.ordinal),
+                    &format!("statement {} is finished", step.ordinal),
                 ));
             }
             StepState::Started if unchanged => resume.unsettled = true,
@@ -95,7 +95,7 @@ fn no_resume(file: &str) -> Error {
     }
 }
 
-fn edited(script: &Script<'_>, start: Option<usize>, what: String) -> Error {
+fn edited(script: &Script<'_>, start: Option<usize>, what: &str) -> Error {
     Error::Mismatch(vec![Finding {
         kind: FindingKind::Edited,
         file: Some(script.migration.file.clone()),

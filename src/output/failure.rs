@@ -29,15 +29,16 @@ pub fn report(error: &Error, format: Format, log_format: Format, termination_log
         }));
     }
     let default = Path::new(TERMINATION_LOG);
-    if let Some(path) = termination_log.or_else(|| default.exists().then_some(default)) {
-        if let Err(problem) = std::fs::write(path, termination_message(error)) {
-            tracing::warn!("the termination log `{}` cannot be written: {problem}", path.display());
-        }
+    if let Some(path) = termination_log.or_else(|| default.exists().then_some(default))
+        && let Err(problem) = std::fs::write(path, termination_message(error))
+    {
+        tracing::warn!("the termination log `{}` cannot be written: {problem}", path.display());
     }
     error.exit_code()
 }
 
 /// Without a runtime nothing can be tried.
+#[must_use]
 pub fn no_runtime(error: &std::io::Error) -> ExitCode {
     eprint(&format!("error: the program cannot start: {error}\n"));
     ExitCode::TryAgain
@@ -135,7 +136,9 @@ fn shorten(value: &mut Value, longest: usize) {
         Value::String(text) if text.len() > longest => *text = one_line(text, longest),
         Value::Array(items) => {
             items.truncate((longest / 16).max(1));
-            items.iter_mut().for_each(|item| shorten(item, longest));
+            for item in items {
+                shorten(item, longest);
+            }
         }
         Value::Object(fields) => fields.values_mut().for_each(|field| shorten(field, longest)),
         _ => {}

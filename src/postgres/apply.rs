@@ -72,7 +72,7 @@ pub enum Ended {
 impl From<Error> for Ended {
     fn from(error: Error) -> Self {
         match error {
-            Error::Server { source, .. } if source.connection_lost() => Self::Lost(source),
+            Error::Server { source, .. } if source.connection_lost() => Self::Lost(*source),
             error => Self::With(error),
         }
     }
@@ -175,20 +175,27 @@ async fn pause_before_retry(
     stop: &Stop,
 ) -> Result<()> {
     let pause = retry::delay(attempt, fastrand::f64());
+    let behind =
+        if blockers.is_empty() { String::new() } else { format!("; blocked by {}", blockers.join(" and ")) };
     warn!(
-        "`{}` met {server}; retry {attempt} of {retries} in {:.1} s{}",
+        "`{}` met {server}; retry {attempt} of {retries} in {:.1} s{behind}",
         script.migration.file,
-        pause.as_secs_f64(),
-        blockers.iter().map(|line| format!("; blocked by {line}")).collect::<String>()
+        pause.as_secs_f64()
     );
     stop.sleep(pause).await
 }
 
-/// Brings the session back to the state in which every file starts; true when it still holds the lock.
+/// Brings the session, which is in no transaction, back to the state in which every file starts; true when it still
+/// holds the lock.
 async fn reset_session(guard: &mut LockGuard) -> Result<bool> {
-    let sql = format!("ROLLBACK; {RESET_SESSION} {}", guard.settle_session);
+    let sql = format!("{RESET_SESSION} {}", guard.settle_session);
     let rows = query::last(&mut guard.connection, "resetting the session", sql).await?;
     lock_held(rows.last())
+}
+
+/// Ends the transaction that a failed statement has left open.
+async fn roll_back(guard: &mut LockGuard) -> Result<()> {
+    query::all(&mut guard.connection, "rolling back", "ROLLBACK".into()).await.map(drop)
 }
 
 /// The last column of the settling query tells whether the lock is held.

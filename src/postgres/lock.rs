@@ -147,11 +147,11 @@ impl LockGuard {
         if self.facts.version >= 170_000 {
             settings.push(("transaction_timeout", "0"));
         }
-        let list: String = settings
+        let list: Vec<String> = settings
             .iter()
-            .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false), "))
+            .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
             .collect();
-        self.settle_session = format!("SELECT {list}{held};");
+        self.settle_session = format!("SELECT {}, {held};", list.join(", "));
         query::all(&mut self.connection, "settling the session", self.settle_session.clone()).await.map(drop)
     }
 

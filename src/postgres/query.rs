@@ -14,7 +14,7 @@ pub async fn all(connection: &mut PgConnection, doing: &'static str, sql: String
     let (results, error) = results(connection, sql).await;
     match error {
         None => Ok(results),
-        Some(error) => Err(Error::Server { doing, source: server_error(&error) }),
+        Some(error) => Err(Error::Server { doing, source: Box::new(server_error(&error)) }),
     }
 }
 
@@ -49,8 +49,10 @@ pub fn get<'r, T>(row: &'r PgRow, column: usize) -> Result<T>
 where
     T: Decode<'r, Postgres> + Type<Postgres>,
 {
-    row.try_get(column)
-        .map_err(|e| Error::Server { doing: "reading the server's answer", source: server_error(&e) })
+    row.try_get(column).map_err(|e| Error::Server {
+        doing: "reading the server's answer",
+        source: Box::new(server_error(&e)),
+    })
 }
 
 /// What the server said, or how the connection broke.

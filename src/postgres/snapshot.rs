@@ -21,6 +21,7 @@ pub struct Snapshot {
 
 /// Facts about server and session.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
 pub struct Facts {
     /// `server_version_num`, such as 150018.
     pub version: i32,
@@ -66,7 +67,7 @@ pub async fn read(connection: &mut PgConnection, app_role: Option<&str>) -> Resu
     if let Some(error) = error {
         let source = server_error(&error);
         if source.sqlstate.as_deref() != Some("42P01") {
-            return Err(Error::Server { doing: "reading the migration history", source });
+            return Err(Error::Server { doing: "reading the migration history", source: Box::new(source) });
         }
     }
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();

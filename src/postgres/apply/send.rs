@@ -19,11 +19,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(15);
 
 /// How long a statement may take to end after its cancellation, before its backend is told to end.
-const GRACE: Duration = Duration::from_millis(1000);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What came of a message.
 pub(super) struct Sent {
-    /// Statements that ended: the server answers each with a CommandComplete.
+    /// Statements that ended: the server answers each with a `CommandComplete`.
     pub(super) commands: usize,
     /// The last row that came back.
     pub(super) last_row: Option<PgRow>,

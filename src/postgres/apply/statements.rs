@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::send::{Sent, send};
 use super::{
     Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, pause_before_retry,
-    reset_session, timeouts,
+    reset_session, roll_back, timeouts,
 };
 use crate::config::database::application_name;
 use crate::core::history::StepState;
@@ -147,15 +147,13 @@ async fn apply_unit(
         if server.connection_lost() && sent.stopped.is_none() {
             return Err(Ended::Lost(server));
         }
-        // Ends the transaction that a unit of several statements may have left open, and is harmless otherwise.
-        let rolled_back = query::all(&mut guard.connection, "rolling back", "ROLLBACK".into()).await;
-        if rolled_back.is_ok() {
-            record(guard, script, unit, number, StepState::Failed, Some(&server)).await?;
+        if matches!(unit.kind, UnitKind::Transaction { .. }) {
+            roll_back(guard).await?;
         }
+        record(guard, script, unit, number, StepState::Failed, Some(&server)).await?;
         if let Some(reason) = sent.stopped {
             return Err(Ended::With(reason.error(&stopped_at(script, index, units.len()))));
         }
-        rolled_back?;
         if applied_by_another(guard, script).await? {
             return Ok(Done::ByAnother);
         }
@@ -293,7 +291,7 @@ async fn finish(guard: &mut LockGuard, script: &Script<'_>, start: Instant) -> R
         Ok(_) => Ok(()),
         // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
         Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("23505") => {
-            query::all(&mut guard.connection, "rolling back", "ROLLBACK".into()).await?;
+            roll_back(guard).await?;
             applied_by_another(guard, script).await?;
             Ok(())
         }

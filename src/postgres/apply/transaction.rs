@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 use super::send::send;
 use super::{
     Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, lock_held,
-    pause_before_retry, reset_session, timeouts,
+    pause_before_retry, reset_session, roll_back, timeouts,
 };
 use crate::config::database::application_name;
 use crate::core::message::{self, ELAPSED_IN_TRANSACTION, RESET_SESSION};
@@ -45,10 +45,11 @@ pub(super) async fn apply(
             return Err(Ended::Lost(server));
         }
         if let Some(reason) = sent.stopped {
-            let _ = reset_session(guard).await;
+            let _ = roll_back(guard).await;
             let what = format!("in `{}`, which was rolled back whole", script.migration.file);
             return Err(Ended::With(reason.error(&what)));
         }
+        roll_back(guard).await?;
         let still_locked = reset_session(guard).await?;
         if applied_by_another(guard, script).await? {
             return Ok(still_locked);
