@@ -34,7 +34,8 @@ const PEERS: [Peer; 4] = [
         kind: Kind::Sqlx,
         version: "0.9.0",
         program: "sqlx",
-        source: Source::Cargo { package: "sqlx-cli", features: "postgres" },
+        // What its README names for PostgreSQL alone. Like all the others it can do TLS, though none does here.
+        source: Source::Cargo { package: "sqlx-cli", features: "native-tls,postgres" },
     },
     Peer {
         kind: Kind::Refinery,

@@ -18,6 +18,7 @@ impl Machine {
         let cores = thread::available_parallelism()?;
         let mut facts = vec![
             ("Processor".to_owned(), format!("{cores} × {}", processor())),
+            ("Load average at the start".to_owned(), load()),
             ("Kernel".to_owned(), line(Path::new("/proc/sys/kernel/osrelease"))),
             (
                 "File system of the data".to_owned(),
@@ -34,6 +35,12 @@ fn processor() -> String {
     let info = line(Path::new("/proc/cpuinfo"));
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
+}
+
+/// The last minute's. Ratios taken on a busy machine are to be read with care.
+fn load() -> String {
+    let averages = line(Path::new("/proc/loadavg"));
+    averages.split_whitespace().next().unwrap_or("unknown").to_owned()
 }
 
 fn line(file: &Path) -> String {
