@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{migrate, status, verify, wait};
 use crate::config::env;
+use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
 use crate::output::{Format, log};
 
@@ -44,6 +45,15 @@ pub enum Command {
 }
 
 impl Cli {
+    /// What the command does with the database.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        match &self.command {
+            Command::Migrate(_) => Purpose::Migrate,
+            Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Purpose::Look,
+        }
+    }
+
     /// Where a failure of this command is also written, if the command says so.
     #[must_use]
     pub fn termination_log(&self) -> Option<PathBuf> {

@@ -87,7 +87,7 @@ pub enum Error {
         /// Who holds it.
         holder: String,
     },
-    /// The lock, or the connection that held it, was lost.
+    /// A signal or the deadline ended the run, or the lock or the connection that held it was lost.
     #[error("{message}")]
     Interrupted {
         /// What happened, and what was and was not applied.

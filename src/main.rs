@@ -9,12 +9,15 @@ use corveil::{commands, output};
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::failure::usage(&error).into(),
+    };
     output::log::start(cli.log_format, cli.log_level);
     let (format, log_format) = (cli.output, cli.log_format);
     let termination_log = cli.termination_log();
     #[cfg(feature = "embedded")]
-    if let Err(error) = commands::open::prepare() {
+    if let Err(error) = commands::open::prepare(cli.purpose()) {
         return output::failure::report(&error, format, log_format, termination_log.as_deref()).into();
     }
     // One thread: a gate waits for one statement at a time, and threads cost memory and start-up.

@@ -119,7 +119,7 @@ impl Stop {
     pub async fn sleep(&self, time: Duration) -> Result<()> {
         tokio::select! {
             () = tokio::time::sleep(time) => Ok(()),
-            reason = self.requested() => Err(reason.error("while waiting")),
+            reason = self.requested() => Err(reason.error("while waiting for the next try; nothing was under way")),
         }
     }
 }

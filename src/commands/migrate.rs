@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
+use clap::builder::BoolishValueParser;
 
 use crate::commands::open::{self, Common};
 use crate::config::target::Purpose;
@@ -60,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "N", env = env::RESUME_FROM)]
     resume_from: Option<usize>,
     /// Show what would be applied, and change nothing
-    #[arg(long, env = env::DRY_RUN)]
+    #[arg(long, env = env::DRY_RUN, value_parser = BoolishValueParser::new())]
     dry_run: bool,
     /// File for a short account of a failure; by default /dev/termination-log where it exists
     #[arg(long, value_name = "PATH", env = env::TERMINATION_LOG)]
@@ -74,7 +75,7 @@ pub struct Args {
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let catalog = open::catalog(&args.common)?;
-    let opened = open::open(Purpose::Migrate).await?;
+    let opened = open::open(Purpose::Migrate, &stop).await?;
     let result = Gate {
         catalog: &catalog,
         database: &opened.database,

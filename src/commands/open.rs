@@ -10,6 +10,7 @@ use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env, source};
 use crate::core::catalog::Catalog;
 use crate::error::Result;
+use crate::stop::Stop;
 
 /// Flags that every command has.
 #[derive(Debug, Clone, ClapArgs)]
@@ -54,9 +55,15 @@ impl Opened {
 /// # Errors
 /// [`crate::error::Error::Config`] when the folder of the embedded server cannot be used.
 #[cfg(feature = "embedded")]
-pub fn prepare() -> Result<()> {
-    use crate::postgres::embedded::{FOLDER, confine};
-    match target::resolve(Purpose::Look) {
+pub fn prepare(purpose: Purpose) -> Result<()> {
+    use crate::postgres::embedded::{FOLDER, confine, exists};
+    match target::resolve(purpose) {
+        Ok(Target::Embedded) if purpose == Purpose::Look && !exists(std::path::Path::new(FOLDER)) => {
+            Err(crate::error::Error::Config {
+                message: format!("no database is configured, and there is no embedded one in `{FOLDER}` yet"),
+                hint: format!("set `{}`, or run `corveil migrate`, which makes one", env::DATABASE_URL),
+            })
+        }
         Ok(Target::Embedded) => {
             confine(std::path::Path::new(FOLDER)).map_err(|error| crate::error::Error::Config {
                 message: format!("the folder `{FOLDER}` of the embedded PostgreSQL cannot be used: {error}"),
@@ -72,7 +79,14 @@ pub fn prepare() -> Result<()> {
 ///
 /// # Errors
 /// [`crate::error::Error::Config`] for a wrong setting, [`crate::error::Error::EmbeddedInUse`].
-pub async fn open(purpose: Purpose) -> Result<Opened> {
+pub async fn open(purpose: Purpose, stop: &Stop) -> Result<Opened> {
+    tokio::select! {
+        opened = open_now(purpose) => opened,
+        reason = stop.requested() => Err(reason.error("while opening the database")),
+    }
+}
+
+async fn open_now(purpose: Purpose) -> Result<Opened> {
     match target::resolve(purpose)? {
         Target::Server { database, app_role } => Ok(Opened {
             database,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use sqlx::Connection;
 
 use crate::commands::open::{self, Common};
 use crate::config::target::Purpose;
@@ -16,8 +15,8 @@ use crate::error::{Error, Finding, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
 use crate::postgres::connect::{Standby, connect_and_read};
-use crate::postgres::foreign;
 use crate::postgres::runs::{self, Outcome, Run};
+use crate::postgres::{foreign, query};
 use crate::stop::Stop;
 
 /// Show applied, pending, failed and unknown migrations
@@ -79,8 +78,11 @@ struct Report {
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = open::catalog(&args.common)?;
-    let opened = open::open(Purpose::Look).await?;
-    let read = read(&catalog, &opened.database, args.common.wait_for_db, &stop).await;
+    let opened = open::open(Purpose::Look, &stop).await?;
+    let read = tokio::select! {
+        read = read(&catalog, &opened.database, args.common.wait_for_db, &stop) => read,
+        reason = stop.requested() => Err(reason.error("while reading the database")),
+    };
     opened.close().await;
     let (report, code) = read?;
     match format {
@@ -115,7 +117,7 @@ async fn read(
         }
         _ => Vec::new(),
     };
-    let _ = connection.close().await;
+    query::close(connection).await;
     let versions = versions(catalog, history, &findings, runs.first());
     let code = if !findings.is_empty() {
         ExitCode::Mismatch

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use sqlx::Connection;
 
 use crate::commands::open::{self, Common};
 use crate::config::target::Purpose;
@@ -16,6 +15,7 @@ use crate::exit::ExitCode;
 use crate::output::{self, Format};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::indexes::InvalidIndex;
+use crate::postgres::query;
 use crate::stop::Stop;
 
 /// Look for edited and missing files, INVALID indexes and unfinished statements
@@ -46,11 +46,14 @@ struct Report {
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = open::catalog(&args.common)?;
-    let opened = open::open(Purpose::Look).await?;
-    let read = connect_and_read(&opened.database, None, Standby::Fine, args.common.wait_for_db, &stop).await;
+    let opened = open::open(Purpose::Look, &stop).await?;
+    let read = tokio::select! {
+        read = connect_and_read(&opened.database, None, Standby::Fine, args.common.wait_for_db, &stop) => read,
+        reason = stop.requested() => Err(reason.error("while reading the database")),
+    };
     let snapshot = match read {
         Ok((connection, snapshot)) => {
-            let _ = connection.close().await;
+            query::close(connection).await;
             Ok(snapshot)
         }
         Err(error) => Err(error),

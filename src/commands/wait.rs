@@ -15,6 +15,7 @@ use crate::config::{duration, env, source};
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::history::History;
 use crate::core::message::hex;
+use crate::core::progress::SAY_EVERY;
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
@@ -23,14 +24,14 @@ use crate::postgres::runs::{self, Outcome, Run};
 use crate::postgres::{query, snapshot};
 use crate::stop::Stop;
 
-/// How often it says what is missing.
-const SAY_EVERY: Duration = Duration::from_secs(15);
-
 /// First and longest pause between two looks: pods should start soon after the schema is there.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// What it gets when the time is almost up.
+const SHORTEST_LOOK: Duration = Duration::from_secs(1);
 
 /// Wait for the database, or until every migration of this build is applied
 #[derive(Debug, ClapArgs)]
@@ -82,7 +83,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         What::Db => None,
         What::Schema => Some(source::load(args.source.as_deref())?),
     };
-    let opened = open::open(Purpose::Look).await?;
+    let opened = open::open(Purpose::Look, &stop).await?;
     let waited = until(&opened.database, catalog.as_ref(), args.timeout, &stop).await;
     opened.close().await;
     waited?;
@@ -100,7 +101,10 @@ async fn until(database: &Database, catalog: Option<&Catalog>, timeout: Duration
     let mut patience = Patience::new(if timeout.is_zero() { Duration::MAX } else { timeout });
     let mut connection = None;
     loop {
-        let look = tokio::time::timeout(LOOK, look(database, &mut connection, catalog));
+        let look = tokio::time::timeout(
+            LOOK.min(patience.left().max(SHORTEST_LOOK)),
+            look(database, &mut connection, catalog),
+        );
         let missing = tokio::select! {
             seen = look => match seen {
                 Ok(Seen::Ready) => return Ok(()),
@@ -154,6 +158,10 @@ async fn look(database: &Database, connection: &mut Option<PgConnection>, catalo
         Err(Error::Server { source, .. }) if source.may_pass() => {
             *connection = None;
             Seen::Missing(format!("{database}: {source}"))
+        }
+        // `corveil migrate` grants it when it runs.
+        Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("42501") => {
+            Seen::Missing(format!("the history may not be read yet: {source}"))
         }
         Err(error) => Seen::Failed(error),
     }

@@ -35,7 +35,14 @@ impl Database {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(wrong("it does not start with `postgres://`"));
         }
-        let options = PgConnectOptions::from_str(url).map_err(|e| wrong(&e.to_string()))?;
+        // The first `/`, `?` or `#` ends the host. One in the password would make the rest of it a host or a database,
+        // which are shown.
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        if rest.split_once(['/', '?', '#']).is_some_and(|(_, after)| after.contains('@')) {
+            return Err(wrong("in a password, `/` is written `%2F`, `?` `%3F`, `#` `%23` and `@` `%40`"));
+        }
+        // sqlx's own words may repeat parts of the text.
+        let options = PgConnectOptions::from_str(url).map_err(|_| wrong("its parts cannot be told apart"))?;
         Ok(Self::new(options, false))
     }
 
@@ -125,7 +132,17 @@ mod tests {
 
     #[test]
     fn a_wrong_url_is_named_by_its_variable_and_not_repeated() {
-        for url in ["", "  ", "mysql://u:s3cr3t@h/d", "postgres://u:s3cr3t@h:port/d", "s3cr3t"] {
+        for url in [
+            "",
+            "  ",
+            "mysql://u:s3cr3t@h/d",
+            "postgres://u:s3cr3t@h:port/d",
+            "postgres://u:/s3cr3t@h/d",
+            "postgres://u:12/s3cr3t@h/d",
+            "postgres://u:a#s3cr3t@h/d",
+            "postgres://u:p@h/d?sslmode=s3cr3t",
+            "s3cr3t",
+        ] {
             let error = Database::from_url("DATABASE_URL", url).unwrap_err();
             assert!(error.to_string().contains("`DATABASE_URL`"), "{error}");
             assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");

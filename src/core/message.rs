@@ -15,7 +15,9 @@ pub const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; 
                                  CLOSE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES;";
 
 /// The gate's own rights for the rest of a transaction, whatever role the file has taken on.
-const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;";
+///
+/// Its own role is the default one, not NONE: `ALTER ROLE … SET role` may have given the session another from the start.
+const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT;";
 
 /// The timeouts of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +74,11 @@ pub fn recorded_unit(body: &str, record: &str) -> Message {
     Message { prefix_chars: 0, prefix_commands: 0, sql: format!("{body}\n; {OWN_RIGHTS} {record} COMMIT;") }
 }
 
-/// A record of the gate's own, in a transaction of its own that leaves the file's session state alone.
+/// Statements of the gate's own, in a transaction of their own that leaves the file's session state alone, and does not
+/// mind it.
 #[must_use]
-pub fn record(statements: &str) -> String {
-    format!("BEGIN; {OWN_RIGHTS} {statements} COMMIT;")
+pub fn own(statements: &str) -> String {
+    format!("BEGIN READ WRITE; {OWN_RIGHTS} {statements} COMMIT;")
 }
 
 /// The INSERT of a history row, equal to what sqlx 0.9 writes.

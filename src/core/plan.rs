@@ -1,6 +1,6 @@
 //! What a run would do: the files compared with the history. Pure, so that every case is a line in a table.
 
-use crate::core::catalog::{Catalog, Migration};
+use crate::core::catalog::{Catalog, Migration, Unreadable};
 use crate::core::history::{Applied, History};
 use crate::error::{Error, Finding, FindingKind, Result};
 
@@ -66,7 +66,10 @@ pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
         .applied
         .iter()
         .filter_map(|row| match catalog.get(row.version) {
-            _ if !row.success => Some(dirty(row, catalog.get(row.version))),
+            file if !row.success => Some(dirty(row, file)),
+            Some(file) if file.content.as_ref().is_err_and(|e| matches!(e, Unreadable::Io(_))) => {
+                Some(unreadable(file))
+            }
             Some(file) if file.checksum != row.checksum => Some(edited(file, row)),
             None if Some(row.version) < catalog.newest() => Some(missing(row)),
             _ => None,
@@ -83,6 +86,22 @@ pub fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
         .map(|row| row.version)
         .filter(|version| Some(*version) > catalog.newest())
         .collect()
+}
+
+/// Without its content nobody can say whether the file is what was applied.
+fn unreadable(file: &Migration) -> Finding {
+    let reason = match &file.content {
+        Err(Unreadable::Io(reason)) => reason.as_str(),
+        _ => "its content is not text",
+    };
+    Finding {
+        kind: FindingKind::Unreadable,
+        file: Some(file.file.clone()),
+        version: Some(file.version),
+        line: None,
+        message: format!("is applied and cannot be read here: {reason}"),
+        hint: "let the user who runs corveil read it".into(),
+    }
 }
 
 fn edited(file: &Migration, row: &Applied) -> Finding {

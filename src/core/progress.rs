@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How often somebody who waits is told what for.
+pub const SAY_EVERY: Duration = Duration::from_secs(15);
+
 /// How far an index build is, as `pg_stat_progress_create_index` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexBuild {

@@ -1,8 +1,7 @@
 //! Where a half-done non-transactional file goes on, from its recorded units alone.
 
 use crate::core::history::{Step, StepState};
-use crate::core::script::{Mode, Script};
-use crate::core::sql::session::SessionState;
+use crate::core::script::{Mode, Script, UnitKind};
 use crate::error::{Error, Finding, FindingKind, Result};
 
 /// Where a file goes on.
@@ -24,10 +23,11 @@ pub struct Resume {
 pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
     let file = &script.migration.file;
     let Mode::Statements(units) = &script.mode else {
-        return match (steps, from) {
-            ([], None) => Ok(Resume::default()),
-            ([], Some(_)) => Err(no_resume(file)),
-            _ => Err(edited(script, None, "its `-- no-transaction` is gone")),
+        // What failed has left nothing that a transaction could repeat.
+        return if steps.iter().all(|step| step.state == StepState::Failed) {
+            Ok(Resume::default())
+        } else {
+            Err(no_transaction_gone(script))
         };
     };
     if let Some(from) = from {
@@ -53,15 +53,22 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
                     &format!("statement {} is finished", step.ordinal),
                 ));
             }
-            StepState::Started if unchanged => resume.unsettled = true,
+            StepState::Started if unchanged => resume.unsettled |= step.ordinal == resume.done + 1,
             StepState::Started => {
                 return Err(unsettled(file, step.ordinal, "it was edited after it was started"));
+            }
+            StepState::Failed if unit.is_some_and(|unit| matches!(unit.kind, UnitKind::Procedure)) => {
+                return Err(unsettled(
+                    file,
+                    step.ordinal,
+                    "it failed, and may have committed part of its work before",
+                ));
             }
             StepState::Failed => {}
         }
     }
-    let temporary = units[..resume.done].iter().any(|unit| unit.state == SessionState::Temporary);
-    if temporary {
+    let temporary = units[..resume.done].iter().any(|unit| unit.temporary);
+    if temporary && resume.done < units.len() {
         return Err(unsettled(
             file,
             resume.done + 1,
@@ -86,22 +93,24 @@ pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
     }
 }
 
-fn no_resume(file: &str) -> Error {
-    Error::Config {
-        message: format!(
-            "`--resume-from` is given, but the next pending file `{file}` runs in one transaction"
-        ),
-        hint: "run `corveil migrate` without it".into(),
-    }
+fn edited(script: &Script<'_>, start: Option<usize>, what: &str) -> Error {
+    let hint = "restore the finished statements; a change to them belongs into a new migration";
+    mismatch(script, start, what, hint.into())
 }
 
-fn edited(script: &Script<'_>, start: Option<usize>, what: &str) -> Error {
+fn no_transaction_gone(script: &Script<'_>) -> Error {
+    let version = script.migration.version;
+    let hint = format!("put it back as the first line, or run `corveil migrate --no-transaction {version}`");
+    mismatch(script, None, "its `-- no-transaction` is gone", hint)
+}
+
+fn mismatch(script: &Script<'_>, start: Option<usize>, what: &str, hint: String) -> Error {
     Error::Mismatch(vec![Finding {
         kind: FindingKind::Edited,
         file: Some(script.migration.file.clone()),
         version: Some(script.migration.version),
         line: start.map(|start| crate::core::sql::position::position(script.sql, start).line),
         message: format!("was edited while it is half applied: {what}"),
-        hint: "restore the finished statements; a change to them belongs into a new migration".into(),
+        hint,
     }])
 }

@@ -1,5 +1,6 @@
 //! A pending file, made ready to be applied, or refused as it is.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha384};
@@ -24,19 +25,19 @@ pub struct Script<'a> {
     /// What its leading comments ask for.
     pub directives: Directives,
     /// How it is applied.
-    pub mode: Mode,
+    pub mode: Mode<'a>,
     /// What a person should know about the file.
     pub warning: Option<&'static str>,
 }
 
 /// How a file is applied.
 #[derive(Debug)]
-pub enum Mode {
+pub enum Mode<'a> {
     /// All of it and its history row in one transaction.
     Transaction {
         /// The SQL to send: the file, without a BEGIN and COMMIT that wrap it whole. Character for character as long
         /// as the file.
-        body: String,
+        body: Cow<'a, str>,
         /// What the wrapping BEGIN said of the transaction, such as `ISOLATION LEVEL SERIALIZABLE`.
         modes: String,
         /// Offsets in bytes at which its statements start.
@@ -57,10 +58,10 @@ pub struct Unit {
     pub checksum: Vec<u8>,
     /// What it is.
     pub kind: UnitKind,
-    /// What it does to the session.
-    pub state: SessionState,
-    /// Whether it sets `lock_timeout` for the statements after it.
-    pub sets_lock_timeout: bool,
+    /// Its SETs that outlive it: a later session has to repeat them, and nothing else.
+    pub replay: Vec<String>,
+    /// Whether it leaves something in its session that cannot be repeated, such as a temporary table.
+    pub temporary: bool,
 }
 
 /// What a unit is.
@@ -68,10 +69,12 @@ pub struct Unit {
 pub enum UnitKind {
     /// One statement.
     Statement,
-    /// One CREATE INDEX, with the same statement rewritten for an empty copy of its table.
-    Index(Box<IndexUnit>),
+    /// One CREATE INDEX.
+    Index(Box<CreateIndex>),
     /// One other statement that uses CONCURRENTLY.
     Concurrent,
+    /// One CALL or DO, which may commit in between: when it fails, part of its work may stay.
+    Procedure,
     /// BEGIN … COMMIT.
     Transaction {
         /// Length in bytes of the text before the final COMMIT.
@@ -81,24 +84,21 @@ pub enum UnitKind {
     },
 }
 
-/// A CREATE INDEX of a non-transactional file.
-#[derive(Debug)]
-pub struct IndexUnit {
-    /// What it creates.
-    pub index: CreateIndex,
-    /// Whether it says CONCURRENTLY.
-    pub concurrently: bool,
-}
-
 impl Unit {
     /// Whether the unit waits for other transactions rather than blocks them: it then needs no lock timeout.
     #[must_use]
     pub fn is_concurrent(&self) -> bool {
         match &self.kind {
             UnitKind::Concurrent => true,
-            UnitKind::Index(unit) => unit.concurrently,
-            UnitKind::Statement | UnitKind::Transaction { .. } => false,
+            UnitKind::Index(index) => index.concurrently,
+            UnitKind::Statement | UnitKind::Procedure | UnitKind::Transaction { .. } => false,
         }
+    }
+
+    /// Whether the unit sets `lock_timeout` for the statements after it.
+    #[must_use]
+    pub fn sets_lock_timeout(&self) -> bool {
+        self.replay.iter().any(|set| set.to_ascii_lowercase().contains("lock_timeout"))
     }
 }
 
@@ -169,20 +169,22 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
     Ok(Script { migration, sql, directives, mode, warning })
 }
 
-fn one_transaction(sql: &str, statements: &[Statement<'_>]) -> Mode {
+fn one_transaction<'a>(sql: &'a str, statements: &[Statement<'_>]) -> Mode<'a> {
     let starts = |statements: &[Statement<'_>]| statements.iter().map(|s| s.start).collect();
     match transaction::wrapping(sql, statements) {
-        Some(Wrapping { unwrapped, modes }) => {
-            Mode::Transaction { body: unwrapped, modes, starts: starts(&statements[1..statements.len() - 1]) }
-        }
-        None => Mode::Transaction { body: sql.to_owned(), modes: String::new(), starts: starts(statements) },
+        Some(Wrapping { unwrapped, modes }) => Mode::Transaction {
+            body: unwrapped.into(),
+            modes,
+            starts: starts(&statements[1..statements.len() - 1]),
+        },
+        None => Mode::Transaction { body: sql.into(), modes: String::new(), starts: starts(statements) },
     }
 }
 
 /// Unpaired transaction control was refused before, so what is left pairs up.
-fn one_by_one(sql: &str, statements: &[Statement<'_>]) -> Mode {
-    let units = transaction::units(statements).unwrap_or_default();
-    Mode::Statements(units.into_iter().map(|u| unit(sql, &statements[u.statements])).collect())
+fn one_by_one(sql: &str, statements: &[Statement<'_>]) -> Mode<'static> {
+    let groups = transaction::groups(statements).unwrap_or_default();
+    Mode::Statements(groups.into_iter().map(|group| unit(sql, &statements[group.statements])).collect())
 }
 
 fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
@@ -194,9 +196,11 @@ fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
             starts: statements.iter().map(|s| s.start).collect(),
         }
     } else if let Some(index) = create_index(first) {
-        UnitKind::Index(Box::new(IndexUnit { concurrently: index.concurrently, index }))
+        UnitKind::Index(Box::new(index))
     } else if is_concurrently(first) {
         UnitKind::Concurrent
+    } else if first.starts_with(&["call"]) || first.starts_with(&["do"]) {
+        UnitKind::Procedure
     } else {
         UnitKind::Statement
     };
@@ -205,7 +209,11 @@ fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
         start: first.start,
         checksum: Sha384::digest(text).to_vec(),
         kind,
-        state: statements.iter().map(session_state).max().unwrap_or(SessionState::None),
-        sets_lock_timeout: statements.iter().any(|s| s.starts_with(&["set", "lock_timeout"])),
+        replay: statements
+            .iter()
+            .filter(|statement| session_state(statement) == SessionState::Set)
+            .map(|statement| statement.text.to_owned())
+            .collect(),
+        temporary: statements.iter().any(|statement| session_state(statement) == SessionState::Temporary),
     }
 }

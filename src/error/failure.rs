@@ -21,6 +21,9 @@ pub struct ServerError {
     /// The server's own advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Whether the server ended the session with it (severity FATAL or PANIC).
+    #[serde(skip)]
+    pub fatal: bool,
     /// The call stack inside the server: PL/pgSQL functions, triggers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
@@ -29,12 +32,10 @@ pub struct ServerError {
 impl ServerError {
     /// Whether the connection broke, or the server ended it, rather than refused the statement.
     ///
-    /// Class 08 is a broken connection, 57P01 to 57P05 a server that shuts down, crashed, starts or ends the session.
+    /// The SQLSTATE does not tell: a function may raise any, and those of remote servers are raised by `dblink`.
     #[must_use]
     pub fn connection_lost(&self) -> bool {
-        self.sqlstate
-            .as_deref()
-            .is_none_or(|code| (code.starts_with("08") && code != "08P01") || code.starts_with("57P"))
+        self.sqlstate.is_none() || self.fatal
     }
 
     /// Whether the cause lies outside the statement and may pass by itself: a lost connection, a lock or statement
@@ -207,18 +208,21 @@ mod tests {
             message: "m".into(),
             detail: None,
             hint: None,
+            fatal: false,
             context: None,
         }
     }
 
     #[test]
     fn what_may_pass_is_told_from_what_would_fail_again() {
-        for passing in [None, Some("57P01"), Some("08006"), Some("55P03"), Some("40P01"), Some("53300")] {
+        for passing in [None, Some("55P03"), Some("40P01"), Some("53300")] {
             assert!(server(passing).may_pass(), "{passing:?}");
         }
-        for lasting in ["42703", "23505", "08P01", "42501", "22012"] {
+        for lasting in ["42703", "23505", "08001", "42501", "22012"] {
             assert!(!server(Some(lasting)).may_pass(), "{lasting}");
         }
+        let ended = ServerError { fatal: true, ..server(Some("57P01")) };
+        assert!(ended.may_pass() && ended.connection_lost());
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! Argo CD show.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Format;
+use crate::config::env;
 use crate::error::Error;
 use crate::exit::ExitCode;
 
@@ -28,13 +29,36 @@ pub fn report(error: &Error, format: Format, log_format: Format, termination_log
             "outcome": "failed", "exit_code": error.exit_code().code(), "error": document(error)
         }));
     }
+    write_termination_log(termination_log, &termination_message(error));
+    error.exit_code()
+}
+
+/// Prints what the command line parser says: help and version on stdout, a wrong flag or variable as a failure.
+#[must_use]
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::Ok;
+    }
+    let text = error.to_string();
+    let (headline, _) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let sentence = one_line(headline.trim_start_matches("error: "), 1024);
+    let document = json!({
+        "exit_code": ExitCode::Usage.code(), "error": { "kind": "usage", "message": sentence }
+    });
+    // The flags are what could not be read, so only the variable can name another file.
+    let path = env::read(env::TERMINATION_LOG).map(PathBuf::from);
+    write_termination_log(path.as_deref(), &format!("{sentence}\n{document}\n"));
+    ExitCode::Usage
+}
+
+fn write_termination_log(path: Option<&Path>, message: &str) {
     let default = Path::new(TERMINATION_LOG);
-    if let Some(path) = termination_log.or_else(|| default.exists().then_some(default))
-        && let Err(problem) = std::fs::write(path, termination_message(error))
+    if let Some(path) = path.or_else(|| default.exists().then_some(default))
+        && let Err(problem) = std::fs::write(path, message)
     {
         tracing::warn!("the termination log `{}` cannot be written: {problem}", path.display());
     }
-    error.exit_code()
 }
 
 /// Without a runtime nothing can be tried.
@@ -172,6 +196,7 @@ mod tests {
                 message: "column \"foo\" does not exist".into(),
                 detail: Some(detail.into()),
                 hint: None,
+                fatal: false,
                 context: None,
             },
             attempts: 1,

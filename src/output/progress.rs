@@ -6,10 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tracing::info;
 
 use super::terminal;
-use crate::core::progress::{IndexBuild, Progress};
-
-/// How often a log says that something is still at work.
-const SAY_EVERY: Duration = Duration::from_secs(15);
+use crate::core::progress::{IndexBuild, Progress, SAY_EVERY};
 
 /// How often the bar's spinner turns.
 const TURN_EVERY: Duration = Duration::from_millis(120);

@@ -11,15 +11,16 @@ use tracing::{info, warn};
 
 use crate::core::catalog::Migration;
 use crate::core::directives::Timeout;
-use crate::core::message::{RESET_SESSION, Timeouts};
+use crate::core::message::{self, RESET_SESSION, Timeouts};
 use crate::core::progress::Progress;
 use crate::core::resume::Resume;
 use crate::core::retry;
 use crate::core::script::{Mode, Script};
 use crate::core::sql::position::{byte_of_char, position};
+use crate::core::sql::quote::ident;
 use crate::core::sql::split::first_line;
 use crate::error::failure::{Left, Place};
-use crate::error::{Error, Failure, Result, ServerError};
+use crate::error::{Error, Failure, Finding, FindingKind, Result, ServerError};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query::{self, get};
 use crate::stop::Stop;
@@ -175,10 +176,13 @@ async fn pause_before_retry(
     stop: &Stop,
 ) -> Result<()> {
     let pause = retry::delay(attempt, fastrand::f64());
+    // The detail of a deadlock names the processes.
+    let detail =
+        server.detail.as_ref().map(|detail| format!(" [{}]", detail.replace('\n', " "))).unwrap_or_default();
     let behind =
         if blockers.is_empty() { String::new() } else { format!("; blocked by {}", blockers.join(" and ")) };
     warn!(
-        "`{}` met {server}; retry {attempt} of {retries} in {:.1} s{behind}",
+        "`{}` met {server}{detail}; retry {attempt} of {retries} in {:.1} s{behind}",
         script.migration.file,
         pause.as_secs_f64()
     );
@@ -213,7 +217,8 @@ fn locate(sql: &str, starts: &[usize], finished: usize, character: Option<usize>
     let byte = character.map(|character| byte_of_char(sql, character)).filter(|byte| *byte < sql.len());
     let start = match byte {
         Some(byte) => starts.iter().copied().rfind(|start| *start <= byte),
-        None if character.is_some() => starts.last().copied(),
+        // A syntax error past the file's end: its last statement is not complete.
+        None if character.is_some() && finished == 0 => starts.last().copied(),
         None => starts.get(finished).copied(),
     };
     let at = byte.or(start).map(|byte| position(sql, byte));
@@ -249,7 +254,8 @@ fn failure(
 
 /// How long a statement works before somebody looks what it waits for: less than its lock timeout.
 fn first_look(timeouts: Timeouts) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(1);
+    // Half of PostgreSQL's `deadlock_timeout`, after which a deadlock is over.
+    const LONGEST: Duration = Duration::from_millis(500);
     const SHORTEST: Duration = Duration::from_millis(50);
     match timeouts.lock {
         Timeout::Never => LONGEST,
@@ -257,18 +263,29 @@ fn first_look(timeouts: Timeouts) -> Duration {
     }
 }
 
-/// Notes that another tool applied the file in the meantime: sqlx-cli takes no lock.
+/// Whether another tool applied the file in the meantime: sqlx-cli takes no lock.
+///
+/// # Errors
+/// [`Error::Mismatch`] when it was another file of the same version.
 async fn applied_by_another(guard: &mut LockGuard, script: &Script<'_>) -> Result<bool> {
-    let sql = format!(
-        "SELECT checksum FROM {}._sqlx_migrations WHERE version = {}",
-        crate::core::sql::quote::ident(guard.facts.schema()?),
-        script.migration.version
-    );
-    let rows = query::last(&mut guard.connection, "reading the history again", sql).await?;
-    let Some(row) = rows.first() else { return Ok(false) };
-    let same = get::<Vec<u8>>(row, 0)? == script.migration.checksum;
-    if same {
-        info!("`{}` was applied by another tool in the meantime", script.migration.file);
+    let migration = script.migration;
+    let sql = message::own(&format!(
+        "SELECT checksum FROM {}._sqlx_migrations WHERE version = {};",
+        ident(guard.facts.schema()?),
+        migration.version
+    ));
+    let results = query::all(&mut guard.connection, "reading the history again", sql).await?;
+    let Some(row) = results.iter().flatten().next() else { return Ok(false) };
+    if get::<Vec<u8>>(row, 0)? == migration.checksum {
+        info!("`{}` was applied by another tool in the meantime", migration.file);
+        return Ok(true);
     }
-    Ok(same)
+    Err(Error::Mismatch(vec![Finding {
+        kind: FindingKind::Edited,
+        file: Some(migration.file.clone()),
+        version: Some(migration.version),
+        line: None,
+        message: "was applied by another tool in the meantime, with other content".into(),
+        hint: "see that all of them run the same build".into(),
+    }]))
 }

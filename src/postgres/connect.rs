@@ -62,17 +62,20 @@ fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     };
     let permanent = match (error, source.sqlstate.as_deref()) {
         (sqlx::Error::Configuration(_), _) => Some(Error::Config {
-            message: format!("{database} cannot be connected to: {reason}"),
+            message: format!("{database} cannot be connected to as its URL says: {reason}"),
             hint: "correct the URL in `MIGRATE_DATABASE_URL` or `DATABASE_URL`".into(),
         }),
-        (_, Some("08P01")) => Some(Error::Config {
+        // A startup parameter that a pooler does not know, such as those of PGOPTIONS.
+        (_, Some("08P01")) if reason.contains("startup parameter") => Some(Error::Config {
             message: format!("{database} does not speak PostgreSQL's protocol as a server does: {reason}"),
-            hint: "set `MIGRATE_DATABASE_URL` to a direct connection to the server".into(),
+            hint: "set `MIGRATE_DATABASE_URL` to a direct connection to the server, and unset `PGOPTIONS`"
+                .into(),
         }),
         _ => None,
     };
-    // 28000 and 28P01 are refused credentials, 3D000 an unknown database, 42501 no CONNECT right.
-    let refused = matches!(source.sqlstate.as_deref(), Some("28000" | "28P01" | "3D000" | "42501"))
+    // 28000 and 28P01 are refused credentials, 3D000 an unknown database, 42501 no CONNECT right, 08P01 is how PgBouncer
+    // says most of what it has to say.
+    let refused = matches!(source.sqlstate.as_deref(), Some("28000" | "28P01" | "3D000" | "42501" | "08P01"))
         || matches!(error, sqlx::Error::Tls(_));
     Unusable { reason, refused, permanent }
 }

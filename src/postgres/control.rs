@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Control {
     database: Database,
     connection: Option<PgConnection>,
+    problem: String,
 }
 
 /// What the server says of a session that is at work.
@@ -34,25 +35,35 @@ impl Control {
     /// A control of the sessions of `database`, not connected yet.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, connection: None }
+        Self { database, connection: None, problem: String::new() }
     }
 
     /// Runs a query of the control's own, within its patience; `None` when that is not possible.
     async fn ask(&mut self, sql: String) -> Option<Vec<Vec<sqlx::postgres::PgRow>>> {
         let answer = tokio::time::timeout(PATIENCE, async {
             if self.connection.is_none() {
-                self.connection = connect::once(&self.database, &application_name(None), PATIENCE).await.ok();
+                let new = connect::once(&self.database, &application_name(None), PATIENCE).await;
+                self.connection = Some(new.map_err(|unusable| unusable.reason)?);
             }
-            query::all(self.connection.as_mut()?, "observing the migration", sql).await.ok()
+            let Some(connection) = &mut self.connection else { return Err(String::new()) };
+            query::all(connection, "observing the migration", sql).await.map_err(|error| error.to_string())
         })
-        .await
-        .ok()
-        .flatten();
-        if answer.is_none() {
-            // A connection that was lost or did not answer in time is in an unknown state.
-            self.connection = None;
+        .await;
+        match answer.unwrap_or_else(|_| Err("it does not answer in time".into())) {
+            Ok(results) => Some(results),
+            Err(problem) => {
+                // A connection that was lost or did not answer in time is in an unknown state.
+                self.connection = None;
+                self.problem = problem;
+                None
+            }
         }
-        answer
+    }
+
+    /// Why the second connection could not be used when it was last tried.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
     }
 
     /// The backend that serves the second connection.
@@ -88,14 +99,15 @@ impl Control {
 /// A session as one line of text: who, what, since when.
 pub const SESSION_LINE: &str = "'pid ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'no name') \
     || coalesce(', ' || host(a.client_addr), '') || ', ' || coalesce(a.state, 'state not visible') \
-    || coalesce(', transaction open for ' \
-       || extract(epoch FROM date_trunc('second', clock_timestamp() - a.xact_start))::int || ' s', '') \
-    || '): ' || coalesce(left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120), '')";
+    || coalesce(', transaction open for ' || extract(epoch FROM clock_timestamp() - a.xact_start)::int || ' s', \
+                ', idle for ' || extract(epoch FROM clock_timestamp() - a.state_change)::int || ' s', '') \
+    || '): ' || coalesce(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 120), '')";
 
 fn observation(backend: i32) -> String {
     format!(
-        "SELECT {SESSION_LINE} FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids({backend})) AS b(pid) \
-           JOIN pg_catalog.pg_stat_activity a USING (pid) ORDER BY a.xact_start NULLS LAST; \
+        "SELECT coalesce({SESSION_LINE}, 'a prepared transaction, see pg_prepared_xacts') \
+           FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids({backend})) AS b(pid) \
+           LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) ORDER BY a.xact_start NULLS LAST; \
          SELECT phase::text, coalesce(nullif(blocks_total, 0), tuples_total)::int8, \
                 CASE WHEN blocks_total > 0 THEN blocks_done ELSE tuples_done END::int8 \
            FROM pg_catalog.pg_stat_progress_create_index WHERE pid = {backend};"

@@ -41,7 +41,7 @@ const POSTGRES: &str = "postgres";
 /// How long the lock of a process that was just killed may linger.
 const LINGER: Duration = Duration::from_millis(500);
 /// How long a shutdown may take.
-const STOP: Duration = Duration::from_secs(2);
+const STOP: Duration = Duration::from_millis(400);
 
 /// Why the server failed.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -135,6 +135,12 @@ impl Drop for Embedded {
         // `stop` reports the cause.
         let _ = self.join();
     }
+}
+
+/// Whether a server has been here: only then can there be something to look at.
+#[must_use]
+pub fn exists(dir: &Path) -> bool {
+    dir.join(DATA).is_dir()
 }
 
 /// Takes the lock that keeps other processes out.

@@ -10,7 +10,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::query::{self, get};
 use crate::postgres::snapshot;
 
-/// History tables and whose they are, as each tool documents them. Names without a schema count in any.
+/// History tables and whose they are, as each tool documents them. They count in any schema.
 const TOOLS: &[(&str, &str)] = &[
     ("schema_migrations", "golang-migrate, dbmate, Rails or an older Corveil"),
     ("goose_db_version", "goose"),
@@ -24,6 +24,10 @@ const TOOLS: &[(&str, &str)] = &[
     ("atlas_schema_revisions", "Atlas"),
     ("knex_migrations", "Knex"),
     ("gorp_migrations", "sql-migrate"),
+    ("pgmigrations", "node-pg-migrate"),
+    ("SequelizeMeta", "Sequelize"),
+    ("ar_internal_metadata", "Rails"),
+    ("phinxlog", "Phinx"),
     ("django_migrations", "Django"),
     ("__EFMigrationsHistory", "Entity Framework"),
     ("__drizzle_migrations", "Drizzle"),
@@ -86,14 +90,14 @@ async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<
 }
 
 const HINT: &str = "connect to an empty database, or record what this one already contains: \
-                    `sqlx migrate run --skip --target-version VERSION`";
+                    `sqlx migrate override skip --target-version VERSION`";
 
 async fn histories(connection: &mut PgConnection) -> Result<Vec<Finding>> {
     let names: Vec<String> = TOOLS.iter().map(|(name, _)| literal(name)).collect();
     let sql = format!(
         "SELECT c.relname::text, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND c.relname IN ({}) AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2",
+         WHERE c.relkind IN ('r', 'p') AND c.relname IN ({}) AND left(n.nspname, 3) <> 'pg_' ORDER BY 2",
         names.join(", ")
     );
     let rows = query::last(connection, "looking for another tool's history", sql).await?;

@@ -7,7 +7,6 @@
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::catalog::Migration;
-use crate::core::script::IndexUnit;
 use crate::core::sql::index::{self, CreateIndex};
 use crate::core::sql::quote::{ident, literal};
 use crate::core::sql::split::statements;
@@ -25,12 +24,20 @@ pub struct InvalidIndex {
     pub table: String,
 }
 
-/// Lists the INVALID indexes that no other session is building at the moment.
+/// Lists the INVALID indexes that nobody is building at the moment.
+///
+/// Who builds one holds a SHARE UPDATE EXCLUSIVE lock on the table; the progress view would tell more, but shows other
+/// roles' builds only to those who may read all statistics. Autovacuum takes the same lock, and is told apart where it may
+/// be seen.
 pub const INVALID: &str = "SELECT n.nspname::text, c.relname::text, t.relname::text FROM pg_catalog.pg_index i \
     JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-    WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname NOT LIKE 'pg\\_%' AND NOT EXISTS (SELECT FROM \
-      pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = c.oid AND p.pid <> pg_catalog.pg_backend_pid()) \
+    WHERE NOT i.indisvalid AND c.relkind = 'i' AND left(n.nspname, 3) <> 'pg_' AND NOT EXISTS (SELECT FROM \
+      pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
+      LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+      WHERE d.datname = current_database() AND l.locktype = 'relation' AND l.relation = t.oid AND l.granted \
+      AND l.mode = 'ShareUpdateExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid() \
+      AND a.backend_type IS DISTINCT FROM 'autovacuum worker') \
     ORDER BY 1, 2;";
 
 /// Reads a row of [`INVALID`].
@@ -66,7 +73,8 @@ impl InvalidIndex {
     }
 
     /// Whether a statement of a migration made it: by name, by the name that REINDEX CONCURRENTLY gives the index
-    /// that it builds, or, when the statement leaves the name to the server, by its table.
+    /// that it builds, or, when the statement leaves the name to the server, by its table. A name stays when the table is
+    /// renamed.
     fn is_made_by(&self, create: &CreateIndex) -> bool {
         let named = |name: &str| {
             self.name == name
@@ -75,9 +83,11 @@ impl InvalidIndex {
                         .is_some_and(|rest| rest.starts_with("new") || rest.starts_with("old"))
                 })
         };
-        self.table == create.table.name
-            && create.table.schema.as_ref().is_none_or(|schema| *schema == self.schema)
-            && create.name.as_deref().is_none_or(named)
+        create.table.schema.as_ref().is_none_or(|schema| *schema == self.schema)
+            && match create.name.as_deref() {
+                Some(name) => named(name),
+                None => self.table == create.table.name,
+            }
     }
 }
 
@@ -97,37 +107,54 @@ pub fn ours<'a>(invalid: &'a [InvalidIndex], files: &[&Migration]) -> Vec<&'a In
     invalid.iter().filter(|index| created.iter().any(|create| index.is_made_by(create))).collect()
 }
 
-/// The INVALID indexes that failed builds of this index left behind, to be dropped before it is built again.
+/// The INVALID indexes that failed builds of this index left behind on its table, to be dropped before it is built
+/// again.
 ///
-/// An index without a name of its own is known by its definition.
+/// The table is the one that the session's search path finds: another schema may have indexes of the same name. An index
+/// without a name of its own is known by its definition.
 ///
 /// # Errors
 /// When the server cannot be asked.
 pub async fn leftovers(
     connection: &mut PgConnection,
     text: &str,
-    unit: &IndexUnit,
+    create: &CreateIndex,
 ) -> Result<Vec<InvalidIndex>> {
-    let rows = query::last(connection, "looking for INVALID indexes", INVALID.into()).await?;
-    let mut leftovers: Vec<_> = rows.iter().map(invalid).collect::<Result<_>>()?;
-    leftovers.retain(|index| index.is_made_by(&unit.index));
-    if leftovers.is_empty() || unit.index.name.is_some() {
+    let sql = INVALID.replace(
+        " ORDER BY",
+        &format!(" AND t.oid = pg_catalog.to_regclass({}) ORDER BY", literal(&table_sql(create))),
+    );
+    let mut leftovers = read(connection, sql).await?;
+    leftovers.retain(|index| index.is_made_by(create));
+    if leftovers.is_empty() || create.name.is_some() {
         return Ok(leftovers);
     }
-    let wanted = canonical(connection, text, unit).await?;
+    let wanted = canonical(connection, text, create).await?;
     let mut same = Vec::new();
     for index in leftovers {
         let sql = format!(
             "SELECT pg_catalog.pg_get_indexdef({}::pg_catalog.regclass)",
             literal(&index.qualified())
         );
-        let rows = query::last(connection, "reading an index's definition", sql).await?;
-        let definition: String = get(&rows[0], 0)?;
+        let row = query::one(connection, "reading an index's definition", sql).await?;
+        let definition: String = get(&row, 0)?;
         if wanted.as_deref().map(after_table) == Some(after_table(&definition)) {
             same.push(index);
         }
     }
     Ok(same)
+}
+
+/// Reads what [`INVALID`] lists.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidIndex>> {
+    read(connection, INVALID.into()).await
+}
+
+async fn read(connection: &mut PgConnection, sql: String) -> Result<Vec<InvalidIndex>> {
+    query::last(connection, "looking for INVALID indexes", sql).await?.iter().map(invalid).collect()
 }
 
 /// What the catalog says of an index whose build may have ended or not.
@@ -150,14 +177,15 @@ pub enum Built {
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn built(connection: &mut PgConnection, text: &str, unit: &IndexUnit) -> Result<Built> {
-    let Some(name) = &unit.index.name else { return Ok(Built::Other) };
+pub async fn built(connection: &mut PgConnection, text: &str, create: &CreateIndex) -> Result<Built> {
+    let Some(name) = &create.name else { return Ok(Built::Other) };
     let sql = format!(
-        "SELECT i.indisvalid AND c.relkind IN ('i', 'I'), pg_catalog.pg_get_indexdef(i.indexrelid) \
+        "SELECT CASE c.relkind WHEN 'i' THEN i.indisvalid WHEN 'I' THEN i.indisvalid IS NOT NULL END, \
+                pg_catalog.pg_get_indexdef(i.indexrelid) \
            FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace \
            LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid AND i.indrelid = t.oid \
            WHERE t.oid = pg_catalog.to_regclass({}) AND c.relname = {}",
-        literal(&table_sql(&unit.index)),
+        literal(&table_sql(create)),
         literal(name)
     );
     let rows = query::last(connection, "looking for an index", sql).await?;
@@ -165,7 +193,7 @@ pub async fn built(connection: &mut PgConnection, text: &str, unit: &IndexUnit) 
     match (get::<Option<bool>>(row, 0)?, get::<Option<String>>(row, 1)?) {
         (Some(false), _) => Ok(Built::Invalid),
         (Some(true), Some(definition)) => {
-            let wanted = canonical(connection, text, unit).await?;
+            let wanted = canonical(connection, text, create).await?;
             let same = wanted.is_some_and(|wanted| after_table(&wanted) == after_table(&definition));
             Ok(if same { Built::Equal } else { Built::Other })
         }
@@ -174,17 +202,21 @@ pub async fn built(connection: &mut PgConnection, text: &str, unit: &IndexUnit) 
 }
 
 /// The server's canonical form of a CREATE INDEX; `None` when it refuses the statement on a copy of the table.
-async fn canonical(connection: &mut PgConnection, text: &str, unit: &IndexUnit) -> Result<Option<String>> {
+async fn canonical(
+    connection: &mut PgConnection,
+    text: &str,
+    create: &CreateIndex,
+) -> Result<Option<String>> {
     let Some(statement) = statements(text).ok().and_then(|s| s.into_iter().next()) else { return Ok(None) };
     // The copy has the table's own name, so that a column written as `table.column` is found in it.
-    let copy = format!("pg_temp.{}", ident(&unit.index.table.name));
-    let probe = index::probe(&statement, &unit.index, &copy, &ident("corveil_probe"));
+    let copy = format!("pg_temp.{}", ident(&create.table.name));
+    let probe = index::probe(&statement, create, &copy, &ident("corveil_probe"));
     let sql = format!(
         "BEGIN; CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP; {probe}; \
          SELECT pg_catalog.pg_get_indexdef(i.indexrelid) FROM pg_catalog.pg_index i \
            WHERE i.indrelid = '{}'::pg_catalog.regclass; ROLLBACK;",
-        ident(&unit.index.table.name),
-        table_sql(&unit.index),
+        ident(&create.table.name),
+        table_sql(create),
         copy.replace('\'', "''"),
     );
     let (results, error) = query::results(connection, sql).await;

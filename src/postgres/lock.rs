@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
 use sqlx::postgres::PgConnection;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::config::database::Database;
+use crate::core::progress::SAY_EVERY;
 use crate::error::{Error, Result};
 use crate::postgres::connect::Patience;
 use crate::postgres::control::{Control, SESSION_LINE};
@@ -20,11 +20,14 @@ use crate::stop::Stop;
 /// sqlx multiplies the CRC-32 of the database's name by this (`sqlx-postgres` 0.9, `migrate.rs`, `generate_lock_id`).
 const SQLX_FACTOR: i64 = 0x3d32_ad9e;
 
+/// How long a second connection is tried for.
+const SECOND_CONNECTION: Duration = Duration::from_secs(10);
+
+/// How often a lock that was taken through a pooler is tried to be given back.
+const UNLOCK_TRIES: u32 = 100;
+
 /// First and longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// How often a waiting run says who holds the lock.
-const SAY_EVERY: Duration = Duration::from_secs(15);
 
 /// The lock's key in a database.
 #[must_use]
@@ -61,8 +64,7 @@ pub struct LockGuard {
     pub(crate) control: Option<Control>,
     /// What the server is.
     pub(crate) facts: Facts,
-    /// Settings of the session for as long as it works, as an SQL expression list that also tells whether the lock is
-    /// still held, as its last column.
+    /// The SELECT that gives the session its settings; its last column tells whether the lock is still held.
     pub(crate) settle_session: String,
     key: i64,
 }
@@ -81,8 +83,17 @@ impl LockGuard {
         stop: &Stop,
     ) -> Result<Self> {
         let key = key(&facts.database);
+        let mut control = (!database.is_single_connection()).then(|| Control::new(database.clone()));
+        if let Some(control) = &mut control
+            && second_backend(control, database, stop).await? == facts.backend
+        {
+            return Err(Error::Pooler { database: database.to_string() });
+        }
         let mut patience = Patience::new(wait);
-        while !try_lock(&mut connection, key).await? {
+        let taken_by = loop {
+            if let Some(backend) = try_lock(&mut connection, key).await? {
+                break backend;
+            }
             let holder = holder(&mut connection, &facts.database).await?;
             if patience.should_say(SAY_EVERY) {
                 info!("waiting for the migration lock: {holder}");
@@ -90,38 +101,49 @@ impl LockGuard {
             if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
                 return Err(Error::LockNotObtained { waited: wait, holder });
             }
-        }
+        };
         debug!(waited_ms = patience.elapsed().as_millis(), "lock obtained");
-        let control = (!database.is_single_connection()).then(|| Control::new(database.clone()));
         let mut guard = Self { connection, control, settle_session: String::new(), facts, key };
-        guard.refuse_pooler(database).await?;
-        guard.settle().await?;
+        if taken_by != guard.facts.backend || guard.is_pooled().await? || !guard.settle().await? {
+            guard.unlock_through_pooler().await?;
+            return Err(Error::Pooler { database: database.to_string() });
+        }
         Ok(guard)
     }
 
     /// A pooler in transaction mode hands the same server connection to the next client, with our lock on it.
     ///
-    /// On an idle one the second connection meets the first one's backend; on a busy one the first one's changes.
-    async fn refuse_pooler(&mut self, database: &Database) -> Result<()> {
-        let Some(control) = &mut self.control else { return Ok(()) };
+    /// On an idle one the second connection meets the first one's backend; on a busy one the first one's changes. Both
+    /// are asked again with the lock in hand.
+    async fn is_pooled(&mut self) -> Result<bool> {
+        let Some(control) = &mut self.control else { return Ok(false) };
         let second = control.backend().await;
-        let rows =
-            query::last(&mut self.connection, "checking the connection", "SELECT pg_backend_pid()".into())
-                .await?;
-        let first: i32 = get(&rows[0], 0)?;
-        if second != Some(first) && first == self.facts.backend {
-            return Ok(());
+        let sql = "SELECT pg_catalog.pg_backend_pid()".to_owned();
+        let first: i32 = get(&query::one(&mut self.connection, "checking the connection", sql).await?, 0)?;
+        Ok(second == Some(first) || first != self.facts.backend)
+    }
+
+    /// Gives back a lock that was taken through a pooler. The unlock meets a backend of the pooler's choice, so it is
+    /// repeated until it met the right one.
+    async fn unlock_through_pooler(&mut self) -> Result<()> {
+        for _ in 0..UNLOCK_TRIES {
+            let row = query::one(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await?;
+            if get(&row, 0)? {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSES.0.mul_f64(fastrand::f64())).await;
         }
-        let _ = query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await;
-        Err(Error::Pooler { database: database.to_string() })
+        warn!("the migration lock stays taken until the pooler closes the server connection that holds it");
+        Ok(())
     }
 
     /// Gives the session the settings of a migrating one.
     ///
     /// `client_connection_check_interval` lets the server notice within a second that we were killed, where its
     /// platform can (PostgreSQL 14); keepalives tell of a machine that vanished; the timeouts that end idle sessions
-    /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again.
-    async fn settle(&mut self) -> Result<()> {
+    /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again. False when the
+    /// lock is not the session's, on a pooler so busy that nothing else told.
+    async fn settle(&mut self) -> Result<bool> {
         let held = format!(
             "EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() AND {})",
             in_pg_locks(self.key)
@@ -129,7 +151,7 @@ impl LockGuard {
         if self.control.is_none() {
             // A server with a single connection has no network, nobody who would end our session, and knows few settings.
             self.settle_session = format!("SELECT {held};");
-            return Ok(());
+            return Ok(true);
         }
         let mut settings = vec![
             ("tcp_keepalives_idle", "30"),
@@ -152,13 +174,8 @@ impl LockGuard {
             .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
             .collect();
         self.settle_session = format!("SELECT {}, {held};", list.join(", "));
-        query::all(&mut self.connection, "settling the session", self.settle_session.clone()).await.map(drop)
-    }
-
-    /// The backend that holds the lock.
-    #[must_use]
-    pub fn backend(&self) -> i32 {
-        self.facts.backend
+        let sql = self.settle_session.clone();
+        get(&query::one(&mut self.connection, "settling the session", sql).await?, settings.len())
     }
 
     /// Gives the lock back and ends both connections.
@@ -168,17 +185,37 @@ impl LockGuard {
             // The lock ends with the session in any case.
             debug!("{error}");
         }
-        let _ = self.connection.close().await;
+        query::close(self.connection).await;
         if let Some(control) = self.control {
             control.close().await;
         }
     }
 }
 
-async fn try_lock(connection: &mut PgConnection, key: i64) -> Result<bool> {
-    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({key})");
-    let rows = query::last(connection, "taking the migration lock", sql).await?;
-    get(&rows[0], 0)
+/// The backend of the second connection, which a run needs: it tells a pooler, cancels, and sees who is in the way.
+async fn second_backend(control: &mut Control, database: &Database, stop: &Stop) -> Result<i32> {
+    let mut patience = Patience::new(SECOND_CONNECTION);
+    loop {
+        if let Some(backend) = control.backend().await {
+            return Ok(backend);
+        }
+        if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
+            return Err(Error::Unreachable {
+                database: database.to_string(),
+                waited: SECOND_CONNECTION,
+                reason: format!("a run needs a second connection, to cancel with: {}", control.problem()),
+                refused: false,
+            });
+        }
+    }
+}
+
+/// Takes the lock if it is free, and tells which backend has it then.
+async fn try_lock(connection: &mut PgConnection, key: i64) -> Result<Option<i32>> {
+    let sql = format!(
+        "SELECT CASE WHEN pg_catalog.pg_try_advisory_lock({key}) THEN pg_catalog.pg_backend_pid() END"
+    );
+    get(&query::one(connection, "taking the migration lock", sql).await?, 0)
 }
 
 fn unlock_sql(key: i64) -> String {

@@ -1,8 +1,8 @@
 //! Simple queries: one message, any number of statements, rows as text.
 
 use futures_util::TryStreamExt;
-use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow};
-use sqlx::{AssertSqlSafe, Decode, Either, Postgres, Row, Type};
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow, PgSeverity};
+use sqlx::{AssertSqlSafe, Connection, Decode, Either, Postgres, Row, Type};
 
 use crate::error::{Error, Result, ServerError};
 
@@ -24,6 +24,26 @@ pub async fn all(connection: &mut PgConnection, doing: &'static str, sql: String
 /// [`Error::Server`], saying what the gate was `doing`.
 pub async fn last(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<Vec<PgRow>> {
     Ok(all(connection, doing, sql).await?.pop().unwrap_or_default())
+}
+
+/// Runs statements and returns the first row of the last one.
+///
+/// # Errors
+/// [`Error::Server`], saying what the gate was `doing`, also when there is no row.
+pub async fn one(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<PgRow> {
+    last(connection, doing, sql).await?.into_iter().next().ok_or_else(|| no_row(doing))
+}
+
+/// The error of an answer without the row that it must have.
+#[must_use]
+pub fn no_row(doing: &'static str) -> Error {
+    Error::Server { doing, source: Box::new(server_error(&sqlx::Error::RowNotFound)) }
+}
+
+/// Closes a connection in an orderly way, if it still listens.
+pub async fn close(connection: PgConnection) {
+    // The server ends the session in any case.
+    let _ = connection.close().await;
 }
 
 /// Runs statements; returns the rows of those that ended, and why the next one did not.
@@ -58,8 +78,14 @@ where
 /// What the server said, or how the connection broke.
 #[must_use]
 pub fn server_error(error: &sqlx::Error) -> ServerError {
-    let plain =
-        |message: String| ServerError { sqlstate: None, message, detail: None, hint: None, context: None };
+    let plain = |message: String| ServerError {
+        sqlstate: None,
+        message,
+        detail: None,
+        hint: None,
+        fatal: false,
+        context: None,
+    };
     match error {
         sqlx::Error::Database(inner) => match inner.try_downcast_ref::<PgDatabaseError>() {
             Some(e) => ServerError {
@@ -67,6 +93,7 @@ pub fn server_error(error: &sqlx::Error) -> ServerError {
                 message: e.message().to_owned(),
                 detail: e.detail().map(ToOwned::to_owned),
                 hint: e.hint().map(ToOwned::to_owned),
+                fatal: matches!(e.severity(), PgSeverity::Fatal | PgSeverity::Panic),
                 context: e.r#where().map(ToOwned::to_owned),
             },
             None => plain(inner.message().to_owned()),

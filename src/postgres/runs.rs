@@ -69,8 +69,7 @@ pub async fn start(connection: &mut PgConnection, schema: &str, from: Option<i64
         literal(env!("CARGO_PKG_VERSION")),
         literal(host::name()),
     );
-    let rows = query::last(connection, "recording the run", sql).await?;
-    get(&rows[0], 0)
+    get(&query::one(connection, "recording the run", sql).await?, 0)
 }
 
 /// Writes how a run ended: the newest version `to`, and the migration that failed.
@@ -127,9 +126,11 @@ pub async fn last(connection: &mut PgConnection, schema: &str, database: &str) -
          SELECT EXISTS ({holders});",
         ident(schema)
     );
-    let results = query::all(connection, "reading the last runs", sql).await?;
-    let runs = results[0].iter().map(run).collect::<Result<_>>()?;
-    Ok((runs, get(&results[1][0], 0)?))
+    let doing = "reading the last runs";
+    let results = query::all(connection, doing, sql).await?;
+    let [runs, locked] = results.as_slice() else { return Err(query::no_row(doing)) };
+    let locked = locked.first().ok_or_else(|| query::no_row(doing))?;
+    Ok((runs.iter().map(run).collect::<Result<_>>()?, get(locked, 0)?))
 }
 
 fn run(row: &PgRow) -> Result<Run> {

@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::postgres::indexes::{self, InvalidIndex};
 use crate::postgres::query::{self, get, server_error};
 
+/// `server_version_num` of the oldest server that is tested.
+const OLDEST_SERVER: i32 = 140_000;
+
 /// What the server is and what it remembers.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -64,15 +67,31 @@ impl Facts {
 pub async fn read(connection: &mut PgConnection, app_role: Option<&str>) -> Result<Snapshot> {
     let sql = format!("{} {} {APPLIED} {STEPS}", facts_sql(app_role), indexes::INVALID);
     let (results, error) = query::results(connection, sql).await;
-    if let Some(error) = error {
-        let source = server_error(&error);
-        if source.sqlstate.as_deref() != Some("42P01") {
-            return Err(Error::Server { doing: "reading the migration history", source: Box::new(source) });
+    let failed = |source| Error::Server { doing: "reading the migration history", source: Box::new(source) };
+    let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
+    let facts = match (rows(0).first(), &error) {
+        (Some(row), _) => facts(row)?,
+        (None, Some(error)) => return Err(failed(server_error(error))),
+        (None, None) => return Err(query::no_row("reading the migration history")),
+    };
+    if facts.version < OLDEST_SERVER {
+        return Err(Error::Config {
+            message: format!(
+                "the server is PostgreSQL {}, and corveil needs 14 or newer",
+                facts.version / 10_000
+            ),
+            hint: "upgrade the server; PostgreSQL 13 has been without security fixes since November 2025"
+                .into(),
+        });
+    }
+    if let Some(source) = error.as_ref().map(server_error) {
+        let table_is_missing = !(facts.has_history && facts.has_own_tables);
+        if !(table_is_missing && source.sqlstate.as_deref() == Some("42P01")) {
+            return Err(failed(source));
         }
     }
-    let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
     Ok(Snapshot {
-        facts: facts(&rows(0)[0])?,
+        facts,
         invalid: rows(1).iter().map(indexes::invalid).collect::<Result<_>>()?,
         history: History {
             applied: rows(2).iter().map(applied).collect::<Result<_>>()?,

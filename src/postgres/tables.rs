@@ -6,14 +6,19 @@ use crate::core::sql::quote::{ident, literal};
 use crate::error::Result;
 use crate::postgres::query;
 
-/// Creates the tables that are missing.
+/// Creates the tables that are missing, and lets the app's role read them: `wait`, `status`, `verify` and the app itself
+/// look at them. Both in one transaction, so that nobody sees tables that he may not read yet.
 ///
 /// `_sqlx_migrations` is sqlx's own, column by column. `_corveil_statements` holds the units of files under way, and is
 /// empty otherwise. `_corveil_runs` holds one row for each run that had something to do.
 ///
 /// # Errors
-/// When the role may not create tables in the schema.
-pub async fn create(connection: &mut PgConnection, schema: &str) -> Result<()> {
+/// When the role may not create tables in the schema, or not grant.
+pub async fn prepare(connection: &mut PgConnection, schema: &str, app_role: Option<&str>) -> Result<()> {
+    let grants = match app_role {
+        Some(role) => grants(connection, schema, role).await?,
+        None => String::new(),
+    };
     let schema = ident(schema);
     let sql = format!(
         "SET client_min_messages = warning; BEGIN;
@@ -49,39 +54,36 @@ pub async fn create(connection: &mut PgConnection, schema: &str) -> Result<()> {
            host text NOT NULL,
            backend integer NOT NULL
          );
+         {grants}
          COMMIT; RESET client_min_messages;"
     );
-    query::all(connection, "creating the migration history", sql).await.map(drop)
+    let result = query::all(connection, "preparing the migration history", sql).await;
+    if result.is_err() {
+        let _ = query::all(connection, "rolling back", "ROLLBACK".into()).await;
+    }
+    result.map(drop)
 }
 
-/// Lets the app's role read the tables: `wait`, `status`, `verify` and the app itself look at them.
-///
-/// # Errors
-/// When the role may not grant it.
-pub async fn grant(connection: &mut PgConnection, schema: &str, role: &str) -> Result<()> {
-    let (quoted_schema, quoted_role) = (ident(schema), ident(role));
+/// The GRANTs for a role; none, and a warning, for a role that the server does not have.
+async fn grants(connection: &mut PgConnection, schema: &str, role: &str) -> Result<String> {
     let sql = format!(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}), \
-                EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = {} \
-                  AND pg_catalog.has_schema_privilege(r.oid, {}, 'USAGE'))",
-        literal(role),
-        literal(role),
-        literal(schema)
+        "SELECT pg_catalog.has_schema_privilege(oid, {}, 'USAGE') FROM pg_catalog.pg_roles WHERE rolname = {}",
+        literal(schema),
+        literal(role)
     );
     let rows = query::last(connection, "looking up the app's role", sql).await?;
-    let (exists, may_use): (bool, bool) = (query::get(&rows[0], 0)?, query::get(&rows[0], 1)?);
-    if !exists {
+    let Some(row) = rows.first() else {
         tracing::warn!("role `{role}` of `DATABASE_URL` does not exist here, so it is granted nothing");
-        return Ok(());
-    }
-    let usage = if may_use {
+        return Ok(String::new());
+    };
+    let (schema, role) = (ident(schema), ident(role));
+    let usage = if query::get(row, 0)? {
         String::new()
     } else {
-        format!("GRANT USAGE ON SCHEMA {quoted_schema} TO {quoted_role};")
+        format!("GRANT USAGE ON SCHEMA {schema} TO {role};")
     };
-    let sql = format!(
-        "{usage} GRANT SELECT ON {quoted_schema}._sqlx_migrations, {quoted_schema}._corveil_statements, \
-         {quoted_schema}._corveil_runs TO {quoted_role}"
-    );
-    query::all(connection, "granting the app's role what it reads", sql).await.map(drop)
+    Ok(format!(
+        "{usage} GRANT SELECT ON {schema}._sqlx_migrations, {schema}._corveil_statements, {schema}._corveil_runs \
+         TO {role};"
+    ))
 }

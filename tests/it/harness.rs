@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use crate::support::look::backend;
 use crate::support::{
-    Corveil, Database, Folder, Moment, PgBouncer, PoolMode, Proxy, Server, Url, schema, wait_until,
+    Corveil, Database, Folder, Moment, PgBouncer, PoolMode, Proxy, SOON, Server, Url, schema, wait_until,
 };
-
-const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn every_test_has_a_database_of_its_own() {
@@ -194,16 +193,27 @@ async fn equal_schemas_have_equal_dumps() {
 
 #[tokio::test]
 async fn the_program_runs_in_a_clean_place() {
-    let database = Database::fresh().await;
-    let folder = Folder::new().file("0001_a.sql", "SELECT 1").file("0002_b.sql", "SELECT 2");
+    let (database, elsewhere) = (Database::fresh().await, Database::fresh().await);
+    let folder = Folder::new().file("0001_a.sql", "CREATE TABLE a ()").file("0002_b.sql", "SELECT 2");
     folder.remove("0002_b.sql");
 
-    let outcome = Corveil::migrate(&database, &folder).arg("--help").run().await.expect_code(0);
+    let outcome = Corveil::migrate(&database, &folder).run().await.expect_code(0);
     assert!(outcome.termination_log.is_empty(), "{outcome}");
+    assert_eq!(database.applied().await, [1]);
+    // What a test does not say is not there: no database of whoever runs the tests, no `.env` of this folder.
+    let bare = || Corveil::new("migrate").arg("--source").arg(folder.path());
+    bare().env("DATABASE_URL", "").run().await.expect_code(2).expect_stderr("it is set, but empty");
+    let outcome = bare().url(&elsewhere.url()).arg("--nonsense").run().await.expect_code(2);
+    assert!(outcome.stdout.is_empty() && outcome.stderr.contains("--nonsense"), "{outcome}");
+    assert!(elsewhere.applied().await.is_empty());
+
+    // What a failed run leaves for Kubernetes is in the place too, and read back.
+    folder.put("0002_b.sql", "SELECT 1/0");
+    let outcome = Corveil::migrate(&database, &folder).run().await.expect_code(3);
+    assert!(outcome.termination_log.starts_with("migration `0002_b.sql:1:1` failed"), "{outcome}");
 }
 
 #[tokio::test]
-#[ignore = "needs `corveil wait`"]
 async fn the_program_can_be_watched_signalled_and_killed() {
     let database = Database::fresh().await;
     let proxy = Proxy::before(Server::shared().port());
@@ -213,16 +223,12 @@ async fn the_program_can_be_watched_signalled_and_killed() {
     let run = wait();
     wait_until("it tried", SOON, async || proxy.connections() > 0).await;
     run.signal("TERM").await;
-    run.wait().await.expect_code(75).expect_stdout("").expect_stderr("");
+    run.wait().await.expect_code(75).expect_stdout("").expect_stderr("stopped by SIGTERM");
 
     let run = wait();
-    wait_until("it spoke", SOON, async || !run.stderr().is_empty()).await;
+    run.until_it_says("waiting: ").await;
+    assert!(std::path::Path::new(&format!("/proc/{}", run.process())).exists() || !cfg!(target_os = "linux"));
     assert_eq!(run.kill().await.code, None);
-}
-
-async fn backend(connection: &mut PgConnection) -> i32 {
-    use sqlx::Row;
-    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await.unwrap().get(0)
 }
 
 async fn refusal(url: &Url) -> String {

@@ -1,10 +1,12 @@
 //! The vocabulary of the scenarios: servers, databases, folders, runs of the program, and ways to disturb them.
 
 mod account;
+mod answer;
 pub(crate) mod corveil;
 pub(crate) mod database;
 pub(crate) mod folder;
 mod lifeline;
+pub(crate) mod look;
 pub(crate) mod pgbouncer;
 mod port;
 mod programs;
@@ -17,6 +19,7 @@ mod wait;
 pub(crate) use self::corveil::Corveil;
 pub(crate) use self::database::Database;
 pub(crate) use self::folder::Folder;
+pub(crate) use self::look::SOON;
 pub(crate) use self::pgbouncer::{PgBouncer, PoolMode};
 pub(crate) use self::proxy::{Moment, Proxy};
 pub(crate) use self::server::Server;

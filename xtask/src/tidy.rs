@@ -112,6 +112,11 @@ fn dependencies_are_pinned_and_explained() {
 }
 
 #[test]
+fn the_readme_tells_what_the_program_does() {
+    assert_tidy(&readme(&repository()));
+}
+
+#[test]
 fn each_check_finds_what_it_is_for() {
     let finds = |check: fn(&[File]) -> Vec<String>, path: &str, text: &str| {
         check(&[File { path: path.into(), text: text.into() }]).len()
@@ -272,6 +277,24 @@ fn repository() -> Vec<File> {
     // What is not UTF-8 is no text, and what cannot be read was deleted and not committed yet.
     let read = |path: String| Some(File { text: sh.read_file(&path).ok()?, path });
     paths.into_iter().filter_map(read).collect()
+}
+
+/// Exit codes, commands and variables as the library has them.
+fn readme(files: &[File]) -> Vec<String> {
+    use clap::CommandFactory;
+    use corveil::{cli::Cli, config::env, exit::ExitCode};
+    let codes = ExitCode::ALL.map(|code| format!("| {} | {} |", code.code(), code.meaning()));
+    let commands: Vec<_> = Cli::command()
+        .get_subcommands()
+        .map(|command| format!("| `corveil {}", command.get_name()))
+        .collect();
+    let variables = [env::DATABASE_URL, env::MIGRATE_DATABASE_URL].map(|name| format!("| `{name}` |"));
+    let readme = files.iter().filter(|file| file.path == "README.md");
+    let wanted = codes.iter().chain(&commands).chain(&variables);
+    readme
+        .flat_map(|readme| wanted.clone().filter(|text| !readme.text.contains(*text)))
+        .map(|text| format!("README.md: no `{text}`; a table there says otherwise, mend it"))
+        .collect()
 }
 
 /// Whether this is Rust source in one of the folders, or the file beside a folder that declares its modules.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tracing::{debug, info, warn};
 
@@ -50,7 +49,11 @@ impl<'a> Gate<'a> {
     /// Lets the rollout pass, or says why not.
     pub(super) async fn pass(&self) -> Result<Report> {
         tokio::select! {
-            result = self.pass_in_order() => result,
+            // A statement may end well although it was cancelled, and the signal may come after the last one.
+            result = self.pass_in_order() => match (result, self.stop.now()) {
+                (Ok(_), Some(reason)) => Err(reason.error("after everything was applied")),
+                (result, _) => result,
+            },
             error = self.stop.overdue() => Err(error),
         }
     }
@@ -68,7 +71,7 @@ impl<'a> Gate<'a> {
             return self.preview(connection, &snapshot, &work).await;
         }
         if work.scripts.is_empty() && !snapshot.facts.needs_grant {
-            let _ = connection.close().await;
+            query::close(connection).await;
             self.refuse_invalid(&snapshot.invalid)?;
             return Ok(report(Outcome::Current, &snapshot, work.newer, Vec::new()));
         }
@@ -96,21 +99,30 @@ impl<'a> Gate<'a> {
     /// for the whole set, before the first statement runs.
     fn decide(&self, snapshot: &Snapshot) -> Result<Work<'a>> {
         let history = &snapshot.history;
+        if let Some(unknown) =
+            self.no_transaction.iter().find(|version| self.catalog.get(**version).is_none())
+        {
+            return Err(Error::Config {
+                message: format!("`--no-transaction {unknown}` is not the version of a migration file"),
+                hint: "`corveil status` lists the versions".into(),
+            });
+        }
         let plan = plan::plan(self.catalog, history, self.target, self.out_of_order)?;
         let scripts = script::prepare(&plan.pending, &self.no_transaction).map_err(Error::Refused)?;
         let mut from = self.resume_from;
-        if from.is_some() && scripts.is_empty() {
-            warn!("`--resume-from` has nothing to resume: no migration is pending");
-        }
         let scripts = scripts
             .into_iter()
             .map(|script| {
                 let steps: Vec<_> = history.steps_of(script.migration.version).collect();
-                // Only the first pending file can be half done.
-                let resume = resume(&script, &steps, from.take())?;
+                let from = if steps.is_empty() { None } else { from.take() };
+                let resume = resume(&script, &steps, from)?;
                 Ok((script, resume))
             })
             .collect::<Result<_>>()?;
+        if from.is_some() {
+            // No error: a Job that keeps the variable has done what it was told by its second try.
+            warn!("`--resume-from` is ignored: no pending file is half done");
+        }
         Ok(Work { scripts, newer: plan.newer })
     }
 
@@ -124,7 +136,7 @@ impl<'a> Gate<'a> {
         if snapshot.history.is_blank() {
             foreign::refuse(&mut connection, self.catalog.migrations(), self.app_role).await?;
         }
-        let _ = connection.close().await;
+        query::close(connection).await;
         let outcome = if work.scripts.is_empty() { Outcome::Current } else { Outcome::WouldApply };
         let mut report = report(outcome, snapshot, work.newer.clone(), Vec::new());
         report.pending = work.scripts.iter().map(|(script, _)| PendingFile::of(script)).collect();
@@ -135,16 +147,13 @@ impl<'a> Gate<'a> {
     async fn under_lock(&self, guard: &mut LockGuard) -> Result<Report, Ended> {
         let snapshot = snapshot::read(&mut guard.connection, self.app_role).await?;
         let work = self.decide(&snapshot)?;
-        if snapshot.history.is_blank() && self.resume_from.is_none() {
+        if snapshot.history.is_blank() {
             foreign::refuse(&mut guard.connection, self.catalog.migrations(), self.app_role).await?;
         }
         let schema = snapshot.facts.schema()?.to_owned();
         let is_new = !(snapshot.facts.has_history && snapshot.facts.has_own_tables);
-        if is_new && !work.scripts.is_empty() {
-            tables::create(&mut guard.connection, &schema).await?;
-        }
-        if let Some(role) = self.app_role.filter(|_| is_new || snapshot.facts.needs_grant) {
-            tables::grant(&mut guard.connection, &schema, role).await?;
+        if snapshot.facts.needs_grant || (is_new && !work.scripts.is_empty()) {
+            tables::prepare(&mut guard.connection, &schema, self.app_role).await?;
         }
         if work.scripts.is_empty() {
             self.refuse_invalid(&snapshot.invalid)?;
@@ -158,6 +167,9 @@ impl<'a> Gate<'a> {
         progress.end();
         if ended.is_ok() {
             ended = self.look_once_more(guard).await.map_err(Ended::from);
+        }
+        if let (Ok(()), Some(reason)) = (&ended, self.stop.now()) {
+            ended = Err(Ended::With(reason.error("after everything was applied")));
         }
         let report = report(Outcome::Applied, &snapshot, work.newer, applied);
         let error = match &ended {
@@ -180,9 +192,7 @@ impl<'a> Gate<'a> {
 
     /// No run ends well while an INVALID index of ours exists.
     async fn look_once_more(&self, guard: &mut LockGuard) -> Result<()> {
-        let sql = indexes::INVALID.to_owned();
-        let rows = query::last(&mut guard.connection, "looking for INVALID indexes", sql).await?;
-        self.refuse_invalid(&rows.iter().map(indexes::invalid).collect::<Result<Vec<_>>>()?)
+        self.refuse_invalid(&indexes::all_invalid(&mut guard.connection).await?)
     }
 
     fn refuse_invalid(&self, invalid: &[InvalidIndex]) -> Result<()> {

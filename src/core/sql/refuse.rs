@@ -8,7 +8,7 @@ use crate::core::sql::position::position;
 use crate::core::sql::psql::{self, ForPsql, What, for_psql};
 use crate::core::sql::reader::{Reader, starts_with};
 use crate::core::sql::split::{self, Statement};
-use crate::core::sql::transaction::{UnitKind, control, units, wrapping};
+use crate::core::sql::transaction::{GroupKind, control, groups, wrapping};
 
 /// Statements that PostgreSQL refuses inside a transaction block whatever follows these keywords.
 const NEVER_IN_A_TRANSACTION: [&[&str]; 6] = [
@@ -185,16 +185,16 @@ fn control_of_our_transaction(sql: &str, statements: &[Statement<'_>]) -> Option
 }
 
 fn wrong_units(statements: &[Statement<'_>]) -> Vec<Refusal> {
-    let units = match units(statements) {
-        Ok(units) => units,
+    let groups = match groups(statements) {
+        Ok(groups) => groups,
         Err(error) => {
             let advice = "pair each `BEGIN` with one `COMMIT`, or delete it".to_owned();
             return vec![Refusal { start: error.start, reason: error.reason, advice }];
         }
     };
-    units
+    groups
         .into_iter()
-        .filter(|unit| unit.kind == UnitKind::Transaction)
+        .filter(|unit| unit.kind == GroupKind::Transaction)
         .flat_map(|unit| &statements[unit.statements])
         .filter(|statement| never_in_a_transaction(statement))
         .map(|statement| Refusal {

@@ -7,7 +7,7 @@ use crate::core::sql::search_path::set_config;
 use crate::core::sql::split::Statement;
 
 /// What a statement leaves behind in its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionState {
     /// Nothing that outlives its transaction.
     None,

@@ -46,16 +46,16 @@ pub struct Wrapping {
 
 /// Statements of a no-transaction file that succeed or fail together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
+pub struct Group {
     /// What holds them together.
-    pub kind: UnitKind,
+    pub kind: GroupKind,
     /// Their places among the file's statements; `BEGIN` and `COMMIT` are included.
     pub statements: Range<usize>,
 }
 
-/// What holds the statements of a unit together.
+/// What holds the statements of a group together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnitKind {
+pub enum GroupKind {
     /// It is one statement.
     Single,
     /// They are a `BEGIN … COMMIT`.
@@ -144,19 +144,19 @@ fn modes(begin: &Statement<'_>) -> Option<String> {
 ///
 /// # Errors
 /// A `BEGIN` that no `COMMIT` follows, a `COMMIT` without one, or a statement that ends a transaction otherwise.
-pub fn units(statements: &[Statement<'_>]) -> Result<Vec<Unit>, Unbalanced> {
-    let mut units = Vec::new();
+pub fn groups(statements: &[Statement<'_>]) -> Result<Vec<Group>, Unbalanced> {
+    let mut groups = Vec::new();
     let mut open: Option<usize> = None;
     for (at, statement) in statements.iter().enumerate() {
         let unbalanced = |what| unbalanced(statement, what);
         match (control(statement), open) {
             (None | Some(Control::Prepared), None) => {
-                units.push(Unit { kind: UnitKind::Single, statements: at..at + 1 });
+                groups.push(Group { kind: GroupKind::Single, statements: at..at + 1 });
             }
             (None, Some(_)) => {}
             (Some(Control::Begin), None) => open = Some(at),
             (Some(Control::Commit), Some(begin)) => {
-                units.push(Unit { kind: UnitKind::Transaction, statements: begin..at + 1 });
+                groups.push(Group { kind: GroupKind::Transaction, statements: begin..at + 1 });
                 open = None;
             }
             (Some(Control::Commit), None) => return Err(unbalanced("has no `BEGIN` before it")),
@@ -171,7 +171,7 @@ pub fn units(statements: &[Statement<'_>]) -> Result<Vec<Unit>, Unbalanced> {
     }
     match open {
         Some(begin) => Err(unbalanced(&statements[begin], "has no `COMMIT` after it")),
-        None => Ok(units),
+        None => Ok(groups),
     }
 }
 
@@ -273,20 +273,20 @@ mod tests {
     fn a_block_of_a_no_transaction_file_is_one_unit() {
         let cases = [
             ("", vec![]),
-            ("a; b", vec![(UnitKind::Single, 0..1), (UnitKind::Single, 1..2)]),
+            ("a; b", vec![(GroupKind::Single, 0..1), (GroupKind::Single, 1..2)]),
             (
                 "a; BEGIN; b; SAVEPOINT s; c; COMMIT; d; START TRANSACTION; END; ROLLBACK PREPARED 'x'",
                 vec![
-                    (UnitKind::Single, 0..1),
-                    (UnitKind::Transaction, 1..6),
-                    (UnitKind::Single, 6..7),
-                    (UnitKind::Transaction, 7..9),
-                    (UnitKind::Single, 9..10),
+                    (GroupKind::Single, 0..1),
+                    (GroupKind::Transaction, 1..6),
+                    (GroupKind::Single, 6..7),
+                    (GroupKind::Transaction, 7..9),
+                    (GroupKind::Single, 9..10),
                 ],
             ),
         ];
         for (sql, expected) in cases {
-            let units = units(&statements(sql).unwrap()).unwrap();
+            let units = groups(&statements(sql).unwrap()).unwrap();
             let found: Vec<_> = units.into_iter().map(|unit| (unit.kind, unit.statements)).collect();
             assert_eq!(found, expected, "{sql}");
         }
@@ -308,7 +308,7 @@ mod tests {
             ),
         ];
         for (sql, start, reason) in cases {
-            let error = units(&statements(sql).unwrap()).unwrap_err();
+            let error = groups(&statements(sql).unwrap()).unwrap_err();
             assert_eq!((error.start, error.reason.as_str()), (start, reason), "{sql}");
         }
     }

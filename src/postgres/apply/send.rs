@@ -7,16 +7,13 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Either};
 use tracing::{info, warn};
 
-use crate::core::progress::Progress;
+use crate::core::progress::{Progress, SAY_EVERY};
 use crate::postgres::control::Observation;
 use crate::postgres::lock::LockGuard;
 use crate::stop::{Reason, Stop};
 
 /// How often the second connection looks at a statement that is at work.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How often a blocked statement is reported.
-const SAY_EVERY: Duration = Duration::from_secs(15);
 
 /// How long a statement may take to end after its cancellation, before its backend is told to end.
 const GRACE: Duration = Duration::from_secs(1);

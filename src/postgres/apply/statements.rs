@@ -15,7 +15,6 @@ use crate::core::message::{self, Timeouts, hex};
 use crate::core::resume::{Resume, unsettled};
 use crate::core::script::{Script, Unit, UnitKind};
 use crate::core::sql::quote::{ident, literal};
-use crate::core::sql::session::SessionState;
 use crate::core::sql::split::first_line;
 use crate::error::failure::Left;
 use crate::error::{Error, Result, ServerError};
@@ -36,11 +35,19 @@ pub(super) async fn apply(
     if matches!(result, Err(Ended::Lost(_))) {
         return result.map(|_| false);
     }
-    if matches!(result, Ok(Done::Here)) {
-        finish(guard, script, start).await?;
+    let recorded = match result {
+        Ok(Done::Here) => finish(guard, script, start).await,
+        Ok(Done::ByAnother) => forget(guard, script).await.map_err(Ended::from),
+        Err(ended) => Err(ended),
+    };
+    match recorded {
+        Ok(()) => Ok(reset_session(guard).await?),
+        // What ended the file is the news; a session that cannot be reset shows with the next statement.
+        Err(ended) => {
+            let _ = reset_session(guard).await;
+            Err(ended)
+        }
     }
-    let still_locked = reset_session(guard).await;
-    result.and(Ok(still_locked?))
 }
 
 /// Who carried out a unit, or all of them.
@@ -67,18 +74,15 @@ async fn run(
         literal(&application_name(Some(&script.migration.file)))
     );
     query::all(&mut guard.connection, "settling the session", settings).await?;
+    // First the session as it was: what the next statement finds, and so whether it was carried out, depends on it.
+    for set in units[..resume.done].iter().flat_map(|unit| &unit.replay) {
+        query::all(&mut guard.connection, "replaying the SETs of finished statements", set.clone()).await?;
+    }
     if resume.unsettled {
         resume.done += usize::from(is_built(guard, script, &units[resume.done], resume.done + 1).await?);
     }
-    for (index, unit) in units[..resume.done].iter().enumerate() {
-        // Also for `--resume-from`, which may count as done what no record says.
-        record(guard, script, unit, index + 1, StepState::Finished, None).await?;
-        if unit.state == SessionState::Set {
-            query::all(&mut guard.connection, "replaying the SETs of finished statements", unit.text.clone())
-                .await?;
-        }
-    }
     if resume.done > 0 {
+        record_done(guard, script, &units[..resume.done]).await?;
         info!("`{}` goes on at statement {} of {}", script.migration.file, resume.done + 1, units.len());
     }
     for index in resume.done..units.len() {
@@ -87,7 +91,7 @@ async fn run(
             return Err(Ended::With(reason.error(&stopped_at(script, index, units.len()))));
         }
         context.progress.statement(&first_line(&unit.text), index + 1, units.len());
-        let sets_own = units[..index].iter().any(|unit| unit.sets_lock_timeout);
+        let sets_own = units[..index].iter().any(Unit::sets_lock_timeout);
         let lock_timeout = LockTimeout::of(script, unit, sets_own, timeouts);
         if apply_unit(guard, script, units, index, lock_timeout, context).await? == Done::ByAnother {
             return Ok(Done::ByAnother);
@@ -157,7 +161,9 @@ async fn apply_unit(
         if applied_by_another(guard, script).await? {
             return Ok(Done::ByAnother);
         }
-        if is_worth_a_retry(&server, &sent, timeouts) && attempt <= retries {
+        // A procedure may have committed part of its work, which a second try would do again.
+        let may_retry = !matches!(unit.kind, UnitKind::Procedure) && attempt <= retries;
+        if may_retry && is_worth_a_retry(&server, &sent, timeouts) {
             pause_before_retry(script, attempt, retries, &server, &sent.blockers, context.stop).await?;
             continue;
         }
@@ -213,8 +219,8 @@ async fn is_built(guard: &mut LockGuard, script: &Script<'_>, unit: &Unit, numbe
                  statement describes",
             )),
         },
-        UnitKind::Statement | UnitKind::Concurrent if unit.state == SessionState::Set => Ok(false),
-        UnitKind::Statement | UnitKind::Concurrent => Err(unsettled(
+        UnitKind::Statement if !unit.replay.is_empty() => Ok(false),
+        UnitKind::Statement | UnitKind::Concurrent | UnitKind::Procedure => Err(unsettled(
             file,
             number,
             "its runner ended between the statement and the record of its end, so whether it was carried out cannot \
@@ -245,6 +251,16 @@ fn stopped_at(script: &Script<'_>, done: usize, total: usize) -> String {
     )
 }
 
+/// Records exactly these units as finished, in one transaction: the catalog may just have told of one, and
+/// `--resume-from` may count as done what no record says, and as not done what one says.
+async fn record_done(guard: &mut LockGuard, script: &Script<'_>, done: &[Unit]) -> Result<()> {
+    let mut sql = forget_sql(guard, script)?;
+    for (index, unit) in done.iter().enumerate() {
+        sql += &record_sql(guard, script, unit, index + 1, StepState::Finished, None)?;
+    }
+    own(guard, "recording the finished statements", &sql).await
+}
+
 async fn record(
     guard: &mut LockGuard,
     script: &Script<'_>,
@@ -253,8 +269,8 @@ async fn record(
     state: StepState,
     error: Option<&ServerError>,
 ) -> Result<()> {
-    let sql = message::record(&record_sql(guard, script, unit, number, state, error)?);
-    query::all(&mut guard.connection, "recording a statement", sql).await.map(drop)
+    let sql = record_sql(guard, script, unit, number, state, error)?;
+    own(guard, "recording a statement", &sql).await
 }
 
 fn record_sql(
@@ -280,21 +296,36 @@ fn record_sql(
 
 /// Records the file as applied, and forgets its units, in one transaction.
 async fn finish(guard: &mut LockGuard, script: &Script<'_>, start: Instant) -> Result<(), Ended> {
-    let schema = guard.facts.schema()?.to_owned();
-    let sql = message::record(&format!(
-        "{} DELETE FROM {}._corveil_statements WHERE version = {};",
-        message::history_row(&schema, script.migration, &start.elapsed().as_nanos().to_string()),
-        ident(&schema),
-        script.migration.version
-    ));
-    match query::all(&mut guard.connection, "recording the migration", sql).await {
-        Ok(_) => Ok(()),
+    let elapsed = start.elapsed().as_nanos().to_string();
+    let row = message::history_row(guard.facts.schema()?, script.migration, &elapsed);
+    let sql = format!("{row} {}", forget_sql(guard, script)?);
+    match own(guard, "recording the migration", &sql).await {
         // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
-        Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("23505") => {
-            roll_back(guard).await?;
-            applied_by_another(guard, script).await?;
-            Ok(())
+        Err(Error::Server { source, .. })
+            if source.sqlstate.as_deref() == Some("23505") && applied_by_another(guard, script).await? =>
+        {
+            Ok(forget(guard, script).await?)
         }
-        Err(error) => Err(error.into()),
+        recorded => Ok(recorded?),
     }
+}
+
+/// Forgets the units of the file.
+async fn forget(guard: &mut LockGuard, script: &Script<'_>) -> Result<()> {
+    let sql = forget_sql(guard, script)?;
+    own(guard, "forgetting the statements of a file", &sql).await
+}
+
+fn forget_sql(guard: &LockGuard, script: &Script<'_>) -> Result<String> {
+    let schema = ident(guard.facts.schema()?);
+    Ok(format!("DELETE FROM {schema}._corveil_statements WHERE version = {};", script.migration.version))
+}
+
+/// Runs statements of the gate's own; when they fail, their transaction is not left open for the next to trip over.
+async fn own(guard: &mut LockGuard, doing: &'static str, sql: &str) -> Result<()> {
+    let result = query::all(&mut guard.connection, doing, message::own(sql)).await;
+    if result.is_err() {
+        let _ = roll_back(guard).await;
+    }
+    result.map(drop)
 }

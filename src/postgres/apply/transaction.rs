@@ -45,8 +45,12 @@ pub(super) async fn apply(
             return Err(Ended::Lost(server));
         }
         if let Some(reason) = sent.stopped {
-            let _ = roll_back(guard).await;
-            let what = format!("in `{}`, which was rolled back whole", script.migration.file);
+            let file = &script.migration.file;
+            let what = if server.connection_lost() || roll_back(guard).await.is_err() {
+                format!("in `{file}`; whether it was committed before is for the next run to read")
+            } else {
+                format!("in `{file}`, which was rolled back whole")
+            };
             return Err(Ended::With(reason.error(&what)));
         }
         roll_back(guard).await?;

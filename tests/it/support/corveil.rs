@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::support::{Database, Folder, Url};
+use crate::support::{Database, Folder, SOON, Url};
 
 /// Longer than any run of a test should take: a run that hangs fails its test and shows how far it came.
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -100,7 +100,7 @@ impl Running {
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
-        let process = self.child.id().expect("corveil ended before the signal");
+        let process = self.process();
         // The shell's own `kill`: the program of that name is missing on small systems.
         let script = format!("kill -s {name} {process}");
         let status = Command::new("sh").args(["-c", &script]).status().await.expect("start `sh`");
@@ -116,6 +116,23 @@ impl Running {
     /// What it has written to stderr so far.
     pub(crate) fn stderr(&self) -> String {
         self.read("stderr")
+    }
+
+    /// Waits until it has written this to stderr.
+    pub(crate) async fn until_it_says(&self, part: &str) {
+        let said = async {
+            while !self.stderr().contains(part) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(SOON, said).await.is_err() {
+            panic!("no `{part}` within {SOON:?}\n{}", self.output());
+        }
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id().expect("corveil has ended")
     }
 
     fn outcome(&self, status: ExitStatus) -> Outcome {

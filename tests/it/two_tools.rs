@@ -1,0 +1,87 @@
+//! Another tool that takes no lock, as sqlx-cli, applies a file while we apply it.
+
+use sha2::{Digest, Sha384};
+use sqlx::Executor;
+use sqlx::postgres::PgConnection;
+
+use crate::support::corveil::Running;
+use crate::support::{Corveil, Database, Folder};
+
+/// Applies the file as the other tool does, while our run is held up in it by `gate`.
+async fn overtake(database: &Database, gate: &mut PgConnection, sql: &str, content: &str) {
+    database.runner("wait_event_type = 'Lock'").await;
+    let checksum: String = Sha384::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    database
+        .execute(&format!(
+            "{sql}; INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (2, 'b', true, decode('{checksum}', 'hex'), 1)"
+        ))
+        .await;
+    gate.execute("COMMIT").await.unwrap();
+}
+
+async fn start(content: &str) -> (Database, PgConnection, Folder, Running) {
+    let database = Database::fresh().await;
+    database.execute("CREATE TABLE gate ()").await;
+    let gate = database.begin("LOCK TABLE gate").await;
+    let folder = Folder::new()
+        .file("0001_a.sql", "CREATE TABLE a ()")
+        .file("0002_b.sql", content)
+        .file("0003_c.sql", "CREATE TABLE c ()");
+    let run = Corveil::migrate(&database, &folder).args(["--lock-timeout", "none"]).spawn();
+    (database, gate, folder, run)
+}
+
+#[tokio::test]
+async fn a_file_that_another_tool_records_first_is_rolled_back_and_the_run_goes_on() {
+    let content = "LOCK TABLE gate; CREATE TABLE IF NOT EXISTS b (); CREATE TABLE ours ();";
+    let (database, mut gate, _folder, run) = start(content).await;
+    overtake(&database, &mut gate, "CREATE TABLE b ()", content).await;
+
+    let run = run.wait().await.expect_code(0);
+    run.expect_stderr("`0002_b.sql` was applied by another tool in the meantime");
+    assert_eq!(database.applied().await, [1, 2, 3]);
+    assert!(!database.has("ours").await, "our half of the file was kept");
+}
+
+#[tokio::test]
+async fn a_file_that_fails_because_another_tool_applied_it_is_no_failure() {
+    let content = "LOCK TABLE gate; CREATE TABLE b ();";
+    let (database, mut gate, _folder, run) = start(content).await;
+    overtake(&database, &mut gate, "CREATE TABLE b ()", content).await;
+
+    run.wait().await.expect_code(0);
+    assert_eq!(database.applied().await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_file_without_a_transaction_may_be_overtaken_too() {
+    for content in [
+        "-- no-transaction\nINSERT INTO gate DEFAULT VALUES; CREATE TABLE b ();",
+        "-- no-transaction\nINSERT INTO gate DEFAULT VALUES; CREATE TABLE IF NOT EXISTS b ();",
+    ] {
+        let (database, mut gate, _folder, run) = start(content).await;
+        overtake(&database, &mut gate, "CREATE TABLE b ()", content).await;
+
+        run.wait().await.expect_code(0).expect_stderr("was applied by another tool in the meantime");
+        assert_eq!(database.applied().await, [1, 2, 3]);
+        assert_eq!(database.value::<i64>("SELECT count(*) FROM _corveil_statements").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn another_file_of_the_same_version_is_not_taken_for_ours() {
+    for content in [
+        "LOCK TABLE gate; CREATE TABLE b ();",
+        "-- no-transaction\nINSERT INTO gate DEFAULT VALUES; SELECT 1;",
+    ] {
+        let (database, mut gate, folder, run) = start(content).await;
+        overtake(&database, &mut gate, "SELECT 1", "CREATE TABLE something_else ()").await;
+
+        let run = run.wait().await.expect_code(4);
+        run.expect_stderr("`0002_b.sql` was applied by another tool in the meantime, with other content");
+        assert!(!database.has("b").await && !database.has("c").await);
+        let run = Corveil::migrate(&database, &folder).run().await;
+        run.expect_code(4).expect_stderr("`0002_b.sql` was edited");
+    }
+}

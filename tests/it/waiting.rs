@@ -1,0 +1,133 @@
+//! `corveil wait`: for the database, and for the schema that another process makes.
+
+use std::time::{Duration, Instant};
+
+use sqlx::migrate::Migrate;
+
+use crate::support::{Corveil, Database, Folder, Proxy, Server, Url};
+
+fn two() -> Folder {
+    Folder::new().file("0001_a.sql", "CREATE TABLE a ()").file("0002_b.sql", "CREATE TABLE b ()")
+}
+
+fn wait_for_schema(database: &Database, folder: &Folder) -> Corveil {
+    Corveil::with("wait", database, folder)
+}
+
+#[tokio::test]
+async fn the_database_is_waited_for_until_it_answers() {
+    let database = Database::fresh().await;
+    let proxy = Proxy::before(Server::shared().port());
+    let wait = || Corveil::new("wait").args(["--for", "db"]).url(&proxy.url(&database));
+    wait().run().await.expect_code(0).expect_stdout("the database answers\n");
+
+    proxy.refuse(true);
+    let run = wait().spawn();
+    run.until_it_says("waiting: postgres://").await;
+    proxy.refuse(false);
+    run.wait().await.expect_code(0);
+
+    proxy.refuse(true);
+    let start = Instant::now();
+    let run = wait().args(["--timeout", "400ms"]).run().await.expect_code(75);
+    let run = run.expect_stderr("still waiting after 400ms: postgres://").expect_stderr("hint: ");
+    assert!(run.termination_log.starts_with("still waiting after 400ms"), "{run}");
+    assert!(start.elapsed() >= Duration::from_millis(400));
+}
+
+#[tokio::test]
+async fn the_database_answers_only_to_the_right_credentials() {
+    let database = Database::fresh().await;
+    let url = Url { password: "wrong".into(), ..database.url() };
+    let run = Corveil::new("wait").args(["--for", "db", "--timeout", "300ms"]).url(&url).run().await;
+    run.expect_code(75).expect_stderr("28P01");
+}
+
+#[tokio::test]
+async fn the_schema_is_waited_for_while_another_process_migrates() {
+    let (database, folder) = (Database::fresh().await, two());
+    let waits: Vec<_> = (0..2).map(|_| wait_for_schema(&database, &folder).spawn()).collect();
+    for wait in &waits {
+        wait.until_it_says("waiting: 2 migrations are not applied, `0001_a.sql` to `0002_b.sql`").await;
+    }
+    assert!(!database.has("_sqlx_migrations").await, "waiting wrote something");
+
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    for wait in waits {
+        wait.wait().await.expect_code(0).expect_stdout("every migration of this build is applied\n");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_never_comes_is_named_when_the_time_is_up() {
+    let (database, folder) = (Database::fresh().await, two());
+    Corveil::migrate(&database, &folder).args(["--target", "1"]).run().await.expect_code(0);
+    let run = wait_for_schema(&database, &folder).args(["--timeout", "300ms"]).run().await.expect_code(75);
+    let run = run.expect_stderr("waiting: migration `0002_b.sql` is not applied");
+    run.expect_stderr("still waiting after 300ms: migration `0002_b.sql` is not applied");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_fine() {
+    let (database, folder) = (Database::fresh().await, two());
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    folder.remove("0002_b.sql");
+    wait_for_schema(&database, &folder).args(["--timeout", "20s"]).run().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn a_wait_ends_early_when_the_last_run_failed_for_good() {
+    let (database, folder) = (Database::fresh().await, two());
+    folder.put("0002_b.sql", "CREATE TABLE b (c nothing)");
+    let wait = wait_for_schema(&database, &folder).spawn();
+    wait.until_it_says("waiting: ").await;
+    Corveil::migrate(&database, &folder).run().await.expect_code(3);
+
+    let outcome = wait.wait().await.expect_code(3).expect_stderr("type \"nothing\" does not exist");
+    let said =
+        "the last run failed on a migration that this build requires: migration `0002_b.sql:1:19` failed";
+    assert!(outcome.termination_log.starts_with(said), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_wait_does_not_end_for_what_may_pass_or_was_mended() {
+    let (database, folder) = (Database::fresh().await, two());
+    let timeout = ["--timeout", "700ms"];
+
+    // It may pass.
+    database.execute("CREATE TABLE t ()").await;
+    let reader = database.begin("SELECT FROM t").await;
+    folder.put("0002_b.sql", "ALTER TABLE t ADD COLUMN a int");
+    let run = Corveil::migrate(&database, &folder).args(["--lock-timeout", "50ms", "--retries", "0"]).run();
+    run.await.expect_code(75);
+    wait_for_schema(&database, &folder).args(timeout).run().await.expect_code(75);
+    drop(reader);
+
+    // A run is under way, which may be one of a mended build, or one that will say the same by itself.
+    folder.put("0002_b.sql", "CREATE TABLE b (c nothing)");
+    Corveil::migrate(&database, &folder).run().await.expect_code(3);
+    let mut sqlx = database.connect().await;
+    sqlx.lock().await.unwrap();
+    wait_for_schema(&database, &folder).args(timeout).run().await.expect_code(75);
+    sqlx.unlock().await.unwrap();
+    wait_for_schema(&database, &folder).args(timeout).run().await.expect_code(3);
+
+    // This build has the file mended: the failure is another build's.
+    folder.put("0002_b.sql", "CREATE TABLE b ()");
+    let wait = wait_for_schema(&database, &folder).spawn();
+    wait.until_it_says("waiting: migration `0002_b.sql` is not applied").await;
+    wait_for_schema(&database, &folder).args(timeout).run().await.expect_code(75);
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    wait.wait().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn a_wait_survives_a_server_that_goes_away_and_comes_back() {
+    let (database, folder) = (Database::fresh().await, two());
+    let proxy = Proxy::before(Server::shared().port());
+    let wait = wait_for_schema(&database, &folder).url(&proxy.url(&database)).spawn();
+    wait.until_it_says("waiting: 2 migrations").await;
+    proxy.cut();
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    wait.wait().await.expect_code(0);
+}
