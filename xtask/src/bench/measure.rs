@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::bench::case::Case;
+use crate::bench::case::{Case, LONGEST_AFTERLIFE};
 use crate::bench::migrations::{FILES, Folders};
 use crate::bench::program::Program;
 use crate::bench::report::{self, Table};
@@ -18,9 +18,6 @@ use crate::bench::server::Server;
 
 /// A start takes milliseconds, so its median needs more samples than a run of seconds.
 const STARTS_PER_ROUND: usize = 8;
-
-/// After this long a session that outlives its program is ended by the bench.
-const LONGEST_AFTERLIFE: Duration = Duration::from_secs(3);
 
 /// How often the kernel's high-water mark is read. It only rises, so what can be missed is the last of these.
 const MEMORY_POLL: Duration = Duration::from_millis(1);

@@ -61,11 +61,10 @@ impl Table {
             let reason = row.failure.as_deref().unwrap_or("not measured");
             return [name, reason.replace(['|', '\n'], " "), String::new(), String::new(), String::new()];
         };
-        let write = |figure: f64| if figure.is_finite() { unit.write(figure) } else { "longer".to_owned() };
-        let spread = format!("{} – {}", write(row.least()), write(row.greatest()));
+        let spread = format!("{} – {}", unit.write(row.least()), unit.write(row.greatest()));
         let (ratio, goal) = if row.kind == Kind::Corveil {
             (String::new(), self.case.most().map(|most| (unit.write(most), median <= most)))
-        } else if let Some(ours) = self.median_of(Kind::Corveil) {
+        } else if let Some(ours) = self.median_of(Kind::Corveil).filter(|_| median.is_finite()) {
             let ratio = ours / median;
             (
                 format!("{ratio:.2}"),
@@ -75,7 +74,7 @@ impl Table {
             (String::new(), None)
         };
         let goal = goal.map(|(most, met)| format!("at most {most}: {}", if met { "met" } else { "missed" }));
-        [name, write(median), spread, ratio, goal.unwrap_or_default()]
+        [name, unit.write(median), spread, ratio, goal.unwrap_or_default()]
     }
 }
 

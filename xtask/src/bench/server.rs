@@ -23,7 +23,15 @@ pub(crate) struct Server {
     folder: PathBuf,
     port: u16,
     process: Child,
+    /// A shell that cleans up as soon as this process lets go of its standard input, be it killed.
+    cleaner: Child,
 }
+
+/// Only this process keeps the shell waiting, so that a bench that is interrupted leaves neither server nor data.
+const CLEAN_UP: &str = r#"while read -r _; do :; done
+server=$(head -n 1 "$1/data/postmaster.pid") && kill -QUIT "$server"
+while kill -0 "$server"; do sleep 0.1; done
+rm -rf "$1""#;
 
 impl Server {
     pub(crate) fn start() -> anyhow::Result<Self> {
@@ -31,7 +39,15 @@ impl Server {
         let folder = env::temp_dir().join(format!("corveil-bench-{}", process::id()));
         fs::create_dir(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         let owner = owner(&folder)?;
-
+        let cleaner = Command::new("sh")
+            .args(["-c", CLEAN_UP, "sh"])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // What interrupts the bench in its terminal must not interrupt this.
+            .process_group(0)
+            .spawn()?;
         let password = folder.join("password");
         fs::write(&password, ROLE)?;
         let initdb = command(&programs.join("initdb"), &folder, owner)
@@ -55,7 +71,7 @@ impl Server {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let mut server = Self { programs, folder, port, process };
+        let mut server = Self { programs, folder, port, process, cleaner };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -115,10 +131,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The data is thrown away, so the quickest end is good enough.
-        let _ = self.process.kill();
+        drop(self.cleaner.stdin.take());
+        // The shell sees the server gone only when somebody has taken note of its end.
         let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = self.cleaner.wait();
     }
 }
 
