@@ -26,8 +26,12 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();
-        // Follows links, as Kubernetes mounts the files of a ConfigMap.
-        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+        // Links are followed, as Kubernetes mounts the files of a ConfigMap. What is no link needs no second look.
+        let is_file = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_file(),
+            _ => fs::metadata(&path).map_or(true, |metadata| metadata.is_file()),
+        };
+        if !is_file {
             continue;
         }
         let name = entry.file_name().to_string_lossy().into_owned();

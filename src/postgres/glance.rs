@@ -45,7 +45,7 @@ pub async fn read(connection: &mut PgConnection, limit: Duration) -> Result<Glan
     let results = query::all(connection, "reading the migration history", sql).await?;
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
     Ok(Glance {
-        history: History { applied: rows(1).iter().map(applied).collect::<Result<_>>()?, steps: Vec::new() },
+        history: History { applied: applied(rows(1))?, steps: Vec::new() },
         last_run: rows(2).first().map(runs::run).transpose()?,
     })
 }
