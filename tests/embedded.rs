@@ -61,6 +61,23 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("sh").args(["-c", &script]).status().expect("start `sh`").success());
 }
 
+/// The run that the README opens with.
+fn readme_run() -> &'static str {
+    let readme = include_str!("../README.md");
+    let (_, run) = readme.split_once("$ cargo run -- migrate\n").expect("the README opens with a run");
+    run.split_once("```").expect("the block ends").0
+}
+
+/// What a run said, without what differs from one to the next: the clock, and how long things took.
+fn said(run: &str) -> Vec<&str> {
+    run.lines()
+        .map(|line| line.split_once("INFO ").map_or(line, |(_, said)| said))
+        .map(|line| {
+            line.split_once(" in ").filter(|(_, rest)| rest.contains('s')).map_or(line, |(said, _)| said)
+        })
+        .collect()
+}
+
 fn place() -> TempDir {
     tempfile::Builder::new().prefix("corveil-embedded-").tempdir().expect("create a folder")
 }
@@ -71,7 +88,8 @@ fn the_program_s_own_migrations_apply_without_a_database() {
     let place = place.path();
     let first = run(place, &["migrate"], 0);
     assert!(text(&first.stdout).starts_with("applied 10 migrations"), "{}", text(&first.stdout));
-    assert!(text(&first.stderr).contains("using the embedded PostgreSQL in `.corveil`"));
+    let real = text(&first.stderr) + &text(&first.stdout);
+    assert_eq!(said(&real), said(readme_run()), "the README shows another run:\n{real}");
     assert!(place.join(".corveil").is_dir());
 
     assert!(text(&run(place, &["migrate"], 0).stdout).starts_with("nothing to do"));

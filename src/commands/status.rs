@@ -98,7 +98,8 @@ async fn read(
     wait: Duration,
     stop: &Stop,
 ) -> Result<(Report, ExitCode)> {
-    let (mut connection, snapshot) = connect_and_read(database, None, Standby::Fine, wait, stop).await?;
+    let (mut connection, snapshot) =
+        connect_and_read(database, None, Some(catalog), Standby::Fine, wait, stop).await?;
     let history = &snapshot.history;
     let mut findings = match plan::plan(catalog, history, None, OutOfOrder::Fail) {
         Ok(_) => Vec::new(),

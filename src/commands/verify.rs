@@ -48,7 +48,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let catalog = open::catalog(&args.common)?;
     let opened = open::open(Purpose::Look, &stop).await?;
     let read = tokio::select! {
-        read = connect_and_read(&opened.database, None, Standby::Fine, args.common.wait_for_db, &stop) => read,
+        read = connect_and_read(&opened.database, None, None, Standby::Fine, args.common.wait_for_db, &stop) => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
     };
     let snapshot = match read {

@@ -168,7 +168,7 @@ async fn look(database: &Database, connection: &mut Option<PgConnection>, catalo
 }
 
 async fn schema(connection: &mut PgConnection, catalog: &Catalog) -> Result<Seen> {
-    let snapshot = snapshot::read(connection, None).await?;
+    let snapshot = snapshot::read(connection, None, Some(catalog)).await?;
     let unmet = requirement::unmet(catalog, &snapshot.history);
     let Some(missing) = requirement::sentence(&unmet) else { return Ok(Seen::Ready) };
     if let (Some(schema), true) = (&snapshot.facts.schema, snapshot.facts.has_own_tables) {

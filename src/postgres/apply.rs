@@ -21,7 +21,7 @@ use crate::core::sql::quote::ident;
 use crate::core::sql::split::first_line;
 use crate::error::failure::{Left, Place};
 use crate::error::{Error, Failure, Finding, FindingKind, Result, ServerError};
-use crate::postgres::lock::LockGuard;
+use crate::postgres::lock::{LockGuard, is_held};
 use crate::postgres::query::{self, get};
 use crate::stop::Stop;
 use send::Sent;
@@ -194,18 +194,12 @@ async fn pause_before_retry(
 async fn reset_session(guard: &mut LockGuard) -> Result<bool> {
     let sql = format!("{RESET_SESSION} {}", guard.settle_session);
     let rows = query::last(&mut guard.connection, "resetting the session", sql).await?;
-    lock_held(rows.last())
+    is_held(rows.last())
 }
 
 /// Ends the transaction that a failed statement has left open.
 async fn roll_back(guard: &mut LockGuard) -> Result<()> {
     query::all(&mut guard.connection, "rolling back", "ROLLBACK".into()).await.map(drop)
-}
-
-/// The last column of the settling query tells whether the lock is held.
-fn lock_held(row: Option<&sqlx::postgres::PgRow>) -> Result<bool> {
-    use sqlx::Row as _;
-    row.map_or(Ok(false), |row| get(row, row.len() - 1))
 }
 
 /// Where a statement failed: its place in the file and its first line.

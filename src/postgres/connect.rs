@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use tracing::info;
 
 use crate::config::database::{Database, application_name};
+use crate::core::catalog::Catalog;
 use crate::core::retry;
 use crate::error::{Error, Result};
 use crate::postgres::query::server_error;
@@ -150,6 +151,7 @@ pub enum Standby {
 pub async fn connect_and_read(
     database: &Database,
     app_role: Option<&str>,
+    files: Option<&Catalog>,
     standby: Standby,
     wait: Duration,
     stop: &Stop,
@@ -161,7 +163,7 @@ pub async fn connect_and_read(
         let limit = patience.left().max(Duration::from_secs(1));
         let unusable = tokio::select! {
             attempt = once(database, &name, limit) => match attempt {
-                Ok(mut connection) => match snapshot::read(&mut connection, app_role).await {
+                Ok(mut connection) => match snapshot::read(&mut connection, app_role, files).await {
                     Ok(snapshot) if snapshot.facts.standby && standby == Standby::Useless => {
                         Unusable::passing("the server is a read-only standby".into())
                     }

@@ -44,7 +44,7 @@ pub async fn refuse(
 ) -> Result<()> {
     let findings = findings(connection, files).await?;
     // Without the lock, another run may have created what was found, and its history, since ours was read.
-    if findings.is_empty() || !snapshot::read(connection, app_role).await?.history.is_blank() {
+    if findings.is_empty() || !snapshot::read(connection, app_role, None).await?.history.is_blank() {
         return Ok(());
     }
     Err(Error::Mismatch(findings))

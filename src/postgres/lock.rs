@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgConnection;
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
 use tracing::{debug, info, warn};
 
 use crate::config::database::Database;
@@ -64,7 +65,7 @@ pub struct LockGuard {
     pub(crate) control: Option<Control>,
     /// What the server is.
     pub(crate) facts: Facts,
-    /// The SELECT that gives the session its settings; its last column tells whether the lock is still held.
+    /// The SELECT that gives the session its settings; its last two columns tell whether the lock is still held.
     pub(crate) settle_session: String,
     key: i64,
 }
@@ -144,43 +145,49 @@ impl LockGuard {
     /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again. False when the
     /// lock is not the session's, on a pooler so busy that nothing else told.
     async fn settle(&mut self) -> Result<bool> {
-        let held = format!(
-            "EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() AND {})",
-            in_pg_locks(self.key)
-        );
+        // From here on the lock is held twice, so that giving it back once and taking it again tells whether it was held,
+        // without ever letting go of it. Looking it up in pg_locks would cost each file a join.
+        if try_lock(&mut self.connection, self.key).await?.is_none() {
+            return Ok(false);
+        }
+        let key = self.key;
+        let held = format!("pg_catalog.pg_advisory_unlock({key}), pg_catalog.pg_try_advisory_lock({key})");
+        let settings = self.settings().await;
+        self.settle_session = format!("SELECT {settings}{held};");
+        let row =
+            query::one(&mut self.connection, "settling the session", self.settle_session.clone()).await?;
+        is_held(Some(&row))
+    }
+
+    /// The settings of a migrating session, as the beginning of a list of expressions.
+    async fn settings(&mut self) -> String {
         if self.control.is_none() {
             // A server with a single connection has no network, nobody who would end our session, and knows few settings.
-            self.settle_session = format!("SELECT {held};");
-            return Ok(true);
+            return String::new();
         }
         let mut settings = vec![
             ("tcp_keepalives_idle", "30"),
             ("tcp_keepalives_interval", "10"),
             ("tcp_keepalives_count", "3"),
             ("idle_in_transaction_session_timeout", "0"),
+            ("idle_session_timeout", "0"),
         ];
-        if self.facts.version >= 140_000 {
-            settings.push(("idle_session_timeout", "0"));
-            let check = "SET client_connection_check_interval = 1000";
-            if query::all(&mut self.connection, "settling the session", check.into()).await.is_ok() {
-                settings.push(("client_connection_check_interval", "1000"));
-            }
+        let check = "SET client_connection_check_interval = 1000";
+        if query::all(&mut self.connection, "settling the session", check.into()).await.is_ok() {
+            settings.push(("client_connection_check_interval", "1000"));
         }
         if self.facts.version >= 170_000 {
             settings.push(("transaction_timeout", "0"));
         }
-        let list: Vec<String> = settings
-            .iter()
-            .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
-            .collect();
-        self.settle_session = format!("SELECT {}, {held};", list.join(", "));
-        let sql = self.settle_session.clone();
-        get(&query::one(&mut self.connection, "settling the session", sql).await?, settings.len())
+        let set = |(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false), ");
+        settings.into_iter().map(set).collect::<Vec<_>>().concat()
     }
 
     /// Gives the lock back and ends both connections.
     pub async fn release(mut self) {
-        let unlocked = query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await;
+        // Twice, as it is held twice; the server does not mind one too many.
+        let unlock = format!("SET client_min_messages = error; {0}; {0}", unlock_sql(self.key));
+        let unlocked = query::all(&mut self.connection, "giving the lock back", unlock).await;
         if let Err(error) = unlocked {
             // The lock ends with the session in any case.
             debug!("{error}");
@@ -208,6 +215,16 @@ async fn second_backend(control: &mut Control, database: &Database, stop: &Stop)
             });
         }
     }
+}
+
+/// Whether the lock is still held, from the answer to [`LockGuard::settle_session`].
+///
+/// # Errors
+/// [`Error::Server`] when the answer is not of that shape.
+pub(crate) fn is_held(row: Option<&PgRow>) -> Result<bool> {
+    let Some(row) = row else { return Ok(false) };
+    let last = row.len() - 1;
+    Ok(get(row, last - 1)? && get(row, last)?)
 }
 
 /// Takes the lock if it is free, and tells which backend has it then.

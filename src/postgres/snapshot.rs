@@ -1,7 +1,8 @@
-//! What a command reads before it decides: facts about the server and the whole history, in one round trip.
+//! What a command reads before it decides: facts about the server and the whole history, in one round trip, or two.
 
 use sqlx::postgres::{PgConnection, PgRow};
 
+use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History, Step, StepState};
 use crate::core::sql::quote::literal;
 use crate::error::{Error, Result};
@@ -59,20 +60,49 @@ impl Facts {
 
 /// Reads facts, INVALID indexes and history.
 ///
-/// One message of several statements: the last ones fail where a table does not exist, after the first have answered.
-/// `app_role` is the role that must be able to read the history.
+/// One message where nothing is pending: every pod's start costs the server a query or two of one table each. A second
+/// message asks for what only matters otherwise, the units of files under way and which indexes are INVALID; without a
+/// `files` it is always sent. `app_role` is the role that must be able to read the history.
 ///
 /// # Errors
 /// [`Error::Server`], among others without the right to read the history.
-pub async fn read(connection: &mut PgConnection, app_role: Option<&str>) -> Result<Snapshot> {
-    let sql = format!("{} {} {APPLIED} {STEPS}", facts_sql(app_role), indexes::INVALID);
-    let (results, error) = query::results(connection, sql).await;
-    let failed = |source| Error::Server { doing: "reading the migration history", source: Box::new(source) };
+pub async fn read(
+    connection: &mut PgConnection,
+    app_role: Option<&str>,
+    files: Option<&Catalog>,
+) -> Result<Snapshot> {
+    let (facts, any_invalid, applied) = read_applied(connection, app_role).await?;
+    let mut snapshot =
+        Snapshot { facts, history: History { applied, steps: Vec::new() }, invalid: Vec::new() };
+    let is_applied = |version| snapshot.history.applied(version).is_some();
+    let all_applied = files.is_some_and(|files| files.migrations().iter().all(|m| is_applied(m.version)));
+    let steps = if snapshot.facts.has_own_tables && !all_applied { STEPS } else { "" };
+    if !any_invalid && steps.is_empty() {
+        return Ok(snapshot);
+    }
+    let sql = format!("{} {steps}", indexes::INVALID);
+    let results = query::all(connection, "reading the migration history", sql).await?;
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
-    let facts = match (rows(0).first(), &error) {
-        (Some(row), _) => facts(row)?,
-        (None, Some(error)) => return Err(failed(server_error(error))),
-        (None, None) => return Err(query::no_row("reading the migration history")),
+    snapshot.invalid = rows(0).iter().map(indexes::invalid).collect::<Result<_>>()?;
+    snapshot.history.steps = rows(1).iter().map(step).collect::<Result<_>>()?;
+    Ok(snapshot)
+}
+
+/// The first message: facts, whether any index is INVALID, and the history. The last statement fails where there is no
+/// history, after the others have answered.
+async fn read_applied(
+    connection: &mut PgConnection,
+    app_role: Option<&str>,
+) -> Result<(Facts, bool, Vec<Applied>)> {
+    const DOING: &str = "reading the migration history";
+    let (results, error) =
+        query::results(connection, format!("{} {ANY_INVALID} {APPLIED}", facts_sql(app_role))).await;
+    let failed = |error| Error::Server { doing: DOING, source: Box::new(server_error(error)) };
+    let row = |index: usize| results.get(index).and_then(|rows| rows.first());
+    let (facts, any_invalid) = match (row(0), row(1), &error) {
+        (Some(row), Some(any), _) => (facts(row)?, get(any, 0)?),
+        (_, _, Some(error)) => return Err(failed(error)),
+        _ => return Err(query::no_row(DOING)),
     };
     if facts.version < OLDEST_SERVER {
         return Err(Error::Config {
@@ -84,20 +114,13 @@ pub async fn read(connection: &mut PgConnection, app_role: Option<&str>) -> Resu
                 .into(),
         });
     }
-    if let Some(source) = error.as_ref().map(server_error) {
-        let table_is_missing = !(facts.has_history && facts.has_own_tables);
-        if !(table_is_missing && source.sqlstate.as_deref() == Some("42P01")) {
-            return Err(failed(source));
+    match &error {
+        Some(error) if facts.has_history => Err(failed(error)),
+        _ => {
+            let applied = results.get(2).into_iter().flatten().map(applied).collect::<Result<_>>()?;
+            Ok((facts, any_invalid, applied))
         }
     }
-    Ok(Snapshot {
-        facts,
-        invalid: rows(1).iter().map(indexes::invalid).collect::<Result<_>>()?,
-        history: History {
-            applied: rows(2).iter().map(applied).collect::<Result<_>>()?,
-            steps: rows(3).iter().map(step).collect::<Result<_>>()?,
-        },
-    })
 }
 
 fn facts_sql(app_role: Option<&str>) -> String {
@@ -111,13 +134,16 @@ fn facts_sql(app_role: Option<&str>) -> String {
         ),
         None => "false".into(),
     };
+    // Functions rather than joins: a new backend has to learn every table that a query names.
     format!(
         "SELECT current_setting('server_version_num')::int4, current_database()::text, pg_backend_pid(), \
-           pg_is_in_recovery(), coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE c.oid = to_regclass('_sqlx_migrations')), current_schema())::text, \
+           pg_is_in_recovery(), coalesce((pg_identify_object_as_address('pg_class'::regclass, \
+             to_regclass('_sqlx_migrations')::oid, 0)).object_names[1], current_schema()::text), \
            to_regclass('_sqlx_migrations') IS NOT NULL, to_regclass('_corveil_statements') IS NOT NULL, {needs_grant};"
     )
 }
+
+const ANY_INVALID: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index WHERE NOT indisvalid);";
 
 /// Selects the history, to be read by [`applied`].
 pub(super) const APPLIED: &str = "SELECT version, description, date_trunc('second', installed_on)::text, success, checksum, \

@@ -6,30 +6,36 @@ use sqlx::Executor;
 use crate::support::{Corveil, Database, Folder};
 
 /// What `setting` was while the only file of a folder ran.
-async fn seen(setting: &str, directive: &str, run: impl Fn(Corveil) -> Corveil) -> String {
-    let database = Database::fresh().await;
+async fn seen(
+    database: &Database,
+    setting: &str,
+    directive: &str,
+    run: impl Fn(Corveil) -> Corveil,
+) -> String {
+    database.clear().await;
     let sql = format!("{directive}\nCREATE TABLE seen AS SELECT current_setting('{setting}') AS value");
-    run(Corveil::migrate(&database, &Folder::new().file("1_see.sql", sql))).run().await.expect_code(0);
+    run(Corveil::migrate(database, &Folder::new().file("1_see.sql", sql))).run().await.expect_code(0);
     database.value("SELECT value FROM seen").await
 }
 
 #[tokio::test]
 async fn a_directive_beats_the_flag_the_flag_the_variable_the_variable_the_default() {
+    let database = Database::fresh().await;
     for (setting, name, default) in
         [("lock_timeout", "lock-timeout", "2s"), ("statement_timeout", "statement-timeout", "0")]
     {
         let variable = format!("CORVEIL_{}", setting.to_uppercase());
         let flag = format!("--{name}");
         let directive = format!("-- corveil:{name} 50s");
-        assert_eq!(seen(setting, "", |run| run).await, default);
-        assert_eq!(seen(setting, "", |run| run.env(&variable, "30s")).await, "30s");
+        assert_eq!(seen(&database, setting, "", |run| run).await, default);
+        assert_eq!(seen(&database, setting, "", |run| run.env(&variable, "30s")).await, "30s");
         let both = |run: Corveil| run.env(&variable, "30s").args([&flag, "40s"]);
-        assert_eq!(seen(setting, "", both).await, "40s");
-        assert_eq!(seen(setting, &directive, both).await, "50s");
+        assert_eq!(seen(&database, setting, "", both).await, "40s");
+        assert_eq!(seen(&database, setting, &directive, both).await, "50s");
         let without_transaction = format!("-- no-transaction\n{directive}");
-        assert_eq!(seen(setting, &without_transaction, both).await, "50s");
+        assert_eq!(seen(&database, setting, &without_transaction, both).await, "50s");
         let none = format!("-- corveil:{name} none");
-        assert_eq!(seen(setting, &none, both).await, "0");
+        assert_eq!(seen(&database, setting, &none, both).await, "0");
     }
 }
 
@@ -52,8 +58,9 @@ async fn no_statement_timeout_beats_the_default_of_the_role() {
 
 #[tokio::test]
 async fn a_blocked_file_is_tried_as_often_as_the_file_says() {
+    let database = Database::fresh().await;
     for (directive, attempts) in [("", 1), ("-- corveil:retries 1\n", 2)] {
-        let database = Database::fresh().await;
+        database.clear().await;
         database.execute("CREATE TABLE busy ()").await;
         let mut reader = database.connect().await;
         reader.execute("BEGIN; LOCK busy IN ACCESS SHARE MODE").await.unwrap();

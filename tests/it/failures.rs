@@ -5,15 +5,22 @@ use serde_json::{Value, json};
 use crate::support::{Corveil, Database, Folder};
 
 /// The particulars of the failure of a folder with this file.
-async fn failure(sql: &str) -> Value {
-    let (database, folder) = (Database::fresh().await, Folder::new().file("1_a.sql", sql));
-    let run = Corveil::migrate(&database, &folder).args(["--output", "json"]).run().await.expect_code(3);
+async fn failure(database: &Database, sql: &str) -> Value {
+    database.clear().await;
+    let folder = Folder::new().file("1_a.sql", sql);
+    let run = Corveil::migrate(database, &folder).args(["--output", "json"]).run().await.expect_code(3);
     assert!(database.applied().await.is_empty(), "{run}");
     run.json()["error"]["failure"].clone()
 }
 
-async fn expect(sql: &str, sqlstate: &str, place: Option<(usize, usize)>, statement: &str) {
-    let failure = failure(sql).await;
+async fn expect(
+    database: &Database,
+    sql: &str,
+    sqlstate: &str,
+    place: Option<(usize, usize)>,
+    statement: &str,
+) {
+    let failure = failure(database, sql).await;
     let (line, column) =
         place.map_or((json!(null), json!(null)), |(line, column)| (json!(line), json!(column)));
     let seen = (&failure["sqlstate"], &failure["line"], &failure["column"], &failure["statement"]);
@@ -22,25 +29,35 @@ async fn expect(sql: &str, sqlstate: &str, place: Option<(usize, usize)>, statem
 
 #[tokio::test]
 async fn the_servers_position_is_the_place() {
-    expect("CREATE TABLE a ();\n\nSELECT 1,\n  missing;\n", "42703", Some((4, 3)), "SELECT 1,").await;
-    expect("SELECT 'äöü€😀', missing", "42703", Some((1, 17)), "SELECT 'äöü€😀', missing").await;
-    expect("-- äöü€😀\nSELECT '😀' AS \"ö\"; SELECT missing;", "42703", Some((2, 27)), "SELECT missing;")
+    let database = Database::fresh().await;
+    expect(&database, "CREATE TABLE a ();\n\nSELECT 1,\n  missing;\n", "42703", Some((4, 3)), "SELECT 1,")
         .await;
-    expect("SELECT 1;\r\n\tSELECT missing;\r\n", "42703", Some((2, 9)), "SELECT missing;").await;
+    expect(&database, "SELECT 'äöü€😀', missing", "42703", Some((1, 17)), "SELECT 'äöü€😀', missing").await;
+    expect(
+        &database,
+        "-- äöü€😀\nSELECT '😀' AS \"ö\"; SELECT missing;",
+        "42703",
+        Some((2, 27)),
+        "SELECT missing;",
+    )
+    .await;
+    expect(&database, "SELECT 1;\r\n\tSELECT missing;\r\n", "42703", Some((2, 9)), "SELECT missing;").await;
 }
 
 #[tokio::test]
 async fn a_failure_without_a_position_is_placed_at_its_statement() {
-    expect("SELECT 1;\n  SELECT 1/0;\nSELECT 2;", "22012", Some((2, 3)), "SELECT 1/0;").await;
-    expect("SELECT 1;; ;\n/* ; */ SELECT 1/0", "22012", Some((2, 9)), "SELECT 1/0").await;
+    let database = Database::fresh().await;
+    expect(&database, "SELECT 1;\n  SELECT 1/0;\nSELECT 2;", "22012", Some((2, 3)), "SELECT 1/0;").await;
+    expect(&database, "SELECT 1;; ;\n/* ; */ SELECT 1/0", "22012", Some((2, 9)), "SELECT 1/0").await;
     expect(
+        &database,
         "SELECT 1; SELECT generate_series(1, 3); INSERT INTO missing_too SELECT 1;",
         "42P01",
         Some((1, 53)),
         "INSERT INTO missing_too SELECT 1;",
     )
     .await;
-    expect(
+    expect(&database,
         "CREATE TABLE a (i int PRIMARY KEY);\nINSERT INTO a VALUES (1);\n\n-- again\nINSERT INTO a\nVALUES (1);",
         "23505",
         Some((5, 1)),
@@ -51,25 +68,36 @@ async fn a_failure_without_a_position_is_placed_at_its_statement() {
 
 #[tokio::test]
 async fn a_syntax_error_is_placed_where_it_is_though_nothing_ran() {
-    expect("CREATE TABLE a ();\nSELECT 1;\n SELEC 2;", "42601", Some((3, 2)), "SELEC 2;").await;
-    expect("CREATE TABLE a ();\nCREATE TABLE b (\n  i int,\n);\n", "42601", Some((4, 1)), "CREATE TABLE b (")
-        .await;
+    let database = Database::fresh().await;
+    expect(&database, "CREATE TABLE a ();\nSELECT 1;\n SELEC 2;", "42601", Some((3, 2)), "SELEC 2;").await;
+    expect(
+        &database,
+        "CREATE TABLE a ();\nCREATE TABLE b (\n  i int,\n);\n",
+        "42601",
+        Some((4, 1)),
+        "CREATE TABLE b (",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_syntax_error_at_the_end_of_the_file_is_placed_at_its_last_statement() {
-    expect("SELECT 1;\nCREATE TABLE a (i int", "42601", Some((2, 1)), "CREATE TABLE a (i int").await;
-    expect("SELECT 1;\nSELECT 2 +", "42601", Some((2, 1)), "SELECT 2 +").await;
+    let database = Database::fresh().await;
+    expect(&database, "SELECT 1;\nCREATE TABLE a (i int", "42601", Some((2, 1)), "CREATE TABLE a (i int")
+        .await;
+    expect(&database, "SELECT 1;\nSELECT 2 +", "42601", Some((2, 1)), "SELECT 2 +").await;
 }
 
 #[tokio::test]
 async fn a_failure_inside_a_function_is_placed_at_its_call_with_the_context() {
+    let database = Database::fresh().await;
     let function = "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$\nBEGIN\n  RETURN (SELECT missing);\nEND $$;\n";
-    let failure = failure(&format!("{function}\nSELECT f();\n")).await;
+    let failure = failure(&database, &format!("{function}\nSELECT f();\n")).await;
     assert_eq!((&failure["line"], &failure["statement"]), (&json!(6), &json!("SELECT f();")), "{failure:#}");
     assert!(failure["context"].as_str().unwrap().contains("function f() line 3 at RETURN"), "{failure:#}");
 
     expect(
+        &database,
         &format!("{}SELECT f();", function.replace("missing", "1/0")),
         "22012",
         Some((5, 1)),
@@ -80,15 +108,18 @@ async fn a_failure_inside_a_function_is_placed_at_its_call_with_the_context() {
 
 #[tokio::test]
 async fn a_failure_at_the_commit_has_no_place() {
+    let database = Database::fresh().await;
     let sql =
         "CREATE TABLE a (i int UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO a VALUES (1), (1);\n";
-    expect(sql, "23505", None, "COMMIT with its history row").await;
-    expect(&format!("BEGIN;\n{sql}COMMIT;"), "23505", None, "COMMIT with its history row").await;
+    expect(&database, sql, "23505", None, "COMMIT with its history row").await;
+    expect(&database, &format!("BEGIN;\n{sql}COMMIT;"), "23505", None, "COMMIT with its history row").await;
 }
 
 #[tokio::test]
 async fn a_wrapped_file_keeps_its_places() {
+    let database = Database::fresh().await;
     expect(
+        &database,
         "BEGIN;\nCREATE TABLE ä ();\nSELECT missing;\nCOMMIT;\n",
         "42703",
         Some((3, 8)),
@@ -96,26 +127,32 @@ async fn a_wrapped_file_keeps_its_places() {
     )
     .await;
     expect(
+        &database,
         "-- ö\nBEGIN ISOLATION LEVEL SERIALIZABLE; SELECT missing; COMMIT",
         "42703",
         Some((2, 44)),
         "SELECT missing; COMMIT",
     )
     .await;
-    expect("BEGIN;\nSELECT 1;\nSELECT 1/0;\nCOMMIT;\n", "22012", Some((3, 1)), "SELECT 1/0;").await;
+    expect(&database, "BEGIN;\nSELECT 1;\nSELECT 1/0;\nCOMMIT;\n", "22012", Some((3, 1)), "SELECT 1/0;")
+        .await;
 }
 
 #[tokio::test]
 async fn a_file_without_a_transaction_has_places_too() {
+    let database = Database::fresh().await;
     expect(
+        &database,
         "-- no-transaction\nSELECT 'ä'; SELECT 'ö', missing;",
         "42703",
         Some((2, 25)),
         "SELECT 'ö', missing;",
     )
     .await;
-    expect("-- no-transaction\nSELECT 1;\nSELECT 1/0;", "22012", Some((3, 1)), "SELECT 1/0;").await;
+    expect(&database, "-- no-transaction\nSELECT 1;\nSELECT 1/0;", "22012", Some((3, 1)), "SELECT 1/0;")
+        .await;
     expect(
+        &database,
         "-- no-transaction\nSELECT 1;\nBEGIN;\nSELECT 2;\nSELECT 1/0;\nCOMMIT;",
         "22012",
         Some((5, 1)),
@@ -123,6 +160,7 @@ async fn a_file_without_a_transaction_has_places_too() {
     )
     .await;
     expect(
+        &database,
         "-- no-transaction\nSELECT 1;\nBEGIN;\nSELECT 2;\nSELECT missing;\nCOMMIT;",
         "42703",
         Some((5, 8)),

@@ -72,6 +72,7 @@ async fn a_history_of_ours_makes_the_database_ours_whatever_else_is_there() {
 
 #[tokio::test]
 async fn objects_that_our_files_would_create_are_named_and_left_alone() {
+    let database = Database::fresh().await;
     for (there, sql, object) in [
         ("CREATE TABLE x ()", "CREATE TABLE x ()", "table public.x"),
         ("CREATE TABLE x ()", "CREATE UNLOGGED TABLE public.x (a int)", "table public.x"),
@@ -101,7 +102,7 @@ async fn objects_that_our_files_would_create_are_named_and_left_alone() {
             "table s.x",
         ),
     ] {
-        let database = Database::fresh().await;
+        database.clear().await;
         database.execute(there).await;
         let folder = Folder::new().file("1_good.sql", "CREATE TABLE good ()").file("2_x.sql", sql);
         expect_refused(&database, &folder, &format!("{object}, which exists already")).await;

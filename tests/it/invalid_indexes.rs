@@ -171,12 +171,13 @@ async fn a_concurrent_build_waits_longer_than_the_lock_timeout_for_a_reader_of_a
 
 #[tokio::test]
 async fn a_concurrent_build_has_a_lock_timeout_when_the_file_asks_for_one() {
+    let database = Database::fresh().await;
     for own in [
         "-- corveil:lock-timeout 50ms\n",
         "SET lock_timeout = '50ms';\n",
         "SET SESSION lock_timeout TO 50;\n",
     ] {
-        let database = Database::fresh().await;
+        database.clear().await;
         let folder = folder(&format!("{own}CREATE INDEX CONCURRENTLY i ON t (a)"));
         Corveil::migrate(&database, &folder).args(["--target", "1"]).run().await.expect_code(0);
         let mut reader = database.connect().await;

@@ -237,12 +237,13 @@ async fn a_begun_index_on_only_the_parent_counts_as_done_though_it_is_invalid_by
 
 #[tokio::test]
 async fn settings_of_finished_statements_are_made_again() {
+    let database = Database::fresh().await;
     for set in [
         "SET search_path = other",
         "SELECT pg_catalog.set_config('search_path', 'other', false)",
         "BEGIN; SET search_path = other; COMMIT",
     ] {
-        let database = Database::fresh().await;
+        database.clear().await;
         database.execute("CREATE SCHEMA other").await;
         let sql = format!("{set};\nCREATE TABLE one ();\nSELECT 1 / $;\nCREATE TABLE two ();");
         migrate(&database, &half(&sql.replace('$', "0"))).await.expect_code(3);
@@ -265,12 +266,13 @@ async fn a_role_of_finished_statements_is_taken_on_again() {
 
 #[tokio::test]
 async fn a_file_with_temporary_objects_is_not_resumed_by_itself() {
+    let database = Database::fresh().await;
     for temporary in [
         "CREATE TEMP TABLE x AS SELECT 1",
         "PREPARE x AS SELECT 1",
         "DECLARE x CURSOR WITH HOLD FOR SELECT 1",
     ] {
-        let database = Database::fresh().await;
+        database.clear().await;
         let sql = format!("{temporary};\nSELECT 1 / $;\nINSERT INTO t VALUES (2);");
         migrate(&database, &half(&sql.replace('$', "0"))).await.expect_code(3);
         let fixed = half(&sql.replace('$', "1"));

@@ -26,85 +26,93 @@ SET default_table_access_method = heap;
 SET TimeZone = 'Europe/Berlin';
 SET tcp_keepalives_idle = 77;
 
-CREATE TABLE public.dumped (id bigint NOT NULL);
+CREATE TABLE public.dumped_$ (id bigint NOT NULL);
 
 --
 -- PostgreSQL database dump complete
 --
 ";
 
-/// What a file sees of its session, as rows of a table.
-const SEE: &str = "CREATE TABLE public.seen AS
-    SELECT name, setting FROM pg_settings WHERE name NOT IN ('transaction_read_only')
+/// What a file sees of its session, as rows of a table. The session's name tells which file is being applied.
+const SEE: &str = "CREATE TABLE public.seen_$ AS
+    SELECT name, setting FROM pg_settings WHERE name <> 'application_name'
     UNION ALL VALUES ('current_user', current_user), ('session_user', session_user)
     UNION ALL SELECT 'prepared', name FROM pg_prepared_statements WHERE name = 'left_over'
     UNION ALL SELECT 'cursor', name FROM pg_cursors WHERE name = 'left_over'
     UNION ALL SELECT 'channel', channel FROM pg_listening_channels() AS l (channel)
-    UNION ALL SELECT 'temporary', relname FROM pg_class WHERE relpersistence = 't' AND relname = 'left_over'
+    UNION ALL SELECT 'temporary', to_regclass('pg_temp.left_over')::text
     UNION ALL SELECT 'advisory locks', count(*)::text FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'";
 
-/// What the file `2_see.sql` saw after a first file, in the same run or in one of its own.
-async fn seen_after(first: &str, see: &str, in_one_run: bool) -> Vec<String> {
-    let database = Database::fresh().await;
-    let role = database.create_role("").await;
-    database.execute(&format!("GRANT CREATE ON SCHEMA public TO {role}")).await;
-    let folder = Folder::new().file("1_first.sql", first.replace("$ROLE", &role)).file("2_see.sql", see);
-    if !in_one_run {
-        Corveil::migrate(&database, &folder).args(["--target", "1"]).run().await.expect_code(0);
+/// Applies each of these files, with and without a transaction, and looks whether the file after it sees what the first
+/// file of the run sees, and what the first file of the next run sees.
+async fn expect_the_same_start_after(database: &Database, files: &[&str]) {
+    let folder = Folder::new();
+    let mut version = 100;
+    let mut put = |sql: &str, mode: &str| {
+        version += 1;
+        let sql = format!("{mode}{}", sql.replace('$', &version.to_string()));
+        folder.put(&format!("{version}_file.sql"), sql);
+        version
+    };
+    let first = put(SEE, "");
+    let mut others = Vec::new();
+    for mode in ["", "-- no-transaction\n"] {
+        for file in files {
+            for see_mode in ["", "-- no-transaction\n"] {
+                put(file, mode);
+                others.push(put(SEE, see_mode));
+            }
+        }
     }
-    Corveil::migrate(&database, &folder).run().await.expect_code(0);
-    database.values("SELECT name || ' = ' || setting FROM public.seen ORDER BY 1").await
-}
+    let target = version.to_string();
+    others.push(version + 1);
+    folder.put(&format!("{}_file.sql", version + 1), SEE.replace('$', &(version + 1).to_string()));
+    Corveil::migrate(database, &folder).args(["--target", &target]).run().await.expect_code(0);
+    Corveil::migrate(database, &folder).run().await.expect_code(0);
 
-async fn expect_the_same_start_after(first: &str) {
-    for see in [SEE.to_owned(), format!("-- no-transaction\n{SEE}")] {
-        let (together, apart) = (seen_after(first, &see, true).await, seen_after(first, &see, false).await);
-        assert!(together.len() > 300);
-        let differences: Vec<_> = together
-            .iter()
-            .filter(|row| !apart.contains(row))
-            .chain(apart.iter().filter(|row| !together.contains(row)))
-            .collect();
-        assert!(differences.is_empty(), "after {first}: {differences:#?}");
-        assert!(together.contains(&"advisory locks = 1".to_owned()));
+    assert!(database.value::<i64>(&format!("SELECT count(*) FROM seen_{first}")).await > 300);
+    for other in others {
+        let difference = format!(
+            "SELECT t::text FROM (TABLE seen_{other} EXCEPT TABLE seen_{first}) AS t
+             UNION ALL SELECT 'not ' || t::text FROM (TABLE seen_{first} EXCEPT TABLE seen_{other}) AS t"
+        );
+        let difference: Vec<String> = database.values(&difference).await;
+        assert!(difference.is_empty(), "{other}: {difference:#?}");
     }
+    let locks = format!("SELECT setting FROM seen_{first} WHERE name = 'advisory locks'");
+    assert_eq!(database.value::<String>(&locks).await, "1");
 }
 
 #[tokio::test]
-async fn a_file_after_a_dump_starts_as_in_a_run_of_its_own() {
-    expect_the_same_start_after(DUMP).await;
-    expect_the_same_start_after(&format!("-- no-transaction\n{DUMP}")).await;
+async fn a_file_after_a_dump_starts_as_the_first_one_of_a_run() {
+    expect_the_same_start_after(&Database::fresh().await, &[DUMP]).await;
 }
 
 #[tokio::test]
 async fn an_ordinary_file_after_a_dump_finds_its_schema() {
     let database = Database::fresh().await;
     let folder = Folder::new()
-        .file("1_dump.sql", DUMP)
-        .file("2_plain.sql", "CREATE TABLE plain (); ALTER TABLE dumped ADD a int");
+        .file("1_dump.sql", DUMP.replace('$', "1"))
+        .file("2_plain.sql", "CREATE TABLE plain (); ALTER TABLE dumped_1 ADD a int");
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     assert!(database.has("public.plain").await);
 }
 
 #[tokio::test]
 async fn what_a_file_leaves_in_the_session_is_gone_for_the_next_one() {
-    let left = "CREATE TEMP TABLE left_over (); CREATE SEQUENCE s; SELECT nextval('s'); \
-                PREPARE left_over AS SELECT 1; LISTEN left_over; \
-                DECLARE left_over CURSOR WITH HOLD FOR SELECT 1;";
-    expect_the_same_start_after(left).await;
-    expect_the_same_start_after(&format!("-- no-transaction\n{left}")).await;
+    let left = "CREATE TEMP TABLE left_over (); CREATE SEQUENCE s$; SELECT nextval('s$'); \
+                PREPARE left_over AS SELECT 1; LISTEN left_over; DECLARE left_over CURSOR WITH HOLD FOR SELECT 1;";
+    expect_the_same_start_after(&Database::fresh().await, &[left]).await;
 }
 
 #[tokio::test]
 async fn a_role_that_a_file_takes_on_is_put_down_again() {
-    for role in [
-        "SET ROLE $ROLE;",
-        "SET SESSION AUTHORIZATION $ROLE;",
-        "SET SESSION AUTHORIZATION $ROLE; SET ROLE $ROLE;",
-    ] {
-        expect_the_same_start_after(&format!("{role} CREATE TABLE theirs ();")).await;
-        expect_the_same_start_after(&format!("-- no-transaction\n{role} CREATE TABLE theirs ();")).await;
-    }
+    let database = Database::fresh().await;
+    let role = database.create_role("").await;
+    database.execute(&format!("GRANT CREATE ON SCHEMA public TO {role}")).await;
+    let files = ["SET ROLE ?;", "SET SESSION AUTHORIZATION ?;", "SET SESSION AUTHORIZATION ?; SET ROLE ?;"]
+        .map(|set| format!("{} CREATE TABLE theirs_$ ();", set.replace('?', &role)));
+    expect_the_same_start_after(&database, &files.each_ref().map(String::as_str)).await;
 }
 
 #[tokio::test]
@@ -128,7 +136,7 @@ async fn the_lock_outlives_what_is_reset_between_files() {
     gate.execute("SELECT pg_advisory_lock(42)").await.unwrap();
     let waiting = "-- corveil:lock-timeout none\nSELECT pg_advisory_xact_lock(42)";
     let folder = Folder::new()
-        .file("1_dump.sql", DUMP)
+        .file("1_dump.sql", DUMP.replace('$', "1"))
         .file("2_without.sql", "-- no-transaction\nCREATE TEMP TABLE t (); PREPARE p AS SELECT 1")
         .file("3_waits.sql", waiting);
     let run = Corveil::migrate(&database, &folder).spawn();

@@ -112,9 +112,10 @@ async fn both_refuse_what_the_other_applied_when_it_is_edited() {
 
 #[tokio::test]
 async fn a_file_that_another_tool_applies_at_the_same_time_is_applied_once() {
+    let database = Database::fresh().await;
     // sqlx-cli takes no lock: the row of a file can appear while the file runs here.
     for mode in ["", "-- no-transaction\n"] {
-        let database = Database::fresh().await;
+        database.clear().await;
         let mut gate = database.connect().await;
         gate.execute("SELECT pg_advisory_lock(42)").await.unwrap();
         let wait = format!(

@@ -1,5 +1,6 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
+mod bench;
 mod cache;
 mod cargo;
 #[cfg(test)]
@@ -26,6 +27,8 @@ enum Task {
     Gen(generate::Args),
     /// Install what the tests need and run them all.
     Test(test::Args),
+    /// Compare speed, memory and size with psql and other migration programs.
+    Bench(bench::Args),
     /// Find the programs that the tests of the chart run, or build them.
     Tools(tools::Args),
 }
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
     match task {
         Task::Gen(args) => generate::run(&shell, &args),
         Task::Test(args) => test::run(&shell, &args),
+        Task::Bench(args) => bench::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
     if postgres.is_empty() {
         tools::ensure(sh, &tools::ALL)?;
         cargo(sh, &["test", "--workspace", "--no-default-features"]).args(rest).run()?;
-        // Only these need the embedded server, which takes minutes to build: the rest is the same without it.
+        // The only tests worth building the embedded server for.
         cargo(sh, &["test", "--test", "embedded"]).args(rest).run()?;
     }
     Ok(())

@@ -92,7 +92,15 @@ impl<'a> Gate<'a> {
     }
 
     async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
-        connect_and_read(self.database, self.app_role, Standby::Useless, self.wait_for_db, self.stop).await
+        connect_and_read(
+            self.database,
+            self.app_role,
+            Some(self.catalog),
+            Standby::Useless,
+            self.wait_for_db,
+            self.stop,
+        )
+        .await
     }
 
     /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,
@@ -156,7 +164,7 @@ impl<'a> Gate<'a> {
 
     /// Reads again, as another run may have been here, and does the work.
     async fn under_lock(&self, guard: &mut LockGuard) -> Result<Report, Ended> {
-        let snapshot = snapshot::read(&mut guard.connection, self.app_role).await?;
+        let snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
         let work = self.decide(&snapshot, self.resume_from)?;
         if snapshot.history.is_blank() {
             foreign::refuse(&mut guard.connection, self.catalog.migrations(), self.app_role).await?;
@@ -256,7 +264,7 @@ impl<'a> Gate<'a> {
         guard: &mut LockGuard,
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
-        let snapshot = snapshot::read(&mut guard.connection, self.app_role).await?;
+        let snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
         let work = self.decide(&snapshot, None)?;
         let result = match work.scripts.first() {
             None => {

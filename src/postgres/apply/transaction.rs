@@ -1,18 +1,16 @@
 //! A transactional file: one message, one transaction, one commit.
 
-use sqlx::postgres::PgRow;
-
 use super::send::send;
 use super::{
-    Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, lock_held,
-    pause_before_retry, reset_session, roll_back, timeouts,
+    Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, pause_before_retry,
+    reset_session, roll_back, timeouts,
 };
 use crate::config::database::application_name;
 use crate::core::message::{self, ELAPSED_IN_TRANSACTION, RESET_SESSION};
 use crate::core::script::{Mode, Script};
 use crate::error::Result;
 use crate::error::failure::Left;
-use crate::postgres::lock::LockGuard;
+use crate::postgres::lock::{LockGuard, is_held};
 use crate::postgres::query::{position, server_error};
 
 /// Applies the file and records it; true when the session still holds the lock.
@@ -38,7 +36,7 @@ pub(super) async fn apply(
         let sent =
             send(guard, message.sql.clone(), first_look(timeouts), context.stop, context.progress).await;
         let Some(error) = &sent.error else {
-            return Ok(lock_held(sent.last_row.as_ref() as Option<&PgRow>)?);
+            return Ok(is_held(sent.last_row.as_ref())?);
         };
         let server = server_error(error);
         if server.connection_lost() && sent.stopped.is_none() {

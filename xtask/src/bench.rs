@@ -1,0 +1,76 @@
+//! `cargo xtask bench`: corveil beside psql and other migration programs, as ratios from one run.
+//!
+//! Every program connects over TCP to 127.0.0.1 with the same URL, password and `sslmode=disable`, to a server
+//! that the bench starts for itself with PostgreSQL's default durability. A round runs every program once, each
+//! round starting with the next one, so that a machine that grows slower does so for all alike. Ratios are of
+//! medians. A goal that is missed is printed and fails nothing, since a timed test is only as quiet as its
+//! machine; a corveil that does not do its work fails the task.
+
+mod case;
+mod install;
+mod machine;
+mod measure;
+mod migrations;
+mod program;
+mod proxy;
+mod report;
+mod server;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+use xshell::Shell;
+
+use case::Case;
+use install::Installed;
+use machine::Machine;
+use measure::Bench;
+use proxy::Proxy;
+use server::Server;
+
+/// What `cargo xtask bench` takes.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Measure only this case; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Case>,
+
+    /// Rounds per case. A start, which takes only milliseconds, is measured eight times as often.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(5..))]
+    samples: u16,
+
+    /// Also write the tables, with the versions of everything, to this file.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+/// There and back between two zones of one region.
+const FAR: Duration = Duration::from_millis(2);
+
+pub(crate) fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
+    let Installed { programs, absent } = install::all(sh)?;
+    let server = Server::start()?;
+    let proxy = Proxy::start(server.port(), FAR / 2)?;
+    let machine = Machine::look(sh, &server, &programs)?;
+    let bench = Bench::new(&programs, &server, proxy.port())?;
+
+    let chosen = if args.only.is_empty() { Case::value_variants() } else { args.only.as_slice() };
+    let mut tables = Vec::new();
+    for &case in chosen {
+        let mut table = bench.measure(case, usize::from(args.samples))?;
+        table.add_absent(&absent);
+        report::print(&table.to_string())?;
+        tables.push(table);
+    }
+
+    if let Some(file) = &args.markdown {
+        fs::write(file, report::markdown(&machine, &tables))
+            .with_context(|| format!("cannot write `{}`", file.display()))?;
+    }
+    let failures: Vec<_> = tables.iter().filter_map(report::Table::failure_of_ours).collect();
+    ensure!(failures.is_empty(), "corveil did not do its work: {}", failures.join("; "));
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! What is measured, and the goals that corveil is held to.
+
+use crate::bench::program::Kind;
+
+/// One table of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Case {
+    /// A start that finds everything applied. psql's equivalent reads the history table with one query.
+    NoOp,
+    /// 300 files of a table and an index each, on an empty database.
+    Files,
+    /// The no-op start, through a proxy that adds a round trip of 2 ms.
+    #[value(name = "no-op-2ms")]
+    NoOpFar,
+    /// The 300 files, through the same proxy.
+    #[value(name = "files-2ms")]
+    FilesFar,
+    /// Peak memory of the program while it applies the 300 files.
+    Memory,
+    /// Size of the program's file.
+    Size,
+    /// From SIGKILL of the program in a long statement until its session and locks are gone.
+    Kill,
+}
+
+/// How a case's figures are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Milliseconds,
+    Seconds,
+    Mebibytes,
+}
+
+impl Case {
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::NoOp => "Start with everything applied",
+            Self::Files => "300 files of a table and an index",
+            Self::NoOpFar => "Start with everything applied, 2 ms away",
+            Self::FilesFar => "300 files of a table and an index, 2 ms away",
+            Self::Memory => "Peak memory over the 300 files",
+            Self::Size => "Size of the program",
+            Self::Kill => "Session and locks gone after SIGKILL in a long statement",
+        }
+    }
+
+    pub(crate) const fn unit(self) -> Unit {
+        match self {
+            Self::NoOp | Self::NoOpFar => Unit::Milliseconds,
+            Self::Files | Self::FilesFar | Self::Kill => Unit::Seconds,
+            Self::Memory | Self::Size => Unit::Mebibytes,
+        }
+    }
+
+    pub(crate) const fn is_far(self) -> bool {
+        matches!(self, Self::NoOpFar | Self::FilesFar)
+    }
+
+    /// The most that corveil may take, as a part of what this program takes.
+    pub(crate) const fn most_of(self, peer: Kind) -> Option<f64> {
+        match (self, peer) {
+            (Self::NoOp, Kind::Psql) => Some(0.60),
+            (Self::Files, Kind::Psql) => Some(0.92),
+            (Self::NoOpFar | Self::FilesFar, Kind::Psql) => Some(0.56),
+            (Self::NoOp | Self::NoOpFar | Self::FilesFar, Kind::Sqlx) => Some(0.50),
+            _ => None,
+        }
+    }
+
+    /// The most that corveil may take whatever the others do, in the case's unit.
+    pub(crate) const fn most(self) -> Option<f64> {
+        match self {
+            Self::Memory => Some(8.0),
+            Self::Size => Some(10.0),
+            Self::Kill => Some(1.5),
+            Self::NoOp | Self::Files | Self::NoOpFar | Self::FilesFar => None,
+        }
+    }
+}
+
+impl Unit {
+    pub(crate) fn write(self, figure: f64) -> String {
+        match self {
+            Self::Milliseconds => format!("{figure:.1} ms"),
+            Self::Seconds => format!("{figure:.2} s"),
+            Self::Mebibytes => format!("{figure:.1} MiB"),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What the figures were taken on, since a ratio too depends on the disk and the server.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use xshell::{Shell, cmd};
+
+use crate::bench::program::Program;
+use crate::bench::server::Server;
+
+/// Names and values, in the order in which they are printed.
+pub(crate) struct Machine(pub(crate) Vec<(String, String)>);
+
+impl Machine {
+    pub(crate) fn look(sh: &Shell, server: &Server, programs: &[Program]) -> anyhow::Result<Self> {
+        let folder = server.folder();
+        let cores = thread::available_parallelism()?;
+        let mut facts = vec![
+            ("Processor".to_owned(), format!("{cores} × {}", processor())),
+            ("Load average at the start".to_owned(), load()),
+            ("Kernel".to_owned(), line(Path::new("/proc/sys/kernel/osrelease"))),
+            (
+                "File system of the data".to_owned(),
+                cmd!(sh, "stat --file-system --format=%T {folder}").read()?,
+            ),
+            ("PostgreSQL server".to_owned(), server.sql("postgres", &["SHOW server_version"])?),
+        ];
+        facts.extend(programs.iter().map(|it| (it.kind.name().to_owned(), it.version.clone())));
+        Ok(Self(facts))
+    }
+}
+
+fn processor() -> String {
+    let info = line(Path::new("/proc/cpuinfo"));
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
+}
+
+/// The last minute's. Ratios taken on a busy machine are to be read with care.
+fn load() -> String {
+    let averages = line(Path::new("/proc/loadavg"));
+    averages.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+fn line(file: &Path) -> String {
+    fs::read_to_string(file).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}

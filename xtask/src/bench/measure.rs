@@ -1,0 +1,233 @@
+//! Runs the programs in turn and takes the figures.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::bench::case::Case;
+use crate::bench::migrations::{FILES, Folders};
+use crate::bench::program::Program;
+use crate::bench::report::{self, Table};
+use crate::bench::server::Server;
+
+/// A start takes milliseconds, so its median needs more samples than a run of seconds.
+const STARTS_PER_ROUND: usize = 8;
+
+/// After this long a session that outlives its program is ended by the bench.
+const LONGEST_AFTERLIFE: Duration = Duration::from_secs(3);
+
+/// How often the kernel's high-water mark is read. It only rises, so what can be missed is the last of these.
+const MEMORY_POLL: Duration = Duration::from_millis(1);
+
+/// How long the server is left alone between two looks at its sessions.
+const BACKEND_POLL: Duration = Duration::from_millis(5);
+
+/// Everything that a measurement needs.
+pub(crate) struct Bench<'a> {
+    programs: &'a [Program],
+    server: &'a Server,
+    far_port: u16,
+    tables: Folders,
+    long_statement: Folders,
+    databases: Cell<usize>,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(programs: &'a [Program], server: &'a Server, far_port: u16) -> anyhow::Result<Self> {
+        Ok(Self {
+            programs,
+            server,
+            far_port,
+            tables: Folders::tables(server.folder().join("tables"))?,
+            long_statement: Folders::long_statement(server.folder().join("long"))?,
+            databases: Cell::new(0),
+        })
+    }
+
+    pub(crate) fn measure(&self, case: Case, rounds: usize) -> anyhow::Result<Table> {
+        report::say(&format!("measuring: {}", case.title()))?;
+        Ok(match case {
+            Case::NoOp | Case::NoOpFar => self.starts(case, rounds * STARTS_PER_ROUND)?,
+            Case::Files | Case::FilesFar => self.rounds(case, rounds, |program| {
+                self.with_fresh_database(|database| {
+                    let took = self.time(&mut program.migrate(&self.tables, &self.url(case, database)))?;
+                    self.expect_tables(database)?;
+                    Ok(took.as_secs_f64())
+                })
+            }),
+            Case::Memory => self.rounds(case, rounds, |program| {
+                self.with_fresh_database(|database| {
+                    let peak = self.peak(&mut program.migrate(&self.tables, &self.url(case, database)))?;
+                    self.expect_tables(database)?;
+                    Ok(mebibytes(peak * 1024))
+                })
+            }),
+            Case::Size => self.rounds(case, 1, |program| Ok(mebibytes(fs::metadata(&program.path)?.len()))),
+            Case::Kill => self.rounds(case, rounds, |program| {
+                self.with_fresh_database(|database| self.afterlife(program, database))
+            }),
+        })
+    }
+
+    /// One database per program, in which everything is applied before the first start is timed.
+    fn starts(&self, case: Case, rounds: usize) -> anyhow::Result<Table> {
+        let mut databases = HashMap::new();
+        for program in self.programs {
+            let database = self.fresh_database()?;
+            let applied = self.time(&mut program.migrate(&self.tables, &self.url(Case::Files, &database)));
+            databases.insert(program.kind.name(), (database, applied.map(drop)));
+        }
+        let table = self.rounds(case, rounds, |program| {
+            let (database, applied) = &databases[program.kind.name()];
+            if let Err(error) = applied {
+                bail!("{error:#}");
+            }
+            self.expect_tables(database)?;
+            let took = self.time(&mut program.start(&self.tables, &self.url(case, database)))?;
+            Ok(took.as_secs_f64() * 1000.0)
+        });
+        for (database, _) in databases.into_values() {
+            self.server.drop(&database)?;
+        }
+        Ok(table)
+    }
+
+    /// Every round begins with another program, so that nobody always runs after the same one. A program that
+    /// fails is not asked again.
+    fn rounds(&self, case: Case, rounds: usize, sample: impl Fn(&Program) -> anyhow::Result<f64>) -> Table {
+        let mut table = Table::new(case, self.programs);
+        for round in 0..rounds {
+            let (later, first) = self.programs.split_at(round % self.programs.len());
+            for program in first.iter().chain(later) {
+                if table.has_failed(program.kind) {
+                    continue;
+                }
+                table.add(program.kind, sample(program));
+            }
+        }
+        table
+    }
+
+    fn url(&self, case: Case, database: &str) -> String {
+        Server::url(if case.is_far() { self.far_port } else { self.server.port() }, database)
+    }
+
+    fn fresh_database(&self) -> anyhow::Result<String> {
+        let number = self.databases.get();
+        self.databases.set(number + 1);
+        let database = format!("bench_{number}");
+        self.server.create(&database)?;
+        Ok(database)
+    }
+
+    fn with_fresh_database<T>(&self, work: impl Fn(&str) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let database = self.fresh_database()?;
+        let result = work(&database);
+        self.server.drop(&database)?;
+        result
+    }
+
+    /// A program that returns quickly because it did nothing has not won.
+    fn expect_tables(&self, database: &str) -> anyhow::Result<()> {
+        let query = r"SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'item\_%\_created\_at'";
+        let found: usize = self.server.sql(database, &[query])?.parse()?;
+        ensure!(found == FILES, "it succeeded, but {found} of {FILES} files are applied");
+        Ok(())
+    }
+
+    fn time(&self, command: &mut Command) -> anyhow::Result<Duration> {
+        let command = self.logged(command)?;
+        let begun = Instant::now();
+        let status = command.status()?;
+        let took = begun.elapsed();
+        ensure!(status.success(), "{status}: {}", self.last_words());
+        Ok(took)
+    }
+
+    /// The most memory the program ever had resident, in KiB, from the kernel's own high-water mark. Unlike what
+    /// `wait4` tells, this mark begins at zero with the program and not at what the bench itself had.
+    fn peak(&self, command: &mut Command) -> anyhow::Result<u64> {
+        let mut child = self.logged(command)?.spawn()?;
+        let status_file = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        let status = loop {
+            // A program that has ended but is not waited for has no memory left to tell of.
+            let text = fs::read_to_string(&status_file)?;
+            let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+            peak = mark.map_or(Ok(peak), str::parse)?;
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            thread::sleep(MEMORY_POLL);
+        };
+        ensure!(status.success(), "{status}: {}", self.last_words());
+        Ok(peak)
+    }
+
+    /// How long session and locks stay after a SIGKILL in the middle of a statement, in seconds.
+    fn afterlife(&self, program: &Program, database: &str) -> anyhow::Result<f64> {
+        let mut command = program.migrate(&self.long_statement, &self.url(Case::Kill, database));
+        let mut child = self.logged(&mut command)?.spawn()?;
+        let asleep = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = 'PgSleep'"
+        );
+        if let Err(error) = self.wait_for_statement(&mut child, &asleep) {
+            let _ = child.kill();
+            child.wait()?;
+            return Err(error);
+        }
+
+        let killed = Instant::now();
+        child.kill()?;
+        child.wait()?;
+        let left = format!(
+            "SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}')
+                  + (SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+                     WHERE datname = '{database}')"
+        );
+        while self.server.sql("postgres", &[&left])? != "0" {
+            if killed.elapsed() > LONGEST_AFTERLIFE {
+                return Ok(f64::INFINITY);
+            }
+            thread::sleep(BACKEND_POLL);
+        }
+        Ok(killed.elapsed().as_secs_f64())
+    }
+
+    fn wait_for_statement(&self, child: &mut Child, query: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.server.sql("postgres", &[query])? == "0" {
+            if let Some(status) = child.try_wait()? {
+                bail!("{status} before its statement ran: {}", self.last_words());
+            }
+            ensure!(begun.elapsed() < Duration::from_secs(10), "the long statement never ran");
+        }
+        Ok(())
+    }
+
+    fn logged<'c>(&self, command: &'c mut Command) -> anyhow::Result<&'c mut Command> {
+        let log = File::create(self.log()).context("cannot write the log of a program")?;
+        Ok(command.stdout(log.try_clone()?).stderr(log))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.server.folder().join("program.log")
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        lines[lines.len().saturating_sub(3)..].join(" / ")
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a file or a process is far smaller than 2^52 bytes")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

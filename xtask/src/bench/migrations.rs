@@ -1,0 +1,124 @@
+//! One set of migrations, written in the form that each program reads.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// How many files the large set has.
+pub(crate) const FILES: usize = 300;
+
+/// How long the statement of the other set runs when nobody cancels it, in seconds.
+const LONG: u32 = 30;
+
+/// A set in all its forms below one folder.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    root: PathBuf,
+}
+
+/// A migration as all the programs understand it.
+struct Migration {
+    version: u64,
+    name: String,
+    sql: String,
+}
+
+impl Folders {
+    /// 300 files, each with a table of a primary key and an index beside it.
+    pub(crate) fn tables(root: PathBuf) -> anyhow::Result<Self> {
+        let migrations = (1..=FILES).map(|number| Migration {
+            version: version(number),
+            name: format!("add_item_{number:03}"),
+            sql: format!(
+                "CREATE TABLE item_{number:03} (\n    id BIGINT PRIMARY KEY,\n    name TEXT NOT NULL,\n    \
+                 created_at TIMESTAMPTZ NOT NULL DEFAULT now()\n);\n\
+                 CREATE INDEX item_{number:03}_created_at ON item_{number:03} (created_at);\n"
+            ),
+        });
+        Self::write(root, &migrations.collect::<Vec<_>>())
+    }
+
+    /// One file that holds a lock on a new table and then takes its time.
+    pub(crate) fn long_statement(root: PathBuf) -> anyhow::Result<Self> {
+        let sql = format!("CREATE TABLE held (id BIGINT PRIMARY KEY);\nSELECT pg_sleep({LONG});\n");
+        Self::write(root, &[Migration { version: version(1), name: "take_long".to_owned(), sql }])
+    }
+
+    fn write(root: PathBuf, migrations: &[Migration]) -> anyhow::Result<Self> {
+        let folders = Self { root };
+        for folder in [folders.sqlx(), folders.refinery(), folders.goose(), folders.golang_migrate()] {
+            fs::create_dir_all(folder)?;
+        }
+        for Migration { version, name, sql } in migrations {
+            save(&folders.sqlx().join(format!("{version}_{name}.sql")), sql)?;
+            // Refinery's versions are 32 bits wide, so it alone counts from one.
+            let number = version - version_base();
+            save(&folders.refinery().join(format!("V{number}__{name}.sql")), sql)?;
+            save(&folders.goose().join(format!("{version}_{name}.sql")), &format!("-- +goose Up\n{sql}"))?;
+            save(&folders.golang_migrate().join(format!("{version}_{name}.up.sql")), sql)?;
+        }
+        save(&folders.psql(), &psql_script(migrations))?;
+        Ok(folders)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// sqlx's form, which is corveil's too.
+    pub(crate) fn sqlx(&self) -> PathBuf {
+        self.root.join("sqlx")
+    }
+
+    pub(crate) fn refinery(&self) -> PathBuf {
+        self.root.join("refinery")
+    }
+
+    pub(crate) fn goose(&self) -> PathBuf {
+        self.root.join("goose")
+    }
+
+    pub(crate) fn golang_migrate(&self) -> PathBuf {
+        self.root.join("golang-migrate")
+    }
+
+    pub(crate) fn psql(&self) -> PathBuf {
+        self.root.join("psql.sql")
+    }
+}
+
+/// What a careful person would give to one psql session: the history table, then for every file `BEGIN`, its
+/// statements, its history row and `COMMIT`. One commit per file, and since psql sends statement by statement,
+/// five round trips per file of two statements. The row is as wide as a real one; its checksum is made up, and
+/// psql takes no lock and checks nothing, so it does less than the others.
+fn psql_script(migrations: &[Migration]) -> String {
+    let mut script = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (\n    version BIGINT PRIMARY KEY,\n    \
+         description TEXT NOT NULL,\n    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),\n    \
+         success BOOLEAN NOT NULL,\n    checksum BYTEA NOT NULL,\n    execution_time BIGINT NOT NULL\n);\n"
+        .to_owned();
+    for Migration { version, name, sql } in migrations {
+        let description = name.replace('_', " ");
+        let checksum = format!("{version:096x}");
+        write!(
+            script,
+            "BEGIN;\n{sql}INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)\n    \
+             VALUES ({version}, '{description}', TRUE, '\\x{checksum}', 1000000);\nCOMMIT;\n"
+        )
+        .expect("a string takes any text");
+    }
+    script
+}
+
+fn version(number: usize) -> u64 {
+    version_base() + u64::try_from(number).expect("a few hundred files")
+}
+
+const fn version_base() -> u64 {
+    20_260_101_000_000
+}
+
+fn save(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}

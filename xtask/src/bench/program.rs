@@ -1,0 +1,81 @@
+//! The programs that are compared, and how each is told to do the same work.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::bench::migrations::Folders;
+
+/// Which program it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Psql,
+    Sqlx,
+    Refinery,
+    Goose,
+    GolangMigrate,
+    Corveil,
+}
+
+/// A program that is there and can be run.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    pub(crate) kind: Kind,
+    pub(crate) path: PathBuf,
+    pub(crate) version: String,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Psql => "psql",
+            Self::Sqlx => "sqlx-cli",
+            Self::Refinery => "refinery",
+            Self::Goose => "goose",
+            Self::GolangMigrate => "golang-migrate",
+            Self::Corveil => "corveil",
+        }
+    }
+}
+
+impl Program {
+    /// Applies the set. psql runs one session and one script, see `migrations::psql_script`.
+    pub(crate) fn migrate(&self, folders: &Folders, url: &str) -> Command {
+        let mut command = self.bare(folders, url);
+        match self.kind {
+            Kind::Psql => {
+                command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(folders.psql()).arg(url)
+            }
+            Kind::Sqlx => command.args(["migrate", "run", "--no-dotenv", "--source"]).arg(folders.sqlx()),
+            Kind::Refinery => command.args(["migrate", "-e", "DATABASE_URL", "-p"]).arg(folders.refinery()),
+            Kind::Goose => command.arg("-dir").arg(folders.goose()).args(["postgres", url, "up"]),
+            Kind::GolangMigrate => {
+                command.arg("-path").arg(folders.golang_migrate()).args(["-database", url, "up"])
+            }
+            Kind::Corveil => command.args(["migrate", "--source"]).arg(folders.sqlx()),
+        };
+        command
+    }
+
+    /// Finds the set applied. Only psql needs to be told something else for that.
+    pub(crate) fn start(&self, folders: &Folders, url: &str) -> Command {
+        if self.kind != Kind::Psql {
+            return self.migrate(folders, url);
+        }
+        let mut command = self.bare(folders, url);
+        command.args(["-X", "-A", "-t", "-c", "SELECT version, checksum FROM _sqlx_migrations"]).arg(url);
+        command
+    }
+
+    /// An environment of nothing but the address, so that no setting of the caller's favours anybody.
+    fn bare(&self, folders: &Folders, url: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", folders.root())
+            .env("DATABASE_URL", url)
+            .current_dir(folders.root())
+            .stdin(Stdio::null());
+        command
+    }
+}
