@@ -53,8 +53,13 @@ async fn the_app_s_role_is_let_in_also_when_it_comes_later() {
         .expect_stderr("permission denied for table")
         .expect_stderr("hint: use the role that owns the schema");
 
+    // A pod that waits stays: the right may be on its way.
+    let wait = as_app("wait").spawn();
+    wait.until_it_says("waiting: the history may not be read yet").await;
+
     // Nothing is pending, and yet there is something to do.
     as_two("migrate", &database, &folder, &ddl, &app).run().await.expect_code(0);
+    wait.wait().await.expect_code(0);
     as_app("status").run().await.expect_code(0);
 }
 

@@ -101,6 +101,21 @@ async fn a_statement_that_swallows_its_cancellation_ends_with_its_session() {
 }
 
 #[tokio::test]
+async fn a_signal_is_never_a_success_even_if_the_last_file_took_no_notice() {
+    let database = Database::fresh().await;
+    let shrug =
+        "DO $$ BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN CREATE TABLE a (); END $$";
+    let folder = Folder::new().file("0001_a.sql", shrug);
+    let run = Corveil::migrate(&database, &folder).spawn();
+    database.sleeper("0001_a.sql").await;
+
+    stop(run, "TERM").await;
+    assert!(database.is_unlocked().await);
+    assert_eq!(database.applied().await, [1]);
+    Corveil::migrate(&database, &folder).run().await.expect_code(0).expect_stdout("nothing to do");
+}
+
+#[tokio::test]
 async fn a_signal_ends_every_kind_of_waiting() {
     let folder = Folder::new().file("0001_a.sql", "ALTER TABLE t ADD COLUMN a int");
     for signal in ["TERM", "INT"] {
