@@ -1,7 +1,7 @@
 //! Schema migrations that gate rollouts, the same way under Helm, Helmfile and Argo CD.
 //!
-//! Layers, each using only those below it: `main`, [`commands`], then [`postgres`], [`output`] and [`config`],
-//! then [`core`], then [`error`] and [`exit`].
+//! Layers, each using only those below it: `main`, [`commands`], then [`postgres`] and [`output`], then
+//! [`config`], then [`core`], then [`error`] and [`exit`].
 
 pub mod cli;
 pub mod commands;

@@ -182,8 +182,8 @@ pub async fn connect_and_read(
 /// Waits before the next attempt on a database that could not be used.
 ///
 /// # Errors
-/// As [`connect`].
-pub async fn wait_on(
+/// As [`connect_and_read`].
+async fn wait_on(
     database: &Database,
     unusable: Unusable,
     patience: &mut Patience,

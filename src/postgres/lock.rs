@@ -129,7 +129,7 @@ impl LockGuard {
     async fn unlock_through_pooler(&mut self) -> Result<()> {
         for _ in 0..UNLOCK_TRIES {
             let row = query::one(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await?;
-            if get(&row, 0)? {
+            if get::<bool>(&row, 0)? {
                 return Ok(());
             }
             tokio::time::sleep(PAUSES.0.mul_f64(fastrand::f64())).await;
@@ -185,9 +185,7 @@ impl LockGuard {
 
     /// Gives the lock back and ends both connections.
     pub async fn release(mut self) {
-        // Twice, as it is held twice; the server does not mind one too many.
-        let unlock = format!("SET client_min_messages = error; {0}; {0}", unlock_sql(self.key));
-        let unlocked = query::all(&mut self.connection, "giving the lock back", unlock).await;
+        let unlocked = query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await;
         if let Err(error) = unlocked {
             // The lock ends with the session in any case.
             debug!("{error}");
@@ -235,8 +233,13 @@ async fn try_lock(connection: &mut PgConnection, key: i64) -> Result<Option<i32>
     get(&query::one(connection, "taking the migration lock", sql).await?, 0)
 }
 
+/// Gives the lock back twice, as a settled session holds it twice; the server only warns of one too many. The first
+/// column tells whether this backend held it. LOCAL, as behind a pooler the session is somebody else's next.
 fn unlock_sql(key: i64) -> String {
-    format!("SELECT pg_catalog.pg_advisory_unlock({key})")
+    format!(
+        "SET LOCAL client_min_messages = error; \
+         SELECT pg_catalog.pg_advisory_unlock({key}), pg_catalog.pg_advisory_unlock({key})"
+    )
 }
 
 /// Who holds the lock, as one line.

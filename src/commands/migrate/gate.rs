@@ -191,22 +191,27 @@ impl<'a> Gate<'a> {
             ended = Err(Ended::With(reason.error("after everything was applied")));
         }
         let report = report(Outcome::Applied, &snapshot, work.newer, applied);
-        let error = match &ended {
-            Err(Ended::Lost(_)) => return Err(ended.expect_err("it was just matched")),
+        let error = match ended {
+            Err(Ended::Lost(server)) => return Err(Ended::Lost(server)),
             Err(Ended::With(error)) => Some(error),
             Ok(()) => None,
         };
         let failed = error
+            .as_ref()
             .filter(|error| error.exit_code() == ExitCode::Failed)
             .and_then(|_| work.scripts.get(report.applied.len()))
             .map(|(script, _)| script.migration);
         if let Err(error) =
-            runs::end(&mut guard.connection, &schema, Some(run), report.to_version, error, failed).await
+            runs::end(&mut guard.connection, &schema, Some(run), report.to_version, error.as_ref(), failed)
+                .await
         {
             // The schema is what counts; the row without an end will show as a run that died.
             debug!("{error}");
         }
-        ended.map(|()| report)
+        match error {
+            Some(error) => Err(Ended::With(error)),
+            None => Ok(report),
+        }
     }
 
     /// No run ends well while an INVALID index of ours exists.
