@@ -6,6 +6,7 @@ mod cargo;
 #[cfg(test)]
 mod gate;
 mod generate;
+mod image;
 mod postgres;
 mod render;
 mod setup;
@@ -29,6 +30,8 @@ enum Task {
     Test(test::Args),
     /// Compare speed, memory and size with psql and other migration programs.
     Bench(bench::Args),
+    /// Make the container image, without Docker.
+    Image(image::Args),
     /// Find the programs that the tests of the chart run, or build them.
     Tools(tools::Args),
 }
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Task::Gen(args) => generate::run(&shell, &args),
         Task::Test(args) => test::run(&shell, &args),
         Task::Bench(args) => bench::run(&shell, &args),
+        Task::Image(args) => image::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
     }
 }

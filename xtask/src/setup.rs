@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::cargo::cargo;
+use crate::image::stand_in::machine;
 
 /// The program whose reading of our history is tested, and where it is installed within the checkout.
 const SQLX_CLI: &str = "=0.9.0";
@@ -13,6 +14,7 @@ const TOOLS: &str = "target/tools";
 
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     servers(sh)?;
+    images(sh)?;
     sqlx_cli(sh)
 }
 
@@ -24,14 +26,38 @@ fn servers(sh: &Shell) -> Result<()> {
     if !is_installed("pgbouncer") {
         missing.push("pgbouncer");
     }
+    install(
+        sh,
+        &missing,
+        "the tests need `initdb`, `pg_ctl` and `postgres` of PostgreSQL 15 or newer, and `pgbouncer`\n\
+         hint: `dnf install postgresql-server pgbouncer`, or `brew install postgresql@18 pgbouncer`",
+    )
+}
+
+/// What the images of the end-to-end tests are made of.
+fn images(sh: &Shell) -> Result<()> {
+    let mut missing = Vec::new();
+    if machine::busybox(sh).is_err() {
+        missing.push(machine::BUSYBOX);
+    }
+    if machine::client("psql").is_err() {
+        missing.push(machine::CLIENT);
+    }
+    install(
+        sh,
+        &missing,
+        "the end-to-end tests need Debian's `busybox-static` and `postgresql-client`\n\
+         hint: run them on Debian or Ubuntu, or in a container of one",
+    )
+}
+
+/// Installs Debian's packages, or says what to do where there are none.
+fn install(sh: &Shell, missing: &[&str], elsewhere: &str) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
     if !Path::new("/usr/bin/apt-get").exists() {
-        bail!(
-            "the tests need `initdb`, `pg_ctl` and `postgres` of PostgreSQL 15 or newer, and `pgbouncer`\n\
-             hint: `dnf install postgresql-server pgbouncer`, or `brew install postgresql@18 pgbouncer`"
-        );
+        bail!("{elsewhere}");
     }
     let is_root = cmd!(sh, "id -u").quiet().read()? == "0";
     // Both take variables before the program. Without a terminal a package that asks a question would wait for ever.

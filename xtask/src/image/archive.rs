@@ -1,0 +1,357 @@
+//! An image as one file: an OCI archive, which containerd, Podman, skopeo and `kind load image-archive` read.
+//!
+//! <https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md>
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Permissions};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::image::layer::{Layer, digest, uncompress};
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// Where containerd looks for the whole reference.
+const NAME: &str = "io.containerd.image.name";
+/// Where everybody else looks for the tag.
+const TAG: &str = "org.opencontainers.image.ref.name";
+
+/// The same at every build.
+const CREATED: &str = "1970-01-01T00:00:00Z";
+
+/// An image for the architecture of this machine.
+#[derive(Clone)]
+pub(crate) struct Image {
+    /// Repository and tag.
+    pub(crate) reference: String,
+    pub(crate) defaults: Defaults,
+    pub(crate) layers: Vec<Layer>,
+}
+
+/// How a container runs unless it is told otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
+pub(crate) struct Defaults {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) user: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) exposed_ports: BTreeMap<String, Exposed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) env: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) entrypoint: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cmd: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) working_dir: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl Defaults {
+    /// Replaces the variable if there is one of that name.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        let is_other = |entry: &String| entry.split_once('=').is_none_or(|(other, _)| other != name);
+        self.env.retain(is_other);
+        self.env.push(format!("{name}={value}"));
+    }
+}
+
+/// A port is the key of an empty object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Exposed {}
+
+/// What was written.
+pub(crate) struct Written {
+    /// Names the image in a registry, and in the chart's `image.digest`.
+    pub(crate) digest: String,
+    /// What a node fetches: the layers, compressed.
+    pub(crate) bytes: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    schema_version: u8,
+    media_type: String,
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    schema_version: u8,
+    media_type: String,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: String,
+    digest: String,
+    size: usize,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<Platform>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Platform {
+    architecture: String,
+    os: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Config {
+    created: String,
+    #[serde(flatten)]
+    platform: Platform,
+    config: Defaults,
+    rootfs: Rootfs,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Rootfs {
+    r#type: String,
+    diff_ids: Vec<String>,
+}
+
+/// Writes the archive, whole or not at all.
+pub(crate) fn write(image: &Image, output: &Path) -> Result<Written> {
+    let tag = tag(&image.reference)?;
+    let platform = Platform { architecture: architecture()?.to_owned(), os: "linux".to_owned() };
+    let diff_ids = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    let config = to_json(&Config {
+        created: CREATED.to_owned(),
+        platform: platform.clone(),
+        config: image.defaults.clone(),
+        rootfs: Rootfs { r#type: "layers".to_owned(), diff_ids },
+    })?;
+    let manifest = to_json(&Manifest {
+        schema_version: 2,
+        media_type: MANIFEST.to_owned(),
+        config: Descriptor::new(CONFIG, &config),
+        layers: image.layers.iter().map(|layer| Descriptor::new(LAYER, &layer.blob)).collect(),
+    })?;
+    let name = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let described = Descriptor {
+        annotations: [name(NAME, &image.reference), name(TAG, tag)].into(),
+        platform: Some(platform),
+        ..Descriptor::new(MANIFEST, &manifest)
+    };
+    let written = Written {
+        digest: described.digest.clone(),
+        bytes: image.layers.iter().map(|layer| layer.blob.len()).sum(),
+    };
+    let index =
+        to_json(&Index { schema_version: 2, media_type: INDEX.to_owned(), manifests: vec![described] })?;
+    // Docker before its containerd store reads this instead of the index.
+    let layers: Vec<_> = image.layers.iter().map(|layer| path_of(&layer.digest)).collect();
+    let docker = [json!({
+        "Config": path_of(&digest(&config)),
+        "Layers": layers,
+        "RepoTags": [image.reference],
+    })];
+
+    let mut files: BTreeMap<String, &[u8]> = BTreeMap::new();
+    for blob in image.layers.iter().map(|layer| &layer.blob).chain([&config, &manifest]) {
+        files.insert(path_of(&digest(blob)), blob);
+    }
+    let docker = to_json(&docker)?;
+    files.insert("index.json".to_owned(), &index);
+    files.insert("manifest.json".to_owned(), &docker);
+    files.insert("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#);
+    save(&files, output).with_context(|| format!("write {}", output.display()))?;
+    Ok(written)
+}
+
+/// Reads an archive that [`write`] wrote.
+pub(crate) fn read(path: &Path) -> Result<Image> {
+    load(path).with_context(|| format!("read the image {}", path.display()))
+}
+
+fn load(path: &Path) -> Result<Image> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(BufReader::new(File::open(path)?)).entries()? {
+        let mut entry = entry?;
+        let mut contents = Vec::new();
+        entry.read_to_end(&mut contents)?;
+        files.insert(entry.path()?.display().to_string(), contents);
+    }
+    let index: Index = from_json(files.get("index.json").context("no `index.json`")?)?;
+    let [described] = &*index.manifests else { bail!("not one image but {}", index.manifests.len()) };
+    let reference = described.annotations.get(NAME).with_context(|| format!("no `{NAME}`"))?.clone();
+    let mut blob = |Descriptor { digest: named, .. }: &Descriptor| {
+        let blob = files.remove(&path_of(named)).with_context(|| format!("no blob `{named}`"))?;
+        if digest(&blob) != *named {
+            bail!("blob `{named}` is damaged");
+        }
+        Ok(blob)
+    };
+    let manifest: Manifest = from_json(&blob(described)?)?;
+    let config: Config = from_json(&blob(&manifest.config)?)?;
+    let mut layers = Vec::new();
+    for described in &manifest.layers {
+        let blob = blob(described)?;
+        layers.push(Layer { digest: described.digest.clone(), diff_id: digest(&uncompress(&blob)?), blob });
+    }
+    if !layers.iter().map(|layer| &layer.diff_id).eq(&config.rootfs.diff_ids) {
+        bail!("the layers are not those of the configuration");
+    }
+    Ok(Image { reference, defaults: config.config, layers })
+}
+
+impl Descriptor {
+    fn new(media_type: &str, blob: &[u8]) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest: digest(blob),
+            size: blob.len(),
+            annotations: BTreeMap::new(),
+            platform: None,
+        }
+    }
+}
+
+/// Under another name first, so that a test never imports half an archive.
+fn save(files: &BTreeMap<String, &[u8]>, output: &Path) -> Result<()> {
+    let folder = output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let partial = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder)?;
+    let mut archive = tar::Builder::new(BufWriter::new(&partial));
+    for (path, contents) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(contents.len() as u64);
+        archive.append_data(&mut header, path, *contents)?;
+    }
+    archive.into_inner()?.flush()?;
+    partial.persist(output)?;
+    Ok(())
+}
+
+/// Where the archive has the blob.
+fn path_of(digest: &str) -> String {
+    format!("blobs/{}", digest.replace(':', "/"))
+}
+
+/// What follows the colon, which a port is not: it comes before a slash.
+fn tag(reference: &str) -> Result<&str> {
+    let tag = reference.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'));
+    tag.with_context(|| format!("`{reference}` has no tag"))
+}
+
+/// As Go calls it, and so everything around containers.
+fn architecture() -> Result<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        other => bail!("no images for {other}\nhint: build on x86_64 or aarch64"),
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec(value)?)
+}
+
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    Ok(serde_json::from_slice(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::image::layer::Entry;
+
+    fn image() -> Image {
+        let layer = |text: &str| Layer::new(vec![Entry::file("/a", 0o644, text)]).expect("a layer");
+        let mut defaults = Defaults { cmd: vec!["a".to_owned()], ..Defaults::default() };
+        defaults.set_env("PATH", "/bin");
+        Image { reference: "localhost:5000/a/b:1".to_owned(), defaults, layers: vec![layer("1"), layer("2")] }
+    }
+
+    #[test]
+    fn the_layout_is_as_specified() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("new/image.tar");
+        let written = write(&image(), &path).expect("an archive");
+        let mut archive = tar::Archive::new(File::open(&path).expect("an archive"));
+        let mut files = BTreeMap::new();
+        for entry in archive.entries().expect("entries") {
+            let mut entry = entry.expect("an entry");
+            let mut contents = Vec::new();
+            entry.read_to_end(&mut contents).expect("contents");
+            files.insert(entry.path().expect("a path").display().to_string(), contents);
+        }
+        let json = |path: &str| serde_json::from_slice::<Value>(&files[path]).expect("JSON");
+        assert_eq!(json("oci-layout"), json!({ "imageLayoutVersion": "1.0.0" }));
+        let described = &json("index.json")["manifests"][0];
+        assert_eq!(described["digest"], *written.digest);
+        assert_eq!(described["annotations"][NAME], "localhost:5000/a/b:1");
+        assert_eq!(described["annotations"][TAG], "1");
+        assert_eq!(described["platform"]["os"], "linux");
+        let manifest = json(&path_of(&written.digest));
+        let config = json(&path_of(manifest["config"]["digest"].as_str().expect("a digest")));
+        assert_eq!(config["config"], json!({ "Cmd": ["a"], "Env": ["PATH=/bin"] }));
+        assert_eq!(config["created"], CREATED);
+        for at in 0..2 {
+            let named = manifest["layers"][at]["digest"].as_str().expect("a digest");
+            let blob = &files[&path_of(named)];
+            assert_eq!(digest(blob), named);
+            assert_eq!(manifest["layers"][at]["size"], blob.len());
+            assert_eq!(config["rootfs"]["diff_ids"][at], digest(&uncompress(blob).expect("gzip")));
+        }
+        assert_eq!(files.len(), 3 + 2 + 2);
+    }
+
+    #[test]
+    fn the_same_image_is_the_same_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [one, two, copy] = ["one", "two", "copy"].map(|name| folder.path().join(name));
+        write(&image(), &one).expect("an archive");
+        write(&image(), &two).expect("an archive");
+        write(&read(&one).expect("an image"), &copy).expect("an archive");
+        let bytes = fs::read(&one).expect("an archive");
+        assert_eq!(bytes, fs::read(&two).expect("an archive"));
+        assert_eq!(bytes, fs::read(&copy).expect("an archive"));
+    }
+
+    #[test]
+    fn a_damaged_blob_is_noticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("image.tar");
+        write(&image(), &path).expect("an archive");
+        let mut bytes = fs::read(&path).expect("an archive");
+        // The magic number of the first layer's gzip.
+        let at = bytes.windows(3).position(|window| window == [0x1f, 0x8b, 8]).expect("a layer");
+        bytes[at + 4] ^= 1;
+        fs::write(&path, bytes).expect("a file");
+        let error = read(&path).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(error.ends_with("is damaged"), "{error}");
+    }
+
+    #[test]
+    fn a_reference_needs_a_tag() {
+        assert_eq!(tag("localhost:5000/a:b").ok(), Some("b"));
+        assert_eq!(tag("a:1.2").ok(), Some("1.2"));
+        assert!(tag("localhost:5000/a").is_err());
+        assert!(tag("a").is_err());
+    }
+}

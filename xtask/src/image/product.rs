@@ -1,0 +1,80 @@
+//! What is in the product's image beside the program, and how it runs. The Dockerfile says the same.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::image::archive::{Defaults, Exposed, Image};
+use crate::image::layer::{Entry, Layer};
+
+/// As the chart's `image.repository` has it.
+const REPOSITORY: &str = "ghcr.io/corveil/corveil";
+
+/// Where TLS looks for them, on Debian as here.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Debian's certificates one by one. A machine may trust more, such as the proxy of a company, in the bundle.
+const DEBIAN: &str = "/usr/share/ca-certificates/mozilla";
+
+/// Bundles of machines that are not Debian.
+const BUNDLES: [&str; 2] = ["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"];
+
+/// The image around this program.
+pub(super) fn image(program: Vec<u8>) -> Result<Image> {
+    let layer = Layer::new(vec![
+        Entry::file("/usr/bin/corveil", 0o755, program),
+        Entry::file(CERTIFICATES, 0o644, certificates()?),
+        Entry::file("/etc/passwd", 0o644, include_str!("etc/passwd")),
+        Entry::file("/etc/group", 0o644, include_str!("etc/group")),
+        Entry::file("/etc/nsswitch.conf", 0o644, include_str!("etc/nsswitch.conf")),
+        Entry::folder("/tmp", 0o1777),
+    ])?;
+    let reference = format!("{REPOSITORY}:{}", env!("CARGO_PKG_VERSION"));
+    Ok(Image { reference, defaults: defaults(), layers: vec![layer] })
+}
+
+/// How it runs. The version is that of the workspace; a commit would make each build another image.
+pub(super) fn defaults() -> Defaults {
+    let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
+    Defaults {
+        user: "1000:1000".to_owned(),
+        exposed_ports: [("8000/tcp".to_owned(), Exposed {})].into(),
+        env: vec!["PATH=/usr/bin".to_owned()],
+        cmd: vec!["corveil".to_owned(), "serve".to_owned()],
+        working_dir: "/".to_owned(),
+        labels: [
+            label("title", "corveil"),
+            label(
+                "description",
+                "Schema migrations that gate rollouts, the same way under Helm, Helmfile and Argo CD",
+            ),
+            label("version", env!("CARGO_PKG_VERSION")),
+            label("licenses", env!("CARGO_PKG_LICENSE")),
+            label("source", env!("CARGO_PKG_REPOSITORY")),
+        ]
+        .into(),
+        ..Defaults::default()
+    }
+}
+
+/// Whom the world trusts, as far as this machine knows.
+fn certificates() -> Result<Vec<u8>> {
+    let single = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = single.map(|entry| entry.path()).collect();
+    paths.sort();
+    if paths.is_empty() {
+        paths.extend(BUNDLES.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned));
+    }
+    if paths.is_empty() {
+        bail!("no CA certificates on this machine\nhint: `apt-get install ca-certificates`");
+    }
+    let mut bundle = Vec::new();
+    for path in paths {
+        bundle.extend(fs::read(&path).with_context(|| format!("read {}", path.display()))?);
+        if !bundle.ends_with(b"\n") {
+            bundle.push(b'\n');
+        }
+    }
+    Ok(bundle)
+}
