@@ -102,8 +102,8 @@ mod tests {
         let derived = archive::read(&first).expect("an image");
         assert_eq!(derived.reference, "ghcr.io/corveil/corveil:next");
         assert_eq!(derived.layers[0].digest, image.layers[0].digest);
-        let contents = derived.layers[1].files().expect("a layer");
-        assert_eq!(contents[1], ("migrations/0011_new.sql".into(), 0o644, 0, b"SELECT 1;".into()));
+        let contents = derived.layers[1].entries().expect("a layer");
+        assert_eq!(contents[1], Entry::file("migrations/0011_new.sql", 0o644, "SELECT 1;"));
         let derived = archive::read(&second).expect("an image");
         assert_eq!(derived.defaults.env, ["PATH=/usr/bin", "CORVEIL_SOURCE=/migrations"]);
         assert_eq!(derived.defaults.cmd, ["corveil", "serve"]);

@@ -44,6 +44,7 @@ pub(crate) struct Defaults {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) user: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[expect(clippy::zero_sized_map_values, reason = "the specification writes a set like this")]
     pub(crate) exposed_ports: BTreeMap<String, Exposed>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) env: Vec<String>,
@@ -66,7 +67,7 @@ impl Defaults {
     }
 }
 
-/// A port is the key of an empty object.
+/// What is known of a port: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Exposed {}
 
@@ -118,7 +119,8 @@ struct Config {
     created: String,
     #[serde(flatten)]
     platform: Platform,
-    config: Defaults,
+    #[serde(rename = "config")]
+    defaults: Defaults,
     rootfs: Rootfs,
 }
 
@@ -136,7 +138,7 @@ pub(crate) fn write(image: &Image, output: &Path) -> Result<Written> {
     let config = to_json(&Config {
         created: CREATED.to_owned(),
         platform: platform.clone(),
-        config: image.defaults.clone(),
+        defaults: image.defaults.clone(),
         rootfs: Rootfs { r#type: "layers".to_owned(), diff_ids },
     })?;
     let manifest = to_json(&Manifest {
@@ -210,7 +212,7 @@ fn load(path: &Path) -> Result<Image> {
     if !layers.iter().map(|layer| &layer.diff_id).eq(&config.rootfs.diff_ids) {
         bail!("the layers are not those of the configuration");
     }
-    Ok(Image { reference, defaults: config.config, layers })
+    Ok(Image { reference, defaults: config.defaults, layers })
 }
 
 impl Descriptor {

@@ -13,14 +13,16 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 /// What is at one path. The folders above it need no entry of their own.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Entry {
-    path: String,
+    pub(crate) path: String,
     mode: u32,
     /// User and group alike.
     owner: u64,
     node: Node,
 }
 
+#[cfg_attr(test, derive(Debug, PartialEq))]
 enum Node {
     Folder,
     File(Vec<u8>),
@@ -67,25 +69,35 @@ impl Layer {
 
     /// The header of the gzip names neither a time nor a machine.
     pub(crate) fn compress(tar: &[u8]) -> Result<Self> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(tar)?;
         let blob = encoder.finish()?;
         Ok(Self { digest: digest(&blob), diff_id: digest(tar), blob })
     }
 
-    /// The path, mode, owner and contents of each file in it. Links and folders have none.
+    /// What is in it.
     #[cfg(test)]
-    pub(crate) fn files(&self) -> Result<Vec<(String, u32, u64, Vec<u8>)>> {
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
         let mut archive = tar::Archive::new(GzDecoder::new(&*self.blob));
-        let mut files = Vec::new();
+        let mut entries = Vec::new();
         for entry in archive.entries()? {
             let mut entry = entry?;
-            let mut contents = Vec::new();
-            entry.read_to_end(&mut contents)?;
+            let header = entry.header().clone();
+            let node = match header.entry_type() {
+                tar::EntryType::Directory => Node::Folder,
+                tar::EntryType::Symlink => {
+                    Node::Link(entry.link_name()?.context("a link without a target")?.display().to_string())
+                }
+                _ => {
+                    let mut contents = Vec::new();
+                    entry.read_to_end(&mut contents)?;
+                    Node::File(contents)
+                }
+            };
             let path = entry.path()?.display().to_string();
-            files.push((path, entry.header().mode()?, entry.header().uid()?, contents));
+            entries.push(Entry::new(&path, header.mode()?, node).owned_by(header.uid()?));
         }
-        Ok(files)
+        Ok(entries)
     }
 }
 
@@ -167,9 +179,9 @@ mod tests {
     #[test]
     fn a_path_brings_its_folders() {
         let entries = vec![Entry::file("/srv/a/b", 0o600, "b").owned_by(1001), Entry::folder("/srv", 0o1777)];
-        let files = Layer::new(entries).and_then(|layer| layer.files()).expect("a layer");
-        let expected = [("srv/", 0o1777, 0, ""), ("srv/a/", 0o755, 0, ""), ("srv/a/b", 0o600, 1001, "b")];
-        assert_eq!(files, expected.map(|(path, mode, owner, text)| (path.into(), mode, owner, text.into())));
+        let read = Layer::new(entries).and_then(|layer| layer.entries()).expect("a layer");
+        let file = Entry::file("srv/a/b", 0o600, "b").owned_by(1001);
+        assert_eq!(read, [Entry::folder("srv", 0o1777), Entry::folder("srv/a", 0o755), file]);
     }
 
     #[test]
@@ -184,7 +196,7 @@ mod tests {
     #[test]
     fn long_paths_are_kept() {
         let long = format!("{}/{}", "a".repeat(90), "b".repeat(90));
-        let files = Layer::new(vec![Entry::file(&long, 0o644, "c")]).and_then(|layer| layer.files());
-        assert_eq!(files.expect("a layer")[1].0, long);
+        let read = Layer::new(vec![Entry::file(&long, 0o644, "c")]).and_then(|layer| layer.entries());
+        assert_eq!(read.expect("a layer")[1], Entry::file(&long, 0o644, "c"));
     }
 }

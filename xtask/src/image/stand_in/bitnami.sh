@@ -21,7 +21,7 @@ if [ ! -s "$data/PG_VERSION" ]; then
 
     "$@" -c hba_file="$data/pg_hba.conf" -c listen_addresses= &
     server=$!
-    until pg_isready --quiet --host="$sockets"; do
+    until pg_isready --quiet --host="$sockets" --username=postgres; do
         kill -0 "$server"
         sleep 0.1
     done

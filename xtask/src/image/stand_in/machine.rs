@@ -27,7 +27,7 @@ pub(crate) fn busybox(sh: &Shell) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// BusyBox under each of its names.
+/// `BusyBox` under each of its names.
 pub(super) fn shell(sh: &Shell) -> Result<Vec<Entry>> {
     let path = busybox(sh)?;
     let mut entries = vec![Entry::file("/bin/busybox", 0o755, fs::read(&path)?)];

@@ -28,7 +28,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     # Probes over TCP find nothing yet.
     "$@" -c listen_addresses= -c unix_socket_directories="$sockets" &
     server=$!
-    until pg_isready --quiet --host="$sockets"; do
+    until pg_isready --quiet --host="$sockets" --username="$user"; do
         kill -0 "$server"
         sleep 0.1
     done
