@@ -35,7 +35,7 @@ fn servers(sh: &Shell) -> Result<()> {
 }
 
 /// What the images of the end-to-end tests are made of.
-fn images(sh: &Shell) -> Result<()> {
+pub(crate) fn images(sh: &Shell) -> Result<()> {
     let mut missing = Vec::new();
     if machine::busybox(sh).is_err() {
         missing.push(machine::BUSYBOX);
