@@ -3,6 +3,7 @@
 mod bench;
 mod cache;
 mod cargo;
+mod cluster;
 #[cfg(test)]
 mod gate;
 mod generate;
@@ -32,8 +33,10 @@ enum Task {
     Bench(bench::Args),
     /// Make the container image, without Docker.
     Image(image::Args),
-    /// Find the programs that the tests of the chart run, or build them.
+    /// Find the programs that tests and clusters run, or build them.
     Tools(tools::Args),
+    /// Start and end a Kubernetes cluster for the tests that need one.
+    Cluster(cluster::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(args) => bench::run(&shell, &args),
         Task::Image(args) => image::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
+        Task::Cluster(args) => cluster::run(&shell, &args),
     }
 }
 

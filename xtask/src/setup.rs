@@ -1,4 +1,4 @@
-//! The programs that the tests run, installed where there is a package manager we know.
+//! The programs that tests and clusters run, installed where there is a package manager we know.
 
 use std::path::Path;
 
@@ -11,6 +11,20 @@ use crate::image::stand_in::machine;
 /// The program whose reading of our history is tested, and where it is installed within the checkout.
 const SQLX_CLI: &str = "=0.9.0";
 const TOOLS: &str = "target/tools";
+
+/// Programs of a local cluster, and the packages they are in.
+const NODE: [(&str, &str); 7] = [
+    ("conntrack", "conntrack"),
+    ("containerd", "containerd"),
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("runc", "runc"),
+    ("socat", "socat"),
+    ("tini", "tini"),
+];
+
+/// Where Debian keeps the plugins of the container network interface.
+pub(crate) const CNI: &str = "/usr/lib/cni";
 
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     servers(sh)?;
@@ -48,6 +62,24 @@ pub(crate) fn images(sh: &Shell) -> Result<()> {
         &missing,
         "the end-to-end tests need Debian's `busybox-static` and `postgresql-client`\n\
          hint: run them on Debian or Ubuntu, or in a container of one",
+    )
+}
+
+/// What a local cluster runs besides the programs that are built for it.
+pub(crate) fn node(sh: &Shell) -> Result<()> {
+    let mut missing: Vec<_> =
+        NODE.into_iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| package).collect();
+    if !Path::new(CNI).join("bridge").is_file() {
+        missing.push("containernetworking-plugins");
+    }
+    if machine::busybox(sh).is_err() {
+        missing.push(machine::BUSYBOX);
+    }
+    install(
+        sh,
+        &missing,
+        "a local cluster needs programs that are packages of Debian and Ubuntu\n\
+         hint: use a machine with `apt-get`, or `--provider kind`",
     )
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
         cargo(sh, &["test", "--no-default-features", "--test", "it"]).args(rest).run()?;
     }
     if postgres.is_empty() {
-        tools::ensure(sh, &tools::ALL)?;
+        tools::ensure(sh, &tools::CHART)?;
         cargo(sh, &["test", "--workspace", "--no-default-features"]).args(rest).run()?;
         // The only tests worth building the embedded server for.
         cargo(sh, &["test", "--test", "embedded"]).args(rest).run()?;

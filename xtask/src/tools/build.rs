@@ -1,4 +1,4 @@
-//! Builds a program from its Go module, at the version that the module pins.
+//! Builds the programs of a Go module, at the version that the module pins.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -8,27 +8,28 @@ use sha2::{Digest, Sha256};
 use xshell::{Shell, cmd};
 
 use crate::cache;
-use crate::tools::Program;
+use crate::tools::table::{Module, Setting};
 use crate::tools::version::Version;
 
-/// The program in the cache; built unless an earlier run did, or one at this moment does.
-pub(super) fn build(sh: &Shell, program: &Program) -> Result<PathBuf> {
-    let Program { name, package, .. } = program;
-    let made = cache::folder(sh, &folder(sh, program)?, |partial| {
+/// The folder in the cache with the module's programs; built unless an earlier run did, or one at this moment does.
+pub(super) fn build(sh: &Shell, module: &Module) -> Result<PathBuf> {
+    cache::folder(sh, &folder(sh, module)?, |partial| {
         let whole = partial.join("whole");
-        let to = whole.join(name);
-        let flags = link_flags(sh, program)?;
+        sh.create_dir(&whole)?;
+        // Several programs go into the folder under the names that Go gives them.
+        let to = if let [_] = module.packages { whole.join(module.name) } else { whole.clone() };
+        let flags = link_flags(sh, module)?;
         // The module must be complete as committed, and a program must not depend on the checkout's commit or folder.
         let arguments = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", &flags];
-        go(sh, name, &["build"])?.args(arguments).arg("-o").arg(to).arg(package).run()?;
+        let build = go(sh, module.name, &["build"])?.args(arguments);
+        build.arg("-o").arg(to).args(module.packages).run()?;
         Ok(whole)
-    })?;
-    Ok(made.join(name))
+    })
 }
 
-/// The program's folder in the cache.
-pub(super) fn folder(sh: &Shell, program: &Program) -> Result<String> {
-    key(sh, program.name, &link_flags(sh, program)?)
+/// The module's folder in the cache.
+pub(super) fn folder(sh: &Shell, module: &Module) -> Result<String> {
+    key(sh, module.name, &link_flags(sh, module)?)
 }
 
 /// Names what is made from a module after everything that is in it, and after how it is made.
@@ -36,7 +37,7 @@ pub(super) fn key(sh: &Shell, name: &str, how: &str) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(how);
     for file in ["go.mod", "go.sum"] {
-        hash.update(sh.read_binary_file(module(name).join(file))?);
+        hash.update(sh.read_binary_file(module_folder(name).join(file))?);
     }
     let mut key = format!("{name}-");
     for byte in &hash.finalize()[..8] {
@@ -45,27 +46,36 @@ pub(super) fn key(sh: &Shell, name: &str, how: &str) -> Result<String> {
     Ok(key)
 }
 
-/// The version in the program's `go.mod`: `v1.2.3`.
-pub(super) fn pinned(sh: &Shell, program: &Program) -> Result<String> {
-    version_of(sh, program.name, program.module)
+/// The version in the module's `go.mod`: `v1.2.3`.
+pub(super) fn pinned(sh: &Shell, module: &Module) -> Result<String> {
+    version_of(sh, module.name, module.pins)
 }
 
 /// Smaller programs that know their versions.
-fn link_flags(sh: &Shell, program: &Program) -> Result<String> {
-    let mut flags = format!("-s -w -X {}={}", program.variable, pinned(sh, program)?);
-    if !program.assumes.is_empty() {
-        // The client of Kubernetes 1.37 is 0.37.
-        let client = version_of(sh, program.name, "k8s.io/client-go")?;
-        let minor = Version::find(&client).context("`k8s.io/client-go` has a version")?.minor;
-        for package in program.assumes {
-            write!(flags, " -X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}")?;
-        }
+fn link_flags(sh: &Shell, module: &Module) -> Result<String> {
+    let mut flags = "-s -w".to_owned();
+    let pinned = pinned(sh, module)?;
+    let version = Version::find(&pinned).with_context(|| format!("`{}` has a version", module.pins))?;
+    for (variable, setting) in module.variables {
+        let value = match setting {
+            Setting::Version => pinned.clone(),
+            Setting::Major => version.major.to_string(),
+            Setting::Minor => version.minor.to_string(),
+            Setting::Kubernetes => {
+                // The client of Kubernetes 1.37 is 0.37.
+                let client = version_of(sh, module.name, "k8s.io/client-go")?;
+                let client = Version::find(&client).context("`k8s.io/client-go` has a version")?;
+                client.minor.to_string()
+            }
+            Setting::Is(value) => (*value).to_owned(),
+        };
+        write!(flags, " -X {variable}={value}")?;
     }
     Ok(flags)
 }
 
 fn version_of(sh: &Shell, name: &str, required_module: &str) -> Result<String> {
-    let path = module(name).join("go.mod");
+    let path = module_folder(name).join("go.mod");
     let text = sh.read_file(&path)?;
     let version = required(&text, required_module);
     let version = version.with_context(|| format!("no `{required_module}` in {}", path.display()))?;
@@ -74,7 +84,7 @@ fn version_of(sh: &Shell, name: &str, required_module: &str) -> Result<String> {
 
 /// Go in the module's folder, or what to install.
 pub(super) fn go<'a>(sh: &'a Shell, name: &str, arguments: &[&str]) -> Result<xshell::Cmd<'a>> {
-    let folder = module(name);
+    let folder = module_folder(name);
     let needed = sh.read_file(folder.join("go.mod"))?;
     let needed = needed.lines().find_map(|line| line.strip_prefix("go ")).context("no `go` in `go.mod`")?;
     // Go would fetch the Go that a module asks for: another compiler than the machine's, from a place not asked.
@@ -109,7 +119,7 @@ fn numbers(version: &str) -> Vec<u32> {
     version[..end].split('.').filter_map(|number| number.parse().ok()).collect()
 }
 
-fn module(name: &str) -> PathBuf {
+fn module_folder(name: &str) -> PathBuf {
     crate::root().join(Path::new("xtask/tools").join(name))
 }
 

@@ -1,0 +1,68 @@
+//! A cluster in a container, by kind.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::cache;
+use crate::cluster::{Cluster, Provider, kubectl};
+
+const NAME: &str = "corveil";
+
+pub(super) fn up(sh: &Shell) -> Result<Cluster> {
+    if let Some(cluster) = running(sh)? {
+        return Ok(cluster);
+    }
+    let cluster = cluster(sh)?;
+    let kubeconfig = &cluster.kubeconfig;
+    kind(sh, &["create", "cluster", "--wait", "3m", "--name", NAME, "--kubeconfig"])?
+        .arg(kubeconfig)
+        .run()?;
+    Ok(cluster)
+}
+
+/// The one that an earlier run started.
+pub(super) fn running(sh: &Shell) -> Result<Option<Cluster>> {
+    let names = kind(sh, &["get", "clusters"])?.ignore_stderr().read()?;
+    if !names.lines().any(|name| name == NAME) {
+        return Ok(None);
+    }
+    let cluster = cluster(sh)?;
+    let export = ["export", "kubeconfig", "--name", NAME, "--kubeconfig"];
+    kind(sh, &export)?.arg(&cluster.kubeconfig).ignore_stderr().run()?;
+    Ok(Some(cluster))
+}
+
+pub(super) fn down(sh: &Shell) -> Result<()> {
+    let kubeconfig = kubeconfig(sh)?;
+    kind(sh, &["delete", "cluster", "--name", NAME, "--kubeconfig"])?.arg(&kubeconfig).run()?;
+    sh.remove_path(kubeconfig)?;
+    Ok(())
+}
+
+/// kind does not tell which references an archive holds, so it is the archive's name that comes back.
+pub(super) fn load(sh: &Shell, images: &[PathBuf]) -> Result<Vec<String>> {
+    let mut loaded = Vec::new();
+    for image in images {
+        kind(sh, &["load", "image-archive", "--name", NAME])?.arg(image).run()?;
+        loaded.push(image.display().to_string());
+    }
+    Ok(loaded)
+}
+
+fn cluster(sh: &Shell) -> Result<Cluster> {
+    Ok(Cluster { provider: Provider::Kind, kubeconfig: kubeconfig(sh)?, kubectl: kubectl(sh)? })
+}
+
+/// Not the user's own file, whose current context kind would change.
+fn kubeconfig(sh: &Shell) -> Result<PathBuf> {
+    Ok(cache::root(sh)?.join("kind.kubeconfig"))
+}
+
+fn kind<'a>(sh: &'a Shell, arguments: &[&str]) -> Result<Cmd<'a>> {
+    if cmd!(sh, "kind version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        bail!("`kind` is not there\nhint: install it, https://kind.sigs.k8s.io, or use `--provider local`");
+    }
+    Ok(cmd!(sh, "kind {arguments...}").quiet())
+}

@@ -1,0 +1,177 @@
+//! Every tool: how it is built, and how it is recognised where it is installed already.
+
+use clap::ValueEnum;
+
+use crate::tools::version::Version;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tool {
+    Coredns,
+    Etcd,
+    Helm3,
+    Helm4,
+    Helmfile,
+    Kubeconform,
+    Kubernetes,
+    Kustomize,
+}
+
+/// What the tests of the chart run. Shortest build first.
+pub(crate) const CHART: [Tool; 5] =
+    [Tool::Kubeconform, Tool::Kustomize, Tool::Helm4, Tool::Helm3, Tool::Helmfile];
+
+/// What a node is made of. Shortest build first: a machine without Go, or with too old a one, says so at once. Of Kubernetes
+/// most of Helm is compiled too, so these go before those of the chart.
+pub(crate) const NODE: [Tool; 3] = [Tool::Etcd, Tool::Kubernetes, Tool::Coredns];
+
+/// A Go module in `xtask/tools`, and the programs that are built from it.
+pub(super) struct Module {
+    /// Of its folder in `xtask/tools`, and in the cache.
+    pub(super) name: &'static str,
+    /// The required module whose version in `go.mod` is the programs'.
+    pub(super) pins: &'static str,
+    /// The only one becomes a program with the module's name; several keep the names that Go gives them.
+    pub(super) packages: &'static [&'static str],
+    /// Set while the programs are linked. Without them a program calls itself a development build, and Helm turns away every
+    /// chart that has a `kubeVersion`.
+    pub(super) variables: &'static [(&'static str, Setting)],
+    /// A program that may just as well be the machine's own. Those of a node never are: a mix of versions is no fair node.
+    pub(super) installed: Option<Installed>,
+}
+
+/// How to recognise a program on the PATH.
+pub(super) struct Installed {
+    /// Both Helms are called `helm`.
+    pub(super) names: &'static [&'static str],
+    /// Prints the version, in whatever words.
+    pub(super) ask: &'static [&'static str],
+    /// Fits with this major version and at least this minor.
+    pub(super) least: Version,
+}
+
+/// What a variable is set to.
+#[derive(Clone, Copy)]
+pub(super) enum Setting {
+    /// The version in `go.mod`: `v1.2.3`.
+    Version,
+    Major,
+    Minor,
+    /// The minor version of the Kubernetes that the client in `go.mod` is of.
+    Kubernetes,
+    Is(&'static str),
+}
+
+impl Module {
+    /// The names of the programs, in the order of their packages.
+    pub(super) fn programs(&self) -> Vec<&'static str> {
+        match self.packages {
+            [_] => vec![self.name],
+            several => several.iter().filter_map(|package| package.rsplit('/').next()).collect(),
+        }
+    }
+}
+
+impl Tool {
+    pub(super) fn module(self) -> Module {
+        match self {
+            Self::Coredns => Module {
+                name: "coredns",
+                pins: "github.com/coredns/coredns",
+                packages: &["github.com/coredns/coredns"],
+                variables: &[],
+                installed: None,
+            },
+            Self::Etcd => Module {
+                name: "etcd",
+                pins: "go.etcd.io/etcd/server/v3",
+                packages: &["go.etcd.io/etcd/server/v3"],
+                variables: &[],
+                installed: None,
+            },
+            // What the chart promises to work with starts at 3.18.
+            Self::Helm3 => Module {
+                name: "helm3",
+                pins: "helm.sh/helm/v3",
+                packages: &["helm.sh/helm/v3/cmd/helm"],
+                // The Kubernetes that is assumed where no cluster is asked. Helm 4 finds it by itself.
+                variables: &[
+                    ("helm.sh/helm/v3/internal/version.version", Setting::Version),
+                    ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor", Setting::Is("1")),
+                    ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor", Setting::Kubernetes),
+                    ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor", Setting::Is("1")),
+                    ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor", Setting::Kubernetes),
+                ],
+                installed: Some(Installed {
+                    names: &["helm3", "helm"],
+                    ask: &["version", "--template", "{{.Version}}"],
+                    least: Version { major: 3, minor: 18 },
+                }),
+            },
+            Self::Helm4 => Module {
+                name: "helm4",
+                pins: "helm.sh/helm/v4",
+                packages: &["helm.sh/helm/v4/cmd/helm"],
+                variables: &[("helm.sh/helm/v4/internal/version.version", Setting::Version)],
+                installed: Some(Installed {
+                    names: &["helm4", "helm"],
+                    ask: &["version", "--template", "{{.Version}}"],
+                    least: Version { major: 4, minor: 0 },
+                }),
+            },
+            // The newest known to work with both Helms.
+            Self::Helmfile => Module {
+                name: "helmfile",
+                pins: "github.com/helmfile/helmfile",
+                packages: &["github.com/helmfile/helmfile"],
+                variables: &[("go.szostok.io/version.version", Setting::Version)],
+                installed: Some(Installed {
+                    names: &["helmfile"],
+                    // `helmfile version` asks the network for a newer one first.
+                    ask: &["--version"],
+                    least: Version { major: 1, minor: 8 },
+                }),
+            },
+            Self::Kubeconform => Module {
+                name: "kubeconform",
+                pins: "github.com/yannh/kubeconform",
+                packages: &["github.com/yannh/kubeconform/cmd/kubeconform"],
+                variables: &[("main.version", Setting::Version)],
+                installed: Some(Installed {
+                    names: &["kubeconform"],
+                    ask: &["-v"],
+                    least: Version { major: 0, minor: 7 },
+                }),
+            },
+            Self::Kubernetes => Module {
+                name: "kubernetes",
+                pins: "k8s.io/kubernetes",
+                packages: &[
+                    "k8s.io/kubernetes/cmd/kube-apiserver",
+                    "k8s.io/kubernetes/cmd/kube-controller-manager",
+                    "k8s.io/kubernetes/cmd/kube-proxy",
+                    "k8s.io/kubernetes/cmd/kube-scheduler",
+                    "k8s.io/kubernetes/cmd/kubectl",
+                    "k8s.io/kubernetes/cmd/kubelet",
+                ],
+                variables: &[
+                    ("k8s.io/component-base/version.gitVersion", Setting::Version),
+                    ("k8s.io/component-base/version.gitMajor", Setting::Major),
+                    ("k8s.io/component-base/version.gitMinor", Setting::Minor),
+                    ("k8s.io/component-base/version.gitTreeState", Setting::Is("clean")),
+                ],
+                installed: None,
+            },
+            Self::Kustomize => Module {
+                name: "kustomize",
+                pins: "sigs.k8s.io/kustomize/kustomize/v5",
+                packages: &["sigs.k8s.io/kustomize/kustomize/v5"],
+                variables: &[("sigs.k8s.io/kustomize/api/provenance.version", Setting::Version)],
+                installed: Some(Installed {
+                    names: &["kustomize"],
+                    ask: &["version"],
+                    least: Version { major: 5, minor: 4 },
+                }),
+            },
+        }
+    }
+}
