@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::commands::open;
 use crate::config::database::{Database, application_name};
@@ -38,6 +38,9 @@ const SHORTEST_LOOK: Duration = Duration::from_secs(1);
 #[command(after_help = "Versions that this build does not know are fine: a newer build has been here.
 Ends early, with the recorded error, when the last run failed for good on a migration that this build requires.
 
+Kubernetes shows why a container ended, never what a running one says. --restart-after ends the first one, so that
+`kubectl describe pod` names the missing migrations while the second waits on.
+
 Examples:
   corveil wait                            in an init container: until the schema is there
   corveil wait --for db --timeout 30s     in a script: until the database answers")]
@@ -48,6 +51,12 @@ pub struct Args {
     /// How long to wait; 0 waits without limit
     #[arg(long, value_name = "DURATION", env = env::TIMEOUT, default_value = "0", value_parser = duration::parse_or_none)]
     timeout: Duration,
+    /// End once with 75 when the schema is still missing after this time, and wait without that when started anew
+    #[arg(long, value_name = "DURATION", env = env::RESTART_AFTER, value_parser = duration::parse, requires = "restart_marker")]
+    restart_after: Option<Duration>,
+    /// File that tells the second start from the first; its folder has to outlive the container
+    #[arg(long, value_name = "PATH", env = env::RESTART_MARKER, requires = "restart_after")]
+    restart_marker: Option<PathBuf>,
     /// Folder of migration files; by default those that the program carries
     #[arg(long, value_name = "DIR", env = env::SOURCE)]
     source: Option<PathBuf>,
@@ -84,7 +93,8 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         What::Schema => Some(source::load(args.source.as_deref())?),
     };
     let opened = open::open(Purpose::Look, &stop).await?;
-    let waited = until(&opened.database, catalog.as_ref(), args.timeout, &stop).await;
+    let restart = Restart::read(&args);
+    let waited = until(&opened.database, catalog.as_ref(), args.timeout, restart, &stop).await;
     opened.close().await;
     waited?;
     match format {
@@ -97,7 +107,38 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     Ok(ExitCode::Ok)
 }
 
-async fn until(database: &Database, catalog: Option<&Catalog>, timeout: Duration, stop: &Stop) -> Result<()> {
+/// The one time that it ends to be seen.
+struct Restart {
+    after: Duration,
+    marker: PathBuf,
+    /// When the database first answered: without it there is nothing to name.
+    since: Option<Instant>,
+}
+
+impl Restart {
+    /// Nothing where it was not asked for, or has been.
+    fn read(args: &Args) -> Option<Self> {
+        let (after, marker) = (args.restart_after?, args.restart_marker.clone()?);
+        (!marker.exists()).then_some(Self { after, marker, since: None })
+    }
+
+    /// Whether it is time. What cannot be remembered is not done, as it would be done again and again.
+    fn is_due(&mut self) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        since.elapsed() >= self.after
+            && std::fs::write(&self.marker, "")
+                .inspect_err(|e| warn!("`--restart-marker {}` cannot be written: {e}", self.marker.display()))
+                .is_ok()
+    }
+}
+
+async fn until(
+    database: &Database,
+    catalog: Option<&Catalog>,
+    timeout: Duration,
+    mut restart: Option<Restart>,
+    stop: &Stop,
+) -> Result<()> {
     let mut patience = Patience::new(if timeout.is_zero() { Duration::MAX } else { timeout });
     let mut connection = None;
     loop {
@@ -119,6 +160,10 @@ async fn until(database: &Database, catalog: Option<&Catalog>, timeout: Duration
         };
         if patience.should_say(SAY_EVERY) {
             info!("waiting: {missing}");
+        }
+        if connection.is_some() && restart.as_mut().is_some_and(Restart::is_due) {
+            let waited = Duration::from_secs(patience.elapsed().as_secs());
+            return Err(Error::WaitTimeout { waited, missing });
         }
         if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
             return Err(Error::WaitTimeout { waited: timeout, missing });

@@ -39,6 +39,10 @@ pub const TERMINATION_LOG: &str = "CORVEIL_TERMINATION_LOG";
 pub const FOR: &str = "CORVEIL_FOR";
 /// `--timeout`.
 pub const TIMEOUT: &str = "CORVEIL_TIMEOUT";
+/// `--restart-after`.
+pub const RESTART_AFTER: &str = "CORVEIL_RESTART_AFTER";
+/// `--restart-marker`.
+pub const RESTART_MARKER: &str = "CORVEIL_RESTART_MARKER";
 /// `--listen`.
 pub const LISTEN: &str = "CORVEIL_LISTEN";
 /// `--shutdown-timeout`.

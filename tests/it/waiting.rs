@@ -68,6 +68,38 @@ async fn a_schema_that_never_comes_is_named_when_the_time_is_up() {
 }
 
 #[tokio::test]
+async fn what_is_missing_is_shown_by_one_restart_and_no_second() {
+    let (database, folder) = (Database::fresh().await, two());
+    let marker = folder.path().join("restarted");
+    let marker = marker.to_str().unwrap();
+    let wait = || {
+        let restart = ["--restart-after", "300ms", "--restart-marker", marker];
+        wait_for_schema(&database, &folder).args(restart)
+    };
+    let first = wait().run().await.expect_code(75);
+    assert!(
+        first.termination_log.contains("migrations are not applied, `0001_a.sql` to `0002_b.sql`"),
+        "{first}"
+    );
+
+    let second = wait().args(["--timeout", "2s"]).run().await.expect_code(75);
+    second.expect_stderr("still waiting after 2s");
+    let third = wait().spawn();
+    third.until_it_says("waiting: 2 migrations").await;
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    third.wait().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn a_restart_that_cannot_be_remembered_does_not_happen() {
+    let (database, folder) = (Database::fresh().await, two());
+    let restart = ["--restart-after", "50ms", "--restart-marker", "/nowhere/restarted", "--timeout", "1s"];
+    let run = wait_for_schema(&database, &folder).args(restart).run().await.expect_code(75);
+    run.expect_stderr("`--restart-marker /nowhere/restarted` cannot be written")
+        .expect_stderr("still waiting after 1s");
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_fine() {
     let (database, folder) = (Database::fresh().await, two());
     Corveil::migrate(&database, &folder).run().await.expect_code(0);

@@ -1,5 +1,6 @@
 //! Every object of every case: understood by Kubernetes, the same with both Helms, and safe to run.
 
+use corveil::config::env;
 use xshell::cmd;
 
 use super::*;
@@ -102,6 +103,17 @@ fn the_deployment_fails_closed() {
             rendering.case
         );
         assert_eq!(wait["command"], serde_json::json!(["corveil", "wait", "--for", "schema"]));
+        // Its first restart is what `kubectl describe` shows. The marker has to outlive the container.
+        let is_set =
+            |name: &str| wait["env"].as_array().unwrap().iter().any(|variable| variable["name"] == name);
+        assert!(is_set(env::RESTART_AFTER) && is_set(env::RESTART_MARKER), "{}", rendering.case);
+        assert_eq!(wait["volumeMounts"][0]["name"], "wait", "{}", rendering.case);
+        let volumes = pod["volumes"].as_array().unwrap();
+        assert!(
+            volumes.iter().any(|v| v["name"] == "wait" && v["emptyDir"].is_object()),
+            "{}",
+            rendering.case
+        );
     }
 }
 

@@ -28,6 +28,14 @@ fn what_can_never_change_is_as_in_1_0_0() {
     assert_eq!(set["volumeClaimTemplates"], expected);
 }
 
+/// The subchart's account goes with its objects. A template that names none keeps asking for it, as Kubernetes keeps the old
+/// name under the alias `serviceAccount`, and no pod can be created any more.
+#[test]
+fn the_server_comes_back_after_the_account_of_1_0_0_is_gone() {
+    let pod = &rendering("default").get("StatefulSet", "prod-postgresql")["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], "default");
+}
+
 #[test]
 fn the_data_are_where_1_0_0_wrote_them() {
     let pod = &rendering("default").get("StatefulSet", "prod-postgresql")["spec"]["template"]["spec"];
