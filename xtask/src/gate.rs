@@ -7,10 +7,10 @@ mod kustomize;
 mod refusals;
 
 use anyhow::{Result, bail};
-use serde::Deserialize;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
+pub(crate) use crate::objects::{merge as with, parse as objects};
 use crate::render::KUBERNETES;
 use crate::tools::{self, Tool};
 
@@ -35,13 +35,6 @@ pub(crate) fn render(helm: Tool, arguments: &[&str], values: &Value) -> Result<V
     objects(&String::from_utf8(output.stdout)?)
 }
 
-/// The objects of a stream of YAML documents.
-pub(crate) fn objects(text: &str) -> Result<Vec<Value>> {
-    let documents = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
-    let objects: Result<Vec<_>, _> = documents.collect();
-    Ok(objects?.into_iter().filter(|object| !object.is_null()).collect())
-}
-
 /// The values of a chart that uses somebody else's database.
 pub(crate) fn external() -> Value {
     serde_json::json!({
@@ -54,20 +47,4 @@ pub(crate) fn external() -> Value {
 /// The values of a chart that brings its own.
 pub(crate) fn bundled() -> Value {
     serde_json::json!({"corveil": {"secretKey": "key"}})
-}
-
-/// The values with others over them, map by map.
-pub(crate) fn with(mut values: Value, over: Value) -> Value {
-    fn merge(values: &mut Value, over: Value) {
-        match (values, over) {
-            (Value::Object(values), Value::Object(over)) => {
-                for (key, value) in over {
-                    merge(values.entry(key).or_insert(Value::Null), value);
-                }
-            }
-            (value, over) => *value = over,
-        }
-    }
-    merge(&mut values, over);
-    values
 }

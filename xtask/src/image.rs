@@ -8,7 +8,6 @@ mod dockerfile;
 pub(crate) mod layer;
 mod product;
 mod program;
-#[cfg_attr(not(test), expect(dead_code, reason = "the end-to-end tests are its callers"))]
 pub(crate) mod stand_in;
 
 use std::io::{Write, stdout};
@@ -40,7 +39,6 @@ pub(crate) fn run(sh: &Shell, Args { output }: &Args) -> Result<()> {
 }
 
 /// The archive of the product's image as the sources are now.
-#[expect(dead_code, reason = "the end-to-end tests are its callers")]
 pub(crate) fn corveil(sh: &Shell) -> Result<PathBuf> {
     let output = archive_path();
     build(sh, &output)?;
@@ -48,7 +46,6 @@ pub(crate) fn corveil(sh: &Shell) -> Result<PathBuf> {
 }
 
 /// The same program with other migrations: a new release, for a test that need not compile one.
-#[cfg_attr(not(test), expect(dead_code, reason = "the end-to-end tests are its callers"))]
 pub(crate) fn with_migrations(
     base: &Path,
     reference: &str,

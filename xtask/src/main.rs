@@ -4,10 +4,12 @@ mod bench;
 mod cache;
 mod cargo;
 mod cluster;
+mod e2e;
 #[cfg(test)]
 mod gate;
 mod generate;
 mod image;
+mod objects;
 mod postgres;
 mod render;
 mod setup;
@@ -37,6 +39,11 @@ enum Task {
     Tools(tools::Args),
     /// Start and end a Kubernetes cluster for the tests that need one.
     Cluster(cluster::Args),
+    /// Roll out on a real cluster with the real engines, and see what must never happen not happen.
+    E2e(e2e::Args),
+    /// What `helmfile apply` calls where the plugin helm-diff is not installed.
+    #[command(hide = true)]
+    HelmDiff(e2e::helm_diff::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -50,6 +57,8 @@ fn main() -> anyhow::Result<()> {
         Task::Image(args) => image::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
         Task::Cluster(args) => cluster::run(&shell, &args),
+        Task::E2e(args) => e2e::run(&shell, &args),
+        Task::HelmDiff(args) => e2e::helm_diff::run(&shell, &args),
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) fn start(node: &Layout) -> Result<()> {
         .arg(node.state())
         .env_clear()
         .env("PATH", PATH)
+        // kubectl keeps a cache in its home, or where it is called without one.
+        .env("HOME", node.state())
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

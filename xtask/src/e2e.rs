@@ -1,0 +1,145 @@
+//! `cargo xtask e2e`: rollouts on a real cluster with real engines, and what they must never do.
+
+mod builds;
+mod database;
+mod engine;
+mod evidence;
+pub(crate) mod helm_diff;
+mod report;
+mod scenario;
+mod stage;
+mod traffic;
+mod wait;
+mod watch;
+mod world;
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{Write, stderr, stdout};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use xshell::Shell;
+
+use crate::cluster::Provider;
+use crate::e2e::engine::Engine;
+use crate::e2e::report::Entry;
+use crate::e2e::scenario::{LATENCY, Scenario};
+use crate::e2e::stage::Stage;
+use crate::e2e::world::World;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run only scenarios with this in their names; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Run only under this engine; may be given several times.
+    #[arg(long, value_name = "ENGINE")]
+    engine: Vec<Engine>,
+    /// Where the cluster comes from.
+    #[arg(long, env = "CORVEIL_CLUSTER_PROVIDER", default_value = "local")]
+    provider: Provider,
+    /// How many scenarios run at once.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..))]
+    jobs: u8,
+    /// Leave the cluster up, and the namespaces of scenarios that failed.
+    #[arg(long)]
+    keep: bool,
+    /// Measure how long the gate takes too, and publish the whole run in this file.
+    #[arg(long, value_name = "FILE")]
+    evidence: Option<PathBuf>,
+}
+
+type Work = (&'static Scenario, Engine);
+
+pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
+    let work = chosen(args);
+    ensure!(!work.is_empty(), "no scenario has such a name\nhint: they are in `xtask/src/e2e/scenario.rs`");
+    let stage = Stage::set(sh, args.provider)?;
+
+    let mut entries = together(&stage, work, args);
+    if args.evidence.is_some() {
+        // Measured with nothing beside it.
+        entries.extend(LATENCY.engines.iter().map(|engine| one(&stage, &LATENCY, *engine, args)));
+    }
+    entries.sort_by_key(|entry| position(entry.scenario));
+
+    let junit = stage.folder.join("junit.xml");
+    fs::write(&junit, report::junit(&entries)).with_context(|| format!("write {}", junit.display()))?;
+    write!(stdout(), "{}", report::table(&entries))?;
+    if let Some(file) = &args.evidence {
+        let text = evidence::markdown(&stage, &entries)?;
+        fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
+    }
+    let failed = entries.iter().filter(|entry| entry.outcome.is_err()).count();
+    if !args.keep {
+        stage.clear(sh, args.provider)?;
+    }
+    for entry in entries.iter().filter(|entry| entry.outcome.is_err()) {
+        let log = stage.folder.join(world::namespace(entry.scenario.name, entry.engine)).join(world::LOG);
+        let text = fs::read_to_string(&log).unwrap_or_else(|error| error.to_string());
+        writeln!(stderr(), "\n=== {} under {}\n{text}", entry.scenario.name, entry.engine.name())?;
+    }
+    let logs = stage.folder.display();
+    ensure!(failed == 0, "{failed} scenarios failed\nhint: everything that was said is in `{logs}`");
+    Ok(())
+}
+
+fn chosen(args: &Args) -> Vec<Work> {
+    let is_named = |scenario: &Scenario| {
+        args.only.is_empty() || args.only.iter().any(|part| scenario.name.contains(part.as_str()))
+    };
+    let is_wanted = |engine: &Engine| args.engine.is_empty() || args.engine.contains(engine);
+    let named = scenario::ALL.iter().filter(|scenario| is_named(scenario));
+    named
+        .flat_map(|scenario| scenario.engines.iter().map(move |engine| (scenario, *engine)))
+        .filter(|(_, engine)| is_wanted(engine))
+        .collect()
+}
+
+/// In the order of the contents page.
+fn position(of: &Scenario) -> usize {
+    scenario::ALL.iter().position(|scenario| scenario.name == of.name).unwrap_or(usize::MAX)
+}
+
+/// Several at once: most of a rollout is waiting.
+fn together(stage: &Stage, work: Vec<Work>, args: &Args) -> Vec<Entry> {
+    let queue = Mutex::new(VecDeque::from(work));
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..args.jobs {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((scenario, engine)) = next else { break };
+                    let entry = one(stage, scenario, engine, args);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn one(stage: &Stage, scenario: &'static Scenario, engine: Engine, args: &Args) -> Entry {
+    let start = Instant::now();
+    let outcome = World::new(stage, scenario.name, engine).and_then(|world| {
+        let seen = (scenario.run)(&world);
+        if let Err(error) = &seen {
+            world.say(&format!("FAILED: {error:#}"))?;
+            world.tell_everything()?;
+        }
+        if seen.is_ok() || !args.keep {
+            world.abandon()?;
+        }
+        seen
+    });
+    let outcome = outcome.map_err(|error| format!("{error:#}"));
+    let entry = Entry { scenario, engine, outcome, took: start.elapsed() };
+    // Whoever watches wants to know as it happens; the table comes at the end.
+    let _ = writeln!(stderr(), "{}", entry.line());
+    entry
+}

@@ -1,0 +1,232 @@
+//! Databases that are there before a release is: a server in a namespace of its own, which every provider can run.
+
+use std::io::Write;
+use std::process::{Child, ChildStdin, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::e2e::stage::POSTGRES;
+use crate::e2e::wait::until;
+use crate::e2e::world::World;
+
+/// Of every role here: nothing outside of the cluster reaches the server, and it goes with it.
+const PASSWORD: &str = "e2e-only";
+
+/// The namespace of the server that scenarios share.
+pub(crate) const SHARED: &str = "e2e-database";
+
+/// One database of a server.
+pub(crate) struct Database<'a> {
+    world: &'a World<'a>,
+    /// The namespace of the server.
+    server: String,
+    name: String,
+}
+
+/// A server as objects: one pod, which keeps its data when it is stopped.
+pub(crate) fn server() -> Value {
+    let labels = json!({"app": "postgres"});
+    let mount = |name: &str, path: &str| json!({"name": name, "mountPath": path});
+    let limits = json!({"cpu": "1", "memory": "512Mi"});
+    let pod = json!({
+        "automountServiceAccountToken": false,
+        "terminationGracePeriodSeconds": 20,
+        "securityContext": {
+            "runAsNonRoot": true, "runAsUser": 1001, "runAsGroup": 1001, "fsGroup": 1001,
+            // Walked through again, the data folder would be open to the group, and the server refuses that.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [{
+            "name": "postgres",
+            "image": POSTGRES,
+            "imagePullPolicy": "IfNotPresent",
+            // Many scenarios at once.
+            "args": ["-c", "max_connections=300", "-c", "fsync=off"],
+            "env": [
+                {"name": "POSTGRES_USER", "value": "postgres"},
+                {"name": "POSTGRES_PASSWORD", "value": PASSWORD},
+                {"name": "PGDATA", "value": "/data/pgdata"},
+            ],
+            "readinessProbe": {
+                "exec": {"command": ["pg_isready", "--host=127.0.0.1"]},
+                "periodSeconds": 1, "timeoutSeconds": 5,
+            },
+            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": limits},
+            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            "volumeMounts": [
+                mount("data", "/data"), mount("run", "/var/run/postgresql"), mount("tmp", "/tmp"),
+            ],
+        }],
+        "volumes": [{"name": "run", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+    });
+    let claim = json!({
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "postgres"},
+        "spec": {
+            "serviceName": "postgres", "replicas": 1, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "volumeClaimTemplates": [claim],
+        },
+    });
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "postgres"},
+        "spec": {"selector": labels, "ports": [{"port": 5432}]},
+    });
+    json!({"apiVersion": "v1", "kind": "List", "items": [service, set]})
+}
+
+impl<'a> Database<'a> {
+    /// A new database on the shared server, with a role that owns it and one that the app has.
+    pub(crate) fn create(world: &'a World<'a>) -> Result<Self> {
+        Self::create_on(world, SHARED)
+    }
+
+    /// A new database on the server of that namespace.
+    pub(crate) fn create_on(world: &'a World<'a>, server: &str) -> Result<Self> {
+        let name = world.namespace.replace('-', "_");
+        let database = Self { world, server: server.to_owned(), name };
+        let name = &database.name;
+        let (owner, app) = (database.owner(), database.app());
+        for statement in [
+            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+            format!("DROP ROLE IF EXISTS {owner}"),
+            format!("DROP ROLE IF EXISTS {app}"),
+            format!("CREATE ROLE {owner} LOGIN PASSWORD '{PASSWORD}'"),
+            format!("CREATE ROLE {app} LOGIN PASSWORD '{PASSWORD}'"),
+            format!("CREATE DATABASE {name} OWNER {owner}"),
+        ] {
+            database.psql("postgres", &statement)?;
+        }
+        Ok(database)
+    }
+
+    fn owner(&self) -> String {
+        format!("{}_owner", self.name)
+    }
+
+    fn app(&self) -> String {
+        format!("{}_app", self.name)
+    }
+
+    /// For the role that may change the schema.
+    pub(crate) fn url(&self) -> String {
+        self.url_of(&self.owner())
+    }
+
+    /// For the role that may not.
+    pub(crate) fn app_url(&self) -> String {
+        self.url_of(&self.app())
+    }
+
+    fn url_of(&self, role: &str) -> String {
+        format!("postgres://{role}:{PASSWORD}@postgres.{}.svc:5432/{}", self.server, self.name)
+    }
+
+    /// What a query answers, without headers or alignment.
+    pub(crate) fn query(&self, sql: &str) -> Result<String> {
+        self.psql(&self.name, sql)
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> Result<String> {
+        let psql = ["exec", "postgres-0", "--", "psql", "--no-psqlrc", "--quiet", "--tuples-only"];
+        let options = ["--no-align", "--set", "ON_ERROR_STOP=1", "--username", "postgres"];
+        let (namespace, rest) = (["--namespace", &self.server], ["--dbname", database, "--command", sql]);
+        let arguments: Vec<&str> =
+            namespace.iter().chain(&psql).chain(&options).chain(&rest).copied().collect();
+        self.world.kubectl_anywhere(&arguments)
+    }
+
+    /// How many migrations the history has.
+    pub(crate) fn applied(&self) -> Result<usize> {
+        let count = self.query("SELECT count(*) FROM _sqlx_migrations WHERE success")?;
+        count.trim().parse().with_context(|| format!("`{count}` is no number"))
+    }
+
+    /// Everything in the schema that a migration could have changed, as text that compares.
+    pub(crate) fn schema(&self) -> Result<String> {
+        self.query(
+            "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
+               FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_%'
+             UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE '\\_%'
+             UNION ALL SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+              WHERE connamespace = 'public'::regnamespace
+             UNION ALL SELECT version || ' ' || encode(checksum, 'hex') FROM _sqlx_migrations
+              ORDER BY 1",
+        )
+    }
+
+    /// How many sessions run a statement that contains this.
+    pub(crate) fn running(&self, statement: &str) -> Result<usize> {
+        let count = self.query(&format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+               AND pid <> pg_backend_pid() AND query LIKE '%{statement}%'"
+        ))?;
+        count.trim().parse().with_context(|| format!("`{count}` is no number"))
+    }
+
+    /// Another session that holds the migration lock, until it is dropped.
+    pub(crate) fn hold_lock(&self) -> Result<Held> {
+        let key = corveil::postgres::lock::key(&self.name);
+        let exec = ["--namespace", &self.server, "exec", "--stdin", "postgres-0", "--"];
+        let psql = ["psql", "--quiet", "--username", "postgres", "--dbname", &self.name];
+        let world = self.world;
+        let mut command = world.program(&world.stage.kubectl, &[&exec[..], &psql].concat());
+        let mut process =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut input = process.stdin.take().context("a pipe was asked for")?;
+        writeln!(input, "SELECT pg_advisory_lock({key});")?;
+        input.flush()?;
+        until("another session to hold the lock", Duration::from_secs(20), || {
+            let held = self.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")?;
+            Ok((held.trim() != "0").then_some(()))
+        })?;
+        Ok(Held { process, input: Some(input) })
+    }
+}
+
+/// A session that holds the lock.
+pub(crate) struct Held {
+    process: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // psql ends with its input, and the lock with its session.
+        self.input.take();
+        let _ = self.process.wait();
+    }
+}
+
+/// A server in the scenario's own namespace, which can be stopped.
+pub(crate) fn own_server(world: &World) -> Result<()> {
+    world.apply(&server())?;
+    ready(world, &world.namespace)
+}
+
+/// Waits until the server of the namespace answers.
+pub(crate) fn ready(world: &World, namespace: &str) -> Result<()> {
+    let wait = ["wait", "--for=condition=Ready", "pod/postgres-0", "--timeout=90s", "--namespace", namespace];
+    until("the server's pod", Duration::from_mins(1), || {
+        let get =
+            ["get", "pod", "postgres-0", "--namespace", namespace, "--ignore-not-found", "--output=name"];
+        Ok((!world.kubectl_anywhere(&get)?.trim().is_empty()).then_some(()))
+    })?;
+    world.kubectl_anywhere(&wait).map(drop)
+}
+
+/// Stops the server in the scenario's namespace, or starts it again.
+pub(crate) fn scale(world: &World, replicas: u32) -> Result<()> {
+    world.kubectl(&["scale", "statefulset/postgres", &format!("--replicas={replicas}")])?;
+    if replicas == 0 {
+        world.kubectl(&["wait", "--for=delete", "pod/postgres-0", "--timeout=60s"])?;
+    }
+    ensure!(replicas <= 1, "one server is what there is");
+    Ok(())
+}

@@ -1,0 +1,310 @@
+//! The scenarios: a contents page, and what several of them begin with or look for.
+
+mod disturbed;
+mod first_install;
+mod latency;
+mod outage;
+mod restricted;
+mod rollback;
+mod shared_database;
+mod skipped;
+mod takeover;
+mod uninstall;
+mod upgrade;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::e2e::builds::Build;
+use crate::e2e::database::Database;
+use crate::e2e::engine::{APP, Engine, Rollout};
+use crate::e2e::watch::{Event, Watch};
+use crate::e2e::world::World;
+use crate::objects::merge;
+
+/// One thing that can happen to a rollout.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// What is seen in it, for the published table.
+    pub(crate) about: &'static str,
+    pub(crate) engines: &'static [Engine],
+    /// Ends with what was measured, in a few words.
+    pub(crate) run: fn(&World) -> Result<String>,
+}
+
+const fn scenario(
+    name: &'static str,
+    engines: &'static [Engine],
+    run: fn(&World) -> Result<String>,
+    about: &'static str,
+) -> Scenario {
+    Scenario { name, about, engines, run }
+}
+
+/// Every scenario, those that take longest first: they would otherwise be waited for alone.
+pub(crate) const ALL: &[Scenario] = &[
+    scenario(
+        "from-1-0-0",
+        Engine::HELMS,
+        takeover::run,
+        "an upgrade from chart 1.0.0's objects takes over its volume, its rows and its names",
+    ),
+    scenario(
+        "first-without-database",
+        Engine::HELMS,
+        first_install::without_database,
+        "a first install whose bundled database never came up is mended by `upgrade --install`",
+    ),
+    scenario(
+        "first-broken-bundled",
+        Engine::HELMS,
+        first_install::broken_bundled,
+        "a broken first install with the bundled database fails at the timeout, NOTES lead to the cause, and a fixed image mends it",
+    ),
+    scenario(
+        "deadline",
+        Engine::HELMS,
+        disturbed::deadline,
+        "a migration that outlives its deadline fails with the cause in the output, and its statement ends on the server",
+    ),
+    scenario(
+        "stale-job",
+        Engine::HELMS,
+        skipped::stale_job,
+        "an old, completed Job held by a finalizer lets no unmigrated pod become ready",
+    ),
+    scenario(
+        "job-deleted",
+        Engine::HELMS,
+        skipped::job_deleted,
+        "a Job deleted while the engine waits lets no unmigrated pod become ready",
+    ),
+    scenario(
+        "no-hooks",
+        Engine::HELMS,
+        skipped::no_hooks,
+        "`--no-hooks` lets no unmigrated pod become ready, the blocked pod names what is missing, and the next upgrade recovers",
+    ),
+    scenario(
+        "rollback",
+        Engine::HELMS,
+        rollback::run,
+        "`kubectl rollout undo` and `helm rollback` bring the old build back on the newer schema",
+    ),
+    scenario(
+        "restricted",
+        Engine::HELMS,
+        restricted::run,
+        "everything runs under Pod Security `restricted`, a quota and default-deny policies",
+    ),
+    scenario(
+        "uninstall",
+        Engine::HELMS,
+        uninstall::run,
+        "`helm uninstall` leaves the volume, after a failure what one command removes",
+    ),
+    scenario(
+        "broken",
+        Engine::ALL,
+        upgrade::broken_then_fixed,
+        "a broken migration fails the upgrade, nothing is rolled or written, every request is served; the fixed image recovers",
+    ),
+    scenario(
+        "next",
+        Engine::ALL,
+        upgrade::next,
+        "a new migration completes before the first new pod exists, and no request fails",
+    ),
+    scenario("next-bundled", Engine::ALL, upgrade::next_bundled, "the same with the bundled database"),
+    scenario(
+        "database-returns",
+        Engine::HELMS,
+        outage::database_returns,
+        "a database that comes back within the wait delays the upgrade",
+    ),
+    scenario(
+        "database-gone",
+        Engine::HELMS,
+        outage::database_gone,
+        "a database that stays away fails the upgrade with 75 and says so",
+    ),
+    scenario(
+        "lock-released",
+        Engine::HELMS,
+        outage::lock_released,
+        "a migration lock that another session gives back in time delays the upgrade",
+    ),
+    scenario(
+        "lock-kept",
+        Engine::HELMS,
+        outage::lock_kept,
+        "a migration lock that another session keeps fails the upgrade with 75 and names it",
+    ),
+    scenario(
+        "pod-deleted",
+        Engine::HELMS,
+        disturbed::pod_deleted,
+        "a Job whose pod is deleted in mid-migration applies it once, in another pod",
+    ),
+    scenario(
+        "two-releases",
+        Engine::HELMS,
+        shared_database::run,
+        "two releases upgraded at once on one database apply each migration once",
+    ),
+    scenario(
+        "first-broken",
+        Engine::HELMS,
+        first_install::broken_external,
+        "a broken first install fails at once with the cause in the output, and a fixed image mends it",
+    ),
+    scenario(
+        "first",
+        Engine::ALL,
+        first_install::external,
+        "a first install migrates before the first pod exists",
+    ),
+    scenario(
+        "first-bundled",
+        Engine::ALL,
+        first_install::bundled,
+        "a first install with the bundled database, and an upgrade without a change",
+    ),
+];
+
+/// How long the gate takes. It is measured with nothing beside it, and only when it is asked for.
+pub(crate) const LATENCY: Scenario =
+    scenario("latency", Engine::HELMS, latency::run, "how long the gate takes");
+
+/// A release, and everything that happens to its pods and Jobs.
+struct Gated<'a> {
+    world: &'a World<'a>,
+    values: Value,
+    pods: Watch,
+    jobs: Watch,
+    policies: Watch,
+}
+
+impl<'a> Gated<'a> {
+    fn new(world: &'a World<'a>, values: Value) -> Result<Self> {
+        let [pods, jobs, policies] = ["pods", "jobs", "networkpolicies"].map(|kind| world.watch(kind));
+        Ok(Self { world, values, pods: pods?, jobs: jobs?, policies: policies? })
+    }
+
+    /// With a database that is there already. `helmfile.yaml` wants the URLs in Secrets, and two roles.
+    fn external(world: &'a World<'a>, database: &Database) -> Result<Self> {
+        let off = json!({"postgresql": {"enabled": false}});
+        if world.engine != Engine::Helmfile {
+            let url = json!({"externalDatabase": {"url": database.url()}});
+            return Self::new(world, merge(off, url));
+        }
+        let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+        let app = json!({"DATABASE_URL": database.app_url(), "SECRET_KEY": "e2e-only"});
+        world.apply(&secret("corveil", app))?;
+        world.apply(&secret("corveil-migrate", json!({"MIGRATE_DATABASE_URL": database.url()})))?;
+        Self::new(world, off)
+    }
+
+    /// With a database of its own.
+    fn bundled(world: &'a World<'a>) -> Result<Self> {
+        Self::new(world, json!({"postgresql": {"enabled": true}}))
+    }
+
+    fn rollout(&self, build: Build) -> Rollout {
+        Rollout::of(build, &self.values)
+    }
+
+    fn rollout_with(&self, build: Build, values: &Value) -> Rollout {
+        Rollout::of(build, &merge(self.values.clone(), values.clone()))
+    }
+
+    /// With the first build running, as every upgrade finds it.
+    fn installed(self) -> Result<Self> {
+        self.world.roll(&self.rollout(Build::First))?.expect_success()?;
+        Ok(self)
+    }
+
+    /// The Deployment as it is now.
+    fn deployment(&self) -> Result<Value> {
+        self.world.get("deployment", APP)?.context("there is no Deployment")
+    }
+
+    /// The Job completed before the first pod of this build existed: by the order in which the API server told it, and
+    /// by the time stamps of both.
+    fn expect_job_before_pods(&self, build: Build) -> Result<()> {
+        let events = self.pods.events();
+        let is_pod = |event: &&Event| event.is_app() && event.has_tag(build.tag());
+        let first_pod = events.iter().find(is_pod).context("no pod of the new build was ever there")?;
+        let migrated = |event: &&Event| {
+            event.is_migration() && event.has_tag(build.tag()) && event.exit_code() == Some(0)
+        };
+        let done = events.iter().position(|event| migrated(&event)).context("no migration pod succeeded")?;
+        let pod = events.iter().position(|event| is_pod(&event)).context("it was found above")?;
+        ensure!(done < pod, "a pod of the new build was there before the migration had ended");
+
+        let jobs = self.jobs.events();
+        let completed = jobs.iter().find_map(|job| {
+            let image = job.object.pointer("/spec/template/spec/containers/0/image")?.as_str()?;
+            image.ends_with(build.tag()).then(|| job.object.pointer("/status/completionTime")?.as_str())?
+        });
+        let completed = completed.context("no Job of the new build completed")?;
+        let created = first_pod.object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+        // Both are UTC, in one format, to the second.
+        ensure!(Some(completed) <= created, "the Job completed at {completed}, the pod is of {created:?}");
+        Ok(())
+    }
+
+    /// No pod of this build was ever there, nor anything that would make one.
+    fn expect_no_pod(&self, build: Build) -> Result<()> {
+        let seen = self.pods.events();
+        ensure!(!seen.iter().any(|pod| pod.is_app() && pod.has_tag(build.tag())), "there was a new pod");
+        for set in self.world.list("replicasets", "")? {
+            let image = set.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str);
+            ensure!(
+                !image.unwrap_or_default().ends_with(build.tag()),
+                "there is a ReplicaSet of the new build"
+            );
+        }
+        Ok(())
+    }
+
+    /// No pod of this build was ever ready, and the first build's are.
+    fn expect_blocked(&self, build: Build) -> Result<()> {
+        for pod in self.pods.events() {
+            let is_ready = pod.is_app() && pod.has_tag(build.tag()) && pod.is("Ready");
+            ensure!(!is_ready, "an unmigrated pod became ready: {}", pod.name());
+        }
+        let pods = self.world.list("pods", "app.kubernetes.io/name=corveil-chart")?;
+        let serves = |pod: &Value| {
+            let image = pod.pointer("/spec/containers/0/image").and_then(Value::as_str).unwrap_or_default();
+            image.ends_with(Build::First.tag()) && crate::e2e::watch::is(pod, "Ready")
+        };
+        ensure!(pods.iter().any(serves), "no old pod serves");
+        Ok(())
+    }
+
+    /// The exit codes of the migration's pods of this build, as they ended.
+    fn exit_codes(&self, build: Build) -> Vec<i64> {
+        let mut ended: Vec<(String, i64)> = Vec::new();
+        for event in self.pods.events() {
+            if event.is_migration() && event.has_tag(build.tag()) {
+                let code = event.exit_code().map(|code| (event.name().to_owned(), code));
+                ended.extend(code.filter(|(name, _)| !ended.iter().any(|(known, _)| known == name)));
+            }
+        }
+        ended.into_iter().map(|(_, code)| code).collect()
+    }
+
+    /// How many Jobs there have been.
+    fn jobs_so_far(&self) -> usize {
+        self.jobs.events().iter().filter(|job| job.change == "ADDED").count()
+    }
+}
+
+/// The Deployment was not written to: what it asks for is the same, and so is the count of changes to that.
+fn expect_untouched(before: &Value, after: &Value) -> Result<()> {
+    for part in ["/metadata/generation", "/spec"] {
+        ensure!(before.pointer(part) == after.pointer(part), "the Deployment's `{part}` was changed");
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The first install: nothing is there, and with the bundled database not even that.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::e2e::builds::{ADDED, Build, CAUSE, FIRST};
+use crate::e2e::database::Database;
+use crate::e2e::engine::{Engine, JOB};
+use crate::e2e::scenario::Gated;
+use crate::e2e::wait::until;
+use crate::e2e::world::World;
+
+pub(super) fn external(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    let gated = Gated::external(world, &database)?;
+    let outcome = world.roll(&gated.rollout(Build::First))?.expect_success()?;
+    gated.expect_job_before_pods(Build::First)?;
+    ensure!(database.applied()? == FIRST, "{} of {FIRST} are applied", database.applied()?);
+    if world.engine != Engine::Helmfile {
+        // Helmfile shows Helm's output only of a failure.
+        ensure!(outcome.text.contains("applied 10 migrations"), "the Job's log was not printed");
+    }
+    ensure!(world.get("job", JOB)?.is_none(), "a Job that succeeded is to go");
+    world.helm(&["test", world.release()])?.expect_success()?;
+    expect_second_apply_without_diff(&gated)?;
+    Ok(format!("{:.1} s until all was ready", outcome.took.as_secs_f64()))
+}
+
+pub(super) fn bundled(world: &World) -> Result<String> {
+    let gated = Gated::bundled(world)?;
+    let outcome = world.roll(&gated.rollout(Build::First))?.expect_success()?;
+    gated.expect_job_before_pods_are_ready(Build::First)?;
+    let postgres = format!("{}-postgresql", world.release());
+    let claim = world.get("pvc", &format!("data-{postgres}-0"))?.context("there is no claim")?;
+    ensure!(claim["status"]["phase"] == "Bound", "the claim is not bound");
+    expect_second_apply_without_diff(&gated)?;
+    if world.engine != Engine::Helmfile {
+        // Now that there is a database, the hook answers for it.
+        let again = world.roll(&gated.rollout(Build::First))?.expect_success()?;
+        ensure!(again.text.contains("nothing to do"), "the hook's log was not printed: {}", again.text);
+    }
+    Ok(format!("{:.1} s until all was ready", outcome.took.as_secs_f64()))
+}
+
+/// `helmfile apply` of what is there already runs nothing.
+fn expect_second_apply_without_diff(gated: &Gated) -> Result<()> {
+    if gated.world.engine != Engine::Helmfile {
+        return Ok(());
+    }
+    let before = gated.jobs_so_far();
+    let again = gated.world.roll(&gated.rollout(Build::First))?.expect_success()?;
+    ensure!(!again.text.contains("UPDATED RELEASES"), "the second apply found a difference: {}", again.text);
+    ensure!(gated.jobs_so_far() == before, "the second apply ran a Job");
+    Ok(())
+}
+
+pub(super) fn broken_external(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    let gated = Gated::external(world, &database)?;
+    let outcome = world.roll(&gated.rollout(Build::Broken))?.expect_failure(&[CAUSE, ADDED])?;
+    gated.expect_no_pod(Build::Broken)?;
+    ensure!(gated.exit_codes(Build::Broken) == [3], "{:?}", gated.exit_codes(Build::Broken));
+    // An upgrade to Helm, which skips what is for `pre-install` alone.
+    world.roll(&gated.rollout(Build::Next))?.expect_success()?;
+    gated.expect_job_before_pods(Build::Next)?;
+    ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
+    Ok(format!("failed after {:.1} s", outcome.took.as_secs_f64()))
+}
+
+pub(super) fn broken_bundled(world: &World) -> Result<String> {
+    let gated = Gated::bundled(world)?;
+    let outcome = world.roll(&gated.rollout(Build::Broken).within(60))?.expect_failure(&[])?;
+    gated.expect_never_ready(Build::Broken)?;
+    let notes = world.helm(&["get", "notes", world.release()])?.expect_success()?.text;
+    let cause = follow(world, &notes, "component=migrate --tail")?;
+    ensure!(cause.contains(CAUSE), "the command of NOTES does not show the cause but: {cause}");
+    world.roll(&gated.rollout(Build::Next))?.expect_success()?;
+    gated.expect_never_ready(Build::Broken)?;
+    Ok(format!("failed after {:.1} s, mended by the next upgrade", outcome.took.as_secs_f64()))
+}
+
+pub(super) fn without_database(world: &World) -> Result<String> {
+    // Enough for the app and its Job, not for the server's 256Mi.
+    world.apply(&json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"},
+        "spec": {"hard": {"requests.memory": "200Mi"}},
+    }))?;
+    let gated = Gated::bundled(world)?;
+    world.roll(&gated.rollout(Build::First).within(30))?.expect_failure(&[])?;
+    let postgres = format!("{}-postgresql-0", world.release());
+    ensure!(world.get("pod", &postgres)?.is_none(), "the quota was to keep the database away");
+    gated.expect_never_ready(Build::First)?;
+    world.kubectl(&["delete", "resourcequota", "small"])?;
+    world.roll(&gated.rollout(Build::Next))?.expect_success()?;
+    Ok("mended by the next upgrade".into())
+}
+
+/// Runs the one command in a text that contains these words, as a reader would.
+pub(super) fn follow(world: &World, text: &str, words: &str) -> Result<String> {
+    let is_it = |line: &&str| line.contains(words) && line.trim_start().starts_with("kubectl ");
+    let line = text.lines().find(is_it).with_context(|| format!("no command with `{words}` in: {text}"))?;
+    let command = line.trim().trim_start_matches("kubectl ");
+    let arguments: Vec<_> = command.split_whitespace().collect();
+    let outcome = world.run(world.program(&world.stage.kubectl, &arguments))?;
+    Ok(outcome.expect_success()?.text)
+}
+
+impl Gated<'_> {
+    /// With the bundled database pods are there before the migration has run. None is ready before.
+    fn expect_job_before_pods_are_ready(&self, build: Build) -> Result<()> {
+        let events = until("a pod to be ready", Duration::from_secs(30), || {
+            let events = self.pods.events();
+            Ok(events.iter().any(|pod| pod.is_app() && pod.is("Ready")).then_some(events))
+        })?;
+        let done = events.iter().position(|pod| pod.is_migration() && pod.exit_code() == Some(0));
+        let ready = events.iter().position(|pod| pod.is_app() && pod.has_tag(build.tag()) && pod.is("Ready"));
+        ensure!(done.is_some() && done < ready, "a pod was ready before the migration had ended");
+        Ok(())
+    }
+
+    /// No pod of this build was ever ready.
+    fn expect_never_ready(&self, build: Build) -> Result<()> {
+        let events = self.pods.events();
+        let is_ready =
+            |pod: &&crate::e2e::watch::Event| pod.is_app() && pod.has_tag(build.tag()) && pod.is("Ready");
+        ensure!(!events.iter().any(|pod| is_ready(&pod)), "an unmigrated pod became ready");
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! Back to the build before, on the schema of the one after.
+
+use anyhow::{Result, ensure};
+
+use crate::e2e::builds::{Build, FIRST};
+use crate::e2e::database::Database;
+use crate::e2e::engine::{APP, Engine};
+use crate::e2e::scenario::Gated;
+use crate::e2e::traffic::Traffic;
+use crate::e2e::world::World;
+
+pub(super) fn run(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    let gated = Gated::external(world, &database)?.installed()?;
+    let traffic = Traffic::start(world)?;
+    world.roll(&gated.rollout(Build::Next))?.expect_success()?;
+
+    let deployment = format!("deployment/{APP}");
+    world.kubectl(&["rollout", "undo", &deployment])?;
+    world.kubectl(&["rollout", "status", &deployment, "--timeout=120s"])?;
+    expect_running(&gated, Build::First)?;
+
+    roll_on(&gated)?;
+    expect_running(&gated, Build::Next)?;
+    let jobs = gated.jobs_so_far();
+    world.helm(&["rollback", world.release(), "1", "--wait", "--timeout", "120s"])?.expect_success()?;
+    expect_running(&gated, Build::First)?;
+    ensure!(gated.jobs_so_far() == jobs, "a rollback migrates nothing, and ran a Job");
+
+    ensure!(database.applied()? == FIRST + 1, "the schema was to stay");
+    let served = traffic.expect_no_failure()?;
+    Ok(format!("{served} requests, none failed"))
+}
+
+/// Helm 4 applies on the server, and does not take back what kubectl wrote meanwhile unless it is told to.
+fn roll_on(gated: &Gated) -> Result<()> {
+    let (world, next) = (gated.world, gated.rollout(Build::Next));
+    if world.engine == Engine::Helm3 {
+        return world.roll(&next)?.expect_success().map(drop);
+    }
+    world.roll(&next)?.expect_failure(&["conflict occurred", "\"kubectl\""])?;
+    world.roll(&next.with("--force-conflicts"))?.expect_success().map(drop)
+}
+
+fn expect_running(gated: &Gated, build: Build) -> Result<()> {
+    let deployment = gated.deployment()?;
+    let image = deployment.pointer("/spec/template/spec/containers/0/image").and_then(|image| image.as_str());
+    ensure!(image.unwrap_or_default().ends_with(build.tag()), "{image:?} is rolled out");
+    ensure!(deployment["status"]["readyReplicas"] == 1, "no pod of it is ready");
+    Ok(())
+}

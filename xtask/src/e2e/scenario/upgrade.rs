@@ -1,0 +1,74 @@
+//! The two promises: a new migration gates the rollout, and a broken one stops it cleanly.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::e2e::builds::{ADDED, Build, CAUSE, FIRST};
+use crate::e2e::database::Database;
+use crate::e2e::scenario::{Gated, expect_untouched};
+use crate::e2e::traffic::Traffic;
+use crate::e2e::watch::Event;
+use crate::e2e::world::World;
+
+pub(super) fn next(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    let gated = Gated::external(world, &database)?.installed()?;
+    let seen = roll_to_next(&gated)?;
+    ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
+    Ok(seen)
+}
+
+pub(super) fn next_bundled(world: &World) -> Result<String> {
+    roll_to_next(&Gated::bundled(world)?.installed()?)
+}
+
+fn roll_to_next(gated: &Gated) -> Result<String> {
+    let traffic = Traffic::start(gated.world)?;
+    gated.world.roll(&gated.rollout(Build::Next))?.expect_success()?;
+    gated.expect_job_before_pods(Build::Next)?;
+    let served = traffic.expect_no_failure()?;
+    let events = gated.pods.events();
+    let end = migration_end(&events).context("a migration pod that ended has a time")?;
+    let start = first_pod(&events).context("a pod has a time of creation")?;
+    Ok(format!("Job ended {end}, first new pod {start}; {served} requests, none failed"))
+}
+
+fn migration_end(events: &[Event]) -> Option<&str> {
+    let at = "/status/containerStatuses/0/state/terminated/finishedAt";
+    let ended = |event: &&Event| {
+        event.is_migration() && event.has_tag(Build::Next.tag()) && event.exit_code() == Some(0)
+    };
+    time(events.iter().find(ended)?, at)
+}
+
+fn first_pod(events: &[Event]) -> Option<&str> {
+    let pod = events.iter().find(|event| event.is_app() && event.has_tag(Build::Next.tag()))?;
+    time(pod, "/metadata/creationTimestamp")
+}
+
+/// The time of day, to the second, as Kubernetes has it.
+fn time<'a>(event: &'a Event, pointer: &str) -> Option<&'a str> {
+    event.object.pointer(pointer).and_then(Value::as_str)?.get(11..19)
+}
+
+pub(super) fn broken_then_fixed(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    let gated = Gated::external(world, &database)?.installed()?;
+    let traffic = Traffic::start(world)?;
+    let (before, schema) = (gated.deployment()?, database.schema()?);
+
+    let outcome = world.roll(&gated.rollout(Build::Broken))?.expect_failure(&[CAUSE, ADDED])?;
+    ensure!(world.release_status()? == "failed", "the release is {}", world.release_status()?);
+    expect_untouched(&before, &gated.deployment()?)?;
+    gated.expect_no_pod(Build::Broken)?;
+    ensure!(database.schema()? == schema, "the schema was changed");
+    ensure!(gated.exit_codes(Build::Broken) == [3], "{:?}", gated.exit_codes(Build::Broken));
+    traffic.expect_no_failure()?;
+
+    world.roll(&gated.rollout(Build::Next))?.expect_success()?;
+    gated.expect_job_before_pods(Build::Next)?;
+    ensure!(world.release_status()? == "deployed", "the release is {}", world.release_status()?);
+    ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
+    let served = traffic.expect_no_failure()?;
+    Ok(format!("failed after {:.1} s; {served} requests, none failed", outcome.took.as_secs_f64()))
+}

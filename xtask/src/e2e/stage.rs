@@ -1,0 +1,152 @@
+//! What all scenarios share: the cluster with its images, the programs, and a database server.
+
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::cluster::{self, Cluster, Provider};
+use crate::e2e::builds::Build;
+use crate::e2e::engine::Engine;
+use crate::e2e::{database, helm_diff};
+use crate::tools::{self, Tool};
+use crate::{image, root};
+
+/// The chart's own repository; tags tell the builds apart.
+const REPOSITORY: &str = "ghcr.io/corveil/corveil";
+
+/// What the chart asks for. A stand-in has its name, since the cluster may have no way to a registry.
+pub(crate) use crate::image::stand_in::POSTGRES;
+
+/// The server of chart 1.0.0's subchart.
+pub(crate) const BITNAMI: &str = "docker.io/bitnami/postgresql:18";
+
+/// Where scenarios run.
+pub(crate) struct Stage {
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) kubectl: PathBuf,
+    pub(crate) helmfile: PathBuf,
+    pub(crate) chart: PathBuf,
+    /// One folder for each scenario in it.
+    pub(crate) folder: PathBuf,
+    helm3: PathBuf,
+    helm4: PathBuf,
+    plugins: PathBuf,
+    /// Which program `helm diff` is.
+    pub(crate) diff: &'static str,
+}
+
+impl Stage {
+    /// Builds what is missing, boots the cluster unless it is up, and loads the images.
+    pub(crate) fn set(sh: &Shell, provider: Provider) -> Result<Self> {
+        let folder = root().join("target/e2e");
+        sh.remove_path(&folder)?;
+        sh.create_dir(&folder)?;
+        let programs = tools::ensure(sh, &[Tool::Helm3, Tool::Helm4, Tool::Helmfile])?;
+        let images = step("images", || images(sh))?;
+        let Cluster { kubeconfig, kubectl, .. } = step("cluster", || {
+            let cluster = cluster::up(sh, provider, None)?;
+            cluster::load(sh, &cluster, &images)?;
+            Ok(cluster)
+        })?;
+        let (plugins, diff) = helm_diff::plugins(sh, &programs[1], &folder)?;
+        let stage = Self {
+            kubeconfig,
+            kubectl,
+            chart: root().join("chart"),
+            helm3: programs[0].clone(),
+            helm4: programs[1].clone(),
+            helmfile: programs[2].clone(),
+            plugins,
+            diff,
+            folder,
+        };
+        step("database", || stage.start_database())?;
+        Ok(stage)
+    }
+
+    /// A shell in the checkout whose programs speak to this cluster, and share nothing with the user's own Helm.
+    pub(crate) fn shell(&self) -> Result<Shell> {
+        let sh = Shell::new()?;
+        sh.change_dir(root());
+        for (name, value) in self.environment() {
+            sh.set_var(name, value);
+        }
+        Ok(sh)
+    }
+
+    /// For programs that speak to this cluster.
+    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 6] {
+        let helm = self.folder.join("helm");
+        [
+            ("KUBECONFIG", self.kubeconfig.clone()),
+            ("HELM_PLUGINS", self.plugins.clone()),
+            ("HELM_CACHE_HOME", helm.join("cache")),
+            ("HELM_CONFIG_HOME", helm.join("config")),
+            ("HELM_DATA_HOME", helm.join("data")),
+            // `helmfile.yaml` wants one for the bundled database.
+            ("CORVEIL_SECRET_KEY", "e2e-only".into()),
+        ]
+    }
+
+    pub(crate) fn helm(&self, engine: Engine) -> &Path {
+        if engine.helm() == Tool::Helm3 { &self.helm3 } else { &self.helm4 }
+    }
+
+    /// Removes what [`Stage::set`] made.
+    pub(crate) fn clear(&self, sh: &Shell, provider: Provider) -> Result<()> {
+        self.remove_database()?;
+        cluster::down(sh, provider, None)
+    }
+
+    fn remove_database(&self) -> Result<()> {
+        let (sh, kubectl) = (self.shell()?, &self.kubectl);
+        let delete = ["delete", "namespace", database::SHARED, "--ignore-not-found"];
+        Ok(cmd!(sh, "{kubectl} {delete...}").quiet().ignore_stdout().run()?)
+    }
+
+    fn start_database(&self) -> Result<()> {
+        let sh = self.shell()?;
+        // One that an earlier run left may be full of its databases.
+        self.remove_database()?;
+        let (kubectl, shared) = (&self.kubectl, database::SHARED);
+        let namespace = serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shared},
+        });
+        let apply = ["apply", "--server-side", "--namespace", shared, "--filename=-"];
+        for object in [namespace, database::server()] {
+            cmd!(sh, "{kubectl} {apply...}").stdin(object.to_string()).quiet().ignore_stdout().run()?;
+        }
+        let rollout = ["rollout", "status", "statefulset/postgres", "--timeout=90s", "--namespace", shared];
+        cmd!(sh, "{kubectl} {rollout...}").quiet().ignore_stdout().run()?;
+        Ok(())
+    }
+}
+
+/// Every image that a scenario runs.
+fn images(sh: &Shell) -> Result<Vec<PathBuf>> {
+    let base = image::corveil(sh)?;
+    let folder = root().join("target/image");
+    let postgres = folder.join("postgres.tar");
+    image::stand_in::postgres(sh, &postgres)?;
+    let bitnami = folder.join("bitnami.tar");
+    image::stand_in::bitnami(&postgres, BITNAMI, &bitnami)?;
+    let mut images = vec![postgres, bitnami];
+    for build in Build::ALL {
+        let output = folder.join(format!("{}.tar", build.tag()));
+        let reference = format!("{REPOSITORY}:{}", build.tag());
+        image::with_migrations(&base, &reference, &build.migrations()?, &output)?;
+        images.push(output);
+    }
+    Ok(images)
+}
+
+/// Does it, and says how long it took.
+fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    let done = work()?;
+    writeln!(stderr(), "{what}: {:.1} s", start.elapsed().as_secs_f64())?;
+    Ok(done)
+}
