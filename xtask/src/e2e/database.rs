@@ -35,8 +35,6 @@ pub(crate) fn server() -> Value {
         "terminationGracePeriodSeconds": 20,
         "securityContext": {
             "runAsNonRoot": true, "runAsUser": 1001, "runAsGroup": 1001, "fsGroup": 1001,
-            // Walked through again, the data folder would be open to the group, and the server refuses that.
-            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [{

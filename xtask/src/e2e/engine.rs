@@ -126,8 +126,8 @@ impl World<'_> {
                     (text(&crate::root().join("helmfile.yaml")), text(helm), text(&file));
                 let options = ["--file", &releases, "--helm-binary", &helm, "--environment", environment];
                 let apply = ["--namespace", &self.namespace, "apply", "--skip-deps", "--set", &tag];
-                let rest = ["--values", &file, "--args", &timeout];
-                self.program(&self.stage.helmfile, &[&options[..], &apply, &rest].concat())
+                // The timeout is that of `helmfile.yaml`.
+                self.program(&self.stage.helmfile, &[&options[..], &apply, &["--values", &file]].concat())
             }
         };
         command.args(arguments);

@@ -21,7 +21,8 @@ const CHANGED: i32 = 2;
 const NAME: &str = "diff";
 
 /// Flags of `helm diff upgrade` that `helm template` has too, each with a value.
-const SHARED: &[&str] = &["--namespace", "--values", "--set", "--set-string", "--version", "--kube-context"];
+const SHARED: &[&str] =
+    &["--namespace", "--values", "--set", "--set-string", "--version", "--kube-context", "--kube-version"];
 
 /// Flags with a value that say only how a difference is shown.
 const SHOWN: &[&str] = &["--context", "--output", "--strip-trailing-cr"];
@@ -177,12 +178,15 @@ mod tests {
 
     #[test]
     fn helmfiles_call_is_understood() {
-        let call = "upgrade --allow-unreleased corveil ./chart --namespace apps --values a.yaml --set a=b \
-                    --detailed-exitcode --color --context 3 --reset-values";
+        let call = "upgrade --allow-unreleased corveil ./chart --kube-version 1.36.3 --namespace apps --values a.yaml \
+                    --set a=b --detailed-exitcode --color --context 3 --reset-values";
         let words: Vec<_> = call.split_whitespace().map(str::to_owned).collect();
         let call = Call::read(&words).expect("it is understood");
         assert_eq!((call.release.as_str(), call.chart.as_str()), ("corveil", "./chart"));
-        assert_eq!(call.flags, ["--namespace", "apps", "--values", "a.yaml", "--set", "a=b"]);
+        assert_eq!(
+            call.flags,
+            ["--kube-version", "1.36.3", "--namespace", "apps", "--values", "a.yaml", "--set", "a=b"]
+        );
         assert!(call.detailed_exit_code);
     }
 }

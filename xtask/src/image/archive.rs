@@ -54,6 +54,8 @@ pub(crate) struct Defaults {
     pub(crate) cmd: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) working_dir: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) stop_signal: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<String, String>,
 }

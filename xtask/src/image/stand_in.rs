@@ -55,6 +55,8 @@ pub(crate) fn postgres(sh: &Shell, output: &Path) -> Result<()> {
         entrypoint: vec!["docker-entrypoint.sh".to_owned()],
         cmd: vec!["postgres".to_owned()],
         working_dir: "/".to_owned(),
+        // Ends sessions; with a SIGTERM the server would wait for them.
+        stop_signal: "SIGINT".to_owned(),
         ..Defaults::default()
     };
     defaults.set_env("PATH", &format!("/usr/local/bin:{SERVER}/bin:/usr/bin:/bin"));
@@ -89,6 +91,7 @@ pub(crate) fn bitnami(base: &Path, reference: &str, output: &Path) -> Result<()>
     "1001:1001".clone_into(&mut image.defaults.user);
     image.defaults.entrypoint = vec![ENTRYPOINT.to_owned()];
     image.defaults.cmd = Vec::new();
+    image.defaults.stop_signal = String::new();
     image.defaults.set_env("PGDATA", "/bitnami/postgresql/data");
     reference.clone_into(&mut image.reference);
     archive::write(&image, output)?;

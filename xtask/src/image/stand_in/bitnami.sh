@@ -54,4 +54,7 @@ SQL
     rm "$data/postgresql.conf" "$data/pg_hba.conf"
 fi
 
+# A volume that Kubernetes gives to a group is open to it, and the server refuses that.
+chmod 700 "$data" 2>/dev/null || :
+
 exec "$@" -c hba_file="$settings/pg_hba.conf"

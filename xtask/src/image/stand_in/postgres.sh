@@ -42,4 +42,7 @@ SQL
     wait "$server"
 fi
 
+# A volume that Kubernetes gives to a group is open to it, and the server refuses that.
+chmod 700 "$PGDATA" 2>/dev/null || :
+
 exec "$@"
