@@ -1,5 +1,7 @@
 //! What tasks fetch or build once, kept outside the checkout so that every clone shares it.
 
+use std::fs::File;
+use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -14,12 +16,8 @@ pub(crate) fn folder(sh: &Shell, name: &str, make: impl FnOnce(&Path) -> Result<
     if home.exists() {
         return Ok(home);
     }
-    sh.create_dir(&root)?;
     // Two at once would do everything twice, and each take twice as long.
-    let lock_path = root.join(format!("{name}.lock"));
-    let lock =
-        std::fs::File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
-    lock.lock().with_context(|| format!("lock {}", lock_path.display()))?;
+    let _lock = lock(sh, name)?;
     if !home.exists() {
         let partial = root.join(format!("partial-{name}"));
         // A run that was interrupted left it; none is under way, we hold the lock.
@@ -30,6 +28,19 @@ pub(crate) fn folder(sh: &Shell, name: &str, make: impl FnOnce(&Path) -> Result<
         sh.remove_path(&partial)?;
     }
     Ok(home)
+}
+
+/// Waits until no other process has this of the cache. Held until it is dropped.
+pub(crate) fn lock(sh: &Shell, name: &str) -> Result<File> {
+    let root = root(sh)?;
+    sh.create_dir(&root)?;
+    let path = root.join(format!("{name}.lock"));
+    let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    if file.try_lock().is_err() {
+        writeln!(stderr(), "waiting for {}, which another process holds", path.display())?;
+        file.lock().with_context(|| format!("lock {}", path.display()))?;
+    }
+    Ok(file)
 }
 
 /// Root's servers run as another user, who cannot look into root's home.

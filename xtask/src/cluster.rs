@@ -120,7 +120,7 @@ pub(crate) fn load(sh: &Shell, cluster: &Cluster, images: &[PathBuf]) -> Result<
 }
 
 /// The cluster that is up, or what starts it.
-fn running(sh: &Shell, provider: Provider) -> Result<Cluster> {
+pub(crate) fn running(sh: &Shell, provider: Provider) -> Result<Cluster> {
     let cluster = match provider {
         Provider::Local => local::running(sh)?,
         Provider::Kind => kind::running(sh)?,

@@ -24,7 +24,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use xshell::Shell;
 
-use crate::cluster::Provider;
+use crate::cache;
+use crate::cluster::{self, Provider};
 use crate::e2e::engine::Engine;
 use crate::e2e::report::Entry;
 use crate::e2e::scenario::{LATENCY, Scenario};
@@ -49,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long)]
     keep: bool,
     /// Measure how long the gate takes too, and publish the whole run in this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "engine"])]
     evidence: Option<PathBuf>,
 }
 
@@ -58,32 +59,45 @@ type Work = (&'static Scenario, Engine);
 pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
     let work = chosen(args);
     ensure!(!work.is_empty(), "no scenario has such a name\nhint: they are in `xtask/src/e2e/scenario.rs`");
-    let stage = Stage::set(sh, args.provider)?;
+    ensure!(
+        args.provider != Provider::Context,
+        "the cluster of a context could not pull the images of this checkout\n\
+         hint: `--provider local`, or `kind`"
+    );
+    // Two runs on one node would take each other's namespaces away.
+    let _lock = cache::lock(sh, "e2e")?;
+    let was_up = cluster::running(sh, args.provider).is_ok();
+    let done = Stage::set(sh, args.provider).and_then(|stage| play(&stage, work, args));
+    if !args.keep && !was_up {
+        cluster::down(sh, args.provider, None)?;
+    }
+    done
+}
 
-    let mut entries = together(&stage, work, args);
+/// Runs the scenarios, and tells how they went.
+fn play(stage: &Stage, work: Vec<Work>, args: &Args) -> Result<()> {
+    let mut entries = together(stage, work, args);
     if args.evidence.is_some() {
         // Measured with nothing beside it.
-        entries.extend(LATENCY.engines.iter().map(|engine| one(&stage, &LATENCY, *engine, args)));
+        stage.settle()?;
+        entries.extend(LATENCY.engines.iter().map(|engine| one(stage, &LATENCY, *engine, args)));
     }
-    entries.sort_by_key(|entry| position(entry.scenario));
+    entries.sort_by_key(|entry| (position(entry.scenario), entry.engine));
 
+    let failures: Vec<_> = entries.iter().filter(|entry| entry.outcome.is_err()).collect();
+    for Entry { scenario, engine, .. } in &failures {
+        let log = stage.folder.join(world::namespace(scenario.name, *engine)).join(world::LOG);
+        let text = fs::read_to_string(&log).unwrap_or_else(|error| error.to_string());
+        writeln!(stderr(), "\n=== {} under {}\n{text}", scenario.name, engine.name())?;
+    }
+    write!(stdout(), "{}", report::table(&entries, stage.diff))?;
     let junit = stage.folder.join("junit.xml");
     fs::write(&junit, report::junit(&entries)).with_context(|| format!("write {}", junit.display()))?;
-    write!(stdout(), "{}", report::table(&entries))?;
     if let Some(file) = &args.evidence {
-        let text = evidence::markdown(&stage, &entries)?;
+        let text = evidence::markdown(stage, &entries)?;
         fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
-    let failed = entries.iter().filter(|entry| entry.outcome.is_err()).count();
-    if !args.keep {
-        stage.clear(sh, args.provider)?;
-    }
-    for entry in entries.iter().filter(|entry| entry.outcome.is_err()) {
-        let log = stage.folder.join(world::namespace(entry.scenario.name, entry.engine)).join(world::LOG);
-        let text = fs::read_to_string(&log).unwrap_or_else(|error| error.to_string());
-        writeln!(stderr(), "\n=== {} under {}\n{text}", entry.scenario.name, entry.engine.name())?;
-    }
-    let logs = stage.folder.display();
+    let (failed, logs) = (failures.len(), stage.folder.display());
     ensure!(failed == 0, "{failed} scenarios failed\nhint: everything that was said is in `{logs}`");
     Ok(())
 }
@@ -129,11 +143,11 @@ fn one(stage: &Stage, scenario: &'static Scenario, engine: Engine, args: &Args) 
     let outcome = World::new(stage, scenario.name, engine).and_then(|world| {
         let seen = (scenario.run)(&world);
         if let Err(error) = &seen {
-            world.say(&format!("FAILED: {error:#}"))?;
-            world.tell_everything()?;
+            // What went wrong first is what counts.
+            let _ = world.say(&format!("FAILED: {error:#}")).and_then(|()| world.tell_everything());
         }
         if seen.is_ok() || !args.keep {
-            world.abandon()?;
+            let _ = world.abandon();
         }
         seen
     });

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::e2e::stage::POSTGRES;
@@ -87,7 +87,15 @@ impl<'a> Database<'a> {
 
     /// A new database on the server of that namespace.
     pub(crate) fn create_on(world: &'a World<'a>, server: &str) -> Result<Self> {
-        let name = world.namespace.replace('-', "_");
+        Self::create_named(world, server, world.namespace.replace('-', "_"))
+    }
+
+    /// One more on the shared server, for something else to be in it.
+    pub(crate) fn create_other(world: &'a World<'a>) -> Result<Self> {
+        Self::create_named(world, SHARED, format!("{}_other", world.namespace.replace('-', "_")))
+    }
+
+    fn create_named(world: &'a World<'a>, server: &str, name: String) -> Result<Self> {
         let database = Self { world, server: server.to_owned(), name };
         let name = &database.name;
         let (owner, app) = (database.owner(), database.app());
@@ -181,8 +189,8 @@ impl<'a> Database<'a> {
         writeln!(input, "SELECT pg_advisory_lock({key});")?;
         input.flush()?;
         until("another session to hold the lock", Duration::from_secs(20), || {
-            let held = self.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")?;
-            Ok((held.trim() != "0").then_some(()))
+            let held = self.query(&corveil::postgres::lock::lock_holders_sql(&self.name))?;
+            Ok((!held.trim().is_empty()).then_some(()))
         })?;
         Ok(Held { process, input: Some(input) })
     }
@@ -219,12 +227,13 @@ pub(crate) fn ready(world: &World, namespace: &str) -> Result<()> {
     world.kubectl_anywhere(&wait).map(drop)
 }
 
-/// Stops the server in the scenario's namespace, or starts it again.
-pub(crate) fn scale(world: &World, replicas: u32) -> Result<()> {
-    world.kubectl(&["scale", "statefulset/postgres", &format!("--replicas={replicas}")])?;
-    if replicas == 0 {
-        world.kubectl(&["wait", "--for=delete", "pod/postgres-0", "--timeout=60s"])?;
-    }
-    ensure!(replicas <= 1, "one server is what there is");
-    Ok(())
+/// Stops the server in the scenario's namespace.
+pub(crate) fn stop(world: &World) -> Result<()> {
+    world.kubectl(&["scale", "statefulset/postgres", "--replicas=0"])?;
+    world.kubectl(&["wait", "--for=delete", "pod/postgres-0", "--timeout=60s"]).map(drop)
+}
+
+/// Starts it again, with its data.
+pub(crate) fn start(world: &World) -> Result<()> {
+    world.kubectl(&["scale", "statefulset/postgres", "--replicas=1"]).map(drop)
 }

@@ -77,6 +77,13 @@ impl Rollout {
         Self { build, values, timeout: Duration::from_mins(3), arguments: Vec::new(), chart: None }
     }
 
+    /// Its values, in a file of the scenario's.
+    pub(crate) fn values_file(&self, world: &World) -> Result<PathBuf> {
+        let file = world.folder.join(format!("{}-values.json", self.build.tag()));
+        fs::write(&file, self.values.to_string())?;
+        Ok(file)
+    }
+
     /// How long the engine waits.
     pub(crate) fn within(mut self, seconds: u64) -> Self {
         self.timeout = Duration::from_secs(seconds);
@@ -105,8 +112,7 @@ impl World<'_> {
     /// The engine as a process, for whoever wants to end it.
     pub(crate) fn command(&self, rollout: &Rollout) -> Result<Command> {
         let Rollout { build, values, timeout, arguments, chart } = rollout;
-        let file = self.folder.join(format!("{}-values.json", build.tag()));
-        fs::write(&file, values.to_string())?;
+        let file = rollout.values_file(self)?;
         let helm = self.stage.helm(self.engine);
         let tag = format!("image.tag={}", build.tag());
         let timeout = format!("--timeout={}s", timeout.as_secs());

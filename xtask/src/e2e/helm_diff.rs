@@ -21,11 +21,19 @@ const CHANGED: i32 = 2;
 const NAME: &str = "diff";
 
 /// Flags of `helm diff upgrade` that `helm template` has too, each with a value.
-const SHARED: &[&str] =
-    &["--namespace", "--values", "--set", "--set-string", "--version", "--kube-context", "--kube-version"];
+const SHARED: &[&str] = &["--values", "--set", "--set-string", "--version", "--kube-version"];
 
-/// Flags with a value that say only how a difference is shown.
-const SHOWN: &[&str] = &["--context", "--output", "--strip-trailing-cr"];
+/// Flags that say only how a difference is shown: with a value, and without one.
+const SHOWN: &[&str] = &["--context", "--output"];
+const IGNORED: &[&str] = &[
+    "--allow-unreleased",
+    "--color",
+    "--no-color",
+    "--reset-values",
+    "--show-secrets",
+    "--suppress-secrets",
+    "--strip-trailing-cr",
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -60,16 +68,21 @@ pub(crate) fn plugins(sh: &Shell, helm: &Path, folder: &Path) -> Result<(PathBuf
 
 pub(crate) fn run(sh: &Shell, Args { words }: &Args) -> Result<()> {
     let call = Call::read(words)?;
-    let helm = std::env::var("HELM_BIN").context("`HELM_BIN` is not set: Helm calls this, as its plugin")?;
-    let Call { release, chart, flags, namespace, .. } = &call;
-    let at = ["--namespace", namespace];
+    // Helm takes its own flags, the namespace among them, out of the words.
+    let given = |name: &str| {
+        std::env::var(name).with_context(|| format!("`{name}` is not set: Helm calls this, as its plugin"))
+    };
+    let (helm, namespace) = (given("HELM_BIN")?, given("HELM_NAMESPACE")?);
+    let Call { release, chart, flags, .. } = &call;
+    let at = ["--namespace", &namespace];
     let get = |what: &str| cmd!(sh, "{helm} get {what} {release} {at...}").quiet().ignore_stderr().read();
     let is_there =
         cmd!(sh, "{helm} status {release} {at...}").quiet().ignore_stdout().ignore_stderr().run().is_ok();
     let before =
         if is_there { format!("{}\n---\n{}", get("manifest")?, get("hooks")?) } else { String::new() };
     let upgrade = is_there.then_some("--is-upgrade");
-    let after = cmd!(sh, "{helm} template {release} {chart} {flags...} {upgrade...}").quiet().read()?;
+    let after =
+        cmd!(sh, "{helm} template {release} {chart} {at...} {flags...} {upgrade...}").quiet().read()?;
 
     let changes = differences(&by_name(&before)?, &by_name(&after)?);
     for change in &changes {
@@ -85,7 +98,6 @@ pub(crate) fn run(sh: &Shell, Args { words }: &Args) -> Result<()> {
 struct Call {
     release: String,
     chart: String,
-    namespace: String,
     flags: Vec<String>,
     detailed_exit_code: bool,
 }
@@ -97,7 +109,7 @@ impl Call {
             Some("upgrade") => {}
             other => bail!("`helm diff {}` is not known here, only `upgrade`", other.unwrap_or_default()),
         }
-        let (mut flags, mut names, mut namespace) = (Vec::new(), Vec::new(), String::from("default"));
+        let (mut flags, mut names) = (Vec::new(), Vec::new());
         let mut detailed_exit_code = false;
         while let Some(word) = words.next() {
             let (name, value) = match word.split_once('=') {
@@ -109,9 +121,6 @@ impl Call {
                     Some(value) => value,
                     None => words.next().with_context(|| format!("`{name}` has no value"))?.clone(),
                 };
-                if name == "--namespace" {
-                    namespace.clone_from(&value);
-                }
                 if SHARED.contains(&name) {
                     flags.extend([name.to_owned(), value]);
                 }
@@ -119,10 +128,13 @@ impl Call {
                 detailed_exit_code = true;
             } else if !name.starts_with("--") {
                 names.push(word.clone());
+            } else if !IGNORED.contains(&name) {
+                // Its value, if it has one, would be taken for a name.
+                bail!("`{name}` is not known here\nhint: see `xtask/src/e2e/helm_diff.rs`");
             }
         }
         let [release, chart] = names.try_into().ok().context("a release and a chart are expected")?;
-        Ok(Self { release, chart, namespace, flags, detailed_exit_code })
+        Ok(Self { release, chart, flags, detailed_exit_code })
     }
 }
 
@@ -178,15 +190,14 @@ mod tests {
 
     #[test]
     fn helmfiles_call_is_understood() {
-        let call = "upgrade --allow-unreleased corveil ./chart --kube-version 1.36.3 --namespace apps --values a.yaml \
-                    --set a=b --detailed-exitcode --color --context 3 --reset-values";
+        let call = "upgrade --allow-unreleased corveil ./chart --kube-version 1.36.3 --values a.yaml --set a=b \
+                    --detailed-exitcode --color --context 3 --reset-values";
         let words: Vec<_> = call.split_whitespace().map(str::to_owned).collect();
         let call = Call::read(&words).expect("it is understood");
         assert_eq!((call.release.as_str(), call.chart.as_str()), ("corveil", "./chart"));
-        assert_eq!(
-            call.flags,
-            ["--kube-version", "1.36.3", "--namespace", "apps", "--values", "a.yaml", "--set", "a=b"]
-        );
+        assert_eq!(call.flags, ["--kube-version", "1.36.3", "--values", "a.yaml", "--set", "a=b"]);
         assert!(call.detailed_exit_code);
+        let unknown = ["upgrade", "a", "b", "--new", "c"].map(str::to_owned);
+        assert!(Call::read(&unknown).is_err(), "a value would be taken for a name");
     }
 }

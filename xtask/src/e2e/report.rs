@@ -27,12 +27,13 @@ impl Entry {
 }
 
 /// The table, and the closing line that test runners have.
-pub(crate) fn table(entries: &[Entry]) -> String {
+pub(crate) fn table(entries: &[Entry], diff: &str) -> String {
     let mut text = format!("{:<23} {:<9} {:<7} {:>6}  seen\n", "scenario", "engine", "outcome", "time");
     for entry in entries {
         let _ = writeln!(text, "{}", entry.line());
     }
     let failed = entries.iter().filter(|entry| entry.outcome.is_err()).count();
+    let _ = writeln!(text, "`helm diff`, which Helmfile calls, was {diff}");
     let _ = writeln!(text, "{} passed, {failed} failed", entries.len() - failed);
     text
 }
@@ -83,7 +84,7 @@ mod tests {
             took: Duration::from_millis(1500),
         };
         let entries = [entry(Ok("fine".into())), entry(Err("1 < 2 && \u{1b}[0m\nmore".into()))];
-        assert!(table(&entries).ends_with("1 passed, 1 failed\n"));
+        assert!(table(&entries, "ours").ends_with("1 passed, 1 failed\n"));
         let xml = junit(&entries);
         assert!(xml.contains("tests=\"2\" failures=\"1\""), "{xml}");
         assert!(xml.contains("<failure>1 &lt; 2 &amp;&amp; \u{fffd}[0m\nmore</failure>"), "{xml}");

@@ -12,13 +12,17 @@ mod takeover;
 mod uninstall;
 mod upgrade;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::e2e::builds::Build;
 use crate::e2e::database::Database;
 use crate::e2e::engine::{APP, Engine, Rollout};
-use crate::e2e::watch::{Event, Watch};
+use crate::e2e::traffic::Traffic;
+use crate::e2e::wait::until;
+use crate::e2e::watch::{self, Event, Watch, is_of};
 use crate::e2e::world::World;
 use crate::objects::merge;
 
@@ -176,19 +180,23 @@ pub(crate) const ALL: &[Scenario] = &[
 pub(crate) const LATENCY: Scenario =
     scenario("latency", Engine::HELMS, latency::run, "how long the gate takes");
 
+/// The app's pods.
+const APP_PODS: &str = "app.kubernetes.io/name=corveil-chart";
+
 /// A release, and everything that happens to its pods and Jobs.
 struct Gated<'a> {
     world: &'a World<'a>,
     values: Value,
-    pods: Watch,
-    jobs: Watch,
-    policies: Watch,
+    pods: Watch<'a>,
+    jobs: Watch<'a>,
+    policies: Watch<'a>,
 }
 
 impl<'a> Gated<'a> {
     fn new(world: &'a World<'a>, values: Value) -> Result<Self> {
-        let [pods, jobs, policies] = ["pods", "jobs", "networkpolicies"].map(|kind| world.watch(kind));
-        Ok(Self { world, values, pods: pods?, jobs: jobs?, policies: policies? })
+        let watch = |kind| Watch::start(world, kind);
+        let (pods, jobs, policies) = (watch("pods")?, watch("jobs")?, watch("networkpolicies")?);
+        Ok(Self { world, values, pods, jobs, policies })
     }
 
     /// With a database that is there already. `helmfile.yaml` wants the URLs in Secrets, and two roles.
@@ -232,23 +240,18 @@ impl<'a> Gated<'a> {
     /// The Job completed before the first pod of this build existed: by the order in which the API server told it, and
     /// by the time stamps of both.
     fn expect_job_before_pods(&self, build: Build) -> Result<()> {
-        let events = self.pods.events();
-        let is_pod = |event: &&Event| event.is_app() && event.has_tag(build.tag());
-        let first_pod = events.iter().find(is_pod).context("no pod of the new build was ever there")?;
-        let migrated = |event: &&Event| {
-            event.is_migration() && event.has_tag(build.tag()) && event.exit_code() == Some(0)
-        };
-        let done = events.iter().position(|event| migrated(&event)).context("no migration pod succeeded")?;
-        let pod = events.iter().position(|event| is_pod(&event)).context("it was found above")?;
+        let events = self.pods.events()?;
+        let has_migrated = |event: &Event| event.is_migration(build) && event.exit_code() == Some(0);
+        let done = events.iter().position(has_migrated).context("no migration pod succeeded")?;
+        let pod = events.iter().position(|event| event.is_app(build));
+        let pod = pod.context("no pod of the new build was ever there")?;
         ensure!(done < pod, "a pod of the new build was there before the migration had ended");
 
-        let jobs = self.jobs.events();
-        let completed = jobs.iter().find_map(|job| {
-            let image = job.object.pointer("/spec/template/spec/containers/0/image")?.as_str()?;
-            image.ends_with(build.tag()).then(|| job.object.pointer("/status/completionTime")?.as_str())?
-        });
+        let jobs = self.jobs.events()?;
+        let mut ours = jobs.iter().filter(|job| job.is_migration(build));
+        let completed = ours.find_map(|job| job.object.pointer("/status/completionTime")?.as_str());
         let completed = completed.context("no Job of the new build completed")?;
-        let created = first_pod.object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+        let created = events[pod].object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
         // Both are UTC, in one format, to the second.
         ensure!(Some(completed) <= created, "the Job completed at {completed}, the pod is of {created:?}");
         Ok(())
@@ -256,48 +259,72 @@ impl<'a> Gated<'a> {
 
     /// No pod of this build was ever there, nor anything that would make one.
     fn expect_no_pod(&self, build: Build) -> Result<()> {
-        let seen = self.pods.events();
-        ensure!(!seen.iter().any(|pod| pod.is_app() && pod.has_tag(build.tag())), "there was a new pod");
-        for set in self.world.list("replicasets", "")? {
-            let image = set.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str);
-            ensure!(
-                !image.unwrap_or_default().ends_with(build.tag()),
-                "there is a ReplicaSet of the new build"
-            );
-        }
+        ensure!(!self.pods.events()?.iter().any(|pod| pod.is_app(build)), "there was a new pod");
+        let sets = self.world.list("replicasets", "")?;
+        ensure!(!sets.iter().any(|set| is_of(set, build)), "there is a ReplicaSet of the new build");
+        Ok(())
+    }
+
+    /// No pod of this build was ever ready.
+    fn expect_never_ready(&self, build: Build) -> Result<()> {
+        let events = self.pods.events()?;
+        let ready = events.iter().find(|pod| pod.is_app(build) && pod.is("Ready"));
+        ensure!(ready.is_none(), "an unmigrated pod became ready: {}", ready.map_or("", Event::name));
         Ok(())
     }
 
     /// No pod of this build was ever ready, and the first build's are.
     fn expect_blocked(&self, build: Build) -> Result<()> {
-        for pod in self.pods.events() {
-            let is_ready = pod.is_app() && pod.has_tag(build.tag()) && pod.is("Ready");
-            ensure!(!is_ready, "an unmigrated pod became ready: {}", pod.name());
-        }
-        let pods = self.world.list("pods", "app.kubernetes.io/name=corveil-chart")?;
+        self.expect_never_ready(build)?;
+        let pods = self.world.list("pods", APP_PODS)?;
         let serves = |pod: &Value| {
-            let image = pod.pointer("/spec/containers/0/image").and_then(Value::as_str).unwrap_or_default();
-            image.ends_with(Build::First.tag()) && crate::e2e::watch::is(pod, "Ready")
+            is_of(pod, Build::First)
+                && watch::is(pod, "Ready")
+                && pod["metadata"]["deletionTimestamp"].is_null()
         };
         ensure!(pods.iter().any(serves), "no old pod serves");
         Ok(())
     }
 
+    /// Once no other build's pod is left, which is later than an engine waits for: every request was answered. Tells how
+    /// many there were.
+    fn expect_served(&self, traffic: &Traffic, build: Build) -> Result<usize> {
+        until("the old pods to go", Duration::from_mins(1), || {
+            let pods = self.world.list("pods", APP_PODS)?;
+            Ok(pods.iter().all(|pod| is_of(pod, build)).then_some(()))
+        })?;
+        traffic.expect_no_failure()
+    }
+
     /// The exit codes of the migration's pods of this build, as they ended.
-    fn exit_codes(&self, build: Build) -> Vec<i64> {
+    fn exit_codes(&self, build: Build) -> Result<Vec<i64>> {
         let mut ended: Vec<(String, i64)> = Vec::new();
-        for event in self.pods.events() {
-            if event.is_migration() && event.has_tag(build.tag()) {
-                let code = event.exit_code().map(|code| (event.name().to_owned(), code));
-                ended.extend(code.filter(|(name, _)| !ended.iter().any(|(known, _)| known == name)));
-            }
+        for event in self.pods.events()?.into_iter().filter(|event| event.is_migration(build)) {
+            let code = event.exit_code().map(|code| (event.name().to_owned(), code));
+            ended.extend(code.filter(|(name, _)| !ended.iter().any(|(known, _)| known == name)));
         }
-        ended.into_iter().map(|(_, code)| code).collect()
+        Ok(ended.into_iter().map(|(_, code)| code).collect())
     }
 
     /// How many Jobs there have been.
-    fn jobs_so_far(&self) -> usize {
-        self.jobs.events().iter().filter(|job| job.change == "ADDED").count()
+    fn jobs_so_far(&self) -> Result<usize> {
+        Ok(self.jobs.events()?.iter().filter(|job| job.change == "ADDED").count())
+    }
+
+    /// `helmfile apply` of what is there already finds no difference and runs nothing.
+    fn expect_second_apply_without_diff(&self, build: Build) -> Result<()> {
+        if self.world.engine != Engine::Helmfile {
+            return Ok(());
+        }
+        let before = self.jobs_so_far()?;
+        let again = self.world.roll(&self.rollout(build))?.expect_success()?;
+        ensure!(
+            !again.text.contains("UPDATED RELEASES"),
+            "a second apply found a difference: {}",
+            again.text
+        );
+        ensure!(self.jobs_so_far()? == before, "a second apply ran a Job");
+        Ok(())
     }
 }
 

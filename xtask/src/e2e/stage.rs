@@ -2,7 +2,7 @@
 
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use xshell::{Shell, cmd};
@@ -10,6 +10,7 @@ use xshell::{Shell, cmd};
 use crate::cluster::{self, Cluster, Provider};
 use crate::e2e::builds::Build;
 use crate::e2e::engine::Engine;
+use crate::e2e::wait::until;
 use crate::e2e::{database, helm_diff};
 use crate::tools::{self, Tool};
 use crate::{image, root};
@@ -67,7 +68,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// A shell in the checkout whose programs speak to this cluster, and share nothing with the user's own Helm.
+    /// A shell in the checkout whose programs speak to this cluster, and leave the user's own Helm alone.
     pub(crate) fn shell(&self) -> Result<Shell> {
         let sh = Shell::new()?;
         sh.change_dir(root());
@@ -95,15 +96,21 @@ impl Stage {
         if engine.helm() == Tool::Helm3 { &self.helm3 } else { &self.helm4 }
     }
 
-    /// Removes what [`Stage::set`] made.
-    pub(crate) fn clear(&self, sh: &Shell, provider: Provider) -> Result<()> {
-        self.remove_database()?;
-        cluster::down(sh, provider, None)
+    /// Waits until nothing of the scenarios runs any more.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let sh = self.shell()?;
+        let kubectl = &self.kubectl;
+        until("the scenarios' namespaces to go", Duration::from_mins(3), || {
+            let names = cmd!(sh, "{kubectl} get namespaces --output=name").quiet().read()?;
+            let is_left =
+                |name: &str| name.starts_with("namespace/e2e-") && !name.ends_with(database::SHARED);
+            Ok((!names.lines().any(is_left)).then_some(()))
+        })
     }
 
     fn remove_database(&self) -> Result<()> {
         let (sh, kubectl) = (self.shell()?, &self.kubectl);
-        let delete = ["delete", "namespace", database::SHARED, "--ignore-not-found"];
+        let delete = ["delete", "namespace", database::SHARED, "--ignore-not-found", "--timeout=90s"];
         Ok(cmd!(sh, "{kubectl} {delete...}").quiet().ignore_stdout().run()?)
     }
 

@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::e2e::engine::Engine;
 use crate::e2e::stage::Stage;
 use crate::e2e::wait::until;
-use crate::e2e::watch::Watch;
 
 /// In a scenario's folder: everything that was said.
 pub(crate) const LOG: &str = "log.txt";
@@ -144,23 +143,25 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Records every object of this kind from now on.
-    pub(crate) fn watch(&self, kind: &str) -> Result<Watch> {
-        let kubectl = self.program(&self.stage.kubectl, &["--namespace", &self.namespace]);
-        Watch::start(kubectl, kind)
-    }
-
     /// What somebody woken by the failure would look at first.
     pub(crate) fn tell_everything(&self) -> Result<()> {
         for arguments in [
             &["get", "all,pvc,secrets,networkpolicies,resourcequotas", "--output=wide"][..],
             &["get", "events", "--sort-by=.lastTimestamp"],
             &["describe", "jobs,pods"],
-            &["logs", "--selector=app.kubernetes.io/component=migrate", "--tail=-1", "--prefix"],
-            &["logs", "--selector=app.kubernetes.io/name=corveil-chart", "--all-containers", "--prefix"],
         ] {
             let text = self.kubectl(arguments).unwrap_or_else(|error| error.to_string());
             self.say(&format!("$ kubectl {}\n{text}", arguments.join(" ")))?;
+        }
+        for pod in self.list("pods", "")? {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            for which in ["--previous=false", "--previous=true"] {
+                let logs = ["logs", name, "--all-containers", "--prefix", "--tail=40", which];
+                // Most have no previous container.
+                if let Ok(text) = self.kubectl(&logs) {
+                    self.say(&format!("$ kubectl {}\n{text}", logs.join(" ")))?;
+                }
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::e2e::builds::{ADDED, Build, FIRST};
 use crate::e2e::database::Database;
@@ -12,6 +12,7 @@ use crate::e2e::engine::JOB;
 use crate::e2e::scenario::{Gated, expect_untouched};
 use crate::e2e::traffic::Traffic;
 use crate::e2e::wait::until;
+use crate::e2e::watch::Event;
 use crate::e2e::world::{Outcome, World};
 
 pub(super) fn deadline(world: &World) -> Result<String> {
@@ -23,8 +24,8 @@ pub(super) fn deadline(world: &World) -> Result<String> {
         "waitForDb": "5s", "lockWait": "5s", "activeDeadlineSeconds": 35, "backoffLimit": 0,
     }});
     let rollout = gated.rollout_with(Build::Endless, &bounds);
-    let outcome = world.roll(&rollout)?.expect_failure(&[ADDED, "deadline"])?;
-    ensure!(gated.exit_codes(Build::Endless) == [75], "{:?}", gated.exit_codes(Build::Endless));
+    let outcome = world.roll(&rollout)?.expect_failure(&[ADDED, "stopped by its deadline of 15s"])?;
+    ensure!(gated.exit_codes(Build::Endless)? == [75], "{:?}", gated.exit_codes(Build::Endless)?);
     ensure!(database.running("pg_sleep")? == 0, "the statement still runs on the server");
     ensure!(database.schema()? == schema, "the schema was changed");
     expect_untouched(&before, &gated.deployment()?)?;
@@ -42,22 +43,19 @@ pub(super) fn pod_deleted(world: &World) -> Result<String> {
         in_mid_migration(&database)?;
         let pod = world.list("pods", &format!("job-name={JOB}"))?;
         let name = pod.first().and_then(|pod| pod["metadata"]["name"].as_str()).context("the Job's pod")?;
-        world.kubectl(&["delete", "pod", name])?;
+        world.kubectl(&["delete", "pod", name, "--timeout=60s"])?;
         upgrade.join().ok().context("the upgrade's thread panicked")?
     })?;
     outcome.expect_success()?;
     gated.expect_job_before_pods(Build::Slow)?;
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
-    let pods = gated.pods.events();
-    let mut names: Vec<_> = pods
-        .iter()
-        .filter(|pod| pod.is_migration() && pod.has_tag(Build::Slow.tag()))
-        .map(|pod| pod.object.pointer("/metadata/uid").and_then(Value::as_str))
-        .collect();
+    let pods = gated.pods.events()?;
+    let ours = pods.iter().filter(|pod| pod.is_migration(Build::Slow));
+    let mut names: Vec<_> = ours.map(Event::name).collect();
     names.sort_unstable();
     names.dedup();
     ensure!(names.len() == 2, "the Job was to make a second pod, and made {}", names.len());
-    let served = traffic.expect_no_failure()?;
+    let served = gated.expect_served(&traffic, Build::Slow)?;
     Ok(format!("applied once, by the second pod; {served} requests, none failed"))
 }
 

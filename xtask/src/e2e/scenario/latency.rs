@@ -64,7 +64,7 @@ fn first_pod(gated: &Gated, rollout: &Rollout, name: &str) -> Result<f64> {
     let pod = until("the new pod", Duration::from_secs(30), || {
         let of_this =
             |value: &Value| value.pointer("/metadata/annotations/round").is_some_and(|of| of == name);
-        Ok(gated.pods.events().into_iter().find(|pod| pod.is_app() && of_this(&pod.object)))
+        Ok(gated.pods.events()?.into_iter().find(|pod| pod.is_app(Build::First) && of_this(&pod.object)))
     })?;
     let took = pod.at.duration_since(start).context("the pod was there before its rollout")?;
     // The next one begins from rest.

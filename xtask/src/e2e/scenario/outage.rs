@@ -20,8 +20,8 @@ pub(super) fn database_returns(world: &World) -> Result<String> {
     database::own_server(world)?;
     let database = Database::create_on(world, &world.namespace)?;
     let gated = Gated::external(world, &database)?.installed()?;
-    database::scale(world, 0)?;
-    let outcome = meanwhile(&gated, "Connection refused", || database::scale(world, 1))?.expect_success()?;
+    database::stop(world)?;
+    let outcome = meanwhile(&gated, "Connection refused", || database::start(world))?.expect_success()?;
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
     gated.expect_job_before_pods(Build::Next)?;
     Ok(format!("upgraded {:.1} s after it was asked to", outcome.took.as_secs_f64()))
@@ -32,7 +32,7 @@ pub(super) fn database_gone(world: &World) -> Result<String> {
     let database = Database::create_on(world, &world.namespace)?;
     let gated = Gated::external(world, &database)?.installed()?;
     let before = gated.deployment()?;
-    database::scale(world, 0)?;
+    database::stop(world)?;
     let short = json!({"migrate": {"waitForDb": SHORT}});
     let rollout = gated.rollout_with(Build::Next, &short);
     let outcome = world
@@ -41,7 +41,7 @@ pub(super) fn database_gone(world: &World) -> Result<String> {
     expect_tried_twice(&gated)?;
     expect_untouched(&before, &gated.deployment()?)?;
     gated.expect_no_pod(Build::Next)?;
-    database::scale(world, 1)?;
+    database::start(world)?;
     database::ready(world, &world.namespace)?;
     ensure!(database.applied()? == FIRST, "{} are applied", database.applied()?);
     Ok(format!("two tries, failed after {:.1} s", outcome.took.as_secs_f64()))
@@ -51,7 +51,7 @@ pub(super) fn lock_released(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let gated = Gated::external(world, &database)?.installed()?;
     let held = database.hold_lock()?;
-    let outcome = meanwhile(&gated, "lock", || {
+    let outcome = meanwhile(&gated, "waiting for the migration lock", || {
         drop(held);
         Ok(())
     })?;
@@ -68,7 +68,8 @@ pub(super) fn lock_kept(world: &World) -> Result<String> {
     let held = database.hold_lock()?;
     let short = json!({"migrate": {"lockWait": SHORT}});
     let rollout = gated.rollout_with(Build::Next, &short);
-    let outcome = world.roll(&rollout)?.expect_failure(&["lock", "psql"])?;
+    let outcome =
+        world.roll(&rollout)?.expect_failure(&["the migration lock was not obtained within 8s", "psql"])?;
     expect_tried_twice(&gated)?;
     expect_untouched(&before, &gated.deployment()?)?;
     gated.expect_no_pod(Build::Next)?;
@@ -79,7 +80,7 @@ pub(super) fn lock_kept(world: &World) -> Result<String> {
 
 /// 75 is not permanent: the Job makes a second pod, and no third.
 fn expect_tried_twice(gated: &Gated) -> Result<()> {
-    let codes = gated.exit_codes(Build::Next);
+    let codes = gated.exit_codes(Build::Next)?;
     ensure!(codes == [75, 75], "the migration's pods ended with {codes:?}");
     Ok(())
 }

@@ -4,10 +4,8 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::e2e::builds::Build;
-use crate::e2e::engine::Rollout;
 use crate::e2e::scenario::Gated;
-use crate::e2e::world::{Outcome, World};
-use crate::objects::merge;
+use crate::e2e::world::World;
 
 pub(super) fn run(world: &World) -> Result<String> {
     let enforce = "pod-security.kubernetes.io/enforce=restricted";
@@ -26,10 +24,10 @@ pub(super) fn run(world: &World) -> Result<String> {
             "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
         },
     ]}))?;
-    let mut gated = Gated::bundled(world)?;
-    gated.values = merge(gated.values, json!({"networkPolicy": {"enabled": true}}));
+    let gated = Gated::bundled(world)?;
     for build in [Build::First, Build::Next] {
-        let outcome = roll(world, &gated.rollout(build))?;
+        let rollout = gated.rollout_with(build, &json!({"networkPolicy": {"enabled": true}}));
+        let outcome = world.roll(&rollout)?.expect_success()?;
         ensure!(!outcome.text.contains("would violate PodSecurity"), "{}", outcome.text);
     }
     gated.expect_job_before_pods(Build::Next)?;
@@ -37,22 +35,30 @@ pub(super) fn run(world: &World) -> Result<String> {
     Ok("policies are checked as objects: the local node's network does not enforce them".into())
 }
 
-fn roll(world: &World, rollout: &Rollout) -> Result<Outcome> {
-    world.roll(rollout)?.expect_success()
-}
-
-/// Each pod there was is selected by a policy of the chart's, which lets it reach what it needs.
+/// Each pod there was is selected by a policy of the chart's, and what speaks to the database may: ports 53 and 5432.
 fn expect_policies(gated: &Gated) -> Result<()> {
-    // The hook's own policy goes with its Job, so it is looked up where it was told: in a watch, or as it stays.
-    let policies = gated.policies.events();
-    for pod in gated.pods.events() {
-        let selects = |policy: &&Value| {
+    // The hook's own policy goes with its Job, so it is looked up where it was told.
+    let policies = gated.policies.events()?;
+    for pod in gated.pods.events()? {
+        let selects = |policy: &Value| {
             let wanted = policy.pointer("/spec/podSelector/matchLabels").and_then(Value::as_object);
             let labels = &pod.object["metadata"]["labels"];
             wanted.is_some_and(|wanted| wanted.iter().all(|(name, value)| labels[name] == *value))
         };
-        let is_selected = policies.iter().any(|policy| selects(&&policy.object));
-        ensure!(is_selected, "no policy of the chart's selects pod `{}`", pod.name());
+        let ours: Vec<_> =
+            policies.iter().map(|event| &event.object).filter(|policy| selects(policy)).collect();
+        ensure!(!ours.is_empty(), "no policy of the chart's selects pod `{}`", pod.name());
+        let is_server = pod.object["metadata"]["labels"]["app.kubernetes.io/component"] == "primary";
+        let (direction, needed) =
+            if is_server { ("ingress", &[5432][..]) } else { ("egress", &[53, 5432][..]) };
+        for port in needed {
+            let allows = |policy: &&Value| {
+                let rules = policy["spec"][direction].as_array().into_iter().flatten();
+                let mut ports = rules.flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
+                ports.any(|allowed| allowed["port"] == *port)
+            };
+            ensure!(ours.iter().any(allows), "no {direction} on port {port} for pod `{}`", pod.name());
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::e2e::database::Database;
 use crate::e2e::engine::{APP, Engine};
 use crate::e2e::scenario::Gated;
 use crate::e2e::traffic::Traffic;
+use crate::e2e::watch::is_of;
 use crate::e2e::world::World;
 
 pub(super) fn run(world: &World) -> Result<String> {
@@ -22,13 +23,13 @@ pub(super) fn run(world: &World) -> Result<String> {
 
     roll_on(&gated)?;
     expect_running(&gated, Build::Next)?;
-    let jobs = gated.jobs_so_far();
+    let jobs = gated.jobs_so_far()?;
     world.helm(&["rollback", world.release(), "1", "--wait", "--timeout", "120s"])?.expect_success()?;
     expect_running(&gated, Build::First)?;
-    ensure!(gated.jobs_so_far() == jobs, "a rollback migrates nothing, and ran a Job");
+    ensure!(gated.jobs_so_far()? == jobs, "a rollback migrates nothing, and ran a Job");
 
     ensure!(database.applied()? == FIRST + 1, "the schema was to stay");
-    let served = traffic.expect_no_failure()?;
+    let served = gated.expect_served(&traffic, Build::First)?;
     Ok(format!("{served} requests, none failed"))
 }
 
@@ -44,8 +45,7 @@ fn roll_on(gated: &Gated) -> Result<()> {
 
 fn expect_running(gated: &Gated, build: Build) -> Result<()> {
     let deployment = gated.deployment()?;
-    let image = deployment.pointer("/spec/template/spec/containers/0/image").and_then(|image| image.as_str());
-    ensure!(image.unwrap_or_default().ends_with(build.tag()), "{image:?} is rolled out");
+    ensure!(is_of(&deployment, build), "{} is not what is rolled out", build.tag());
     ensure!(deployment["status"]["readyReplicas"] == 1, "no pod of it is ready");
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::e2e::scenario::Gated;
 use crate::e2e::scenario::disturbed::in_mid_migration;
 use crate::e2e::traffic::Traffic;
 use crate::e2e::wait::until;
+use crate::e2e::watch::is_of;
 use crate::e2e::world::{Outcome, World};
 use crate::objects;
 
@@ -47,7 +48,7 @@ pub(super) fn no_hooks(world: &World) -> Result<String> {
     } else {
         next.expect_success()?;
     }
-    let served = traffic.expect_no_failure()?;
+    let served = gated.expect_served(&traffic, Build::Next)?;
     Ok(format!("failed after {:.1} s; {served} requests, none failed", outcome.took.as_secs_f64()))
 }
 
@@ -55,11 +56,7 @@ pub(super) fn no_hooks(world: &World) -> Result<String> {
 fn expect_named(gated: &Gated) -> Result<()> {
     let world = gated.world;
     let pods = world.list("pods", "app.kubernetes.io/name=corveil-chart")?;
-    let is_new = |pod: &&Value| {
-        let image = pod.pointer("/spec/containers/0/image").and_then(Value::as_str);
-        image.is_some_and(|image| image.ends_with(Build::Next.tag()))
-    };
-    let pod = pods.iter().find(is_new).context("there is no blocked pod")?;
+    let pod = pods.iter().find(|pod| is_of(pod, Build::Next)).context("there is no blocked pod")?;
     let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
     let log = world.kubectl(&["logs", name, "--container=wait-for-db"])?;
     ensure!(log.contains(ADDED), "the log does not name what is missing: {log}");
@@ -77,17 +74,15 @@ pub(super) fn job_deleted(world: &World) -> Result<String> {
     let outcome: Outcome = thread::scope(|scope| {
         let upgrade = scope.spawn(|| world.roll(&rollout));
         in_mid_migration(&database)?;
-        world.kubectl(&["delete", "job", JOB])?;
+        world.kubectl(&["delete", "job", JOB, "--timeout=60s"])?;
         upgrade.join().ok().context("the upgrade's thread panicked")?
     })?;
     outcome.expect_failure(&[])?;
     gated.expect_blocked(Build::Slow)?;
     ensure!(database.applied()? == FIRST, "{} are applied", database.applied()?);
-    let rolled = gated.deployment()?.pointer("/spec/template/spec/containers/0/image").cloned();
-    let was_skipped =
-        rolled.as_ref().and_then(Value::as_str).is_some_and(|image| image.ends_with(Build::Slow.tag()));
+    let was_skipped = is_of(&gated.deployment()?, Build::Slow);
     world.roll(&gated.rollout(Build::Next))?.expect_success()?;
-    let served = traffic.expect_no_failure()?;
+    let served = gated.expect_served(&traffic, Build::Next)?;
     let what = if was_skipped { "the engine went on, the pods did not" } else { "the engine noticed" };
     Ok(format!("{what}; {served} requests, none failed"))
 }
@@ -96,48 +91,90 @@ pub(super) fn stale_job(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let gated = Gated::external(world, &database)?.installed()?;
     let traffic = Traffic::start(world)?;
-    leave_stale_job(&gated)?;
-    let rollout = gated.rollout_with(Build::Next, &impatient()).within(30);
+    let held = Held::leave(&gated)?;
+    let mut rollout = gated.rollout_with(Build::Next, &impatient()).within(30);
+    if world.engine == Engine::Helm4 {
+        // The one of its waiters that does not look at what is being deleted.
+        rollout = rollout.with("--wait=hookOnly");
+    }
     let outcome = world.roll(&rollout)?;
+    held.expect_in_the_way()?;
+    let was_rolled = is_of(&gated.deployment()?, Build::Next);
+    if was_rolled {
+        expect_named(&gated)?;
+    }
     gated.expect_blocked(Build::Next)?;
-    let end = if outcome.success { "succeeded" } else { "failed" };
-    world.kubectl(&[
-        "patch",
-        "job",
-        JOB,
-        "--type=merge",
-        "--patch",
-        r#"{"metadata":{"finalizers":null}}"#,
-    ])?;
-    until("the stale Job to go", Duration::from_secs(30), || {
-        let job = world.get("job", JOB)?;
-        let is_held = |job: &Value| job["metadata"]["finalizers"].is_array();
-        Ok((!job.as_ref().is_some_and(is_held)).then_some(()))
+    ensure!(database.applied()? == FIRST, "{} are applied", database.applied()?);
+    held.let_go()?;
+    until("the stale Job to go", Duration::from_mins(1), || {
+        Ok(world.get("job", JOB)?.is_none().then_some(()))
     })?;
+
     world.roll(&gated.rollout(Build::Next))?.expect_success()?;
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
-    let served = traffic.expect_no_failure()?;
-    Ok(format!("the engine {end}, no new pod was ready; {served} requests, none failed"))
+    let served = gated.expect_served(&traffic, Build::Next)?;
+    let end = if outcome.success { "succeeded" } else { "failed" };
+    let rolled = if was_rolled { "the pods did not start" } else { "nothing was rolled" };
+    Ok(format!("the engine {end}, {rolled}; {served} requests, none failed"))
 }
 
-/// The first build's Job as the chart renders it, completed, and held when it is deleted.
-fn leave_stale_job(gated: &Gated) -> Result<()> {
-    let world = gated.world;
-    let (helm, chart) = (world.stage.helm(world.engine), &world.stage.chart);
-    let values = world.folder.join(format!("{}-values.json", Build::First.tag()));
-    let tag = format!("image.tag={}", Build::First.tag());
-    let (chart, values) = (chart.to_string_lossy(), values.to_string_lossy());
-    let template = ["template", RELEASE, &chart, "--is-upgrade", "--values", &values, "--set", &tag];
-    let text = world.run(world.program(helm, &template))?.expect_success()?.text;
-    for mut object in objects::parse(&text)? {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        // The Job, and the Secret that it reads.
-        if name == JOB || name == format!("{APP}-migrate-copy") {
-            if name == JOB {
+/// A completed Job of the very build that comes next, which stays when it is deleted.
+struct Held<'a> {
+    world: &'a World<'a>,
+    uid: String,
+}
+
+impl<'a> Held<'a> {
+    /// As the chart renders it, but for another database: that one is migrated, and the app's is not.
+    fn leave(gated: &Gated<'a>) -> Result<Self> {
+        let world = gated.world;
+        let other = Database::create_other(world)?;
+        let (helm, chart) = (world.stage.helm(world.engine), world.stage.chart.to_string_lossy());
+        let values = gated.rollout_with(Build::Next, &impatient()).values_file(world)?;
+        let tag = format!("image.tag={}", Build::Next.tag());
+        let values = values.to_string_lossy();
+        let template = ["template", RELEASE, &chart, "--is-upgrade", "--values", &values, "--set", &tag];
+        let namespace = ["--namespace", &world.namespace];
+        let text =
+            world.run(world.program(helm, &[&template[..], &namespace].concat()))?.expect_success()?.text;
+        for mut object in objects::parse(&text)? {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            if name == format!("{APP}-migrate-copy") {
+                object["stringData"]["DATABASE_URL"] = json!(other.url());
+            } else if name == JOB {
                 object["metadata"]["finalizers"] = json!(["corveil.example/held"]);
+            } else {
+                continue;
             }
             world.apply(&object)?;
         }
+        let uid = uid(world)?;
+        let held = Self { world, uid };
+        world.kubectl(&["wait", "--for=condition=Complete", "job", JOB, "--timeout=60s"])?;
+        Ok(held)
     }
-    world.kubectl(&["wait", "--for=condition=Complete", "job", JOB, "--timeout=60s"]).map(drop)
+
+    /// The engine wanted it gone, and it is still there.
+    fn expect_in_the_way(&self) -> Result<()> {
+        let job = self.world.get("job", JOB)?.context("the stale Job is gone")?;
+        ensure!(uid(self.world)? == self.uid, "it is another Job");
+        ensure!(job["metadata"]["deletionTimestamp"].is_string(), "nobody asked for it to go");
+        Ok(())
+    }
+
+    fn let_go(&self) -> Result<()> {
+        let patch = r#"{"metadata":{"finalizers":null}}"#;
+        self.world.kubectl(&["patch", "job", JOB, "--type=merge", "--patch", patch]).map(drop)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // Held for ever, it would hold its namespace too. It may be gone already.
+        let _ = self.let_go();
+    }
+}
+
+fn uid(world: &World) -> Result<String> {
+    world.kubectl(&["get", "job", JOB, "--output=jsonpath={.metadata.uid}"])
 }

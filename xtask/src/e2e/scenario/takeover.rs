@@ -3,10 +3,10 @@
 
 use anyhow::{Result, ensure};
 
-use crate::e2e::builds::{Build, FIRST};
+use crate::e2e::builds::{ADDED, Build, CAUSE, FIRST};
 use crate::e2e::engine::RELEASE;
-use crate::e2e::scenario::Gated;
-use crate::e2e::stage::BITNAMI;
+use crate::e2e::scenario::{Gated, expect_untouched};
+use crate::e2e::stage::{BITNAMI, POSTGRES};
 use crate::e2e::world::World;
 
 pub(super) fn run(world: &World) -> Result<String> {
@@ -20,6 +20,13 @@ pub(super) fn run(world: &World) -> Result<String> {
     query(world, "INSERT INTO users (id, email, name) VALUES (gen_random_uuid(), 'a@example.com', 'A')")?;
     let (claim, set) = (uid(world, "pvc", CLAIM)?, uid(world, "statefulset", SERVER)?);
 
+    // Of an upgrade that fails, 1.0.0 does not notice anything.
+    let before = gated.deployment()?;
+    world.roll(&gated.rollout(Build::Broken))?.expect_failure(&[CAUSE, ADDED])?;
+    expect_untouched(&before, &gated.deployment()?)?;
+    gated.expect_no_pod(Build::Broken)?;
+    ensure!(image_of_server(world)? == BITNAMI, "the server was replaced");
+
     world.roll(&gated.rollout(Build::Next))?.expect_success()?;
 
     ensure!(query(world, "SELECT email FROM users")?.trim() == "a@example.com", "the row is gone");
@@ -27,15 +34,16 @@ pub(super) fn run(world: &World) -> Result<String> {
     ensure!(applied.trim() == (FIRST + 1).to_string(), "{applied} migrations are applied");
     ensure!(uid(world, "pvc", CLAIM)? == claim, "the claim is another one");
     ensure!(uid(world, "statefulset", SERVER)? == set, "the StatefulSet is another one");
-    let image = world.kubectl(&["get", "pod", POD, "--output=jsonpath={.spec.containers[0].image}"])?;
-    ensure!(image == crate::e2e::stage::POSTGRES, "the server is still {image}");
-    // The gate works as on any release from then on.
-    world.roll(&gated.rollout(Build::Broken))?.expect_failure(&[])?;
+    ensure!(image_of_server(world)? == POSTGRES, "the server is still that of 1.0.0");
 
     world.helm(&["rollback", RELEASE, "1", "--wait", "--timeout", "180s"])?.expect_success()?;
     ensure!(query(world, "SELECT email FROM users")?.trim() == "a@example.com", "the row is gone");
     ensure!(uid(world, "pvc", CLAIM)? == claim, "the claim is another one");
     Ok("one `helm upgrade`, nothing deleted by hand; `helm rollback` goes back".into())
+}
+
+fn image_of_server(world: &World) -> Result<String> {
+    world.kubectl(&["get", "pod", POD, "--output=jsonpath={.spec.containers[0].image}"])
 }
 
 const SERVER: &str = "prod-postgresql";

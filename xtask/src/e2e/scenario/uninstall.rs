@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::e2e::builds::Build;
+use crate::e2e::builds::{Build, CAUSE};
 use crate::e2e::database::Database;
 use crate::e2e::engine::Rollout;
 use crate::e2e::scenario::disturbed::in_mid_migration;
 use crate::e2e::scenario::{Gated, first_install};
 use crate::e2e::wait::until;
+use crate::e2e::watch::SENTINEL;
 use crate::e2e::world::World;
 
 /// Everything that a release, its hooks or a controller for them can have made.
@@ -20,7 +21,7 @@ const KINDS: &str = "deployments,replicasets,statefulsets,pods,jobs,services,con
 
 pub(super) fn run(world: &World) -> Result<String> {
     let gated = Gated::bundled(world)?.installed()?;
-    world.helm(&["uninstall", world.release(), "--wait"])?.expect_success()?;
+    world.helm(&["uninstall", world.release(), "--wait", "--timeout", "90s"])?.expect_success()?;
     expect_left(world, &["PersistentVolumeClaim"])?;
     world.kubectl(&["delete", "pvc", "--all"])?;
     drop(gated);
@@ -28,15 +29,15 @@ pub(super) fn run(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let gated = Gated::external(world, &database)?.installed()?;
     let notes = world.helm(&["get", "notes", world.release()])?.expect_success()?.text;
-    world.roll(&gated.rollout(Build::Broken))?.expect_failure(&[])?;
-    world.helm(&["uninstall", world.release(), "--wait"])?.expect_success()?;
+    world.roll(&gated.rollout(Build::Broken))?.expect_failure(&[CAUSE])?;
+    world.helm(&["uninstall", world.release(), "--wait", "--timeout", "90s"])?.expect_success()?;
     expect_left(world, &["Job", "Pod"])?;
     first_install::follow(world, &notes, " delete job,secret,networkpolicy ")?;
     expect_left(world, &[])?;
 
     let gated = gated.installed()?;
     kill_in_mid_migration(&gated, &database)?;
-    world.helm(&["uninstall", world.release(), "--wait"])?.expect_success()?;
+    world.helm(&["uninstall", world.release(), "--wait", "--timeout", "90s"])?.expect_success()?;
     expect_left(world, &["Job", "Pod", "Secret"])?;
     first_install::follow(world, &notes, " delete job,secret,networkpolicy ")?;
     expect_left(world, &[])?;
@@ -49,10 +50,10 @@ fn kill_in_mid_migration(gated: &Gated, database: &Database) -> Result<()> {
     let world = gated.world;
     let rollout: Rollout = gated.rollout(Build::Endless);
     let mut helm = world.command(&rollout)?.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    in_mid_migration(database)?;
+    let is_under_way = in_mid_migration(database);
     helm.kill()?;
     helm.wait().context("wait for Helm")?;
-    Ok(())
+    is_under_way
 }
 
 /// Nothing but these kinds is left, and of each something. What every namespace has does not count.
@@ -67,7 +68,7 @@ fn expect_left(world: &World, kinds: &[&str]) -> Result<()> {
                 (kind.as_str(), name.as_str()),
                 ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default")
             );
-            if !is_the_namespaces {
+            if !is_the_namespaces && name != SENTINEL {
                 left.push((kind, name));
             }
         }

@@ -26,24 +26,22 @@ fn roll_to_next(gated: &Gated) -> Result<String> {
     let traffic = Traffic::start(gated.world)?;
     gated.world.roll(&gated.rollout(Build::Next))?.expect_success()?;
     gated.expect_job_before_pods(Build::Next)?;
-    let served = traffic.expect_no_failure()?;
-    let events = gated.pods.events();
+    let served = gated.expect_served(&traffic, Build::Next)?;
+    gated.expect_second_apply_without_diff(Build::Next)?;
+    let events = gated.pods.events()?;
     let end = migration_end(&events).context("a migration pod that ended has a time")?;
     let start = first_pod(&events).context("a pod has a time of creation")?;
     Ok(format!("Job ended {end}, first new pod {start}; {served} requests, none failed"))
 }
 
 fn migration_end(events: &[Event]) -> Option<&str> {
-    let at = "/status/containerStatuses/0/state/terminated/finishedAt";
-    let ended = |event: &&Event| {
-        event.is_migration() && event.has_tag(Build::Next.tag()) && event.exit_code() == Some(0)
-    };
-    time(events.iter().find(ended)?, at)
+    let ended =
+        events.iter().find(|event| event.is_migration(Build::Next) && event.exit_code() == Some(0))?;
+    time(ended, "/status/containerStatuses/0/state/terminated/finishedAt")
 }
 
 fn first_pod(events: &[Event]) -> Option<&str> {
-    let pod = events.iter().find(|event| event.is_app() && event.has_tag(Build::Next.tag()))?;
-    time(pod, "/metadata/creationTimestamp")
+    time(events.iter().find(|event| event.is_app(Build::Next))?, "/metadata/creationTimestamp")
 }
 
 /// The time of day, to the second, as Kubernetes has it.
@@ -62,13 +60,14 @@ pub(super) fn broken_then_fixed(world: &World) -> Result<String> {
     expect_untouched(&before, &gated.deployment()?)?;
     gated.expect_no_pod(Build::Broken)?;
     ensure!(database.schema()? == schema, "the schema was changed");
-    ensure!(gated.exit_codes(Build::Broken) == [3], "{:?}", gated.exit_codes(Build::Broken));
+    ensure!(gated.exit_codes(Build::Broken)? == [3], "{:?}", gated.exit_codes(Build::Broken)?);
     traffic.expect_no_failure()?;
 
     world.roll(&gated.rollout(Build::Next))?.expect_success()?;
     gated.expect_job_before_pods(Build::Next)?;
     ensure!(world.release_status()? == "deployed", "the release is {}", world.release_status()?);
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
-    let served = traffic.expect_no_failure()?;
+    let served = gated.expect_served(&traffic, Build::Next)?;
+    gated.expect_second_apply_without_diff(Build::Next)?;
     Ok(format!("failed after {:.1} s; {served} requests, none failed", outcome.took.as_secs_f64()))
 }
