@@ -19,12 +19,12 @@ pub(super) fn deadline(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let gated = Gated::external(world, &database)?.installed()?;
     let (before, schema) = (gated.deployment()?, database.schema()?);
-    // The program ends itself 20 s before its Job would: after 15 s here.
+    // The program ends itself 20 s before its Job would: after 30 s here.
     let bounds = json!({"migrate": {
-        "waitForDb": "5s", "lockWait": "5s", "activeDeadlineSeconds": 35, "backoffLimit": 0,
+        "waitForDb": "10s", "lockWait": "10s", "activeDeadlineSeconds": 50, "backoffLimit": 0,
     }});
     let rollout = gated.rollout_with(Build::Endless, &bounds);
-    let outcome = world.roll(&rollout)?.expect_failure(&[ADDED, "stopped by its deadline of 15s"])?;
+    let outcome = world.roll(&rollout)?.expect_failure(&[ADDED, "stopped by its deadline of 30s"])?;
     ensure!(gated.exit_codes(Build::Endless)? == [75], "{:?}", gated.exit_codes(Build::Endless)?);
     ensure!(database.running("pg_sleep")? == 0, "the statement still runs on the server");
     ensure!(database.schema()? == schema, "the schema was changed");
