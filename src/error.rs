@@ -102,6 +102,8 @@ pub enum Error {
         waited: Duration,
         /// What is missing.
         missing: String,
+        /// Whether it ended to be seen, and will wait on when it is started anew.
+        goes_on: bool,
     },
     /// Another process uses the embedded server.
     #[error("the embedded PostgreSQL in `{folder}` is in use by another process")]
@@ -191,6 +193,9 @@ impl Error {
                  `corveil migrate` again; `--lock-wait` sets the patience"
                     .into(),
             ),
+            Self::WaitTimeout { goes_on: true, .. } => {
+                Some("run `corveil migrate` with this build; the wait goes on after this one restart".into())
+            }
             Self::WaitTimeout { .. } => {
                 Some("run `corveil migrate` with this build, or raise `--timeout`".into())
             }

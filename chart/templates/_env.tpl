@@ -1,8 +1,8 @@
 {{/* What the ConfigMap `<release>-env` holds. Values are text, so everything is quoted. */}}
 {{- define "corveil.env" -}}
-ENVIRONMENT: {{ .Values.corveil.environment | quote }}
+ENVIRONMENT: {{ include "corveil.text" .Values.corveil.environment | quote }}
 LOG_LEVEL: {{ .Values.corveil.logLevel | quote }}
-API_KEY_PREFIX: {{ .Values.corveil.apiKeyPrefix | quote }}
+API_KEY_PREFIX: {{ include "corveil.text" .Values.corveil.apiKeyPrefix | quote }}
 AUTO_PROVISION_USERS: {{ .Values.corveil.autoProvisionUsers | quote }}
 DEV_LOGIN_ENABLED: {{ .Values.corveil.devLoginEnabled | quote }}
 GUARDRAILS_ENABLED: {{ .Values.corveil.guardrails.enabled | quote }}
@@ -12,10 +12,10 @@ PASSTHROUGH_ENABLED: {{ .Values.corveil.passthrough.enabled | quote }}
 PLUGINS_ENABLED: {{ .Values.corveil.plugins.enabled | quote }}
 {{- with .Values.corveil.okta }}
 {{- if .enabled }}
-OKTA_DOMAIN: {{ .domain | quote }}
-OKTA_CLIENT_ID: {{ .clientId | quote }}
+OKTA_DOMAIN: {{ include "corveil.text" .domain | quote }}
+OKTA_CLIENT_ID: {{ include "corveil.text" .clientId | quote }}
 UI_SESSION_EXPIRY_HOURS: {{ .sessionExpiryHours | int64 | quote }}
-UI_BASE_URL: {{ .baseUrl | quote }}
+UI_BASE_URL: {{ include "corveil.text" .baseUrl | quote }}
 {{- end }}
 {{- end }}
 DEFAULT_RATE_LIMIT_RPM: {{ .Values.rateLimiting.defaultRpm | int64 | quote }}
@@ -23,20 +23,20 @@ DEFAULT_RATE_LIMIT_TPM: {{ .Values.rateLimiting.defaultTpm | int64 | quote }}
 LOG_REQUEST_BODY: {{ .Values.logging.requestBody | quote }}
 LOG_RESPONSE_BODY: {{ .Values.logging.responseBody | quote }}
 {{- with .Values.providers.openrouter.siteUrl }}
-OPENROUTER_SITE_URL: {{ . | quote }}
+OPENROUTER_SITE_URL: {{ include "corveil.text" . | quote }}
 {{- end }}
 {{- with .Values.providers.openrouter.appName }}
-OPENROUTER_APP_NAME: {{ . | quote }}
+OPENROUTER_APP_NAME: {{ include "corveil.text" . | quote }}
 {{- end }}
-{{- with .Values.providers.vertexai }}
-{{- if .projectId }}
-GCP_PROJECT_ID: {{ .projectId | quote }}
-GCP_LOCATION: {{ .location | quote }}
+{{- with .Values.providers.vertexai.projectId }}
+GCP_PROJECT_ID: {{ include "corveil.text" . | quote }}
 {{- end }}
+{{- with .Values.providers.vertexai.location }}
+GCP_LOCATION: {{ include "corveil.text" . | quote }}
 {{- end }}
 {{- with .Values.providers.bedrock }}
 {{- if .enabled }}
-AWS_REGION: {{ .region | quote }}
+AWS_REGION: {{ include "corveil.text" .region | quote }}
 AWS_USE_TASK_ROLE: {{ .useTaskRole | quote }}
 {{- end }}
 {{- end }}
@@ -68,7 +68,7 @@ REDIS_URL: {{ include "corveil.redisUrl" . | quote }}
 }}
 {{- range $name, $value := $secrets }}
 {{- if $value }}
-{{ $name }}: {{ $value | b64enc | quote }}
+{{ $name }}: {{ include "corveil.text" $value | b64enc | quote }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -96,7 +96,7 @@ argocd.argoproj.io/sync-options: "Force=true,Replace=true"
 {{- define "corveil.migrate.labels" -}}
 app.kubernetes.io/component: migrate
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/name: {{ printf "%s-migrate" (.Values.nameOverride | default .Chart.Name | trunc 55 | trimSuffix "-") | quote }}
+app.kubernetes.io/name: {{ printf "%s-migrate" (include "corveil.name" . | trunc 55 | trimSuffix "-") | quote }}
 {{- end }}
 
 {{/* The labels of the migration's objects. */}}
@@ -152,15 +152,16 @@ app.kubernetes.io/name: {{ printf "%s-migrate" (.Values.nameOverride | default .
 {{- fail "`migrate.database.key` is empty: name the key of `migrate.database.existingSecret` that holds the URL" -}}
 {{- end -}}
 {{- $copy := include "corveil.migrate.name.copy" . -}}
-{{- if and $migrate.database.existingSecret (eq $migrate.database.existingSecret $copy) -}}
+{{- if eq (include "corveil.text" $migrate.database.existingSecret) $copy -}}
 {{- fail (printf "`migrate.database.existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}
 {{- end -}}
-{{- if and .Values.existingSecret (eq .Values.existingSecret $copy) -}}
+{{- if eq (include "corveil.text" .Values.existingSecret) $copy -}}
 {{- fail (printf "`existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}
 {{- end -}}
 {{- $app := include "corveil.serviceAccountName" . -}}
-{{- if and .Values.serviceAccount.create (eq ($migrate.serviceAccount | default "") $app) -}}
-{{- fail (printf "`migrate.serviceAccount` is `%s`, the app's, which does not exist before the first install: name one of your own, or leave it empty" $app) -}}
+{{- $isOwn := or .Values.serviceAccount.create (ne $app "default") -}}
+{{- if and $isOwn (eq (include "corveil.text" $migrate.serviceAccount) $app) -}}
+{{- fail (printf "`migrate.serviceAccount` is `%s`, the app's, whose rights are not for a migration, and which may not exist before the first install: name one of your own, or leave it empty" $app) -}}
 {{- end -}}
 {{- $wait := include "corveil.gate.milliseconds" (dict "key" "migrate.waitForDb" "value" $migrate.waitForDb) | int64 -}}
 {{- $lock := include "corveil.gate.milliseconds" (dict "key" "migrate.lockWait" "value" $migrate.lockWait) | int64 -}}

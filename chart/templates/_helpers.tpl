@@ -1,9 +1,20 @@
+{{/* A text, which a values file may have as a number without quotes: Helm reads that as a float, and alone would print the
+   ones of seven digits as `1.234567e+06`. */}}
+{{- define "corveil.text" -}}
+{{- if kindIs "string" . -}}{{ . }}{{- else if not (kindIs "invalid" .) -}}{{ toJson . }}{{- end -}}
+{{- end }}
+
+{{/* What labels and selectors name the app. */}}
+{{- define "corveil.name" -}}
+{{- include "corveil.text" (.Values.nameOverride | default .Chart.Name) -}}
+{{- end }}
+
 {{/* Full name: fullnameOverride, else the release's name with the chart's appended unless it is contained. */}}
 {{- define "corveil.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- include "corveil.text" .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
 {{- else -}}
-{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $name := include "corveil.name" . -}}
 {{- if contains $name .Release.Name -}}
 {{- .Release.Name | trunc 63 | trimSuffix "-" -}}
 {{- else -}}
@@ -19,7 +30,7 @@
 
 {{/* Labels of the app's pods, and what selects them. They are 1.0.0's: a Deployment's selector can never change. */}}
 {{- define "corveil.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/name: {{ include "corveil.name" . | trunc 63 | trimSuffix "-" | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
@@ -38,29 +49,30 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 
 {{/* The app's image: the digest, which cannot change under us, else the tag. */}}
 {{- define "corveil.image" -}}
+{{- $repository := include "corveil.text" .Values.image.repository -}}
 {{- if .Values.image.digest -}}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- printf "%s@%s" $repository (include "corveil.text" .Values.image.digest) -}}
 {{- else -}}
-{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- printf "%s:%s" $repository (include "corveil.text" (.Values.image.tag | default .Chart.AppVersion)) -}}
 {{- end -}}
 {{- end }}
 
 {{/* The Secret that the app reads. */}}
 {{- define "corveil.secretName" -}}
-{{- .Values.existingSecret | default (printf "%s-secrets" .Release.Name) -}}
+{{- include "corveil.text" (.Values.existingSecret | default (printf "%s-secrets" .Release.Name)) -}}
 {{- end }}
 
 {{- define "corveil.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
-{{- .Values.serviceAccount.name | default (include "corveil.fullname" .) -}}
+{{- include "corveil.text" (.Values.serviceAccount.name | default (include "corveil.fullname" .)) -}}
 {{- else -}}
-{{- .Values.serviceAccount.name | default "default" -}}
+{{- include "corveil.text" (.Values.serviceAccount.name | default "default") -}}
 {{- end -}}
 {{- end }}
 
 {{/* One part of a URL: urlquery alone is for queries, where a blank is a plus sign. */}}
 {{- define "corveil.urlPart" -}}
-{{- . | toString | urlquery | replace "+" "%20" -}}
+{{- include "corveil.text" . | urlquery | replace "+" "%20" -}}
 {{- end }}
 
 {{/* The database's URL, where the chart owns the Secret. */}}
@@ -69,7 +81,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- $auth := .Values.postgresql.auth -}}
 {{- printf "postgresql://%s:%s@%s:5432/%s" (include "corveil.urlPart" $auth.username) (include "corveil.urlPart" $auth.password) (include "corveil.postgresql.fullname" .) (include "corveil.urlPart" $auth.database) -}}
 {{- else -}}
-{{- .Values.externalDatabase.url -}}
+{{- include "corveil.text" .Values.externalDatabase.url -}}
 {{- end -}}
 {{- end }}
 
@@ -78,6 +90,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- if .Values.redis.enabled -}}
 {{- printf "redis://%s:6379" (include "corveil.redis.fullname" .) -}}
 {{- else -}}
-{{- .Values.externalRedis.url -}}
+{{- include "corveil.text" .Values.externalRedis.url -}}
 {{- end -}}
 {{- end }}

@@ -21,6 +21,15 @@
 {{- if and .Values.postgresql.enabled (not .Values.postgresql.auth.password) }}
 {{- fail "`postgresql.auth.password` is empty: the bundled database needs a password" }}
 {{- end }}
+{{- if .Values.postgresql.enabled }}
+{{- include "corveil.validate.takeover" . }}
+{{- end }}
+{{- $set := dict "DATABASE_URL" "existingSecret` or `externalDatabase.url" "CORVEIL_TIMEOUT" "wait.timeout" }}
+{{- range .Values.extraEnv }}
+{{- with get $set .name }}
+{{- fail (printf "`extraEnv` sets what `%s` is for: use that" .) }}
+{{- end }}
+{{- end }}
 {{- if and .Values.autoscaling.enabled (gt (int64 .Values.autoscaling.minReplicas) (int64 .Values.autoscaling.maxReplicas)) }}
 {{- fail "`autoscaling.minReplicas` is above `autoscaling.maxReplicas`: lower it" }}
 {{- end }}

@@ -1,4 +1,5 @@
-//! `corveil wait`: until the database answers, or until the schema is there. It takes no lock and writes nothing.
+//! `corveil wait`: until the database answers, or until the schema is there. It takes no lock and writes nothing to
+//! the database.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -122,13 +123,16 @@ impl Restart {
         (!marker.exists()).then_some(Self { after, marker, since: None })
     }
 
-    /// Whether it is time. What cannot be remembered is not done, as it would be done again and again.
     fn is_due(&mut self) -> bool {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        since.elapsed() >= self.after
-            && std::fs::write(&self.marker, "")
-                .inspect_err(|e| warn!("`--restart-marker {}` cannot be written: {e}", self.marker.display()))
-                .is_ok()
+        self.since.get_or_insert_with(Instant::now).elapsed() >= self.after
+    }
+
+    /// Whether the next start will know of it. What cannot be remembered is not done, as it would be done again and again.
+    fn is_remembered(self) -> bool {
+        let written = std::fs::write(&self.marker, "");
+        written
+            .inspect_err(|e| warn!("`--restart-marker {}` cannot be written: {e}", self.marker.display()))
+            .is_ok()
     }
 }
 
@@ -161,12 +165,13 @@ async fn until(
         if patience.should_say(SAY_EVERY) {
             info!("waiting: {missing}");
         }
-        if connection.is_some() && restart.as_mut().is_some_and(Restart::is_due) {
-            let waited = Duration::from_secs(patience.elapsed().as_secs());
-            return Err(Error::WaitTimeout { waited, missing });
+        // It comes once, or never.
+        if connection.is_some() && restart.take_if(Restart::is_due).is_some_and(Restart::is_remembered) {
+            let waited = Duration::from_millis(patience.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
+            return Err(Error::WaitTimeout { waited, missing, goes_on: true });
         }
         if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
-            return Err(Error::WaitTimeout { waited: timeout, missing });
+            return Err(Error::WaitTimeout { waited: timeout, missing, goes_on: false });
         }
     }
 }

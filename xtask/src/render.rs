@@ -23,47 +23,70 @@ pub(crate) const KUBERNETES: &str = "1.31.0";
 /// Where the snapshots are.
 pub(crate) const SNAPSHOTS: &str = "chart/ci/snapshots";
 
-/// What Helm renders from each file of values in `chart/ci`, to be kept beside them.
+/// Files of values that are rendered as an upgrade too: with the bundled database, only Helm's upgrades and installs have the
+/// bootstrap Job, and `helm template` takes itself for neither.
+const UPGRADED: &[&str] = &["default", "everything"];
+
+/// One rendering: a file of values, as Argo CD renders it or as Helm does for an upgrade.
+pub(crate) struct Case {
+    pub(crate) values: PathBuf,
+    is_upgrade: bool,
+}
+
+impl Case {
+    /// `default` for `chart/ci/default-values.yaml`, `default-upgrade` for its upgrade.
+    pub(crate) fn name(&self) -> String {
+        let name = file_name(&self.values);
+        if self.is_upgrade { format!("{name}-upgrade") } else { name.to_owned() }
+    }
+}
+
+/// What Helm renders in each case, to be kept beside the files of values in `chart/ci`.
 pub(crate) fn snapshots(sh: &Shell) -> Result<Files> {
     let helm = tools::path(sh, Tool::Helm4)?;
     let mut files = Files::new();
-    for values in cases()? {
-        let text = template(sh, &helm, &values)?;
+    for case in cases()? {
+        let text = template(sh, &helm, &case)?;
         // Helm 3 and 4 put different numbers of empty lines between documents.
         let text = text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n");
-        let path = Path::new(SNAPSHOTS).join(format!("{}.yaml", name(&values)));
+        let path = Path::new(SNAPSHOTS).join(format!("{}.yaml", case.name()));
         files.push((path, format!("# {HEADER}\n{text}\n")));
     }
     Ok(files)
 }
 
-/// The files of values that are rendered and checked, by name.
-pub(crate) fn cases() -> Result<Vec<PathBuf>> {
+/// What is rendered and checked: each file of values, by name, and then the upgrades.
+pub(crate) fn cases() -> Result<Vec<Case>> {
     let folder = crate::root().join("chart/ci");
     let entries = folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut cases = Vec::new();
+    let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
         if path.is_file() {
-            cases.push(path);
+            files.push(path);
         }
     }
-    cases.sort();
-    Ok(cases)
+    files.sort();
+    let upgraded = files.iter().filter(|values| UPGRADED.contains(&file_name(values))).cloned();
+    let upgrades: Vec<_> = upgraded.map(|values| Case { values, is_upgrade: true }).collect();
+    let installs = files.into_iter().map(|values| Case { values, is_upgrade: false });
+    Ok(installs.chain(upgrades).collect())
 }
 
 /// `default` for `chart/ci/default-values.yaml`.
-pub(crate) fn name(values: &Path) -> &str {
+fn file_name(values: &Path) -> &str {
     let name = values.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     name.strip_suffix("-values").unwrap_or(name)
 }
 
-/// What Helm renders from this file of values.
-pub(crate) fn template(sh: &Shell, helm: &Path, values: &Path) -> Result<String> {
+/// What Helm renders in this case.
+pub(crate) fn template(sh: &Shell, helm: &Path, case: &Case) -> Result<String> {
     let chart = crate::root().join("chart");
+    let values = &case.values;
+    let upgrade = case.is_upgrade.then_some("--is-upgrade");
     let text = cmd!(
         sh,
-        "{helm} template {RELEASE} {chart} --namespace {NAMESPACE} --kube-version {KUBERNETES} --values {values}"
+        "{helm} template {RELEASE} {chart} --namespace {NAMESPACE} --kube-version {KUBERNETES} --values {values} {upgrade...}"
     );
-    text.quiet().read().with_context(|| format!("{} does not render {}", helm.display(), values.display()))
+    text.quiet().read().with_context(|| format!("{} does not render {}", helm.display(), case.name()))
 }

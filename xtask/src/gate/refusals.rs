@@ -57,6 +57,15 @@ fn a_secret_that_the_hook_would_delete_is_refused() {
 fn the_account_of_the_app_is_refused() {
     let own = json!({"migrate": {"serviceAccount": "corveil"}});
     assert_refused(&with(external(), own), "migrate.serviceAccount");
+    // Somebody else made it: the rights are the app's all the same.
+    let given =
+        json!({"migrate": {"serviceAccount": "app"}, "serviceAccount": {"create": false, "name": "app"}});
+    assert_refused(&with(external(), given), "migrate.serviceAccount");
+    // Which is what a Job without an account has too.
+    let default = json!({"migrate": {"serviceAccount": "default"}, "serviceAccount": {"create": false}});
+    for helm in HELMS {
+        render(helm, &[], &with(external(), default.clone())).expect("the namespace's own is everybody's");
+    }
 }
 
 #[test]
@@ -68,6 +77,10 @@ fn a_variable_that_has_a_key_is_refused() {
         ("CORVEIL_DEADLINE", "migrate.activeDeadlineSeconds"),
     ] {
         let extra = json!({"migrate": {"extraEnv": [{"name": variable, "value": "x"}]}});
+        assert_refused(&with(external(), extra), key);
+    }
+    for (variable, key) in [("DATABASE_URL", "externalDatabase.url"), ("CORVEIL_TIMEOUT", "wait.timeout")] {
+        let extra = json!({"extraEnv": [{"name": variable, "value": "x"}]});
         assert_refused(&with(external(), extra), key);
     }
 }

@@ -37,7 +37,7 @@ fn jobs() -> Result<String> {
 {{{{- include "corveil.gate.validate" . }}}}
 {{{{- $own := include "corveil.secretName" . }}}}
 {{{{- if include "corveil.gate.hasHook" . }}}}
-{{{{- $copy := .Values.existingSecret | default (include "corveil.migrate.name.copy" .) }}}}
+{{{{- $copy := include "corveil.text" (.Values.existingSecret | default (include "corveil.migrate.name.copy" .)) }}}}
 {{{{- $spec := include "corveil.migrate.spec" (dict "root" . "job" "hook" "secret" $copy) }}}}
 ---
 {hook}{{{{- end }}}}
@@ -139,9 +139,12 @@ fn holes() -> Result<Holes> {
         (ddl.clone(), Hole::If(".Values.migrate.database.existingSecret".into())),
         (
             format!("{ddl}.valueFrom.secretKeyRef.name"),
-            value(".Values.migrate.database.existingSecret | quote"),
+            value(r#"include "corveil.text" .Values.migrate.database.existingSecret | quote"#),
         ),
-        (format!("{ddl}.valueFrom.secretKeyRef.key"), value(".Values.migrate.database.key | quote")),
+        (
+            format!("{ddl}.valueFrom.secretKeyRef.key"),
+            value(r#"include "corveil.text" .Values.migrate.database.key | quote"#),
+        ),
         inline(env::WAIT_FOR_DB, "waitForDb"),
         inline(env::LOCK_WAIT, "lockWait"),
         inline(env::LOCK_TIMEOUT, "lockTimeout"),
@@ -190,9 +193,9 @@ const CONTAINER_USER: &str = r#"{{- with pick (.Values.securityContext | default
 {{- end }}"#;
 
 /// Never the app's: at the first install it does not exist, and as a hook it would take the tokens of running pods.
-const SERVICE_ACCOUNT: &str = r"{{- with .Values.migrate.serviceAccount }}
-serviceAccountName: {{ . | quote }}
-{{- end }}";
+const SERVICE_ACCOUNT: &str = r#"{{- with .Values.migrate.serviceAccount }}
+serviceAccountName: {{ include "corveil.text" . | quote }}
+{{- end }}"#;
 
 /// Where the pod may run follows the app, whose image and nodes it shares; affinity to other pods does not.
 const POD_REST: &str = r#"{{- with .Values.imagePullSecrets }}

@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     Section(Vec<Key>, Others),
     /// A value with its default.
     Value(Shape, Value),
-    /// A value that is absent unless somebody sets it, with an example.
+    /// A value that is absent, or null, unless somebody sets it, with an example.
     Unset(Shape, Value),
     /// A key of earlier charts. The schema lets it through, so that the chart itself can say what to do.
     Removed,

@@ -5,8 +5,10 @@ mod helmfile;
 mod names;
 mod objects;
 mod postgresql;
+mod readme;
 mod refusals;
 mod settings;
+mod unquoted;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -15,10 +17,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use xshell::Shell;
 
-use crate::render::{cases, name, template};
+use crate::render::{Case, cases, template};
 use crate::tools::{self, Tool};
 
-/// Objects of one file of values.
+/// Objects of one case.
 struct Rendering {
     case: String,
     text: String,
@@ -56,9 +58,9 @@ fn renderings() -> &'static [Rendering] {
 fn with(tool: Tool) -> Vec<Rendering> {
     let (sh, helm) = (shell(), program(tool));
     let cases = cases().expect("a folder of cases");
-    let render = |values: &PathBuf| {
-        let text = template(&sh, &helm, values).unwrap_or_else(|error| panic!("{error:#}"));
-        Rendering { case: name(values).to_owned(), objects: objects(&text), text }
+    let render = |case: &Case| {
+        let text = template(&sh, &helm, case).unwrap_or_else(|error| panic!("{error:#}"));
+        Rendering { case: case.name(), objects: objects(&text), text }
     };
     cases.iter().map(render).collect()
 }

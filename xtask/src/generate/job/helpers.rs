@@ -98,7 +98,7 @@ const LABELS_WHY: &str =
     "What the migration's objects and pods have in common, and neither the Service nor the app selects.";
 const LABELS: &str = r#"app.kubernetes.io/component: migrate
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/name: {{ printf "%s-migrate" (.Values.nameOverride | default .Chart.Name | trunc 55 | trimSuffix "-") | quote }}"#;
+app.kubernetes.io/name: {{ printf "%s-migrate" (include "corveil.name" . | trunc 55 | trimSuffix "-") | quote }}"#;
 
 const OBJECT_LABELS: &str = r#"{{ include "corveil.commonLabels" . }}
 {{ include "corveil.migrate.labels" . }}"#;
@@ -163,15 +163,16 @@ fn validate() -> String {
 {{{{- fail "`migrate.database.key` is empty: name the key of `migrate.database.existingSecret` that holds the URL" -}}}}
 {{{{- end -}}}}
 {{{{- $copy := include "corveil.migrate.name.copy" . -}}}}
-{{{{- if and $migrate.database.existingSecret (eq $migrate.database.existingSecret $copy) -}}}}
+{{{{- if eq (include "corveil.text" $migrate.database.existingSecret) $copy -}}}}
 {{{{- fail (printf "`migrate.database.existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}}}
 {{{{- end -}}}}
-{{{{- if and .Values.existingSecret (eq .Values.existingSecret $copy) -}}}}
+{{{{- if eq (include "corveil.text" .Values.existingSecret) $copy -}}}}
 {{{{- fail (printf "`existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}}}
 {{{{- end -}}}}
 {{{{- $app := include "corveil.serviceAccountName" . -}}}}
-{{{{- if and .Values.serviceAccount.create (eq ($migrate.serviceAccount | default "") $app) -}}}}
-{{{{- fail (printf "`migrate.serviceAccount` is `%s`, the app's, which does not exist before the first install: name one of your own, or leave it empty" $app) -}}}}
+{{{{- $isOwn := or .Values.serviceAccount.create (ne $app "default") -}}}}
+{{{{- if and $isOwn (eq (include "corveil.text" $migrate.serviceAccount) $app) -}}}}
+{{{{- fail (printf "`migrate.serviceAccount` is `%s`, the app's, whose rights are not for a migration, and which may not exist before the first install: name one of your own, or leave it empty" $app) -}}}}
 {{{{- end -}}}}
 {{{{- $wait := include "corveil.gate.milliseconds" (dict "key" "migrate.waitForDb" "value" $migrate.waitForDb) | int64 -}}}}
 {{{{- $lock := include "corveil.gate.milliseconds" (dict "key" "migrate.lockWait" "value" $migrate.lockWait) | int64 -}}}}

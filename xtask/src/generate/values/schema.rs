@@ -29,7 +29,8 @@ fn object(keys: &[Key], others: Others) -> Map<String, Value> {
 fn property(key: &Key) -> Map<String, Value> {
     let mut schema = match &key.kind {
         Kind::Section(keys, others) => object(keys, *others),
-        Kind::Value(shape, _) | Kind::Unset(shape, _) => described(*shape),
+        Kind::Value(shape, _) => described(*shape),
+        Kind::Unset(shape, _) => or_null(described(*shape)),
         Kind::Removed => Map::new(),
     };
     schema.insert("description".into(), yaml::sentence(key).into());
@@ -40,13 +41,21 @@ fn property(key: &Key) -> Map<String, Value> {
     schema
 }
 
+/// Many write `key: null` for what they leave unset.
+fn or_null(schema: Map<String, Value>) -> Map<String, Value> {
+    let either = json!({"anyOf": [schema, {"type": "null"}]});
+    let Value::Object(either) = either else { unreachable!("it is written as an object") };
+    either
+}
+
 fn described(shape: Shape) -> Map<String, Value> {
     let text_map = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let duration = |words: &str| json!({"anyOf": [{"type": "string", "pattern": words}, {"const": 0}]});
     let schema = match shape {
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Integer(least) => json!({"type": "integer", "minimum": least}),
-        Shape::Text => json!({"type": "string"}),
+        // Without quotes, `12345` and `1.0` are numbers. Earlier charts took them.
+        Shape::Text => json!({"type": ["string", "number"]}),
         Shape::OneOf(words) => json!({"type": "string", "enum": words}),
         Shape::Duration => duration(DURATION),
         Shape::DurationOrNone => duration(&format!("^none$|{DURATION}")),

@@ -8,7 +8,7 @@ use crate::generate::values::{self, Key, Kind};
 #[test]
 fn both_helms_find_nothing_to_complain_about() {
     for tool in [Tool::Helm3, Tool::Helm4] {
-        for values in cases().unwrap() {
+        for Case { values, .. } in cases().unwrap() {
             let helm = program(tool);
             let sh = shell();
             let lint = cmd!(sh, "{helm} lint --strict --quiet chart --kube-version 1.31.0 --values {values}");

@@ -1,5 +1,6 @@
 //! `helmfile.yaml`: each environment renders, and has the database that it should.
 
+use corveil::config::env;
 use corveil::core::gate::bounds::Bounds;
 use xshell::cmd;
 
@@ -26,6 +27,13 @@ fn each_environment_renders_with_its_own_database() {
         }
         let is = |kind: &str| objects.iter().any(|object| object["kind"] == kind);
         assert_eq!((is("StatefulSet"), is("Secret")), (is_bundled, is_bundled), "{environment}");
+        let job = objects.iter().find(|object| object["kind"] == "Job").expect("a migration");
+        let variables =
+            job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().expect("its environment");
+        let ddl = variables.iter().find(|variable| variable["name"] == env::MIGRATE_DATABASE_URL);
+        let ddl = ddl.map(|variable| variable["valueFrom"]["secretKeyRef"].clone());
+        let secret = serde_json::json!({"name": "corveil-migrate", "key": env::MIGRATE_DATABASE_URL});
+        assert_eq!(ddl, (!is_bundled).then_some(secret), "{environment}");
     }
 }
 

@@ -53,6 +53,35 @@ fn labels_and_annotations_are_text() {
     }
 }
 
+/// The same whatever the value is today: somebody will change it.
+#[test]
+fn every_annotation_is_quoted() {
+    for rendering in renderings() {
+        let bare: Vec<_> = annotations(&rendering.text).filter(|line| !is_quoted(line)).collect();
+        assert!(bare.is_empty(), "{}: these need quotes: {bare:?}", rendering.case);
+    }
+    assert_eq!(annotations("metadata:\n  annotations:\n    a: b\n  labels:\n    c: d\n").count(), 1);
+    assert!(is_quoted("a/b: \"c\"") && !is_quoted("a/b: c"));
+}
+
+/// The lines under each `annotations:`.
+fn annotations(text: &str) -> impl Iterator<Item = &str> {
+    let mut within = None;
+    text.lines().filter(move |line| {
+        let indent = line.len() - line.trim_start().len();
+        within = within.filter(|outer| indent > *outer);
+        let is_inside = within.is_some();
+        if line.trim_start() == "annotations:" {
+            within = Some(indent);
+        }
+        is_inside && !line.trim_start().starts_with('#')
+    })
+}
+
+fn is_quoted(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(_, value)| value.starts_with(['"', '\'']))
+}
+
 /// Pod Security `restricted`, and quotas: for every pod that the chart makes with its own defaults.
 #[test]
 fn every_pod_is_restricted_and_bounded() {
@@ -107,13 +136,12 @@ fn the_deployment_fails_closed() {
         let is_set =
             |name: &str| wait["env"].as_array().unwrap().iter().any(|variable| variable["name"] == name);
         assert!(is_set(env::RESTART_AFTER) && is_set(env::RESTART_MARKER), "{}", rendering.case);
-        assert_eq!(wait["volumeMounts"][0]["name"], "wait", "{}", rendering.case);
+        assert_eq!(wait["volumeMounts"][0]["name"], "corveil-wait", "{}", rendering.case);
         let volumes = pod["volumes"].as_array().unwrap();
-        assert!(
-            volumes.iter().any(|v| v["name"] == "wait" && v["emptyDir"].is_object()),
-            "{}",
-            rendering.case
-        );
+        let marker = volumes.iter().find(|volume| volume["name"] == "corveil-wait").unwrap();
+        // The cluster autoscaler removes no node that has a volume on its disk.
+        let in_memory = serde_json::json!({"medium": "Memory", "sizeLimit": "1Mi"});
+        assert_eq!(marker["emptyDir"], in_memory, "{}", rendering.case);
     }
 }
 

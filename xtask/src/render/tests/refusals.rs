@@ -6,9 +6,15 @@ use super::*;
 
 /// What Helm says to the smallest file of values with these in addition.
 fn answer(command: &[&str], set: &[&str]) -> (bool, String) {
+    answer_for("prod", command, set)
+}
+
+/// The same for a release of this name.
+pub(super) fn answer_for(release: &str, command: &[&str], set: &[&str]) -> (bool, String) {
     let (sh, helm) = (shell(), program(Tool::Helm4));
     let set = set.iter().flat_map(|set| ["--set", set]);
-    let output = cmd!(sh, "{helm} {command...} prod chart --values chart/ci/default-values.yaml {set...}");
+    let output =
+        cmd!(sh, "{helm} {command...} {release} chart --values chart/ci/default-values.yaml {set...}");
     let output = output.quiet().ignore_status().output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     (output.status.success(), text.into_owned())
@@ -33,6 +39,7 @@ fn each_refusal_names_its_key() {
             "`migrate.argocd.phase` is `PreSync`, which comes before the database",
         ),
         (&["autoscaling.enabled=true", "autoscaling.minReplicas=9"], "`autoscaling.minReplicas` is above"),
+        (&["extraEnv[0].name=DATABASE_URL", "extraEnv[0].value=x"], "`extraEnv` sets what"),
         // By the schema.
         (&["corveil.logLevell=INFO"], "logLevell"),
         (&["migrate.waitForDb=60"], "waitForDb"),
@@ -43,6 +50,65 @@ fn each_refusal_names_its_key() {
         assert!(!is_rendered, "{set:?} is rendered");
         assert!(text.contains(sentence), "{set:?}: {text}");
     }
+}
+
+/// 1.0.0's subchart kept the data where these said, and this chart would start an empty database beside them, or be refused by
+/// Kubernetes after hook and Deployment were written.
+#[test]
+fn keys_that_would_lose_the_volume_of_1_0_0_are_refused() {
+    for (set, key, step) in [
+        ("postgresql.fullnameOverride=db", "postgresql.fullnameOverride", "statefulset db "),
+        ("global.postgresql.fullnameOverride=db", "global.postgresql.fullnameOverride", "statefulset db "),
+        ("postgresql.nameOverride=db", "postgresql.nameOverride", "statefulset prod-db "),
+        (
+            "postgresql.architecture=replication",
+            "postgresql.architecture",
+            "statefulset prod-postgresql-primary ",
+        ),
+        (
+            "postgresql.primary.persistence.volumeName=pg",
+            "postgresql.primary.persistence.volumeName",
+            "claim `pg-prod-postgresql-0`",
+        ),
+        (
+            "postgresql.primary.persistence.dataSource.name=old",
+            "postgresql.primary.persistence.dataSource",
+            "statefulset prod-postgresql ",
+        ),
+        ("postgresql.primary.persistence.subPath=pg", "postgresql.primary.persistence.subPath", "move them"),
+        ("postgresql.postgresqlDataDir=/bitnami/postgresql/pg", "postgresql.postgresqlDataDir", "move them"),
+        (
+            "postgresql.primary.podManagementPolicy=Parallel",
+            "postgresql.primary.podManagementPolicy",
+            "statefulset prod-postgresql ",
+        ),
+    ] {
+        let (is_rendered, text) = answer(&["template"], &[set]);
+        assert!(!is_rendered, "{set} is rendered");
+        assert!(text.contains(&format!("`{key}` is ")) && text.contains(step), "{set}: {text}");
+        let (is_rendered, text) =
+            answer(&["template"], &[set, "postgresql.enabled=false", "externalDatabase.url=postgres://db/a"]);
+        assert!(is_rendered, "{set} shapes nothing without the bundled database: {text}");
+    }
+}
+
+#[test]
+fn the_defaults_of_the_former_subchart_are_no_reason_to_refuse() {
+    let set = [
+        "postgresql.fullnameOverride=",
+        "postgresql.nameOverride=postgresql",
+        "postgresql.architecture=standalone",
+        "postgresql.postgresqlDataDir=/bitnami/postgresql/data",
+        "postgresql.primary.name=primary",
+        "postgresql.primary.podManagementPolicy=",
+        "postgresql.primary.persistence.volumeName=data",
+        "postgresql.primary.persistence.mountPath=/bitnami/postgresql",
+        "postgresql.primary.persistence.subPath=",
+    ];
+    let (is_rendered, text) = answer(&["template"], &set);
+    assert!(is_rendered, "{text}");
+    let (is_rendered, text) = answer(&["template"], &["postgresql.fullnameOverride=prod-postgresql"]);
+    assert!(is_rendered, "it is our name too: {text}");
 }
 
 #[test]

@@ -66,6 +66,13 @@ pub(super) fn secret(rendering: &Rendering, name: &str) -> String {
     decode(rendering.get("Secret", "prod-secrets")["data"][name].as_str().unwrap())
 }
 
+/// An object as text, what a Secret holds in clear.
+pub(super) fn in_clear(object: &Value) -> String {
+    let data = object["data"].as_object().filter(|_| object["kind"] == "Secret");
+    let values = data.into_iter().flat_map(|data| data.values()).filter_map(Value::as_str);
+    values.fold(object.to_string(), |text, value| format!("{text}\n{}", decode(value)))
+}
+
 /// Base64 without another dependency.
 fn decode(text: &str) -> String {
     let sh = shell();
@@ -81,6 +88,13 @@ fn what_is_always_set_is_set() {
     assert_eq!(keys.keys().collect::<Vec<_>>(), ["DATABASE_URL", "SECRET_KEY"]);
 }
 
+/// As in 1.0.0, which knew no condition.
+#[test]
+fn the_location_of_vertex_ai_is_set_without_a_project() {
+    let data = &rendering("default").get("ConfigMap", "prod-env")["data"];
+    assert_eq!((&data["GCP_LOCATION"], data.get("GCP_PROJECT_ID")), (&"us-central1".into(), None));
+}
+
 #[test]
 fn the_bundled_redis_is_found() {
     assert_eq!(secret(rendering("chart-1.0.0-bundled"), "REDIS_URL"), "redis://prod-redis-master:6379");
@@ -93,7 +107,9 @@ fn an_existing_secret_is_read_and_none_is_rendered() {
     let deployment = rendering.get("Deployment", "corveil");
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["envFrom"][1]["secretRef"]["name"], "corveil");
-    assert_eq!(pod["initContainers"][0]["env"][1]["valueFrom"]["secretKeyRef"]["name"], "corveil");
+    let variables = pod["initContainers"][0]["env"].as_array().unwrap();
+    let url = variables.iter().find(|variable| variable["name"] == "DATABASE_URL").unwrap();
+    assert_eq!(url["valueFrom"]["secretKeyRef"]["name"], "corveil");
 }
 
 #[test]
