@@ -1,4 +1,4 @@
-# What `cargo xtask image` makes without Docker; a test compares the two.
+# What `cargo xtask image` makes without Docker; a test compares the settings of the two.
 #
 #   docker build --tag ghcr.io/corveil/corveil:2.0.0 .
 

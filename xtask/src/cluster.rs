@@ -86,8 +86,21 @@ pub(crate) fn run(sh: &Shell, Args { action, provider }: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Installs what the provider's cluster takes, or says what is missing: at once, where building it would take minutes.
+pub(crate) fn prepare(sh: &Shell, provider: Provider) -> Result<()> {
+    match provider {
+        Provider::Local => local::prepare(sh),
+        Provider::Kind => kind::prepare(sh),
+        Provider::Context => Ok(()),
+    }
+}
+
 /// A cluster that takes pods; the one that is up already, if there is one. The port is a local cluster's.
 pub(crate) fn up(sh: &Shell, provider: Provider, port: Option<u16>) -> Result<Cluster> {
+    if port.is_some() && provider != Provider::Local {
+        bail!("only a local cluster takes a port\nhint: leave out `--port`, or use `--provider local`");
+    }
+    prepare(sh, provider)?;
     let cluster = match provider {
         Provider::Local => local::up(sh, port)?,
         Provider::Kind => kind::up(sh)?,

@@ -6,7 +6,7 @@ pub(crate) mod archive;
 #[cfg(test)]
 mod dockerfile;
 pub(crate) mod layer;
-mod product;
+pub(crate) mod product;
 mod program;
 pub(crate) mod stand_in;
 
@@ -67,7 +67,8 @@ pub(crate) fn with_migrations(
 fn build(sh: &Shell, output: &Path) -> Result<Written> {
     let program = program::build(sh)?;
     let program = std::fs::read(&program).with_context(|| format!("read {}", program.display()))?;
-    let written = archive::write(&product::image(program)?, output)?;
+    let image = product::image(program, product::certificates()?)?;
+    let written = archive::write(&image, output)?;
     if written.bytes > LIMIT {
         bail!(
             "the image has {} bytes compressed, the limit is {LIMIT}\n\
@@ -90,7 +91,7 @@ mod tests {
     fn other_migrations_are_a_layer_on_the_same_program() {
         let folder = tempfile::tempdir().expect("a folder");
         let [base, first, second] = ["base", "first", "second"].map(|name| folder.path().join(name));
-        let image = product::image(b"program".into()).expect("an image");
+        let image = product::image(b"program".into(), b"certificates".into()).expect("an image");
         archive::write(&image, &base).expect("an archive");
         let files = [("0011_new.sql".to_owned(), b"SELECT 1;".to_vec())];
         with_migrations(&base, "ghcr.io/corveil/corveil:next", &files, &first).expect("an archive");

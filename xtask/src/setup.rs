@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::cargo::cargo;
+use crate::image::product;
 use crate::image::stand_in::machine;
 
 /// The program whose reading of our history is tested, and where it is installed within the checkout.
@@ -26,9 +27,9 @@ const NODE: [(&str, &str); 7] = [
 /// Where Debian keeps the plugins of the container network interface.
 pub(crate) const CNI: &str = "/usr/lib/cni";
 
+/// What `cargo xtask test` runs. Clusters and their images need more, and say so themselves.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     servers(sh)?;
-    images(sh)?;
     sqlx_cli(sh)
 }
 
@@ -57,10 +58,17 @@ pub(crate) fn images(sh: &Shell) -> Result<()> {
     if machine::client("psql").is_err() {
         missing.push(machine::CLIENT);
     }
+    // Fetches the server.
+    if !is_installed("npm") {
+        missing.push("npm");
+    }
+    if !Path::new(product::DEBIAN).is_dir() {
+        missing.push("ca-certificates");
+    }
     install(
         sh,
         &missing,
-        "the end-to-end tests need Debian's `busybox-static` and `postgresql-client`\n\
+        "the end-to-end tests need Debian's `busybox-static`, `postgresql-client`, `npm` and `ca-certificates`\n\
          hint: run them on Debian or Ubuntu, or in a container of one",
     )
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that has to pass, on a machine that needs nothing but Rust.
+//! `cargo xtask test`: every test that needs no cluster, on a machine with Rust, and Go for what is not on its PATH.
 
 use anyhow::Result;
 use xshell::Shell;

@@ -10,6 +10,14 @@ use crate::cluster::{Cluster, Provider, kubectl};
 
 const NAME: &str = "corveil";
 
+/// kind is not ours to install.
+pub(super) fn prepare(sh: &Shell) -> Result<()> {
+    if cmd!(sh, "kind version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        bail!("`kind` is not there\nhint: install it, https://kind.sigs.k8s.io, or use `--provider local`");
+    }
+    Ok(())
+}
+
 pub(super) fn up(sh: &Shell) -> Result<Cluster> {
     if let Some(cluster) = running(sh)? {
         return Ok(cluster);
@@ -61,8 +69,6 @@ fn kubeconfig(sh: &Shell) -> Result<PathBuf> {
 }
 
 fn kind<'a>(sh: &'a Shell, arguments: &[&str]) -> Result<Cmd<'a>> {
-    if cmd!(sh, "kind version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        bail!("`kind` is not there\nhint: install it, https://kind.sigs.k8s.io, or use `--provider local`");
-    }
+    prepare(sh)?;
     Ok(cmd!(sh, "kind {arguments...}").quiet())
 }

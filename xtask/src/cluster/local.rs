@@ -52,21 +52,31 @@ pub(super) fn run(sh: &Shell, Stage { side, state }: &Stage) -> Result<()> {
     }
 }
 
-pub(super) fn up(sh: &Shell, port: Option<u16>) -> Result<Cluster> {
+pub(super) fn prepare(sh: &Shell) -> Result<()> {
     be_root(sh)?;
-    setup::node(sh)?;
-    tools::ensure(sh, &NODE)?;
+    setup::node(sh)
+}
+
+pub(super) fn up(sh: &Shell, port: Option<u16>) -> Result<Cluster> {
+    let programs = tools::ensure(sh, &NODE)?;
     let _lock = lock(sh)?;
     let node = layout(sh)?;
     if let Some(cluster) = find(&node) {
+        let there = outside::port(&node)?;
+        if port.is_some_and(|port| port != there) {
+            bail!(
+                "the cluster is up already, on port {there}\nhint: leave out `--port`, or end it by `cargo xtask cluster down`"
+            );
+        }
         writeln!(stderr(), "cluster: already up")?;
+        storage::renew(sh, &node)?;
         return Ok(cluster);
     }
     let start = Instant::now();
     // What a node left that did not end by `down`.
     remove(sh, &node)?;
-    outside::prepare(sh, &node, port)?;
-    if let Err(error) = outside::start(&node) {
+    outside::prepare(sh, &node, port, &programs)?;
+    if let Err(error) = outside::start(sh, &node) {
         cgroup::remove(sh, &node.cgroups()?)?;
         bail!("{error:#}\nhint: more in {}; `cargo xtask cluster down` removes it", node.logs().display());
     }
@@ -96,6 +106,8 @@ pub(super) fn down(sh: &Shell, keep_logs: Option<&Path>) -> Result<()> {
 
 /// The one that an earlier run started. Where it ended since, that is worth more words than that it is not up.
 pub(super) fn running(sh: &Shell) -> Result<Option<Cluster>> {
+    // Anybody else's cache is another one, where no cluster can be.
+    be_root(sh)?;
     let node = layout(sh)?;
     let cluster = find(&node);
     if cluster.is_none() && node.ready().exists() {
@@ -168,8 +180,13 @@ fn cluster(node: &Layout) -> Cluster {
     Cluster { provider: Provider::Local, kubeconfig: node.kubeconfig(), kubectl: node.program("kubectl") }
 }
 
+/// Ends what lives of the node and removes its files. That nothing is left is for the kernel to say.
 fn remove(sh: &Shell, node: &Layout) -> Result<()> {
-    cgroup::remove(sh, &node.cgroups()?)?;
+    let cgroups = node.cgroups()?;
+    cgroup::remove(sh, &cgroups)?;
+    cgroup::expect_gone(&cgroups)?;
+    // Before the files: what is mounted among them would be removed with them.
+    mounts::expect_none_below(node.state())?;
     sh.remove_path(node.state())?;
     Ok(())
 }

@@ -12,11 +12,9 @@ use crate::e2e::builds::Build;
 use crate::e2e::engine::Engine;
 use crate::e2e::wait::until;
 use crate::e2e::{database, helm_diff};
+use crate::image::product::REPOSITORY;
 use crate::tools::{self, Tool};
-use crate::{image, root};
-
-/// The chart's own repository; tags tell the builds apart.
-const REPOSITORY: &str = "ghcr.io/corveil/corveil";
+use crate::{image, root, setup};
 
 /// What the chart asks for. A stand-in has its name, since the cluster may have no way to a registry.
 pub(crate) use crate::image::stand_in::POSTGRES;
@@ -42,6 +40,9 @@ pub(crate) struct Stage {
 impl Stage {
     /// Builds what is missing, boots the cluster unless it is up, and loads the images.
     pub(crate) fn set(sh: &Shell, provider: Provider) -> Result<Self> {
+        // Before anything that takes minutes.
+        setup::images(sh)?;
+        cluster::prepare(sh, provider)?;
         let folder = root().join("target/e2e");
         sh.remove_path(&folder)?;
         sh.create_dir(&folder)?;
@@ -143,6 +144,7 @@ fn images(sh: &Shell) -> Result<Vec<PathBuf>> {
     let mut images = vec![postgres, bitnami];
     for build in Build::ALL {
         let output = folder.join(format!("{}.tar", build.tag()));
+        // The chart's own repository; tags tell the builds apart.
         let reference = format!("{REPOSITORY}:{}", build.tag());
         image::with_migrations(&base, &reference, &build.migrations()?, &output)?;
         images.push(output);

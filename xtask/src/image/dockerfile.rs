@@ -1,4 +1,4 @@
-//! The `Dockerfile` makes the same image as `cargo xtask image`.
+//! The `Dockerfile` gives its image the settings that `cargo xtask image` gives.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ fn defaults(dockerfile: &str) -> Result<Defaults> {
 }
 
 #[test]
-fn the_dockerfile_says_the_same() {
+fn the_dockerfile_has_the_same_settings() {
     let text = std::fs::read_to_string(crate::root().join("Dockerfile")).expect("a Dockerfile");
     assert_eq!(defaults(&text).expect("a Dockerfile"), product::defaults());
     let tag = format!(":{}", env!("CARGO_PKG_VERSION"));

@@ -1,4 +1,4 @@
-//! What is in the product's image beside the program, and how it runs. The Dockerfile says the same.
+//! What is in the product's image beside the program, and how it runs. The settings in the `Dockerfile` are the same.
 
 use std::fs;
 use std::path::Path;
@@ -9,22 +9,22 @@ use crate::image::archive::{Defaults, Exposed, Image};
 use crate::image::layer::{Entry, Layer};
 
 /// As the chart's `image.repository` has it.
-const REPOSITORY: &str = "ghcr.io/corveil/corveil";
+pub(crate) const REPOSITORY: &str = "ghcr.io/corveil/corveil";
 
 /// Where TLS looks for them, on Debian as here.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Debian's certificates one by one. A machine may trust more, such as the proxy of a company, in the bundle.
-const DEBIAN: &str = "/usr/share/ca-certificates/mozilla";
+pub(crate) const DEBIAN: &str = "/usr/share/ca-certificates/mozilla";
 
 /// Bundles of machines that are not Debian.
 const BUNDLES: [&str; 2] = ["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"];
 
 /// The image around this program.
-pub(super) fn image(program: Vec<u8>) -> Result<Image> {
+pub(super) fn image(program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
     let layer = Layer::new(vec![
         Entry::file("/usr/bin/corveil", 0o755, program),
-        Entry::file(CERTIFICATES, 0o644, certificates()?),
+        Entry::file(CERTIFICATES, 0o644, certificates),
         Entry::file("/etc/passwd", 0o644, include_str!("etc/passwd")),
         Entry::file("/etc/group", 0o644, include_str!("etc/group")),
         Entry::file("/etc/nsswitch.conf", 0o644, include_str!("etc/nsswitch.conf")),
@@ -59,7 +59,7 @@ pub(super) fn defaults() -> Defaults {
 }
 
 /// Whom the world trusts, as far as this machine knows.
-fn certificates() -> Result<Vec<u8>> {
+pub(super) fn certificates() -> Result<Vec<u8>> {
     let single = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let mut paths: Vec<_> = single.map(|entry| entry.path()).collect();
     paths.sort();

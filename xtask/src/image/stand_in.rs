@@ -62,15 +62,17 @@ pub(crate) fn postgres(sh: &Shell, output: &Path) -> Result<()> {
     defaults.set_env("PATH", &format!("/usr/local/bin:{SERVER}/bin:/usr/bin:/bin"));
     defaults.set_env("PGDATA", "/var/lib/postgresql/18/docker");
 
-    let tar = layer::pack(entries)?;
-    // Compressing takes most of the time, and is the only part that an image which is there already spares.
-    let there = archive::read(output).ok();
+    write_unless_there(POSTGRES, defaults, &layer::pack(entries)?, output)
+}
+
+/// An image of one layer. Compressing takes most of the time, and is the only part that one which is there already spares.
+fn write_unless_there(reference: &str, defaults: Defaults, tar: &[u8], output: &Path) -> Result<()> {
     let is_current = |there: Image| {
         let [layer] = &*there.layers else { return false };
-        there.reference == POSTGRES && there.defaults == defaults && layer.diff_id == layer::digest(&tar)
+        there.reference == reference && there.defaults == defaults && layer.diff_id == layer::digest(tar)
     };
-    if !there.is_some_and(is_current) {
-        let image = Image { reference: POSTGRES.to_owned(), defaults, layers: vec![Layer::compress(&tar)?] };
+    if !archive::read(output).is_ok_and(is_current) {
+        let image = Image { reference: reference.to_owned(), defaults, layers: vec![Layer::compress(tar)?] };
         archive::write(&image, output)?;
     }
     Ok(())
@@ -117,45 +119,51 @@ pub(crate) fn pause(sh: &Shell, output: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
 
-    fn shell() -> Shell {
-        let sh = Shell::new().expect("a working folder");
-        sh.change_dir(crate::root());
-        sh
-    }
-
-    fn paths(layer: &Layer) -> Vec<String> {
-        layer.entries().expect("a layer").into_iter().map(|entry| entry.path).collect()
+    fn tar(text: &str) -> Vec<u8> {
+        layer::pack(vec![Entry::file("/a", 0o644, text)]).expect("a tar")
     }
 
     #[test]
-    fn postgres_has_what_the_chart_asks_of_it_and_is_made_once() {
-        let path = crate::root().join("target/image/postgres.tar");
-        postgres(&shell(), &path).unwrap_or_else(|error| panic!("{error:#}"));
-        let made = fs::metadata(&path).and_then(|made| made.modified()).expect("an archive");
-        let image = archive::read(&path).expect("an image");
-        let paths = paths(&image.layers[0]);
-        for wanted in ["bin/sh", "usr/bin/psql", "usr/bin/pg_isready", "usr/lib/postgresql/18/bin/initdb"] {
-            assert!(paths.iter().any(|path| path == wanted), "no {wanted}");
-        }
-        postgres(&shell(), &path).unwrap_or_else(|error| panic!("{error:#}"));
-        assert_eq!(fs::metadata(&path).and_then(|again| again.modified()).expect("an archive"), made);
-
-        let other = crate::root().join("target/image/bitnami.tar");
-        bitnami(&path, "docker.io/bitnami/postgresql:18", &other).expect("an archive");
-        let other = archive::read(&other).expect("an image");
-        assert_eq!(other.layers[0].digest, image.layers[0].digest);
-        assert_eq!(other.defaults.user, "1001:1001");
+    fn an_image_is_made_again_once_anything_in_it_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("image.tar");
+        let defaults = |user: &str| Defaults { user: user.to_owned(), ..Defaults::default() };
+        let is_made = |reference, user, text| {
+            let inode = || fs::metadata(&path).map(|made| made.ino()).ok();
+            // Holds the number: a file that takes its place gets another.
+            let held = fs::File::open(&path).ok();
+            let before = inode();
+            write_unless_there(reference, defaults(user), &tar(text), &path).expect("an archive");
+            drop(held);
+            inode() != before
+        };
+        assert!(is_made("localhost/a:1", "1", "1"));
+        assert!(!is_made("localhost/a:1", "1", "1"));
+        assert!(is_made("localhost/a:1", "1", "2"));
+        assert!(is_made("localhost/a:1", "2", "2"));
+        assert!(is_made("localhost/a:2", "2", "2"));
+        fs::write(&path, "").expect("half an archive");
+        assert!(is_made("localhost/a:2", "2", "2"));
     }
 
     #[test]
-    fn pause_is_one_file() {
-        let path = crate::root().join("target/image/pause.tar");
-        pause(&shell(), &path).unwrap_or_else(|error| panic!("{error:#}"));
-        let image = archive::read(&path).expect("an image");
-        let paths = paths(&image.layers[0]);
-        assert_eq!((&*image.reference, &*paths), (PAUSE, &["bin".to_owned(), "bin/busybox".to_owned()][..]));
+    fn the_older_server_is_a_layer_on_the_same_programs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [base, derived] = ["base", "derived"].map(|name| folder.path().join(name));
+        let defaults = Defaults { stop_signal: "SIGINT".to_owned(), ..Defaults::default() };
+        write_unless_there(POSTGRES, defaults, &tar("1"), &base).expect("an archive");
+        bitnami(&base, "docker.io/bitnami/postgresql:18", &derived).expect("an archive");
+        let [base, derived] = [base, derived].map(|path| archive::read(&path).expect("an image"));
+        assert_eq!(derived.reference, "docker.io/bitnami/postgresql:18");
+        assert_eq!(derived.layers[0].digest, base.layers[0].digest);
+        assert_eq!(&*derived.defaults.user, "1001:1001");
+        assert_eq!(derived.defaults.stop_signal, "");
+        let entries = derived.layers[1].entries().expect("a layer");
+        let [entrypoint] = &*derived.defaults.entrypoint else { panic!("an entrypoint") };
+        assert!(entries.iter().any(|entry| format!("/{}", entry.path) == *entrypoint));
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn remove(sh: &Shell, folders: &[PathBuf]) -> Result<()> {
             break;
         }
         if start.elapsed() > BOUND {
-            bail!("processes {} do not end", processes.join(", "));
+            bail!("processes {} in {} do not end", processes.join(", "), list(folders));
         }
         // Some end on their own, once the first process of their namespace has.
         let kill = "kill -KILL \"$@\"";
@@ -98,12 +98,46 @@ pub(super) fn remove(sh: &Shell, folders: &[PathBuf]) -> Result<()> {
         // For a moment a cgroup is busy with what has just ended in it.
         while let Err(error) = fs::remove_dir(&folder) {
             if start.elapsed() > BOUND {
-                return Err(error).with_context(|| format!("remove {}", folder.display()));
+                return Err(error).with_context(|| {
+                    format!(
+                        "cannot empty the cgroup {}\n\
+                         hint: it may hold processes of a container; run this on the machine itself",
+                        folder.display()
+                    )
+                });
             }
             thread::sleep(files::POLL);
         }
     }
     Ok(())
+}
+
+/// Asks the processes themselves too: a folder tells nothing of those that it lost.
+pub(super) fn expect_gone(folders: &[PathBuf]) -> Result<()> {
+    if let Some(folder) = folders.iter().find(|folder| folder.exists()) {
+        bail!("the cgroup {} is still there", folder.display());
+    }
+    let Some(name) = folders.first().and_then(|folder| folder.file_name()?.to_str()) else {
+        return Ok(());
+    };
+    for process in fs::read_dir("/proc")?.flatten() {
+        // One that ended meanwhile is in none.
+        let cgroup = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+        if is_within(name, &cgroup) {
+            bail!("process {} is still in the cgroup `{name}`", process.file_name().display());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a process with these cgroups is in the one of this name, or below.
+fn is_within(name: &str, cgroup: &str) -> bool {
+    cgroup.lines().any(|line| line.split('/').skip(1).any(|part| part.trim_end_matches(" (deleted)") == name))
+}
+
+fn list(folders: &[PathBuf]) -> String {
+    let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    folders.join(", ")
 }
 
 /// The cgroup and those below it, the innermost first.
@@ -121,8 +155,12 @@ fn tree(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn members(folder: &Path) -> Vec<u32> {
-    let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
+    numbers(&fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default())
+}
+
+/// Without those of other PID namespaces, which have the number 0 here: to `kill` that is the caller's own group.
+fn numbers(procs: &str) -> Vec<u32> {
+    procs.lines().filter_map(|line| line.parse().ok()).filter(|number| *number != 0).collect()
 }
 
 fn join(folder: &Path, process: &str) -> Result<()> {
@@ -194,5 +232,18 @@ mod tests {
         let mountinfo = "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
         assert_eq!(parents("0::/user.slice\n", mountinfo), [Path::new("/sys/fs/cgroup")]);
         assert!(parents("", "").is_empty());
+    }
+
+    #[test]
+    fn a_process_of_another_namespace_has_no_number() {
+        assert_eq!(numbers("0\n12\n0\n7\n"), [12, 7]);
+        assert!(numbers("0\n").is_empty());
+    }
+
+    #[test]
+    fn a_process_is_found_by_its_cgroups() {
+        assert!(is_within("node-1", "4:memory:/a/node-1/kubepods/b\n0::/\n"));
+        assert!(is_within("node-1", "0::/node-1 (deleted)\n"));
+        assert!(!is_within("node-1", "4:memory:/a/node-12\n0::/\n"));
     }
 }

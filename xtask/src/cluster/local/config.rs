@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::local::files;
 use crate::cluster::local::layout::{ADDRESS, Layout, PODS};
+use crate::image::stand_in::PAUSE;
 use crate::setup::CNI;
 
 pub(super) fn write(node: &Layout) -> Result<()> {
@@ -43,7 +44,7 @@ disabled_plugins = [
   path = "{root}/opt"
 
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "localhost/pause:1"
+  sandbox_image = "{PAUSE}"
   disable_apparmor = true
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".containerd]

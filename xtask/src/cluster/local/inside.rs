@@ -22,6 +22,8 @@ type Running = Vec<(&'static str, Child)>;
 
 pub(super) fn run(sh: &Shell, node: &Layout) -> Result<()> {
     let deadline = Instant::now() + BOUND;
+    // The checkout may be where a node has folders of its own.
+    sh.change_dir("/");
     files::write(&node.entered(), "")?;
     files::wait_for(&node.settled(), BOUND, || Ok(()))?;
     mounts::prepare(sh)?;

@@ -74,6 +74,11 @@ impl Layout {
         self.state.join("containerd.sock")
     }
 
+    /// The port of the API on the machine's loopback, as a number.
+    pub(super) fn port(&self) -> PathBuf {
+        self.state.join("port")
+    }
+
     /// Leads into the node's network, as a file does that both sides see.
     pub(super) fn api_socket(&self) -> PathBuf {
         self.state.join("api.sock")

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -38,6 +38,38 @@ pub(super) fn prepare(sh: &Shell) -> Result<()> {
         cmd!(sh, "mount --bind {shown} {setting}").quiet().run()?;
     }
     Ok(())
+}
+
+/// The node must see its own folder, which may be elsewhere than its name says.
+pub(super) fn expect_seen(state: &Path) -> Result<()> {
+    let real = state.canonicalize().with_context(|| format!("find {}", state.display()))?;
+    if let Some(own) = hidden_by(&real) {
+        bail!(
+            "the cluster's folder is {}, and a node has a `{own}` of its own\n\
+             hint: let `{}` lead elsewhere",
+            real.display(),
+            state.display()
+        );
+    }
+    Ok(())
+}
+
+fn hidden_by(folder: &Path) -> Option<&'static str> {
+    OWN.into_iter().find(|own| folder.starts_with(own))
+}
+
+/// What is mounted in a node vanishes with it. Anything still there is not the node's, or the node is not gone.
+pub(super) fn expect_none_below(state: &Path) -> Result<()> {
+    if let Some(mount) = below(state, &fs::read_to_string("/proc/self/mountinfo")?) {
+        bail!("{mount} is still mounted\nhint: `umount {mount}`, then `cargo xtask cluster down`");
+    }
+    Ok(())
+}
+
+/// The innermost is the last.
+fn below<'a>(folder: &Path, mountinfo: &'a str) -> Option<&'a str> {
+    let mounted = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    mounted.filter(|mounted| Path::new(mounted).starts_with(folder)).next_back()
 }
 
 /// The hierarchies as the node's own cgroup namespace shows them.
@@ -76,6 +108,23 @@ fn controllers(cgroup: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_hidden_below_what_a_node_has_of_its_own() {
+        assert_eq!(hidden_by(Path::new("/var/lib/cache/corveil")), Some("/var/lib"));
+        assert_eq!(hidden_by(Path::new("/var/cache/corveil")), None);
+        assert_eq!(hidden_by(Path::new("/tmpfs")), None);
+    }
+
+    #[test]
+    fn finds_what_is_mounted_below_a_folder() {
+        let mountinfo = "20 1 0:1 / / rw - ext4 /dev/a rw\n\
+                         21 20 0:2 / /state/data rw,relatime shared:1 - overlay overlay rw\n\
+                         22 21 0:3 / /state/data/a rw - tmpfs tmpfs rw\n\
+                         23 20 0:4 / /stateless rw - tmpfs tmpfs rw\n";
+        assert_eq!(below(Path::new("/state"), mountinfo), Some("/state/data/a"));
+        assert_eq!(below(Path::new("/state/pki"), mountinfo), None);
+    }
 
     #[test]
     fn version_1_has_hierarchies_and_version_2_none() {

@@ -4,17 +4,16 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use crate::cluster::local::layout::Layout;
-use crate::cluster::local::{cgroup, config, files, inside, pki, storage};
+use crate::cluster::local::{cgroup, config, files, inside, mounts, pki, storage};
 use crate::image::stand_in;
-use crate::tools::{self, Tool};
 
 /// Where the machine keeps its programs; nothing else of the caller's environment gets into a node.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -22,25 +21,23 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// The node's own process gives up first, and says why.
 const BOUND: Duration = Duration::from_secs(inside::BOUND.as_secs() + 30);
 
-const KUBERNETES: [&str; 6] =
-    ["kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"];
-
-/// Everything that a node reads.
-pub(super) fn prepare(sh: &Shell, node: &Layout, port: Option<u16>) -> Result<()> {
+/// Everything that a node reads, and the programs that were built for it.
+pub(super) fn prepare(sh: &Shell, node: &Layout, port: Option<u16>, programs: &[PathBuf]) -> Result<()> {
     let port = free_port(port)?;
     for folder in [node.logs(), node.program(""), node.data("")] {
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     }
-    let programs = KUBERNETES.map(|name| (Tool::Kubernetes, name));
-    for (tool, name) in programs.into_iter().chain([(Tool::Etcd, "etcd"), (Tool::Coredns, "coredns")]) {
-        symlink(tools::built(sh, tool, name)?, node.program(name))?;
+    mounts::expect_seen(node.state())?;
+    for program in programs {
+        let name = program.file_name().context("a program has a name")?;
+        symlink(program, node.program("").join(name))?;
     }
     fs::copy(std::env::current_exe()?, node.program("xtask")).context("copy this program")?;
     pki::write(node, port)?;
     config::write(node)?;
     storage::write(node)?;
     stand_in::pause(sh, &node.pause_image())?;
-    files::write(&node.data("port"), &port.to_string())?;
+    files::write(&node.port(), &port.to_string())?;
 
     let cgroups = cgroup::folders(&format!("corveil-node-{}", std::process::id()))?;
     // Known before they are made, so that they are removed whatever happens next.
@@ -50,13 +47,14 @@ pub(super) fn prepare(sh: &Shell, node: &Layout, port: Option<u16>) -> Result<()
 }
 
 /// Starts the node, and waits until it takes pods.
-pub(super) fn start(node: &Layout) -> Result<()> {
+pub(super) fn start(sh: &Shell, node: &Layout) -> Result<()> {
     let log = File::create(node.log("node"))?;
     // A terminal that closes must not take the node with it.
     let mut child = Command::new("setsid")
         .arg(node.program("xtask"))
         .args(["cluster", "node", "outside"])
         .arg(node.state())
+        .current_dir("/")
         .env_clear()
         .env("PATH", PATH)
         // kubectl keeps a cache in its home, or where it is called without one.
@@ -74,8 +72,29 @@ pub(super) fn start(node: &Layout) -> Result<()> {
     cgroup::settle(&node.cgroups()?)?;
     files::write(&node.settled(), "")?;
     wait_for(&node.started())?;
+    expect_answer(sh, node)?;
     // Both programs on the way there are replaced by the next, so that this is it.
     files::write(&node.ready(), &child.id().to_string())
+}
+
+/// The port may be another program's by now, and then the way into the node has ended.
+fn expect_answer(sh: &Shell, node: &Layout) -> Result<()> {
+    let (kubectl, kubeconfig) = (node.program("kubectl"), node.kubeconfig());
+    let ask = ["get", "--raw", "/readyz", "--request-timeout=30s"];
+    let output = cmd!(sh, "{kubectl} --kubeconfig {kubeconfig} {ask...}").quiet().ignore_status().output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let (port, error) = (port(node)?, String::from_utf8_lossy(&output.stderr));
+    let tail = files::tail(&node.log("node"));
+    bail!("the node does not answer on port {port}: {}; {tail}", error.trim())
+}
+
+/// Where the API answers on the machine's loopback.
+pub(super) fn port(node: &Layout) -> Result<u16> {
+    let file = node.port();
+    let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    text.parse().with_context(|| format!("{} holds no port", file.display()))
 }
 
 fn lives(child: &mut Child) -> Result<()> {
@@ -88,7 +107,7 @@ fn lives(child: &mut Child) -> Result<()> {
 /// In a process of its own: becomes the one that holds the namespaces.
 pub(super) fn enter(node: &Layout) -> Result<()> {
     cgroup::enter(&node.cgroups()?)?;
-    let port = fs::read_to_string(node.data("port"))?;
+    let port = port(node)?;
     // From the machine's loopback, and from nowhere else, to the file that leads into the node.
     Command::new("socat")
         .arg(format!("TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=128"))
