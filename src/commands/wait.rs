@@ -128,7 +128,7 @@ impl Restart {
     }
 
     /// Whether the next start will know of it. What cannot be remembered is not done, as it would be done again and again.
-    fn is_remembered(self) -> bool {
+    fn is_remembered(&self) -> bool {
         let written = std::fs::write(&self.marker, "");
         written
             .inspect_err(|e| warn!("`--restart-marker {}` cannot be written: {e}", self.marker.display()))
@@ -166,7 +166,7 @@ async fn until(
             info!("waiting: {missing}");
         }
         // It comes once, or never.
-        if connection.is_some() && restart.take_if(Restart::is_due).is_some_and(Restart::is_remembered) {
+        if connection.is_some() && restart.take_if(Restart::is_due).is_some_and(|due| due.is_remembered()) {
             let waited = Duration::from_millis(patience.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
             return Err(Error::WaitTimeout { waited, missing, goes_on: true });
         }

@@ -67,8 +67,8 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
         }
     }
     files.sort();
-    let upgraded = files.iter().filter(|values| UPGRADED.contains(&file_name(values))).cloned();
-    let upgrades: Vec<_> = upgraded.map(|values| Case { values, is_upgrade: true }).collect();
+    let again = files.iter().filter(|values| UPGRADED.contains(&file_name(values))).cloned();
+    let upgrades: Vec<_> = again.map(|values| Case { values, is_upgrade: true }).collect();
     let installs = files.into_iter().map(|values| Case { values, is_upgrade: false });
     Ok(installs.chain(upgrades).collect())
 }

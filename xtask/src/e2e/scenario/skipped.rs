@@ -148,10 +148,9 @@ impl<'a> Held<'a> {
             }
             world.apply(&object)?;
         }
-        let uid = uid(world)?;
-        let held = Self { world, uid };
+        let stale = Self { world, uid: uid(world)? };
         world.kubectl(&["wait", "--for=condition=Complete", "job", JOB, "--timeout=60s"])?;
-        Ok(held)
+        Ok(stale)
     }
 
     /// The engine wanted it gone, and it is still there.

@@ -43,9 +43,8 @@ fn property(key: &Key) -> Map<String, Value> {
 
 /// Many write `key: null` for what they leave unset.
 fn or_null(schema: Map<String, Value>) -> Map<String, Value> {
-    let either = json!({"anyOf": [schema, {"type": "null"}]});
-    let Value::Object(either) = either else { unreachable!("it is written as an object") };
-    either
+    let either = vec![Value::Object(schema), json!({"type": "null"})];
+    Map::from_iter([("anyOf".to_owned(), either.into())])
 }
 
 fn described(shape: Shape) -> Map<String, Value> {
