@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// How often a condition is looked at. A look is a process, and the machine has other scenarios to run.
-const EVERY: Duration = Duration::from_millis(300);
+const EVERY: Duration = Duration::from_millis(800);
 
 /// What `look` finds, as soon as it finds anything.
 ///
