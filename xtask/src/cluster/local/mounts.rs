@@ -68,8 +68,8 @@ pub(super) fn expect_none_below(state: &Path) -> Result<()> {
 
 /// The innermost is the last.
 fn below<'a>(folder: &Path, mountinfo: &'a str) -> Option<&'a str> {
-    let mounted = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
-    mounted.filter(|mounted| Path::new(mounted).starts_with(folder)).next_back()
+    let mut mounted = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    mounted.rfind(|mounted| Path::new(mounted).starts_with(folder))
 }
 
 /// The hierarchies as the node's own cgroup namespace shows them.
