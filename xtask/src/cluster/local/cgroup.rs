@@ -130,9 +130,11 @@ pub(super) fn expect_gone(folders: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process with these cgroups is in the one of this name, or below.
+/// Whether a process with these cgroups is in the one of this name, or below. One that has ended, and that its parent has yet
+/// to take note of, keeps the name of a cgroup that was removed.
 fn is_within(name: &str, cgroup: &str) -> bool {
-    cgroup.lines().any(|line| line.split('/').skip(1).any(|part| part.trim_end_matches(" (deleted)") == name))
+    let mut there = cgroup.lines().filter(|line| !line.ends_with(" (deleted)"));
+    there.any(|line| line.split('/').skip(1).any(|part| part == name))
 }
 
 fn list(folders: &[PathBuf]) -> String {
@@ -243,7 +245,8 @@ mod tests {
     #[test]
     fn a_process_is_found_by_its_cgroups() {
         assert!(is_within("node-1", "4:memory:/a/node-1/kubepods/b\n0::/\n"));
-        assert!(is_within("node-1", "0::/node-1 (deleted)\n"));
+        assert!(is_within("node-1", "0::/node-1\n"));
+        assert!(!is_within("node-1", "4:memory:/a/node-1/kubepods (deleted)\n0::/\n"));
         assert!(!is_within("node-1", "4:memory:/a/node-12\n0::/\n"));
     }
 }
