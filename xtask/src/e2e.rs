@@ -1,5 +1,6 @@
 //! `cargo xtask e2e`: rollouts on a real cluster with real engines, and what they must never do.
 
+mod argocd;
 mod builds;
 mod database;
 mod engine;
@@ -37,7 +38,7 @@ pub(crate) struct Args {
     /// Run only scenarios with this in their names; may be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Run only under this engine; may be given several times.
+    /// Run only under this engine; may be given several times. Argo CD only when it is named.
     #[arg(long, value_name = "ENGINE")]
     engine: Vec<Engine>,
     /// Where the cluster comes from.
@@ -67,8 +68,12 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
     // Two runs on one node would take each other's namespaces away.
     let _lock = cache::lock(sh, "e2e")?;
     let was_up = cluster::running(sh, args.provider).is_ok();
-    let done = Stage::set(sh, args.provider).and_then(|stage| play(&stage, work, args));
+    let needs_argocd = work.iter().any(|(_, engine)| *engine == Engine::Argocd);
+    let done = Stage::set(sh, args.provider, needs_argocd).and_then(|stage| play(&stage, work, args));
     if !args.keep && !was_up {
+        if needs_argocd {
+            crate::argocd::down(sh, args.provider)?;
+        }
         cluster::down(sh, args.provider, None)?;
     }
     done
@@ -106,8 +111,9 @@ fn chosen(args: &Args) -> Vec<Work> {
     let is_named = |scenario: &Scenario| {
         args.only.is_empty() || args.only.iter().any(|part| scenario.name.contains(part.as_str()))
     };
-    let is_wanted = |engine: &Engine| args.engine.is_empty() || args.engine.contains(engine);
-    let named = scenario::ALL.iter().filter(|scenario| is_named(scenario));
+    let wanted = if args.engine.is_empty() { Engine::ALL } else { &args.engine };
+    let is_wanted = |engine: &Engine| wanted.contains(engine);
+    let named = scenario::all().filter(|scenario| is_named(scenario));
     named
         .flat_map(|scenario| scenario.engines.iter().map(move |engine| (scenario, *engine)))
         .filter(|(_, engine)| is_wanted(engine))
@@ -116,7 +122,7 @@ fn chosen(args: &Args) -> Vec<Work> {
 
 /// In the order of the contents page.
 fn position(of: &Scenario) -> usize {
-    scenario::ALL.iter().position(|scenario| scenario.name == of.name).unwrap_or(usize::MAX)
+    scenario::all().position(|scenario| scenario.name == of.name).unwrap_or(usize::MAX)
 }
 
 /// Several at once: most of a rollout is waiting.

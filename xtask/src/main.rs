@@ -1,5 +1,6 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
+mod argocd;
 mod bench;
 mod cache;
 mod cargo;
@@ -39,6 +40,8 @@ enum Task {
     Tools(tools::Args),
     /// Start and end a Kubernetes cluster for the tests that need one.
     Cluster(cluster::Args),
+    /// Start and end Argo CD on the cluster of the tests.
+    Argocd(argocd::Args),
     /// Roll out on a real cluster with the real engines, and see what must never happen not happen.
     E2e(e2e::Args),
     /// What `helmfile apply` calls where the plugin helm-diff is not installed.
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         Task::Image(args) => image::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
         Task::Cluster(args) => cluster::run(&shell, &args),
+        Task::Argocd(args) => argocd::run(&shell, &args),
         Task::E2e(args) => e2e::run(&shell, &args),
         Task::HelmDiff(args) => e2e::helm_diff::run(&shell, &args),
     }

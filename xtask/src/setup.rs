@@ -91,6 +91,18 @@ pub(crate) fn node(sh: &Shell) -> Result<()> {
     )
 }
 
+/// What Argo CD runs besides the programs that are built for it.
+pub(crate) fn argocd(sh: &Shell) -> Result<()> {
+    let programs = ["git", "gpg", "redis-server"];
+    let missing: Vec<_> = programs.into_iter().filter(|program| !is_installed(program)).collect();
+    install(
+        sh,
+        &missing,
+        "Argo CD needs `git`, `gpg` and `redis-server`\n\
+         hint: `dnf install git gnupg2 redis`, or `brew install git gnupg redis`",
+    )
+}
+
 /// Installs Debian's packages, or says what to do where there are none.
 fn install(sh: &Shell, missing: &[&str], elsewhere: &str) -> Result<()> {
     if missing.is_empty() {

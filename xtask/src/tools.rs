@@ -17,6 +17,8 @@ use xshell::{Shell, cmd};
 use crate::cache;
 use crate::tools::table::{Installed, Module};
 
+#[cfg(test)]
+pub(crate) use crate::tools::table::GITOPS;
 pub(crate) use crate::tools::table::{CHART, NODE, Tool};
 pub(crate) use crate::tools::version::Version;
 
@@ -89,6 +91,11 @@ pub(crate) fn built(sh: &Shell, tool: Tool, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The sources that the tool is built from, for what else is in them.
+pub(crate) fn sources(sh: &Shell, tool: Tool) -> Result<PathBuf> {
+    build::sources(sh, &tool.module())
+}
+
 /// On the PATH at a fitting version, or built before.
 fn find(sh: &Shell, module: &Module) -> Result<Option<Vec<PathBuf>>> {
     if let Some(installed) = &module.installed
@@ -123,7 +130,7 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = Tool> {
-        NODE.into_iter().chain(CHART)
+        NODE.into_iter().chain(CHART).chain(GITOPS)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ pub(crate) enum Engine {
     Helm3,
     Helm4,
     Helmfile,
+    Argocd,
 }
 
 /// The release's name. It is not that of the chart, nor of its objects.
@@ -45,11 +46,14 @@ impl Engine {
     pub(crate) const HELMS: &'static [Self] = &[Self::Helm3, Self::Helm4];
     pub(crate) const ALL: &'static [Self] = &[Self::Helm3, Self::Helm4, Self::Helmfile];
 
+    pub(crate) const ARGOCD: &'static [Self] = &[Self::Argocd];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Helm3 => "helm3",
             Self::Helm4 => "helm4",
             Self::Helmfile => "helmfile",
+            Self::Argocd => "argocd",
         }
     }
 
@@ -57,7 +61,7 @@ impl Engine {
     pub(crate) const fn helm(self) -> Tool {
         match self {
             Self::Helm3 => Tool::Helm3,
-            Self::Helm4 | Self::Helmfile => Tool::Helm4,
+            Self::Helm4 | Self::Helmfile | Self::Argocd => Tool::Helm4,
         }
     }
 }
@@ -96,6 +100,11 @@ impl Rollout {
         self
     }
 
+    /// All of them, the build's tag among them.
+    pub(crate) fn values(&self) -> Value {
+        merge(self.values.clone(), json!({"image": {"tag": self.build.tag()}}))
+    }
+
     /// With one more argument for Helm.
     pub(crate) fn with(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -125,6 +134,7 @@ impl World<'_> {
                 let options = ["--values", &file, "--set-string", &tag, "--wait", &timeout];
                 self.program(helm, &[&upgrade[..], &options].concat())
             }
+            Engine::Argocd => bail!("Argo CD rolls out what is committed"),
             Engine::Helmfile => {
                 let is_external = values["postgresql"]["enabled"] == false;
                 let environment = if is_external { "staging" } else { "default" };
@@ -155,8 +165,8 @@ impl World<'_> {
         Ok(status["info"]["status"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// `helmfile.yaml` gives the release its own name.
+    /// `helmfile.yaml` and `argocd/` give the release its own name.
     pub(crate) fn release(&self) -> &'static str {
-        if self.engine == Engine::Helmfile { "corveil" } else { RELEASE }
+        if matches!(self.engine, Engine::Helmfile | Engine::Argocd) { "corveil" } else { RELEASE }
     }
 }

@@ -46,12 +46,19 @@ fn versions(stage: &Stage) -> Result<Vec<(&'static str, String)>> {
         let template = ["version", "--template", "{{.Version}}"];
         cmd!(sh, "{helm} {template...}").quiet().read()
     };
-    Ok(vec![
+    let mut versions = vec![
         ("Kubernetes", server["serverVersion"]["gitVersion"].as_str().unwrap_or_default().to_owned()),
         ("Helm 3", helm(Engine::Helm3)?),
         ("Helm 4", helm(Engine::Helm4)?),
         ("Helmfile", cmd!(sh, "{helmfile} --version").quiet().read()?),
         ("`helm diff`", stage.diff.to_owned()),
         ("corveil", env!("CARGO_PKG_VERSION").to_owned()),
-    ])
+    ];
+    // A run without its scenarios has none.
+    if let Ok(argocd) = stage.argocd() {
+        let cli = &argocd.cli;
+        let version = cmd!(sh, "{cli} version --client --short").quiet().read()?;
+        versions.push(("Argo CD", version.trim_start_matches("argocd: ").to_owned()));
+    }
+    Ok(versions)
 }

@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_failure_is_counted_told_and_valid_xml() {
         let entry = |outcome| Entry {
-            scenario: &scenario::ALL[0],
+            scenario: scenario::all().next().expect("there are scenarios"),
             engine: Engine::Helm3,
             outcome,
             took: Duration::from_millis(1500),

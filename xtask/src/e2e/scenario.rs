@@ -1,5 +1,6 @@
 //! The scenarios: a contents page, and what several of them begin with or look for.
 
+mod argocd;
 mod disturbed;
 mod first_install;
 mod latency;
@@ -46,7 +47,7 @@ const fn scenario(
 }
 
 /// Every scenario, those that take longest first: they would otherwise be waited for alone.
-pub(crate) const ALL: &[Scenario] = &[
+const ALL: &[Scenario] = &[
     scenario(
         "from-1-0-0",
         Engine::HELMS,
@@ -176,6 +177,11 @@ pub(crate) const ALL: &[Scenario] = &[
     ),
 ];
 
+/// Every scenario of every engine.
+pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
+    argocd::ALL.iter().chain(ALL)
+}
+
 /// How long the gate takes. It is measured with nothing beside it, and only when it is asked for.
 pub(crate) const LATENCY: Scenario =
     scenario("latency", Engine::HELMS, latency::run, "how long the gate takes");
@@ -199,17 +205,15 @@ impl<'a> Gated<'a> {
         Ok(Self { world, values, pods, jobs, policies })
     }
 
-    /// With a database that is there already. `helmfile.yaml` wants the URLs in Secrets, and two roles.
+    /// With a database that is there already. `helmfile.yaml` and `argocd/` want the URLs in Secrets, and two roles.
     fn external(world: &'a World<'a>, database: &Database) -> Result<Self> {
         let off = json!({"postgresql": {"enabled": false}});
-        if world.engine != Engine::Helmfile {
+        if matches!(world.engine, Engine::Helm3 | Engine::Helm4) {
             let url = json!({"externalDatabase": {"url": database.url()}});
             return Self::new(world, merge(off, url));
         }
-        let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
-        let app = json!({"DATABASE_URL": database.app_url(), "SECRET_KEY": "e2e-only"});
-        world.apply(&secret("corveil", app))?;
-        world.apply(&secret("corveil-migrate", json!({"MIGRATE_DATABASE_URL": database.url()})))?;
+        world.secret("corveil", &json!({"DATABASE_URL": database.app_url(), "SECRET_KEY": "e2e-only"}))?;
+        world.secret("corveil-migrate", &json!({"MIGRATE_DATABASE_URL": database.url()}))?;
         Self::new(world, off)
     }
 

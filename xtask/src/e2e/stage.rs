@@ -4,10 +4,11 @@ use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use crate::cluster::{self, Cluster, Provider};
+use crate::argocd::{self, ArgoCd};
+use crate::cluster::{self, Provider};
 use crate::e2e::builds::Build;
 use crate::e2e::engine::Engine;
 use crate::e2e::wait::until;
@@ -33,13 +34,15 @@ pub(crate) struct Stage {
     helm3: PathBuf,
     helm4: PathBuf,
     plugins: PathBuf,
+    /// Where a scenario needs it.
+    argocd: Option<ArgoCd>,
     /// Which program `helm diff` is.
     pub(crate) diff: &'static str,
 }
 
 impl Stage {
     /// Builds what is missing, boots the cluster unless it is up, and loads the images.
-    pub(crate) fn set(sh: &Shell, provider: Provider) -> Result<Self> {
+    pub(crate) fn set(sh: &Shell, provider: Provider, needs_argocd: bool) -> Result<Self> {
         // Before anything that takes minutes.
         setup::images(sh)?;
         cluster::prepare(sh, provider)?;
@@ -48,15 +51,18 @@ impl Stage {
         sh.create_dir(&folder)?;
         let programs = tools::ensure(sh, &[Tool::Helm3, Tool::Helm4, Tool::Helmfile])?;
         let images = step("images", || images(sh))?;
-        let Cluster { kubeconfig, kubectl, .. } = step("cluster", || {
+        let cluster = step("cluster", || {
             let cluster = cluster::up(sh, provider, None)?;
             cluster::load(sh, &cluster, &images)?;
             Ok(cluster)
         })?;
+        let argocd =
+            if needs_argocd { Some(step("argocd", || argocd::up(sh, provider, &cluster))?) } else { None };
         let (plugins, diff) = helm_diff::plugins(sh, &programs[1], &folder)?;
         let stage = Self {
-            kubeconfig,
-            kubectl,
+            kubeconfig: cluster.kubeconfig,
+            kubectl: cluster.kubectl,
+            argocd,
             chart: root().join("chart"),
             helm3: programs[0].clone(),
             helm4: programs[1].clone(),
@@ -95,6 +101,10 @@ impl Stage {
 
     pub(crate) fn helm(&self, engine: Engine) -> &Path {
         if engine.helm() == Tool::Helm3 { &self.helm3 } else { &self.helm4 }
+    }
+
+    pub(crate) fn argocd(&self) -> Result<&ArgoCd> {
+        self.argocd.as_ref().context("no scenario said that it needs Argo CD")
     }
 
     /// Waits until nothing of the scenarios runs any more.

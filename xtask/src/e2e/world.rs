@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::e2e::argocd;
 use crate::e2e::engine::Engine;
 use crate::e2e::stage::Stage;
 use crate::e2e::wait::until;
@@ -52,6 +53,9 @@ impl<'a> World<'a> {
 
     /// Removes the namespace and waits until it is gone, and with it every pod that speaks to a database.
     pub(crate) fn remove(&self) -> Result<()> {
+        if self.engine == Engine::Argocd {
+            argocd::remove(self)?;
+        }
         let delete = ["delete", "namespace", &self.namespace, "--ignore-not-found", "--timeout=120s"];
         self.kubectl_anywhere(&delete).map(drop)
     }
@@ -136,8 +140,13 @@ impl<'a> World<'a> {
 
     /// Creates or changes an object, or a list of them.
     pub(crate) fn apply(&self, object: &Value) -> Result<()> {
+        self.apply_in(&self.namespace, object)
+    }
+
+    /// The same in another namespace.
+    pub(crate) fn apply_in(&self, namespace: &str, object: &Value) -> Result<()> {
         let apply = ["apply", "--server-side", "--force-conflicts", "--filename=-"];
-        let arguments = [&["--namespace", &self.namespace][..], &apply].concat();
+        let arguments = [&["--namespace", namespace][..], &apply].concat();
         let outcome = self.run_with(self.program(&self.stage.kubectl, &arguments), &object.to_string())?;
         ensure!(outcome.success, "kubectl apply: {}", outcome.text);
         Ok(())

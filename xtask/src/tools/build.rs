@@ -51,6 +51,14 @@ pub(super) fn pinned(sh: &Shell, module: &Module) -> Result<String> {
     version_of(sh, module.name, module.pins)
 }
 
+/// The sources of the module's programs, fetched unless they are there.
+pub(super) fn sources(sh: &Shell, module: &Module) -> Result<PathBuf> {
+    let answer = go(sh, module.name, &["mod", "download", "-json", module.pins])?.read()?;
+    let answer: serde_json::Value = serde_json::from_str(&answer)?;
+    let folder = answer["Dir"].as_str().context("`go mod download` names a folder")?;
+    Ok(folder.into())
+}
+
 /// Smaller programs that know their versions.
 fn link_flags(sh: &Shell, module: &Module) -> Result<String> {
     let mut flags = "-s -w".to_owned();
@@ -59,6 +67,7 @@ fn link_flags(sh: &Shell, module: &Module) -> Result<String> {
     for (variable, setting) in module.variables {
         let value = match setting {
             Setting::Version => pinned.clone(),
+            Setting::Number => pinned.trim_start_matches('v').to_owned(),
             Setting::Major => version.major.to_string(),
             Setting::Minor => version.minor.to_string(),
             Setting::Kubernetes => {

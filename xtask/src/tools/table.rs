@@ -6,6 +6,7 @@ use crate::tools::version::Version;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tool {
+    Argocd,
     Coredns,
     Etcd,
     Helm3,
@@ -23,6 +24,10 @@ pub(crate) const CHART: [Tool; 5] =
 /// What a node is made of. Shortest build first: a machine without Go, or with too old a one, says so at once. Of Kubernetes
 /// most of Helm is compiled too, so these go before those of the chart.
 pub(crate) const NODE: [Tool; 3] = [Tool::Etcd, Tool::Kubernetes, Tool::Coredns];
+
+/// What follows a git repository. It takes longest to build, so only who names it waits for it.
+#[cfg(test)]
+pub(crate) const GITOPS: [Tool; 1] = [Tool::Argocd];
 
 /// A Go module in `xtask/tools`, and the programs that are built from it.
 pub(super) struct Module {
@@ -54,6 +59,8 @@ pub(super) struct Installed {
 pub(super) enum Setting {
     /// The version in `go.mod`: `v1.2.3`.
     Version,
+    /// The same without the letter: `1.2.3`.
+    Number,
     Major,
     Minor,
     /// The minor version of the Kubernetes that the client in `go.mod` is of.
@@ -72,8 +79,17 @@ impl Module {
 }
 
 impl Tool {
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     pub(super) fn module(self) -> Module {
         match self {
+            // All components and the CLI in one program. 3.6 needs a newer Go.
+            Self::Argocd => Module {
+                name: "argocd",
+                pins: "github.com/argoproj/argo-cd/v3",
+                packages: &["github.com/argoproj/argo-cd/v3/cmd"],
+                variables: &[("github.com/argoproj/argo-cd/v3/common.version", Setting::Number)],
+                installed: None,
+            },
             Self::Coredns => Module {
                 name: "coredns",
                 pins: "github.com/coredns/coredns",

@@ -43,7 +43,7 @@ fn roll_on(gated: &Gated) -> Result<()> {
     world.roll(&next.with("--force-conflicts"))?.expect_success().map(drop)
 }
 
-fn expect_running(gated: &Gated, build: Build) -> Result<()> {
+pub(super) fn expect_running(gated: &Gated, build: Build) -> Result<()> {
     let deployment = gated.deployment()?;
     ensure!(is_of(&deployment, build), "{} is not what is rolled out", build.tag());
     ensure!(deployment["status"]["readyReplicas"] == 1, "no pod of it is ready");

@@ -18,7 +18,7 @@ use crate::e2e::world::{Outcome, World};
 use crate::objects;
 
 /// A rollout that makes no progress is told of so early here.
-fn impatient() -> Value {
+pub(super) fn impatient() -> Value {
     json!({"wait": {"progressDeadlineSeconds": 20}})
 }
 
@@ -57,7 +57,7 @@ fn recover(gated: &Gated, database: &Database, rollout: &Rollout) -> Result<()> 
 }
 
 /// The blocked pod's log and its description name what is missing.
-fn expect_named(gated: &Gated) -> Result<()> {
+pub(super) fn expect_named(gated: &Gated) -> Result<()> {
     let world = gated.world;
     let pods = world.list("pods", "app.kubernetes.io/name=corveil-chart")?;
     let pod = pods.iter().find(|pod| is_of(pod, Build::Next)).context("there is no blocked pod")?;

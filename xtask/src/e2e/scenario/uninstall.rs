@@ -58,29 +58,30 @@ fn kill_in_mid_migration(gated: &Gated, database: &Database) -> Result<()> {
 
 /// Nothing but these kinds is left, and of each something. What every namespace has does not count.
 fn expect_left(world: &World, kinds: &[&str]) -> Result<()> {
-    let look = || -> Result<Vec<(String, String)>> {
-        let mut left = Vec::new();
-        for object in world.list(KINDS, "")? {
-            let text =
-                |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let (kind, name) = (text("/kind"), text("/metadata/name"));
-            let is_the_namespaces = matches!(
-                (kind.as_str(), name.as_str()),
-                ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default")
-            );
-            if !is_the_namespaces && name != SENTINEL {
-                left.push((kind, name));
-            }
-        }
-        Ok(left)
-    };
     let is_as_expected = |left: &[(String, String)]| {
         left.iter().all(|(kind, _)| kinds.contains(&kind.as_str()))
             && kinds.iter().all(|kind| left.iter().any(|(left, _)| left == kind))
     };
     // Pods end in their own time.
     let waited = until("nothing else to be left", Duration::from_mins(1), || {
-        Ok(is_as_expected(&look()?).then_some(()))
+        Ok(is_as_expected(&left(world)?).then_some(()))
     });
-    waited.with_context(|| format!("left: {:?}", look().unwrap_or_default()))
+    waited.with_context(|| format!("left: {:?}", left(world).unwrap_or_default()))
+}
+
+/// Kinds and names of what there is, except for what every namespace has.
+pub(super) fn left(world: &World) -> Result<Vec<(String, String)>> {
+    let mut left = Vec::new();
+    for object in world.list(KINDS, "")? {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (kind, name) = (text("/kind"), text("/metadata/name"));
+        let is_the_namespaces = matches!(
+            (kind.as_str(), name.as_str()),
+            ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default")
+        );
+        if !is_the_namespaces && name != SENTINEL {
+            left.push((kind, name));
+        }
+    }
+    Ok(left)
 }

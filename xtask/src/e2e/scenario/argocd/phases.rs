@@ -1,0 +1,75 @@
+//! Each phase that the chart knows, with each database it can have: a first sync, a broken migration, and the fix.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::e2e::builds::Build;
+use crate::e2e::database::Database;
+use crate::e2e::scenario::argocd::{FIRST_SYNC, Followed, seconds};
+use crate::e2e::scenario::expect_untouched;
+use crate::e2e::traffic::Traffic;
+use crate::e2e::world::World;
+
+/// A `StatefulSet` keeps its claim.
+const VOLUME: &[&str] = &["PersistentVolumeClaim"];
+
+fn phase(name: &str) -> Value {
+    json!({"migrate": {"argocd": {"phase": name}}})
+}
+
+/// The Secrets are the chart's own here: what PreSync cannot see, the chart copies for the Job.
+pub(super) fn presync(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    let mut followed = Followed::external(world, &database)?;
+    let own =
+        json!({"existingSecret": "", "migrate": {"database": {"existingSecret": "", "url": database.url()}}});
+    let helm = json!({"valuesObject": own});
+    followed.application = followed.application.with(json!({"spec": {"source": {"helm": helm}}}));
+    let url = json!({"externalDatabase": {"url": database.app_url()}});
+    go(followed.with_values(phase("PreSync")).with_values(url), &[])
+}
+
+pub(super) fn sync(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    go(Followed::external(world, &database)?.with_values(phase("Sync")), &[])
+}
+
+pub(super) fn wave(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    go(Followed::external(world, &database)?.with_values(phase("Wave")), &[])
+}
+
+pub(super) fn sync_bundled(world: &World) -> Result<String> {
+    go(Followed::bundled(world)?, VOLUME)
+}
+
+pub(super) fn wave_bundled(world: &World) -> Result<String> {
+    go(Followed::bundled(world)?.with_values(phase("Wave")), VOLUME)
+}
+
+/// From the first sync to the last, with the same expectations in every phase.
+pub(super) fn go(followed: Followed, left: &[&str]) -> Result<String> {
+    let first = followed.install()?;
+    followed.gated.expect_job_before_pods(Build::First)?;
+    let traffic = Traffic::start(followed.gated.world)?;
+    let before = followed.gated.deployment()?;
+
+    let broken = followed.roll(Build::Broken)?;
+    followed.application.retried(&broken, 1, FIRST_SYNC)?;
+    let failed = broken.at.elapsed()?;
+    expect_untouched(&before, &followed.gated.deployment()?)?;
+    followed.gated.expect_no_pod(Build::Broken)?;
+
+    let next = followed.roll(Build::Next)?;
+    let fixed = followed.application.live(&next, FIRST_SYNC)?;
+    followed.gated.expect_job_before_pods(Build::Next)?;
+    let served = traffic.expect_no_failure()?;
+    let runs = followed.gated.exit_codes(Build::Broken)?.len();
+    followed.end(left)?;
+    Ok(format!(
+        "first live after {}, broken failed after {} and ran {runs} times, fix live after {}; {served} requests, none failed",
+        seconds(first),
+        seconds(failed),
+        seconds(fixed)
+    ))
+}
