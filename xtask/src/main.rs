@@ -14,6 +14,7 @@ mod objects;
 mod postgres;
 mod render;
 mod setup;
+mod tail;
 mod test;
 #[cfg(test)]
 mod tidy;

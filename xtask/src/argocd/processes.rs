@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::argocd::components::{self, Component, Probe};
 use crate::argocd::layout::Layout;
+use crate::tail::tail;
 
 /// Marks our processes.
 const MARK: &str = "CORVEIL_ARGOCD_STATE";
@@ -26,9 +27,6 @@ const PEACE: Duration = Duration::from_secs(5);
 
 /// Often enough to lose no time, seldom enough to leave it to the components.
 const POLL: Duration = Duration::from_millis(100);
-
-/// How many lines of a log say why its component did not come up.
-const TAIL: usize = 15;
 
 /// A component that was started.
 pub(super) struct Running {
@@ -66,10 +64,10 @@ pub(super) fn wait_for(state: &Layout, running: &mut [Running]) -> Result<()> {
     for Running { name, process, probe } in running {
         while !answers(probe) {
             if let Some(status) = process.try_wait()? {
-                bail!("`{name}` ended: {status}; {}", tail(state, name));
+                bail!("`{name}` ended: {status}; {}", tail(&state.log(name)));
             }
             if start.elapsed() > BOUND {
-                bail!("`{name}` did not answer within {} s; {}", BOUND.as_secs(), tail(state, name));
+                bail!("`{name}` did not answer within {} s; {}", BOUND.as_secs(), tail(&state.log(name)));
             }
             thread::sleep(POLL);
         }
@@ -134,15 +132,6 @@ pub(super) fn end(state: &Layout) -> Result<()> {
             .context("start `sh`")?;
         thread::sleep(POLL);
     }
-}
-
-fn tail(state: &Layout, name: &str) -> String {
-    let log = state.log(name);
-    let text = fs::read(&log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().collect();
-    let last = &lines[lines.len().saturating_sub(TAIL)..];
-    format!("the end of {}:\n{}", log.display(), last.join("\n"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod pki;
 mod storage;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -26,6 +26,7 @@ use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::cluster::{Cluster, Provider};
+use crate::tail::tail;
 use crate::tools::{self, NODE};
 use crate::{cache, setup};
 use layout::Layout;
@@ -59,7 +60,7 @@ pub(super) fn prepare(sh: &Shell) -> Result<()> {
 
 pub(super) fn up(sh: &Shell, port: Option<u16>) -> Result<Cluster> {
     let programs = tools::ensure(sh, &NODE)?;
-    let _lock = lock(sh)?;
+    let _lock = cache::lock(sh, "cluster")?;
     let node = layout(sh)?;
     if let Some(cluster) = find(&node) {
         let there = outside::port(&node)?;
@@ -86,7 +87,7 @@ pub(super) fn up(sh: &Shell, port: Option<u16>) -> Result<Cluster> {
 
 pub(super) fn down(sh: &Shell, keep_logs: Option<&Path>) -> Result<()> {
     be_root(sh)?;
-    let _lock = lock(sh)?;
+    let _lock = cache::lock(sh, "cluster")?;
     let node = layout(sh)?;
     if !node.state().exists() {
         writeln!(stderr(), "cluster: not up")?;
@@ -111,7 +112,7 @@ pub(super) fn running(sh: &Shell) -> Result<Option<Cluster>> {
     let node = layout(sh)?;
     let cluster = find(&node);
     if cluster.is_none() && node.ready().exists() {
-        writeln!(stderr(), "cluster: the node ended; {}", files::tail(&node.log("node")))?;
+        writeln!(stderr(), "cluster: the node ended; {}", tail(&node.log("node")))?;
     }
     Ok(cluster)
 }
@@ -193,16 +194,6 @@ fn remove(sh: &Shell, node: &Layout) -> Result<()> {
 
 fn layout(sh: &Shell) -> Result<Layout> {
     Ok(Layout::at(cache::root(sh)?.join("cluster")))
-}
-
-/// Two at once would take each other's node for a broken one.
-fn lock(sh: &Shell) -> Result<File> {
-    let root = cache::root(sh)?;
-    fs::create_dir_all(&root)?;
-    let path = root.join("cluster.lock");
-    let lock = File::create(&path).with_context(|| format!("create {}", path.display()))?;
-    lock.lock().with_context(|| format!("lock {}", path.display()))?;
-    Ok(lock)
 }
 
 fn be_root(sh: &Shell) -> Result<()> {

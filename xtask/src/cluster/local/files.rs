@@ -12,9 +12,6 @@ use anyhow::{Context, Result, bail};
 /// Often enough to lose no time, seldom enough to leave it to the components.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// How many lines of a log say why its component did not come up.
-const TAIL: usize = 30;
-
 /// Creates the file, and its folder, with this text.
 pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     create_parent(path)?;
@@ -45,15 +42,6 @@ pub(super) fn wait_for(path: &Path, bound: Duration, mut check: impl FnMut() -> 
         thread::sleep(POLL);
     }
     Ok(())
-}
-
-/// The end of a log, to be shown with an error.
-pub(super) fn tail(log: &Path) -> String {
-    let text = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().collect();
-    let last = &lines[lines.len().saturating_sub(TAIL)..];
-    format!("the end of {}:\n{}", log.display(), last.join("\n"))
 }
 
 fn create_parent(path: &Path) -> Result<()> {

@@ -13,6 +13,7 @@ use xshell::{Shell, cmd};
 use crate::cluster::local::components::{self, Component};
 use crate::cluster::local::layout::{ADDRESS, Layout, NODE};
 use crate::cluster::local::{dns, files, import, mounts, network};
+use crate::tail::tail;
 
 /// For the node to take pods, which takes seconds, also on a machine that has other things to do.
 pub(super) const BOUND: Duration = Duration::from_mins(3);
@@ -87,7 +88,7 @@ fn wait(
     while !is_done() {
         check(node, running)?;
         if Instant::now() > deadline {
-            bail!("`{name}` is not ready after {} s; {}", BOUND.as_secs(), files::tail(&node.log(name)));
+            bail!("`{name}` is not ready after {} s; {}", BOUND.as_secs(), tail(&node.log(name)));
         }
         thread::sleep(files::POLL);
     }
@@ -97,7 +98,7 @@ fn wait(
 fn check(node: &Layout, running: &mut Running) -> Result<()> {
     for (name, child) in running {
         if let Some(status) = child.try_wait()? {
-            bail!("`{name}` ended, {status}; {}", files::tail(&node.log(name)));
+            bail!("`{name}` ended, {status}; {}", tail(&node.log(name)));
         }
     }
     Ok(())

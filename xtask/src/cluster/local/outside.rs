@@ -14,6 +14,7 @@ use xshell::{Shell, cmd};
 use crate::cluster::local::layout::Layout;
 use crate::cluster::local::{cgroup, config, files, inside, mounts, pki, storage};
 use crate::image::stand_in;
+use crate::tail::tail;
 
 /// Where the machine keeps its programs; nothing else of the caller's environment gets into a node.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -66,7 +67,7 @@ pub(super) fn start(sh: &Shell, node: &Layout) -> Result<()> {
         .context("start `setsid`")?;
     let mut wait_for = |path: &Path| match files::wait_for(path, BOUND, || lives(&mut child)) {
         Ok(()) => Ok(()),
-        Err(error) => bail!("the node did not come up: {error}; {}", files::tail(&node.log("node"))),
+        Err(error) => bail!("the node did not come up: {error}; {}", tail(&node.log("node"))),
     };
     wait_for(&node.entered())?;
     cgroup::settle(&node.cgroups()?)?;
@@ -86,7 +87,7 @@ fn expect_answer(sh: &Shell, node: &Layout) -> Result<()> {
         return Ok(());
     }
     let (port, error) = (port(node)?, String::from_utf8_lossy(&output.stderr));
-    let tail = files::tail(&node.log("node"));
+    let tail = tail(&node.log("node"));
     bail!("the node does not answer on port {port}: {}; {tail}", error.trim())
 }
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::e2e::builds::{ADDED, Build, FIRST};
 use crate::e2e::database::Database;
 use crate::e2e::engine::{APP, Engine, JOB, RELEASE, Rollout};
-use crate::e2e::scenario::Gated;
 use crate::e2e::scenario::disturbed::in_mid_migration;
+use crate::e2e::scenario::{APP_PODS, Gated};
 use crate::e2e::traffic::Traffic;
 use crate::e2e::wait::until;
 use crate::e2e::watch::is_of;
@@ -59,7 +59,7 @@ fn recover(gated: &Gated, database: &Database, rollout: &Rollout) -> Result<()> 
 /// The blocked pod's log and its description name what is missing.
 pub(super) fn expect_named(gated: &Gated) -> Result<()> {
     let world = gated.world;
-    let pods = world.list("pods", "app.kubernetes.io/name=corveil-chart")?;
+    let pods = world.list("pods", APP_PODS)?;
     let pod = pods.iter().find(|pod| is_of(pod, Build::Next)).context("there is no blocked pod")?;
     let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
     let log = world.kubectl(&["logs", name, "--container=wait-for-db"])?;
