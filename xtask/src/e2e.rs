@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Run only scenarios with this in their names; may be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Run only under this engine; may be given several times. Argo CD only when it is named.
+    /// Run only under this engine; may be given several times.
     #[arg(long, value_name = "ENGINE")]
     engine: Vec<Engine>,
     /// Where the cluster comes from.
@@ -116,8 +116,7 @@ fn chosen(args: &Args) -> Vec<Work> {
     let is_named = |scenario: &Scenario| {
         args.only.is_empty() || args.only.iter().any(|part| scenario.name.contains(part.as_str()))
     };
-    let wanted = if args.engine.is_empty() { Engine::ALL } else { &args.engine };
-    let is_wanted = |engine: &Engine| wanted.contains(engine);
+    let is_wanted = |engine: &Engine| args.engine.is_empty() || args.engine.contains(engine);
     let named = scenario::all().filter(|scenario| is_named(scenario));
     named
         .flat_map(|scenario| scenario.engines.iter().map(move |engine| (scenario, *engine)))

@@ -251,8 +251,13 @@ pub(crate) fn is_live(application: &Value, commit: &str) -> bool {
 /// In one line.
 fn summary(application: &Value) -> String {
     let text = |pointer| application.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let conditions = application["status"]["conditions"].as_array().into_iter().flatten();
+    let conditions: String = conditions
+        .filter_map(|condition| condition["message"].as_str())
+        .map(|text| format!("; {text}"))
+        .collect();
     format!(
-        "{} at {}, {}, operation {}: {}",
+        "{} at {}, {}, operation {}: {}{conditions}",
         text("/status/sync/status"),
         text("/status/sync/revision"),
         text("/status/health/status"),

@@ -44,8 +44,8 @@ pub(crate) struct Rollout {
 
 impl Engine {
     pub(crate) const HELMS: &'static [Self] = &[Self::Helm3, Self::Helm4];
-    pub(crate) const ALL: &'static [Self] = &[Self::Helm3, Self::Helm4, Self::Helmfile];
-
+    /// Those that make a Helm release.
+    pub(crate) const RELEASES: &'static [Self] = &[Self::Helm3, Self::Helm4, Self::Helmfile];
     pub(crate) const ARGOCD: &'static [Self] = &[Self::Argocd];
 
     pub(crate) const fn name(self) -> &'static str {

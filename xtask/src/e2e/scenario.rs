@@ -110,17 +110,17 @@ const ALL: &[Scenario] = &[
     ),
     scenario(
         "broken",
-        Engine::ALL,
+        Engine::RELEASES,
         upgrade::broken_then_fixed,
         "a broken migration fails the upgrade, nothing is rolled or written, every request is served; the fixed image recovers",
     ),
     scenario(
         "next",
-        Engine::ALL,
+        Engine::RELEASES,
         upgrade::next,
         "a new migration completes before the first new pod exists, and no request fails",
     ),
-    scenario("next-bundled", Engine::ALL, upgrade::next_bundled, "the same with the bundled database"),
+    scenario("next-bundled", Engine::RELEASES, upgrade::next_bundled, "the same with the bundled database"),
     scenario(
         "database-returns",
         Engine::HELMS,
@@ -165,13 +165,13 @@ const ALL: &[Scenario] = &[
     ),
     scenario(
         "first",
-        Engine::ALL,
+        Engine::RELEASES,
         first_install::external,
         "a first install migrates before the first pod exists",
     ),
     scenario(
         "first-bundled",
-        Engine::ALL,
+        Engine::RELEASES,
         first_install::bundled,
         "a first install with the bundled database, and an upgrade without a change",
     ),

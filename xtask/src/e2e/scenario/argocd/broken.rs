@@ -12,8 +12,9 @@ use crate::e2e::scenario::expect_untouched;
 use crate::e2e::traffic::Traffic;
 use crate::e2e::world::World;
 
-/// Until every retry is over. With Argo CD's own that is longest: 155 s of pauses, and what each run takes.
-const RETRIES: u64 = 420;
+/// Until every retry is over. With Argo CD's own that is longest: 155 s of pauses, and six runs that share two cores with
+/// other scenarios.
+const RETRIES: u64 = 600;
 
 /// Nobody fixes it until Argo CD has given up.
 pub(super) fn exhausted(world: &World) -> Result<String> {

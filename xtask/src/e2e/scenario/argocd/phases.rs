@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::e2e::builds::Build;
 use crate::e2e::database::Database;
-use crate::e2e::scenario::argocd::{FIRST_SYNC, Followed, seconds};
+use crate::e2e::scenario::argocd::{FIRST_SYNC, FIX, Followed, seconds};
 use crate::e2e::scenario::expect_untouched;
 use crate::e2e::traffic::Traffic;
 use crate::e2e::world::World;
@@ -21,11 +21,10 @@ fn phase(name: &str) -> Value {
 pub(super) fn presync(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let mut followed = Followed::external(world, &database)?;
-    let own =
-        json!({"existingSecret": "", "migrate": {"database": {"existingSecret": "", "url": database.url()}}});
+    let own = json!({"existingSecret": "", "migrate": {"database": {"existingSecret": ""}}});
     let helm = json!({"valuesObject": own});
     followed.application = followed.application.with(json!({"spec": {"source": {"helm": helm}}}));
-    let url = json!({"externalDatabase": {"url": database.app_url()}});
+    let url = json!({"externalDatabase": {"url": database.url()}});
     go(followed.with_values(phase("PreSync")).with_values(url), &[])
 }
 
@@ -57,19 +56,21 @@ pub(super) fn go(followed: Followed, left: &[&str]) -> Result<String> {
     let broken = followed.roll(Build::Broken)?;
     followed.application.retried(&broken, 1, FIRST_SYNC)?;
     let failed = broken.at.elapsed()?;
+    let health = followed.application.now()?["status"]["health"]["status"].clone();
     expect_untouched(&before, &followed.gated.deployment()?)?;
     followed.gated.expect_no_pod(Build::Broken)?;
 
     let next = followed.roll(Build::Next)?;
-    let fixed = followed.application.live(&next, FIRST_SYNC)?;
+    let fixed = followed.application.live(&next, FIX)?;
     followed.gated.expect_job_before_pods(Build::Next)?;
     let served = traffic.expect_no_failure()?;
     let runs = followed.gated.exit_codes(Build::Broken)?.len();
     followed.end(left)?;
     Ok(format!(
-        "first live after {}, broken failed after {} and ran {runs} times, fix live after {}; {served} requests, none failed",
+        "first live after {}, broken failed after {} with the application {}, fix live after {}, when the broken one had run {runs} times; {served} requests, none failed",
         seconds(first),
         seconds(failed),
+        health.as_str().unwrap_or("of no health"),
         seconds(fixed)
     ))
 }
