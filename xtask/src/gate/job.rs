@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::{HELMS, bundled, external, render, with};
 use crate::generate::job::typed::{self, Setting, Strings, strings};
+use crate::released;
 use crate::render::decode;
 
 /// An argument that makes Helm render an upgrade; Argo CD never does.
@@ -68,7 +69,7 @@ fn hide_hash(object: &mut Value) {
 
 fn setting(secret: &str) -> Setting {
     Setting {
-        image: format!("ghcr.io/corveil/corveil:{}", env!("CARGO_PKG_VERSION")),
+        image: released::current().image(released::version()),
         secret: secret.into(),
         ddl: None,
         service_account: None,
