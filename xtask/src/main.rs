@@ -21,6 +21,8 @@ mod test;
 #[cfg(test)]
 mod tidy;
 mod tools;
+#[cfg(test)]
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

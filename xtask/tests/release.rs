@@ -52,7 +52,7 @@ fn digest(checkout: &Checkout) -> String {
 fn what_must_not_be_released_is_refused() {
     let checkout = checkout();
     let registry = registry("refused");
-    let (next, to) = (checkout.version(1), to(&registry));
+    let (next, to) = (checkout::version(1), to(&registry));
     let refuses = |arguments: &[&str], words: &[&str]| {
         let before = checkout.state();
         run(checkout.release(arguments)).fails(words);
@@ -83,7 +83,8 @@ fn what_must_not_be_released_is_refused() {
     refuses(&[&next, &to], &["`argocd/application.yaml` is not what"]);
 
     checkout.reset();
-    checkout.write("helmfile.yaml", &checkout.read("helmfile.yaml").replace("    version: ", "    # version: "));
+    checkout
+        .write("helmfile.yaml", &checkout.read("helmfile.yaml").replace("    version: ", "    # version: "));
     checkout.commit_all("Lose a version");
     refuses(&[&next, &to], &["`helmfile.yaml` does not have `version: "]);
 
@@ -104,7 +105,7 @@ fn what_must_not_be_released_is_refused() {
 fn a_dry_run_shows_everything_and_changes_nothing() {
     let checkout = checkout();
     let registry = registry("dry");
-    let version = checkout.version(1);
+    let version = checkout::version(1);
     let before = checkout.state();
     let outcome = run(checkout.release(&[&version, &to(&registry), "--dry-run"])).succeeds();
     assert_eq!(checkout.state(), before);
@@ -121,7 +122,11 @@ fn a_dry_run_shows_everything_and_changes_nothing() {
         "$ skopeo copy ".to_owned(),
         format!("$ git tag --annotate v{version}"),
     ] {
-        assert!(outcome.text.lines().any(|found| found.starts_with(&line)), "no `{line}` in:\n{}", outcome.text);
+        assert!(
+            outcome.text.lines().any(|found| found.starts_with(&line)),
+            "no `{line}` in:\n{}",
+            outcome.text
+        );
     }
     assert!(outcome.text.contains(" push --plain-http "), "{}", outcome.text);
 }
@@ -130,7 +135,7 @@ fn a_dry_run_shows_everything_and_changes_nothing() {
 fn a_release_is_whole_and_a_second_run_changes_nothing() {
     let checkout = checkout();
     let registry = registry("whole");
-    let (version, to) = (checkout.version(1), to(&registry));
+    let (version, to) = (checkout::version(1), to(&registry));
     let parent = checkout.head();
     let outcome = run(checkout.release(&[&version, &to])).succeeds();
     assert!(outcome.text.contains(&format!("git push origin main v{version}")), "{}", outcome.text);
@@ -201,7 +206,7 @@ fn a_release_is_whole_and_a_second_run_changes_nothing() {
     // And with something else under the image's name.
     checkout.reset();
     let chart = format!("docker://{team}/charts/corveil-chart:{version}");
-    let next = checkout.version(2);
+    let next = checkout::version(2);
     let taken = format!("docker://{team}/corveil:{next}");
     cmd!(sh, "skopeo copy --quiet --src-tls-verify=false --dest-tls-verify=false {chart} {taken}")
         .quiet()
@@ -216,7 +221,7 @@ fn a_release_is_whole_and_a_second_run_changes_nothing() {
 fn a_release_that_is_killed_at_any_step_is_finished_by_the_next_run() {
     let checkout = checkout();
     let registry = registry("killed");
-    let (version, to) = (checkout.version(1), to(&registry));
+    let (version, to) = (checkout::version(1), to(&registry));
     let before = checkout.state();
     for step in 1..=LAST {
         let outcome = run_until(checkout.release(&[&version, &to]), step, kill);
@@ -250,7 +255,7 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next_run() {
 fn a_registry_that_goes_away_leaves_what_the_next_run_goes_on_from() {
     let checkout = checkout();
     let mut registry = registry("gone");
-    let (version, to) = (checkout.version(1), to(&registry));
+    let (version, to) = (checkout::version(1), to(&registry));
     let before = checkout.state();
     let outcome = run_until(checkout.release(&[&version, &to]), PUSH_CHART, |_| registry.stop());
     outcome.fails(&["the checkout is as it was", &format!("team/corveil:{version}`, and no chart")]);
@@ -266,7 +271,7 @@ fn a_registry_that_goes_away_leaves_what_the_next_run_goes_on_from() {
 fn credentials_come_from_dockers_configuration_and_are_never_shown() {
     let checkout = checkout();
     let registry = Registry::start(&folder().join("guarded"), true);
-    let (version, to) = (checkout.version(1), to(&registry));
+    let (version, to) = (checkout::version(1), to(&registry));
     let before = checkout.state();
     let docker = folder().join("docker-config");
     fs::create_dir_all(&docker).expect("a folder");
@@ -310,7 +315,8 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in bytes.chunks(3) {
-        let number = (0..3).fold(0_usize, |number, at| number << 8 | group.get(at).copied().map_or(0, usize::from));
+        let number =
+            (0..3).fold(0_usize, |number, at| number << 8 | group.get(at).copied().map_or(0, usize::from));
         for at in 0..4 {
             let letter = LETTERS[number >> (18 - 6 * at) & 63];
             text.push(if at <= group.len() { char::from(letter) } else { '=' });

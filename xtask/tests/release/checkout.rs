@@ -11,20 +11,20 @@ use xshell::{Shell, cmd};
 
 /// A repository with the files of this checkout in one commit. Its builds stay from one test to the next, as they would for
 /// a maintainer.
-pub struct Checkout {
-    pub sh: Shell,
-    pub root: PathBuf,
+pub(crate) struct Checkout {
+    pub(crate) sh: Shell,
+    pub(crate) root: PathBuf,
     base: String,
 }
 
 /// How the command ended, and everything that it printed.
-pub struct Outcome {
-    pub success: bool,
-    pub text: String,
+pub(crate) struct Outcome {
+    pub(crate) success: bool,
+    pub(crate) text: String,
 }
 
 impl Checkout {
-    pub fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path) -> Self {
         let root = folder.join("checkout");
         let sh = Shell::new().expect("a working folder");
         sh.create_dir(&root).expect("a folder");
@@ -55,15 +55,8 @@ impl Checkout {
         Self { base, ..checkout }
     }
 
-    /// The last version's: greater than the checkout's.
-    pub fn version(&self, minor: u32) -> String {
-        let version = env!("CARGO_PKG_VERSION");
-        let (major, _) = version.split_once('.').expect("three numbers");
-        format!("{major}.{}.0", 1000 + minor)
-    }
-
     /// As it was at first, with no release of it.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.git(&format!("reset --quiet --hard {}", self.base));
         self.git("clean --quiet --force -d");
         for tag in self.git("tag --list").lines() {
@@ -72,7 +65,7 @@ impl Checkout {
     }
 
     /// The command, with what makes builds quick: what is tested here does not depend on how much they are optimised.
-    pub fn release(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn release(&self, arguments: &[&str]) -> Command {
         let mut command = self.xtask(&self.root);
         command.arg("release").args(arguments);
         if !arguments.iter().any(|argument| argument.starts_with("--check")) {
@@ -81,7 +74,7 @@ impl Checkout {
         command
     }
 
-    pub fn xtask(&self, root: &Path) -> Command {
+    pub(crate) fn xtask(&self, root: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command
             .current_dir(root)
@@ -97,43 +90,49 @@ impl Checkout {
     }
 
     /// What may not change where nothing is released: commits, tags, files.
-    pub fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         let status = self.git("status --porcelain --untracked-files=all");
         format!("{}\n{}\n{status}", self.git("show-ref --head"), self.git("ls-files --stage"))
     }
 
-    pub fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         self.git("rev-parse HEAD")
     }
 
-    pub fn git(&self, arguments: &str) -> String {
+    pub(crate) fn git(&self, arguments: &str) -> String {
         let (sh, arguments) = (&self.sh, arguments.split(' '));
         cmd!(sh, "git {arguments...}").quiet().read().expect("git does it")
     }
 
-    pub fn commit_all(&self, message: &str) {
+    pub(crate) fn commit_all(&self, message: &str) {
         let sh = &self.sh;
         self.git("add --all");
         cmd!(sh, "git commit --quiet --message {message}").quiet().run().expect("git commits");
     }
 
-    pub fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         self.sh.read_file(path).expect("a file")
     }
 
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         self.sh.write_file(path, text).expect("a file");
     }
 }
 
-pub fn run(mut command: Command) -> Outcome {
+/// A version greater than the checkout's.
+pub(crate) fn version(minor: u32) -> String {
+    let (major, _) = env!("CARGO_PKG_VERSION").split_once('.').expect("three numbers");
+    format!("{major}.{}.0", 1000 + minor)
+}
+
+pub(crate) fn run(mut command: Command) -> Outcome {
     let output = command.output().expect("a program of ours");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Outcome { success: output.status.success(), text: text.concat() }
 }
 
 /// Runs it, and calls back with its process once it says that this step begins.
-pub fn run_until(mut command: Command, step: usize, then: impl FnOnce(&mut Child)) -> Outcome {
+pub(crate) fn run_until(mut command: Command, step: usize, then: impl FnOnce(&mut Child)) -> Outcome {
     // What it starts ends with it.
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("a program of ours");
@@ -162,7 +161,7 @@ pub fn run_until(mut command: Command, step: usize, then: impl FnOnce(&mut Child
 }
 
 /// `SIGKILL` to the command and to everything that it started.
-pub fn kill(child: &mut Child) {
+pub(crate) fn kill(child: &mut Child) {
     let group = format!("-{}", child.id());
     let status = Command::new("kill").args(["-KILL", "--", &group]).status();
     assert!(status.expect("a program of every system").success());
@@ -170,14 +169,14 @@ pub fn kill(child: &mut Child) {
 
 impl Outcome {
     #[track_caller]
-    pub fn succeeds(self) -> Self {
+    pub(crate) fn succeeds(self) -> Self {
         assert!(self.success, "{}", self.text);
         self
     }
 
     /// It fails, and says this.
     #[track_caller]
-    pub fn fails(self, words: &[&str]) -> Self {
+    pub(crate) fn fails(self, words: &[&str]) -> Self {
         assert!(!self.success, "{}", self.text);
         for word in words {
             assert!(self.text.contains(word), "no `{word}` in:\n{}", self.text);

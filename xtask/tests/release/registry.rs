@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Who may push where the registry asks.
-pub const USER: &str = "releaser";
-pub const PASSWORD: &str = "correct-horse-7f3a";
+pub(crate) const USER: &str = "releaser";
+pub(crate) const PASSWORD: &str = "correct-horse-7f3a";
 /// The line of a file for `htpasswd`: both of them, the password as bcrypt has it.
 const HTPASSWD: &str = "releaser:$2b$05$abcdefghijklmnopqrstuuy18BWjL7mtXG8c7nYrJGDJVHyZmRW7K\n";
 
-pub struct Registry {
+pub(crate) struct Registry {
     folder: PathBuf,
     port: u16,
     process: Option<Child>,
@@ -20,7 +20,7 @@ pub struct Registry {
 
 impl Registry {
     /// An empty one. It answers whoever comes, or those that it knows.
-    pub fn start(folder: &Path, is_guarded: bool) -> Self {
+    pub(crate) fn start(folder: &Path, is_guarded: bool) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
@@ -42,12 +42,12 @@ impl Registry {
     }
 
     /// What images begin with.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("localhost:{}", self.port)
     }
 
     /// Starts it where it was stopped, with everything in it.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let log = fs::File::create(self.folder.join("log")).expect("a file");
         let mut process = Command::new("docker-registry")
             .args(["serve", "config.yaml"])
@@ -65,7 +65,7 @@ impl Registry {
         self.process = Some(process);
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("a process of ours");
             process.wait().expect("a process of ours");
@@ -73,7 +73,7 @@ impl Registry {
     }
 
     /// Every tag, and the manifest it leads to, as the registry keeps them.
-    pub fn tags(&self) -> Vec<(String, String)> {
+    pub(crate) fn tags(&self) -> Vec<(String, String)> {
         let mut tags = Vec::new();
         let root = self.folder.join("data/docker/registry/v2/repositories");
         collect(&root, &root, &mut tags);
