@@ -95,7 +95,7 @@ impl Release<'_> {
                 steps.step("write the version and the changelog", || self.write_version(&copy))?;
             }
             Start::Tagged { .. } => {
-                steps.skip("write the version and the changelog", "they are in the tag")?
+                steps.skip("write the version and the changelog", "they are in the tag")?;
             }
         }
         let made = folder.join(version.to_string());
@@ -121,16 +121,16 @@ impl Release<'_> {
         match reached.image {
             Some(_) => steps.skip("push the image", "the registry has it")?,
             None => steps.step("push the image", || {
-                registry.push_image(sh, *version, &image)?;
-                reached.image = Some(registry.address.image(*version));
+                let name = registry.address.image(*version);
+                reached.image = Some(reached.push(name, || registry.push_image(sh, *version, &image))?);
                 Ok(())
             })?,
         }
         match reached.chart {
             Some(_) => steps.skip("push the chart", "the registry has it")?,
             None => steps.step("push the chart", || {
-                registry.push_chart(sh, &chart)?;
-                reached.chart = Some(registry.address.chart(*version));
+                let name = registry.address.chart(*version);
+                reached.chart = Some(reached.push(name, || registry.push_chart(sh, &chart))?);
                 Ok(())
             })?,
         }

@@ -50,7 +50,7 @@ const fn scenario(
 /// Every scenario, those that take longest first: they would otherwise be waited for alone.
 const ALL: &[Scenario] = &[
     scenario(
-        "release",
+        "published",
         Engine::ALL,
         release::helms,
         "three releases from a registry: the chart by its version, the image by its digest; a new migration, then a broken one",

@@ -15,9 +15,8 @@ use crate::e2e::engine::Engine;
 use crate::e2e::releases::Releases;
 use crate::e2e::wait::until;
 use crate::e2e::{database, helm_diff};
-use crate::image::product::REPOSITORY;
 use crate::tools::{self, Tool};
-use crate::{image, root, setup};
+use crate::{image, released, root, setup};
 
 /// What the chart asks for. A stand-in has its name, since the cluster may have no way to a registry.
 pub(crate) use crate::image::stand_in::POSTGRES;
@@ -173,7 +172,7 @@ fn images(sh: &Shell) -> Result<Vec<PathBuf>> {
     for build in Build::ALL {
         let output = folder.join(format!("{}.tar", build.tag()));
         // The chart's own repository; tags tell the builds apart.
-        let reference = format!("{REPOSITORY}:{}", build.tag());
+        let reference = format!("{}:{}", released::current().repository(), build.tag());
         image::with_migrations(&base, &reference, &build.migrations()?, &output)?;
         images.push(output);
     }

@@ -9,9 +9,6 @@ use crate::image::archive::{Defaults, Exposed, Image};
 use crate::image::layer::{Entry, Layer};
 use crate::released;
 
-/// As the chart's `image.repository` has it.
-pub(crate) const REPOSITORY: &str = "ghcr.io/corveil/corveil";
-
 /// Where TLS looks for them, on Debian as here.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -31,7 +28,7 @@ pub(super) fn image(program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
         Entry::file("/etc/nsswitch.conf", 0o644, include_str!("etc/nsswitch.conf")),
         Entry::folder("/tmp", 0o1777),
     ])?;
-    let reference = format!("{REPOSITORY}:{}", released::version());
+    let reference = format!("{}:{}", released::current().repository(), released::version());
     Ok(Image { reference, defaults: defaults(), layers: vec![layer] })
 }
 

@@ -34,22 +34,55 @@ impl Steps {
     }
 }
 
-/// What the registry has of the version.
-#[derive(Debug, Default, PartialEq)]
+/// What the registry has of the version, as far as it said so.
+#[derive(Debug, Default)]
 pub(super) struct Reached {
     pub(super) image: Option<String>,
     pub(super) chart: Option<String>,
+    /// What was being pushed, until the registry said that it has it.
+    begun: Option<String>,
+}
+
+impl Reached {
+    /// Pushes something, and gives its name back once the registry has it.
+    pub(super) fn push(&mut self, reference: String, push: impl FnOnce() -> Result<()>) -> Result<String> {
+        self.begun = Some(reference);
+        push()?;
+        Ok(self.begun.take().unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Reached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self { image: None, chart: None } => write!(f, "nothing was pushed"),
-            Self { image: Some(image), chart: None } => write!(f, "the registry has `{image}`, and no chart"),
-            Self { image: None, chart: Some(chart) } => write!(f, "the registry has `{chart}`, and no image"),
-            Self { image: Some(image), chart: Some(chart) } => {
-                write!(f, "the registry has `{image}` and `{chart}`")
-            }
+        let there: Vec<_> = [&self.image, &self.chart].into_iter().flatten().collect();
+        match &*there {
+            [] if self.begun.is_none() => write!(f, "nothing was pushed")?,
+            [] => write!(f, "the registry has nothing of it")?,
+            [one] => write!(f, "the registry has `{one}`")?,
+            several => write!(f, "the registry has `{}` and `{}`", several[0], several[1])?,
         }
+        match &self.begun {
+            Some(begun) => write!(f, ", and maybe `{begun}`, whose push failed"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn what_the_registry_has_is_told_as_far_as_it_is_known() {
+        let mut reached = Reached::default();
+        assert_eq!(reached.to_string(), "nothing was pushed");
+        reached.push("a:1".to_owned(), || bail!("no answer")).expect_err("it fails");
+        assert_eq!(reached.to_string(), "the registry has nothing of it, and maybe `a:1`, whose push failed");
+        reached.image = reached.push("a:1".to_owned(), || Ok(())).ok();
+        assert_eq!(reached.to_string(), "the registry has `a:1`");
+        reached.chart = Some("b:1".to_owned());
+        assert_eq!(reached.to_string(), "the registry has `a:1` and `b:1`");
     }
 }

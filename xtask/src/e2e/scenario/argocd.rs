@@ -26,7 +26,7 @@ use crate::e2e::world::World;
 /// Every scenario, those that take longest first: they would otherwise be waited for alone.
 pub(super) const ALL: &[Scenario] = &[
     scenario(
-        "argocd-release",
+        "argocd-published",
         Engine::ARGOCD,
         release::argocd,
         "three releases from a registry: the chart by its version, the image by its digest; a new migration, then a broken one",

@@ -121,5 +121,10 @@ fn a_digest_wins_over_a_tag() {
     };
     assert_eq!(image("default"), released::current().image(released::version()));
     assert_eq!(image("everything"), "registry.example/corveil:2.0.1");
-    assert!(image("existing-secret").as_str().unwrap().starts_with("ghcr.io/corveil/corveil@sha256:"));
+    assert!(
+        image("existing-secret")
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{}@sha256:", released::current().repository()))
+    );
 }
