@@ -3,6 +3,7 @@
 //! Everything is written and built in a copy of the checkout. The checkout itself changes in the last step, and the registry
 //! in the two before: whatever ends a release early, it can be run again.
 
+mod address;
 mod changelog;
 mod chart;
 mod checkout;
@@ -28,7 +29,7 @@ use crate::release::checkout::Start;
 use crate::release::copy::Copy;
 use crate::release::credentials::Credentials;
 use crate::release::image::Image;
-use crate::release::registry::{Address, Registry};
+use crate::release::registry::Registry;
 use crate::release::steps::{Reached, Steps};
 use crate::release::version::Version;
 use crate::tools::{self, Tool};
@@ -46,7 +47,7 @@ pub(crate) struct Args {
     dry_run: bool,
     /// Where image and chart go, from now on: `oci://ghcr.io/corveil`. That of the release before by default.
     #[arg(long, value_name = "OCI")]
-    registry: Option<Address>,
+    registry: Option<String>,
     /// What has to succeed in the checkout before anything is made, as words without a shell.
     #[arg(long, value_name = "COMMAND", default_value = ".ci/run")]
     check: String,
@@ -63,10 +64,8 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
     setup::release(sh)?;
     let programs = tools::ensure(sh, &[Tool::Helm4])?;
     let helm = programs.first().context("Helm is one program")?.clone();
-    let address = match &args.registry {
-        Some(address) => address.clone(),
-        None => released::current().registry.parse()?,
-    };
+    // Here and not while arguments are read, where an error would repeat what was given.
+    let address = args.registry.as_ref().unwrap_or(&released::current().registry).parse()?;
     let credentials = Credentials::find(&folder)?;
     let registry = Registry { address, credentials, helm };
     let mut reached = Reached::default();

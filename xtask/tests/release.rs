@@ -55,7 +55,8 @@ fn what_must_not_be_released_is_refused() {
     let (next, to) = (checkout::version(1), to(&registry));
     let refuses = |arguments: &[&str], words: &[&str]| {
         let before = checkout.state();
-        run(checkout.release(arguments)).fails(words);
+        let outcome = run(checkout.release(arguments)).fails(words);
+        assert!(!outcome.text.contains("hidden"), "{}", outcome.text);
         assert_eq!(checkout.state(), before, "{words:?}");
         assert!(registry.tags().is_empty(), "{words:?}");
     };

@@ -309,7 +309,7 @@ fn each_value_of_the_job_has_its_place() {
     pod["volumes"] = values["migrate"]["extraVolumes"].clone();
     let container = &mut pod["containers"][0];
     container["volumeMounts"] = values["migrate"]["extraVolumeMounts"].clone();
-    container["image"] = "ghcr.io/corveil/corveil@sha256:0".into();
+    container["image"] = format!("{}@sha256:0", released::current().repository()).into();
     container["imagePullPolicy"] = "Always".into();
     container["resources"]["requests"]["cpu"] = "1".into();
     let variables = container["env"].as_array_mut().expect("a list");
