@@ -47,13 +47,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{ include "corveil.selectorLabels" . }}
 {{- end }}
 
-{{/* The app's image: the digest, which cannot change under us, else the tag. */}}
+{{/* The app's image: the digest, which cannot change under us, else the tag. The chart's own digest is that of its appVersion;
+   whoever names another tag means another image, and the digest gives way. */}}
 {{- define "corveil.image" -}}
 {{- $repository := include "corveil.text" .Values.image.repository -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" $repository (include "corveil.text" .Values.image.digest) -}}
+{{- $digest := include "corveil.text" .Values.image.digest -}}
+{{- $tag := include "corveil.text" (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- $images := index (.Chart.Annotations | default dict) "artifacthub.io/images" | default "" -}}
+{{- $isOwn := contains (printf "@%s" $digest) $images -}}
+{{- if and $digest (or (eq $tag .Chart.AppVersion) (not $isOwn)) -}}
+{{- printf "%s@%s" $repository $digest -}}
 {{- else -}}
-{{- printf "%s:%s" $repository (include "corveil.text" (.Values.image.tag | default .Chart.AppVersion)) -}}
+{{- printf "%s:%s" $repository $tag -}}
 {{- end -}}
 {{- end }}
 

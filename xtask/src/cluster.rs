@@ -132,6 +132,18 @@ pub(crate) fn load(sh: &Shell, cluster: &Cluster, images: &[PathBuf]) -> Result<
     }
 }
 
+/// The network namespace of the node, as a file.
+pub(crate) fn network(sh: &Shell, provider: Provider) -> Result<PathBuf> {
+    let process = match provider {
+        Provider::Local => local::process(sh)?,
+        Provider::Kind => kind::process(sh)?,
+        Provider::Context => {
+            bail!("the nodes of a context are other machines\nhint: `--provider local`, or `kind`")
+        }
+    };
+    Ok(format!("/proc/{process}/ns/net").into())
+}
+
 /// The cluster that is up, or what starts it.
 pub(crate) fn running(sh: &Shell, provider: Provider) -> Result<Cluster> {
     let cluster = match provider {

@@ -6,6 +6,7 @@ mod database;
 mod engine;
 mod evidence;
 pub(crate) mod helm_diff;
+mod releases;
 mod report;
 mod scenario;
 mod stage;

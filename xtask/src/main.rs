@@ -12,6 +12,8 @@ mod generate;
 mod image;
 mod objects;
 mod postgres;
+mod release;
+mod released;
 mod render;
 mod setup;
 mod tail;
@@ -19,8 +21,11 @@ mod test;
 #[cfg(test)]
 mod tidy;
 mod tools;
+#[cfg(test)]
+mod workflows;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use clap::Parser;
 use xshell::Shell;
@@ -39,6 +44,8 @@ enum Task {
     Image(image::Args),
     /// Find the programs that tests and clusters run, or build them.
     Tools(tools::Args),
+    /// Publish a version: image, chart, commit and tag.
+    Release(release::Args),
     /// Start and end a Kubernetes cluster for the tests that need one.
     Cluster(cluster::Args),
     /// Start and end Argo CD on the cluster of the tests.
@@ -59,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(args) => test::run(&shell, &args),
         Task::Bench(args) => bench::run(&shell, &args),
         Task::Image(args) => image::run(&shell, &args),
+        Task::Release(args) => release::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
         Task::Cluster(args) => cluster::run(&shell, &args),
         Task::Argocd(args) => argocd::run(&shell, &args),
@@ -67,7 +75,13 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// The checkout, from wherever in it the task was called.
+/// The checkout, from wherever in it the task was called. Cargo tells where the package is that it runs; a release runs this
+/// program for a copy of the checkout in the same way.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the checkout")
+    static PACKAGE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let is_ours = |package: &PathBuf| package.join("src/release.rs").is_file();
+        told.filter(is_ours).unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into())
+    });
+    PACKAGE.parent().expect("xtask is a folder of the checkout")
 }

@@ -30,6 +30,8 @@ pub(crate) const CNI: &str = "/usr/lib/cni";
 /// What `cargo xtask test` runs. Clusters and their images need more, and say so themselves.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     servers(sh)?;
+    release(sh)?;
+    registry(sh)?;
     sqlx_cli(sh)
 }
 
@@ -100,6 +102,28 @@ pub(crate) fn argocd(sh: &Shell) -> Result<()> {
         &missing,
         "Argo CD needs `git`, `gpg` and `redis-server`\n\
          hint: `dnf install git gnupg2 redis`, or `brew install git gnupg redis`",
+    )
+}
+
+/// What a release copies images with.
+pub(crate) fn release(sh: &Shell) -> Result<()> {
+    let missing: Vec<_> = ["git", "skopeo"].into_iter().filter(|program| !is_installed(program)).collect();
+    install(
+        sh,
+        &missing,
+        "a release needs `git` and `skopeo`\nhint: `dnf install git skopeo`, or `brew install git skopeo`",
+    )
+}
+
+/// A registry on this machine, for the tests of a release.
+pub(crate) fn registry(sh: &Shell) -> Result<()> {
+    let programs = ["docker-registry"];
+    let missing: Vec<_> = programs.into_iter().filter(|program| !is_installed(program)).collect();
+    install(
+        sh,
+        &missing,
+        "the tests of a release need the program `docker-registry`\n\
+         hint: it is a package of Debian and Ubuntu; run them there, or in a container of one",
     )
 }
 

@@ -49,6 +49,12 @@ pub(super) fn down(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
+/// The first process of the node.
+pub(super) fn process(sh: &Shell) -> Result<String> {
+    let (format, node) = ("{{.State.Pid}}", format!("{NAME}-control-plane"));
+    Ok(cmd!(sh, "docker inspect --format {format} {node}").quiet().read()?)
+}
+
 /// kind does not tell which references an archive holds, so it is the archive's name that comes back.
 pub(super) fn load(sh: &Shell, images: &[PathBuf]) -> Result<Vec<String>> {
     let mut loaded = Vec::new();

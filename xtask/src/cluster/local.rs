@@ -117,6 +117,12 @@ pub(super) fn running(sh: &Shell) -> Result<Option<Cluster>> {
     Ok(cluster)
 }
 
+/// The process that holds the node's namespaces.
+pub(super) fn process(sh: &Shell) -> Result<String> {
+    let ready = layout(sh)?.ready();
+    fs::read_to_string(&ready).with_context(|| format!("read {}", ready.display()))
+}
+
 /// For `status`, what only a local node has.
 pub(super) fn describe(sh: &Shell) -> Result<String> {
     let node = layout(sh)?;

@@ -51,12 +51,18 @@ impl<'a> Application<'a> {
 
     fn from(world: &'a World<'a>, mut object: Value) -> Result<Self> {
         let repository = Repository::new(world)?;
-        let name = world.namespace.clone();
-        object["metadata"]["name"] = json!(name);
-        object["metadata"]["namespace"] = json!(world.stage.argocd()?.namespace);
         let source = &mut object["spec"]["source"];
         follow(source, &repository);
         source["helm"]["valueFiles"] = json!([repository::VALUES]);
+        Self::of(world, object)
+    }
+
+    /// The object, in the scenario's namespace and under its name.
+    pub(crate) fn of(world: &'a World<'a>, mut object: Value) -> Result<Self> {
+        let repository = Repository::new(world)?;
+        let name = world.namespace.clone();
+        object["metadata"]["name"] = json!(name);
+        object["metadata"]["namespace"] = json!(world.stage.argocd()?.namespace);
         object["spec"]["destination"]["namespace"] = json!(world.namespace);
         Ok(Self { world, name, repository, spec: object })
     }

@@ -5,6 +5,7 @@ mod disturbed;
 mod first_install;
 mod latency;
 mod outage;
+mod release;
 mod restricted;
 mod rollback;
 mod shared_database;
@@ -48,6 +49,12 @@ const fn scenario(
 
 /// Every scenario, those that take longest first: they would otherwise be waited for alone.
 const ALL: &[Scenario] = &[
+    scenario(
+        "published",
+        Engine::ALL,
+        release::helms,
+        "three releases from a registry: the chart by its version, the image by its digest; a new migration, then a broken one",
+    ),
     scenario(
         "from-1-0-0",
         Engine::HELMS,

@@ -2,6 +2,7 @@
 
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -11,11 +12,11 @@ use crate::argocd::{self, ArgoCd};
 use crate::cluster::{self, Provider};
 use crate::e2e::builds::Build;
 use crate::e2e::engine::Engine;
+use crate::e2e::releases::Releases;
 use crate::e2e::wait::until;
 use crate::e2e::{database, helm_diff};
-use crate::image::product::REPOSITORY;
 use crate::tools::{self, Tool};
-use crate::{image, root, setup};
+use crate::{image, released, root, setup};
 
 /// What the chart asks for. A stand-in has its name, since the cluster may have no way to a registry.
 pub(crate) use crate::image::stand_in::POSTGRES;
@@ -36,6 +37,9 @@ pub(crate) struct Stage {
     plugins: PathBuf,
     /// Where a scenario needs it.
     argocd: Option<ArgoCd>,
+    provider: Provider,
+    /// Made by the first scenario that asks for them.
+    releases: Mutex<Option<Arc<Releases>>>,
     /// Which program `helm diff` is.
     pub(crate) diff: &'static str,
 }
@@ -63,6 +67,8 @@ impl Stage {
             kubeconfig: cluster.kubeconfig,
             kubectl: cluster.kubectl,
             argocd,
+            provider,
+            releases: Mutex::default(),
             chart: root().join("chart"),
             helm3: programs[0].clone(),
             helm4: programs[1].clone(),
@@ -105,6 +111,17 @@ impl Stage {
 
     pub(crate) fn argocd(&self) -> Result<&ArgoCd> {
         self.argocd.as_ref().context("no scenario said that it needs Argo CD")
+    }
+
+    /// Releases of this checkout in a registry; whoever asks while they are made waits for them.
+    pub(crate) fn releases(&self) -> Result<Arc<Releases>> {
+        let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(releases) = &*releases {
+            return Ok(Arc::clone(releases));
+        }
+        let made = Arc::new(step("releases", || Releases::make(&self.shell()?, self.provider))?);
+        *releases = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     /// Waits until nothing of the scenarios runs any more.
@@ -155,7 +172,7 @@ fn images(sh: &Shell) -> Result<Vec<PathBuf>> {
     for build in Build::ALL {
         let output = folder.join(format!("{}.tar", build.tag()));
         // The chart's own repository; tags tell the builds apart.
-        let reference = format!("{REPOSITORY}:{}", build.tag());
+        let reference = format!("{}:{}", released::current().repository(), build.tag());
         image::with_migrations(&base, &reference, &build.migrations()?, &output)?;
         images.push(output);
     }

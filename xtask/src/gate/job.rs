@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::{HELMS, bundled, external, render, with};
 use crate::generate::job::typed::{self, Setting, Strings, strings};
+use crate::released;
 use crate::render::decode;
 
 /// An argument that makes Helm render an upgrade; Argo CD never does.
@@ -68,7 +69,7 @@ fn hide_hash(object: &mut Value) {
 
 fn setting(secret: &str) -> Setting {
     Setting {
-        image: format!("ghcr.io/corveil/corveil:{}", env!("CARGO_PKG_VERSION")),
+        image: released::current().image(released::version()),
         secret: secret.into(),
         ddl: None,
         service_account: None,
@@ -308,7 +309,7 @@ fn each_value_of_the_job_has_its_place() {
     pod["volumes"] = values["migrate"]["extraVolumes"].clone();
     let container = &mut pod["containers"][0];
     container["volumeMounts"] = values["migrate"]["extraVolumeMounts"].clone();
-    container["image"] = "ghcr.io/corveil/corveil@sha256:0".into();
+    container["image"] = format!("{}@sha256:0", released::current().repository()).into();
     container["imagePullPolicy"] = "Always".into();
     container["resources"]["requests"]["cpu"] = "1".into();
     let variables = container["env"].as_array_mut().expect("a list");

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::template::yaml;
 use super::{Files, HEADER, replace_region};
+use crate::released;
 
 pub(crate) fn files() -> Result<Files> {
     let mut files = vec![
@@ -37,11 +38,16 @@ fn readme() -> Result<(std::path::PathBuf, String)> {
 
 /// How somebody uses the plain manifests of this version.
 fn kustomization() -> String {
-    let (repository, version) = (env!("CARGO_PKG_REPOSITORY"), env!("CARGO_PKG_VERSION"));
+    let (repository, version) = (env!("CARGO_PKG_REPOSITORY"), released::version());
+    let image = released::current();
+    let which = match &*image.digest {
+        "" => format!("newTag: {version}"),
+        digest => format!("digest: {digest}"),
+    };
     format!(
         "```yaml\n# kustomization.yaml\nresources:\n  - {repository}//argocd/migrate/presync?ref=v{version}\n  - deployment.yaml\n\
-         images:\n  - name: {}\n    newTag: {version}\n```\n",
-        manifests::IMAGE
+         images:\n  - name: {}\n    {which}\n```\n",
+        image.repository()
     )
 }
 

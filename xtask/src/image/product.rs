@@ -7,9 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::image::archive::{Defaults, Exposed, Image};
 use crate::image::layer::{Entry, Layer};
-
-/// As the chart's `image.repository` has it.
-pub(crate) const REPOSITORY: &str = "ghcr.io/corveil/corveil";
+use crate::released;
 
 /// Where TLS looks for them, on Debian as here.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -30,7 +28,7 @@ pub(super) fn image(program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
         Entry::file("/etc/nsswitch.conf", 0o644, include_str!("etc/nsswitch.conf")),
         Entry::folder("/tmp", 0o1777),
     ])?;
-    let reference = format!("{REPOSITORY}:{}", env!("CARGO_PKG_VERSION"));
+    let reference = format!("{}:{}", released::current().repository(), released::version());
     Ok(Image { reference, defaults: defaults(), layers: vec![layer] })
 }
 
@@ -49,7 +47,7 @@ pub(super) fn defaults() -> Defaults {
                 "description",
                 "Schema migrations that gate rollouts, the same way under Helm, Helmfile and Argo CD",
             ),
-            label("version", env!("CARGO_PKG_VERSION")),
+            label("version", released::version()),
             label("licenses", env!("CARGO_PKG_LICENSE")),
             label("source", env!("CARGO_PKG_REPOSITORY")),
         ]

@@ -6,6 +6,7 @@ use crate::tools::version::Version;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tool {
+    Actionlint,
     Argocd,
     Coredns,
     Etcd,
@@ -17,9 +18,9 @@ pub(crate) enum Tool {
     Kustomize,
 }
 
-/// What the tests of the chart run. Shortest build first.
-pub(crate) const CHART: [Tool; 5] =
-    [Tool::Kubeconform, Tool::Kustomize, Tool::Helm4, Tool::Helm3, Tool::Helmfile];
+/// What the tests of the chart run, and of the workflows. Shortest build first.
+pub(crate) const CHART: [Tool; 6] =
+    [Tool::Actionlint, Tool::Kubeconform, Tool::Kustomize, Tool::Helm4, Tool::Helm3, Tool::Helmfile];
 
 /// What a node is made of. Shortest build first: a machine without Go, or with too old a one, says so at once. Of Kubernetes
 /// most of Helm is compiled too, so these go before those of the chart.
@@ -82,6 +83,17 @@ impl Tool {
     #[expect(clippy::too_many_lines, reason = "it is a table")]
     pub(super) fn module(self) -> Module {
         match self {
+            Self::Actionlint => Module {
+                name: "actionlint",
+                pins: "github.com/rhysd/actionlint",
+                packages: &["github.com/rhysd/actionlint/cmd/actionlint"],
+                variables: &[("github.com/rhysd/actionlint.version", Setting::Version)],
+                installed: Some(Installed {
+                    names: &["actionlint"],
+                    ask: &["-version"],
+                    least: Version { major: 1, minor: 7 },
+                }),
+            },
             // All components and the CLI in one program. 3.6 needs a newer Go.
             Self::Argocd => Module {
                 name: "argocd",

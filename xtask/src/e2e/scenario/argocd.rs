@@ -19,12 +19,18 @@ use crate::e2e::argocd::{Application, Commit};
 use crate::e2e::builds::Build;
 use crate::e2e::database::Database;
 use crate::e2e::engine::Engine;
-use crate::e2e::scenario::{Gated, Scenario, scenario, uninstall};
+use crate::e2e::scenario::{Gated, Scenario, release, scenario, uninstall};
 use crate::e2e::wait::until;
 use crate::e2e::world::World;
 
 /// Every scenario, those that take longest first: they would otherwise be waited for alone.
 pub(super) const ALL: &[Scenario] = &[
+    scenario(
+        "argocd-published",
+        Engine::ARGOCD,
+        release::argocd,
+        "three releases from a registry: the chart by its version, the image by its digest; a new migration, then a broken one",
+    ),
     scenario(
         "argocd-retries",
         Engine::ARGOCD,

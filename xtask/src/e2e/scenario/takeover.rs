@@ -8,13 +8,15 @@ use crate::e2e::engine::RELEASE;
 use crate::e2e::scenario::{Gated, expect_untouched};
 use crate::e2e::stage::{BITNAMI, POSTGRES};
 use crate::e2e::world::World;
+use crate::released;
 
 pub(super) fn run(world: &World) -> Result<String> {
     let gated = Gated::bundled(world)?;
     let old = crate::root().join("xtask/src/e2e/chart-1.0.0");
     let old = old.to_string_lossy();
-    let (database, tag) = (format!("database={BITNAMI}"), format!("tag={}", Build::First.tag()));
-    let images = ["--set", &database, "--set", &tag];
+    let image = format!("image={}:{}", released::current().repository(), Build::First.tag());
+    let database = format!("database={BITNAMI}");
+    let images = ["--set", &database, "--set", &image];
     let wait = ["--wait", "--timeout", "180s"];
     world.helm(&[&["install", RELEASE, &old][..], &images, &wait].concat())?.expect_success()?;
     query(world, "INSERT INTO users (id, email, name) VALUES (gen_random_uuid(), 'a@example.com', 'A')")?;

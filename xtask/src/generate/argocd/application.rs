@@ -3,6 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::objects::merge;
+use crate::released;
+
 /// The environments of the `ApplicationSet`, those of `helmfile.yaml`.
 const ENVIRONMENTS: [&str; 3] = ["default", "staging", "production"];
 
@@ -173,7 +176,7 @@ fn spec(namespace: &str, values_object: Option<Value>, values: Option<String>) -
         project: "default".into(),
         source: Source {
             repo_url: env!("CARGO_PKG_REPOSITORY").into(),
-            target_revision: format!("v{}", env!("CARGO_PKG_VERSION")),
+            target_revision: format!("v{}", released::version()),
             path: "chart".into(),
             helm: Helm { release_name: "corveil".into(), values_object, values },
         },
@@ -198,16 +201,22 @@ fn spec(namespace: &str, values_object: Option<Value>, values: Option<String>) -
 }
 
 fn external() -> Value {
-    json!({
+    with_image(json!({
         "existingSecret": "corveil",
         "migrate": {"database": {"existingSecret": "corveil-migrate"}},
         "postgresql": {"enabled": false},
-    })
+    }))
 }
 
 fn bundled() -> Value {
-    json!({
+    with_image(json!({
         "existingSecret": "corveil",
         "postgresql": {"enabled": true},
-    })
+    }))
+}
+
+/// The digest is the chart's own. Here too it says to whoever reads the manifest which image runs.
+fn with_image(values: Value) -> Value {
+    let digest = &released::current().digest;
+    if digest.is_empty() { values } else { merge(values, json!({"image": {"digest": digest}})) }
 }

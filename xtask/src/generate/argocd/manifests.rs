@@ -9,12 +9,10 @@ use serde_json::json;
 use super::file;
 use crate::generate::Files;
 use crate::generate::job::typed::{self, Setting, Strings, strings};
+use crate::released;
 
 /// The base's name.
 const NAME: &str = "corveil-migrate";
-
-/// The image, which an overlay gives its tag.
-pub(super) const IMAGE: &str = "ghcr.io/corveil/corveil";
 
 pub(super) fn files() -> Result<Files> {
     Ok(vec![
@@ -30,7 +28,7 @@ pub(super) fn files() -> Result<Files> {
 /// The Job that a variant makes a gate: by itself it is no hook, and could not be applied twice.
 pub(crate) fn job() -> k8s_openapi::api::batch::v1::Job {
     let setting = Setting {
-        image: format!("{IMAGE}:{}", env!("CARGO_PKG_VERSION")),
+        image: released::current().image(released::version()),
         secret: "corveil".into(),
         ddl: None,
         service_account: None,

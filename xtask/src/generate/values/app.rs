@@ -4,6 +4,7 @@ use crate::generate::values::Shape::{self, OneOf};
 use crate::generate::values::{
     Key, flag, integer, object, objects, removed, section, text, text_map, unset, value,
 };
+use crate::released;
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
@@ -52,15 +53,20 @@ fn image() -> Key {
         "image",
         "The app's image, which also migrates the database",
         vec![
-            text("repository", "ghcr.io/corveil/corveil", "Repository"),
+            value("repository", Shape::Text, released::current().repository(), "Repository"),
             value(
                 "pullPolicy",
                 OneOf(&["Always", "IfNotPresent", "Never"]),
                 "IfNotPresent",
                 "When the image is pulled",
             ),
-            text("tag", "", "Tag; empty is the chart's appVersion"),
-            text("digest", "", "`sha256:…`; wins over the tag, so that Job and pods are the same build"),
+            text("tag", "", "Tag; empty is the chart's appVersion, by the chart's own digest if it has one"),
+            value(
+                "digest",
+                Shape::Text,
+                &*released::current().digest,
+                "`sha256:…`; one of yours wins over the tag, so that Job and pods are the same build",
+            ),
         ],
     )
 }

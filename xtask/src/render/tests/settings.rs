@@ -5,6 +5,7 @@ use xshell::cmd;
 
 use super::*;
 use crate::generate::values::{self, Key, Kind};
+use crate::released;
 
 /// What is new in 2.0.0, or comes from the former subcharts.
 const NEW: &[&str] = &["migrate.", "wait.", "image.digest", "global", "postgresql.primary.persistence."];
@@ -118,7 +119,12 @@ fn a_digest_wins_over_a_tag() {
         rendering(case).get("Deployment", "corveil")["spec"]["template"]["spec"]["containers"][0]["image"]
             .clone()
     };
-    assert_eq!(image("default"), format!("ghcr.io/corveil/corveil:{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(image("default"), released::current().image(released::version()));
     assert_eq!(image("everything"), "registry.example/corveil:2.0.1");
-    assert!(image("existing-secret").as_str().unwrap().starts_with("ghcr.io/corveil/corveil@sha256:"));
+    assert!(
+        image("existing-secret")
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{}@sha256:", released::current().repository()))
+    );
 }

@@ -6,6 +6,7 @@ use serde_yaml::Value as Yaml;
 use super::*;
 use crate::gate::{HELMS, render, with};
 use crate::generate::values::{self, Key, Kind, Shape};
+use crate::released;
 
 /// Seven digits and more are what Helm alone would print with an exponent.
 const FIRST: i64 = 12_345_600;
@@ -58,7 +59,7 @@ fn a_file_of_1_0_0_without_quotes_renders_what_it_says() {
     let url = "postgresql://citadel:12345678@prod-postgresql:5432/2024";
     assert_eq!(settings::secret(rendering, "DATABASE_URL"), url);
     let image = &rendering.get("Deployment", "corveil")["spec"]["template"]["spec"]["containers"][0]["image"];
-    assert_eq!(image, "ghcr.io/corveil/corveil:1.5");
+    assert_eq!(*image, format!("{}:1.5", released::current().repository()));
 }
 
 #[test]

@@ -11,11 +11,10 @@ use crate::e2e::scenario::argocd::{FIRST_SYNC, FIX, Followed, seconds};
 use crate::e2e::scenario::{Gated, expect_untouched};
 use crate::e2e::traffic::Traffic;
 use crate::e2e::world::World;
+use crate::released;
 
 /// What the README of `argocd/` tells to do, as a folder of the repository.
 const FOLDER: &str = "app";
-
-const IMAGE: &str = "ghcr.io/corveil/corveil";
 
 pub(super) fn presync(world: &World) -> Result<String> {
     run(world, "presync")
@@ -63,7 +62,7 @@ fn run(world: &World, variant: &str) -> Result<String> {
 fn commit(followed: &Followed, variant: &str, build: Build) -> Result<Commit> {
     let kustomization = json!({
         "resources": [format!("../migrate/{variant}"), "deployment.yaml"],
-        "images": [{"name": IMAGE, "newTag": build.tag()}],
+        "images": [{"name": released::current().repository(), "newTag": build.tag()}],
     });
     let deployment = objects().iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
     let files = [
@@ -81,7 +80,7 @@ fn objects() -> [Value; 2] {
         json!({"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": APP, "key": "DATABASE_URL"}}});
     let container = |name: &str, command: &[&str]| {
         json!({
-            "name": name, "image": IMAGE, "imagePullPolicy": "IfNotPresent",
+            "name": name, "image": released::current().repository(), "imagePullPolicy": "IfNotPresent",
             "command": command,
             "env": [database],
             "resources": {

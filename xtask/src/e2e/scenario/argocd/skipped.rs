@@ -12,6 +12,7 @@ use crate::e2e::scenario::skipped::{expect_named, impatient};
 use crate::e2e::traffic::Traffic;
 use crate::e2e::wait::until;
 use crate::e2e::world::World;
+use crate::released;
 
 pub(super) fn selective(world: &World) -> Result<String> {
     skip(world, &["--resource", &format!("apps:Deployment:{APP}")])
@@ -58,7 +59,7 @@ pub(super) fn self_heal(world: &World) -> Result<String> {
     let followed = Followed::external(world, &database)?.installed()?;
     let application = &followed.application;
     let traffic = Traffic::start(world)?;
-    let image = format!("ghcr.io/corveil/corveil:{}", Build::Next.tag());
+    let image = format!("{}:{}", released::current().repository(), Build::Next.tag());
     let mut took = Vec::new();
     // All containers; and only the app's, whose init container then finds the old build's migrations applied.
     for container in ["*", "corveil-chart"] {

@@ -1,0 +1,14 @@
+//! `helmfile/image.yaml`: the image that all environments of `helmfile.yaml` run.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::template::yaml;
+use super::{Files, HEADER};
+use crate::released;
+
+pub(super) fn files() -> Result<Files> {
+    let image = released::current();
+    let values = json!({"image": {"repository": image.repository(), "digest": image.digest}});
+    Ok(vec![("helmfile/image.yaml".into(), format!("# {HEADER}.\n{}", yaml(&values)?))])
+}

@@ -1,0 +1,272 @@
+//! `cargo xtask release`: from a clean tree to a version whose image, chart, manifests and Helmfile name one another.
+//!
+//! Everything is written and built in a copy of the checkout. The checkout itself changes in the last step, and the registry
+//! in the two before: whatever ends a release early, it can be run again.
+
+mod address;
+mod changelog;
+mod chart;
+mod checkout;
+mod copy;
+mod credentials;
+mod image;
+mod migrations;
+mod places;
+mod registry;
+mod sbom;
+mod steps;
+mod version;
+
+use std::fs::File;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use xshell::{Shell, cmd};
+
+use crate::release::chart::Chart;
+use crate::release::checkout::Start;
+use crate::release::copy::Copy;
+use crate::release::credentials::Credentials;
+use crate::release::image::Image;
+use crate::release::registry::Registry;
+use crate::release::steps::{Reached, Steps};
+use crate::release::version::Version;
+use crate::tools::{self, Tool};
+use crate::{generate, released, setup};
+
+/// What a release makes, beside the copy of the checkout that it makes it in.
+const FOLDER: &str = "target/publish";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The version, greater than that of the checkout: `2.1.0`.
+    version: Version,
+    /// Show every change and every command; change neither the checkout nor the registry.
+    #[arg(long)]
+    dry_run: bool,
+    /// Where image and chart go, from now on: `oci://ghcr.io/corveil`. That of the release before by default.
+    #[arg(long, value_name = "OCI")]
+    registry: Option<String>,
+    /// What has to succeed in the checkout before anything is made, as words without a shell.
+    #[arg(long, value_name = "COMMAND", default_value = ".ci/run")]
+    check: String,
+}
+
+pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
+    let folder = crate::root().join(FOLDER);
+    sh.create_dir(&folder)?;
+    let lock = File::create(folder.join("lock"))?;
+    ensure!(
+        lock.try_lock().is_ok(),
+        "another release is under way in this checkout\nhint: wait for it to end"
+    );
+    setup::release(sh)?;
+    let programs = tools::ensure(sh, &[Tool::Helm4])?;
+    let helm = programs.first().context("Helm is one program")?.clone();
+    // Here and not while arguments are read, where an error would repeat what was given.
+    let address = args.registry.as_ref().unwrap_or(&released::current().registry).parse()?;
+    let credentials = Credentials::find(&folder)?;
+    let registry = Registry { address, credentials, helm };
+    let mut reached = Reached::default();
+    let release = Release { version: args.version, args, registry, folder };
+    let Err(error) = release.make(sh, &mut reached) else { return Ok(()) };
+    bail!("{error:#}\nthe checkout is as it was; {reached}")
+}
+
+struct Release<'a> {
+    version: Version,
+    args: &'a Args,
+    registry: Registry,
+    folder: PathBuf,
+}
+
+impl Release<'_> {
+    fn make(&self, sh: &Shell, reached: &mut Reached) -> Result<()> {
+        let Self { version, args, registry, folder } = self;
+        let mut steps = Steps::default();
+        let start = steps.step("look at the checkout", || checkout::look(sh, *version, args.dry_run))?;
+        self.check(sh, &start, &mut steps)?;
+
+        let copy = steps.step("copy the checkout", || Copy::of(sh, &folder.join("tree"), start.commit()))?;
+        match start {
+            Start::New { .. } => {
+                steps.step("write the version and the changelog", || self.write_version(&copy))?;
+            }
+            Start::Tagged { .. } => {
+                steps.skip("write the version and the changelog", "they are in the tag")?;
+            }
+        }
+        let made = folder.join(version.to_string());
+        sh.create_dir(&made)?;
+        let image = steps.step("build the image", || Image::build(&copy, &made))?;
+        steps.step("list what is in it", || {
+            let file = made.join(format!("corveil-{version}.cdx.json"));
+            sbom::write(&copy, &image, &registry.address.image(*version), &file)
+        })?;
+        let chart = steps.step("write the digest and package the chart", || {
+            self.write_digest(&copy, &start, &image)?;
+            Chart::package(&copy, &registry.helm, &made, *version)
+        })?;
+        if args.dry_run {
+            return self.tell_the_rest(sh, &copy, &start, &image, &chart);
+        }
+
+        steps.step("look what the registry has", || {
+            reached.image = registry.find_image(sh, *version, &image)?;
+            reached.chart = registry.find_chart(sh, *version, &chart)?;
+            Ok(())
+        })?;
+        match reached.image {
+            Some(_) => steps.skip("push the image", "the registry has it")?,
+            None => steps.step("push the image", || {
+                let name = registry.address.image(*version);
+                reached.image = Some(reached.push(name, || registry.push_image(sh, *version, &image))?);
+                Ok(())
+            })?,
+        }
+        match reached.chart {
+            Some(_) => steps.skip("push the chart", "the registry has it")?,
+            None => steps.step("push the chart", || {
+                let name = registry.address.chart(*version);
+                reached.chart = Some(reached.push(name, || registry.push_chart(sh, &chart))?);
+                Ok(())
+            })?,
+        }
+        steps.step("pull both back, and render", || {
+            registry.verify_image(sh, *version, &image, folder)?;
+            registry.verify_chart(sh, *version, &image, &chart, folder)
+        })?;
+        steps.step("commit and tag", || match &start {
+            Start::New { commit } => checkout::finish(sh, &copy, *version, commit),
+            Start::Tagged { .. } => Ok(()),
+        })?;
+        self.tell_what_is_next(sh, &image)
+    }
+
+    /// What keeps a version from being made. One that is tagged has passed.
+    fn check(&self, sh: &Shell, start: &Start, steps: &mut Steps) -> Result<()> {
+        if let Start::Tagged { .. } = start {
+            steps.skip("check what is to be released", "it is released")?;
+            return steps.skip("run the checks", "it is released");
+        }
+        steps.step("check what is to be released", || {
+            let text = sh.read_file(crate::root().join(changelog::FILE))?;
+            changelog::unreleased(&text)?;
+            migrations::expect_kept(sh)?;
+            generate::check(sh)
+        })?;
+        let words: Vec<_> = self.args.check.split_whitespace().collect();
+        let (program, arguments) = words.split_first().context("`--check` names no command")?;
+        let check = cmd!(sh, "{program} {arguments...}");
+        if self.args.dry_run {
+            return steps.skip("run the checks", &format!("not in a dry run: $ {check}"));
+        }
+        steps.step("run the checks", || {
+            let check = check.run();
+            check.with_context(|| format!("`{}` has to succeed before a release", self.args.check))
+        })
+    }
+
+    fn write_version(&self, copy: &Copy) -> Result<()> {
+        let (root, version) = (copy.root(), self.version.to_string());
+        let (before, old) = (released::read(root)?, released::version_of(root)?);
+        let registry = self.registry.address.to_string();
+        places::write(
+            root,
+            places::Names { version: &old, registry: &before.registry },
+            places::Names { version: &version, registry: &registry },
+        )?;
+        let text = copy.read(changelog::FILE)?;
+        let changes = changelog::unreleased(&text)?;
+        let day = cmd!(copy.shell(), "date --utc +%F").read()?;
+        copy.write(changelog::FILE, &changelog::roll(&text, self.version, &day)?)?;
+        copy.write(chart::MANIFEST, &changelog::into_chart(&copy.read(chart::MANIFEST)?, &changes)?)?;
+        // Until there is an image of this version, nothing names one.
+        self.write_image(copy, "")
+    }
+
+    /// Into the files that name the image. What was tagged has to have it already.
+    fn write_digest(&self, copy: &Copy, start: &Start, image: &Image) -> Result<()> {
+        match start {
+            Start::New { .. } => self.write_image(copy, &image.digest),
+            Start::Tagged { commit } => {
+                let named = released::read(copy.root())?.digest;
+                ensure!(
+                    named == image.digest,
+                    "{commit} names the image {named}, and building it gave {}\n\
+                     hint: use the Rust, the C library and the certificates that it was made with",
+                    image.digest
+                );
+                let there = released::read(copy.root())?.registry;
+                ensure!(
+                    there == self.registry.address.to_string(),
+                    "{} was released in `oci://{there}`\nhint: leave out `--registry`",
+                    self.version
+                );
+                Ok(())
+            }
+        }
+    }
+
+    fn write_image(&self, copy: &Copy, digest: &str) -> Result<()> {
+        let image =
+            released::Released { registry: self.registry.address.to_string(), digest: digest.to_owned() };
+        copy.write(released::FILE, &image.in_text(&copy.read(released::FILE)?)?)?;
+        let reference = image.image(&self.version.to_string());
+        copy.write(chart::MANIFEST, &chart::with_image(&copy.read(chart::MANIFEST)?, &reference)?)?;
+        copy.xtask(&["gen"]).run()?;
+        Ok(())
+    }
+
+    /// The end of a dry run: the changes that were made in the copy, and the commands that were not run.
+    fn tell_the_rest(
+        &self,
+        sh: &Shell,
+        copy: &Copy,
+        start: &Start,
+        image: &Image,
+        chart: &Chart,
+    ) -> Result<()> {
+        let mut out = stdout().lock();
+        writeln!(out, "{}", copy.diff()?)?;
+        writeln!(out, "What a release would run now:")?;
+        for command in self.registry.commands(sh, self.version, image, chart, &self.folder) {
+            writeln!(out, "$ {command}")?;
+        }
+        if let Start::New { .. } = start {
+            for command in checkout::commands(sh, copy, self.version) {
+                writeln!(out, "$ {command}")?;
+            }
+        }
+        writeln!(out, "Nothing was changed.")?;
+        Ok(())
+    }
+
+    fn tell_what_is_next(&self, sh: &Shell, image: &Image) -> Result<()> {
+        let Self { version, registry, .. } = self;
+        let (address, tag) = (&registry.address, version.tag());
+        let branch = checkout::branch(sh)?;
+        let notes = self.folder.join(version.to_string()).join("notes.md");
+        let text = sh.read_file(crate::root().join(changelog::FILE))?;
+        let text = changelog::of(&text, *version).context("the changelog has the version")?;
+        sh.write_file(&notes, text)?;
+        writeln!(
+            stdout(),
+            "corveil {version} is released:\n\
+             \x20 image  {}@{}\n\
+             \x20 chart  {}\n\
+             \x20 notes  {}\n\
+             next:\n\
+             \x20 git push origin {branch} {tag}\n\
+             \x20 kubectl apply --filename argocd/application.yaml && argocd app sync corveil\n\
+             \x20 helmfile --environment production apply\n\
+             \x20 helm upgrade corveil oci://{address}/charts/corveil-chart --version {version} --values …",
+            address.repository(),
+            image.digest,
+            address.chart(*version),
+            notes.display(),
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! A copy of the checkout, in which a release is written, built and committed.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::release::version::Version;
+
+pub(super) struct Copy {
+    shell: Shell,
+    root: PathBuf,
+}
+
+impl Copy {
+    /// At the commit, whatever an earlier release left there. Its builds are kept beside it, for the next one.
+    pub(super) fn of(sh: &Shell, root: &Path, commit: &str) -> Result<Self> {
+        if root.exists() && prepare(sh, root, commit).is_err() {
+            // Broken off while git was writing it.
+            sh.remove_path(root)?;
+        }
+        if !root.exists() {
+            // The checkout has the objects; nothing of it is written to.
+            let origin = crate::root();
+            cmd!(sh, "git clone --quiet --shared --no-checkout --no-tags {origin} {root}").run()?;
+            prepare(sh, root, commit)?;
+        }
+        let (builds, target) = (root.with_file_name("builds"), root.join("target"));
+        sh.create_dir(&builds)?;
+        if !target.is_symlink() {
+            symlink(&builds, &target).with_context(|| format!("link {}", target.display()))?;
+        }
+        let shell = Shell::new()?;
+        shell.change_dir(root);
+        Ok(Self { shell, root: root.to_owned() })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its commands run in the copy.
+    pub(super) fn shell(&self) -> &Shell {
+        &self.shell
+    }
+
+    /// This program, which is that of the commit, at work on the copy.
+    pub(super) fn xtask(&self, arguments: &[&str]) -> Cmd<'_> {
+        let program = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
+        let package = self.root.join("xtask");
+        cmd!(self.shell, "{program} {arguments...}").env("CARGO_MANIFEST_DIR", package)
+    }
+
+    pub(super) fn read(&self, path: &str) -> Result<String> {
+        Ok(self.shell.read_file(path)?)
+    }
+
+    pub(super) fn write(&self, path: &str, text: &str) -> Result<()> {
+        Ok(self.shell.write_file(path, text)?)
+    }
+
+    /// Everything that differs from the commit.
+    pub(super) fn diff(&self) -> Result<String> {
+        let sh = &self.shell;
+        cmd!(sh, "git add --all").run()?;
+        Ok(cmd!(sh, "git diff --cached --no-color --no-ext-diff").read()?)
+    }
+
+    /// Commits it, as the user of the checkout would, and tells the commit.
+    pub(super) fn commit(&self, version: Version) -> Result<String> {
+        let sh = &self.shell;
+        let message = format!("Release {version}");
+        let origin = Shell::new()?;
+        origin.change_dir(crate::root());
+        let setting = |name: &str| cmd!(origin, "git config {name}").ignore_status().read();
+        // The checkout's own settings are not the copy's.
+        let mut settings = Vec::new();
+        for name in ["user.name", "user.email", "user.signingKey", "gpg.format", "commit.gpgSign"] {
+            let value = setting(name)?;
+            if !value.is_empty() {
+                settings.extend(["-c".to_owned(), format!("{name}={value}")]);
+            }
+        }
+        cmd!(sh, "git add --all").run()?;
+        let commit = cmd!(sh, "git {settings...} commit --quiet --no-verify --message {message}").run();
+        commit.context("commit the release")?;
+        Ok(cmd!(sh, "git rev-parse HEAD").read()?)
+    }
+}
+
+/// What is ignored stays, the link to the builds among it.
+fn prepare(sh: &Shell, root: &Path, commit: &str) -> Result<()> {
+    let _in_it = sh.push_dir(root);
+    cmd!(sh, "git checkout --quiet --force --detach {commit}").run()?;
+    cmd!(sh, "git clean --quiet --force -d").run()?;
+    Ok(())
+}
