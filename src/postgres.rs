@@ -14,5 +14,6 @@ pub mod indexes;
 pub mod lock;
 pub mod query;
 pub mod runs;
+pub mod schema;
 pub mod snapshot;
 pub mod tables;
