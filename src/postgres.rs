@@ -15,5 +15,6 @@ pub mod lock;
 pub mod query;
 pub mod runs;
 pub mod schema;
+pub mod scratch;
 pub mod snapshot;
 pub mod tables;

@@ -33,6 +33,8 @@ mod bad_files;
 mod foreign;
 // sqlx's own Migrator and program on the same database, before, after and in between.
 mod with_sqlx;
+// What a schema is read as, every kind of difference between two, and the SQL that mends it.
+mod schema;
 // `status`, `verify` and `wait`: what they see, and that they only look.
 mod looking;
 
