@@ -6,10 +6,8 @@ mod embedded;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::commands::open::Opened;
 use crate::config::database::Database;
 use crate::config::env;
-use crate::config::target::{self, Purpose, Target};
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
@@ -33,8 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Files that are replayed up to a version.
 pub(super) struct Replay<'a> {
     catalog: &'a Catalog,
+    /// A server of nobody's.
     url: Option<Database>,
-    opened: &'a Opened,
+    /// The live database, as far as it can be connected to a second time.
+    live: Option<Database>,
     home: &'a str,
     stop: &'a Stop,
     place: Option<Place>,
@@ -74,11 +74,11 @@ impl<'a> Replay<'a> {
     pub(super) fn new(
         catalog: &'a Catalog,
         url: Option<Database>,
-        opened: &'a Opened,
+        live: Option<Database>,
         home: &'a str,
         stop: &'a Stop,
     ) -> Self {
-        Self { catalog, url, opened, home, stop, place: None, guard: None, done: i64::MIN }
+        Self { catalog, url, live, home, stop, place: None, guard: None, done: i64::MIN }
     }
 
     pub(super) async fn at(&mut self, version: i64) -> Result<Schema> {
@@ -125,11 +125,7 @@ impl<'a> Replay<'a> {
     }
 
     async fn choose(&self, reaches_out: bool) -> Result<Place> {
-        let live = match target::resolve(Purpose::Migrate)? {
-            Target::Server { database, .. } if !self.opened.database.is_single_connection() => Some(database),
-            Target::Server { .. } | Target::Embedded => None,
-        };
-        let likeness = match &live {
+        let likeness = match &self.live {
             Some(live) => scratch::likeness_of(live).await?,
             None => Likeness::default(),
         };
@@ -139,15 +135,15 @@ impl<'a> Replay<'a> {
                 Err(role) => Err(may_not(&role, server)),
             };
         }
-        if (reaches_out || live.is_none())
+        if (reaches_out || self.live.is_none())
             && let Some(place) = embedded().await?
         {
             return Ok(place);
         }
-        let Some(live) = live else { return Err(query::no_row("opening the embedded server")) };
-        match ScratchDatabase::create(&live, &likeness, self.home).await? {
+        let Some(live) = &self.live else { return Err(query::no_row("opening the embedded server")) };
+        match ScratchDatabase::create(live, &likeness, self.home).await? {
             Ok(scratch) => Ok(Place::Server { scratch, is_live: true }),
-            Err(role) => embedded().await?.ok_or_else(|| may_not(&role, &live)),
+            Err(role) => embedded().await?.ok_or_else(|| may_not(&role, live)),
         }
     }
 
