@@ -1,5 +1,6 @@
 //! The commands, one file each, named as typed.
 
+pub mod expected;
 pub mod migrate;
 pub mod open;
 pub mod serve;

@@ -4,5 +4,7 @@ pub mod database;
 pub mod duration;
 pub mod env;
 pub mod host;
+pub mod secret;
+pub mod snapshots;
 pub mod source;
 pub mod target;

@@ -14,5 +14,7 @@ pub mod indexes;
 pub mod lock;
 pub mod query;
 pub mod runs;
+pub mod schema;
+pub mod scratch;
 pub mod snapshot;
 pub mod tables;

@@ -33,6 +33,11 @@ const TOOLS: &[(&str, &str)] = &[
     ("__drizzle_migrations", "Drizzle"),
 ];
 
+/// Every table that may be a history, ours included: no part of the schema that the files make.
+pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|(name, _)| *name).chain(["databasechangeloglock", "_sqlx_migrations"])
+}
+
 /// Refuses a database without a history of ours that is not empty of what our files create.
 ///
 /// # Errors

@@ -14,7 +14,6 @@ mod migrations;
 mod program;
 mod proxy;
 mod report;
-mod server;
 
 use std::fs;
 use std::path::PathBuf;
@@ -29,7 +28,8 @@ use install::Installed;
 use machine::Machine;
 use measure::Bench;
 use proxy::Proxy;
-use server::Server;
+
+use crate::postgres::server::{self, Server};
 
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
@@ -52,7 +52,7 @@ const FAR: Duration = Duration::from_millis(2);
 
 pub(crate) fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
     let Installed { programs, absent } = install::all(sh)?;
-    let server = Server::start()?;
+    let server = Server::start(server::programs()?, "bench")?;
     let proxy = Proxy::start(server.port(), FAR / 2)?;
     let machine = Machine::look(sh, &server, &programs)?;
     let bench = Bench::new(&programs, &server, proxy.port())?;

@@ -7,8 +7,9 @@ use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::bench::program::{Kind, Program};
-use crate::bench::{report, server};
+use crate::bench::report;
 use crate::cargo::cargo;
+use crate::postgres::server;
 
 /// What can be run, corveil last, and what cannot, with the reason.
 pub(crate) struct Installed {

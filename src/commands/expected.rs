@@ -1,0 +1,87 @@
+//! The schema that the files make: from the snapshots that the program carries, or by replaying the files in a scratch
+//! database.
+//!
+//! A scratch database is made on the server of `--scratch-url`, else beside the live database where the role may make one,
+//! else within the embedded server where the build has it. Files that reach beyond their database are replayed on no
+//! server that is in use.
+
+mod replay;
+
+use clap::Args as ClapArgs;
+
+use crate::commands::open::{Common, Opened};
+use crate::config::database::Database;
+use crate::config::secret::SecretUrl;
+use crate::config::target::{self, Purpose, Target};
+use crate::config::{env, snapshots};
+use crate::core::catalog::Catalog;
+use crate::core::schema::Schema;
+use crate::error::Result;
+use crate::stop::Stop;
+use replay::Replay;
+
+/// Where files are replayed.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Scratch {
+    /// Server on which the files of `--source` may be replayed, in a database that is dropped again; set the variable rather
+    /// than the flag when there is a password in it: everybody on the machine can read a flag
+    #[arg(long, value_name = "URL", env = env::SCRATCH_URL, hide_env_values = true)]
+    pub scratch_url: Option<SecretUrl>,
+}
+
+/// The schemas that the files make.
+pub struct Expected<'a> {
+    catalog: &'a Catalog,
+    home: &'a str,
+    /// Nothing for the files that the program carries, of which it has snapshots.
+    replay: Option<Replay<'a>>,
+}
+
+impl<'a> Expected<'a> {
+    /// Decides where the schemas come from; nothing is replayed yet. `opened` is the live database, and `home` the schema
+    /// in it where the history is, and so what the files create unqualified.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Config`] when `--scratch-url` is no URL.
+    pub fn new(
+        catalog: &'a Catalog,
+        common: &Common,
+        scratch: &Scratch,
+        opened: &Opened,
+        home: &'a str,
+        stop: &'a Stop,
+    ) -> Result<Self> {
+        let url = scratch.scratch_url.as_ref().map(|url| url.database(env::SCRATCH_URL)).transpose()?;
+        // Files are tried with the rights that they are applied with.
+        let live = match target::resolve(Purpose::Migrate)? {
+            Target::Server { database, .. } if !opened.database.is_single_connection() => Some(database),
+            Target::Server { .. } | Target::Embedded => None,
+        };
+        let replay = common.source.as_ref().map(|_| Replay::new(catalog, url, live, home, stop));
+        Ok(Self { catalog, home, replay })
+    }
+
+    /// The schemas that files make on a server of nobody's, in the schema `home`.
+    #[must_use]
+    pub fn on(server: Database, catalog: &'a Catalog, home: &'a str, stop: &'a Stop) -> Self {
+        Self { catalog, home, replay: Some(Replay::new(catalog, Some(server), None, home, stop)) }
+    }
+
+    /// The schema after all files up to this version. Ask in ascending order: files are replayed once.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Config`] when the files can be replayed nowhere, or do not apply.
+    pub async fn at(&mut self, version: i64) -> Result<Schema> {
+        match &mut self.replay {
+            None => snapshots::schema_at(self.catalog, version, self.home),
+            Some(replay) => replay.at(version).await,
+        }
+    }
+
+    /// Drops the scratch database. To be called however the work with it ended.
+    pub async fn close(self) {
+        if let Some(replay) = self.replay {
+            replay.close().await;
+        }
+    }
+}
