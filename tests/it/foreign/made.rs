@@ -42,7 +42,7 @@ async fn is_read_and_mapped(tool: Tool) {
     expect_mapped(&history, &steps, 10);
 
     let explicit = histories(&mut theirs.connect().await, Some(tool)).await.unwrap();
-    assert_eq!(explicit, [history.clone()]);
+    assert_eq!(explicit, std::slice::from_ref(&history));
     let mapped = map(&history, &catalog(&steps[..9]));
     assert!(
         matches!(&mapped, Mapping::Unknown { why } if why.contains("no version of our files")),
