@@ -72,6 +72,7 @@ fn setting(secret: &str) -> Setting {
         secret: secret.into(),
         ddl: None,
         service_account: None,
+        adopt: None,
         labels: strings(&[
             ("app.kubernetes.io/component", "migrate"),
             ("app.kubernetes.io/instance", "corveil"),
