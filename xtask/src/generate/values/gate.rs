@@ -6,7 +6,21 @@ use crate::generate::values::Shape::{Duration, DurationOrNone, OneOf};
 use crate::generate::values::{Key, flag, integer, object, objects, section, text, text_map, value};
 
 /// What `corveil adopt --from` takes.
-const ADOPT_FROM: &[&str] = &["auto"];
+const ADOPT_FROM: &[&str] = &[
+    "auto",
+    "golang-migrate",
+    "goose",
+    "tern",
+    "dbmate",
+    "rails",
+    "flyway",
+    "liquibase",
+    "refinery",
+    "diesel",
+    "alembic",
+    "prisma",
+    "schema-migrations",
+];
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![migrate(), wait()]
