@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod directives;
+pub mod foreign;
 pub mod gate;
 pub mod history;
 pub mod message;

@@ -1,5 +1,7 @@
 //! Databases that are not ours to touch: another tool's history, or objects that our files would create.
 
+mod histories;
+
 use sqlx::postgres::PgConnection;
 
 use crate::core::catalog::Migration;
@@ -10,28 +12,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::query::{self, get};
 use crate::postgres::snapshot;
 
-/// History tables and whose they are, as each tool documents them. They count in any schema.
-const TOOLS: &[(&str, &str)] = &[
-    ("schema_migrations", "golang-migrate, dbmate, Rails or an older Corveil"),
-    ("goose_db_version", "goose"),
-    ("schema_version", "tern or an old Flyway"),
-    ("flyway_schema_history", "Flyway"),
-    ("databasechangelog", "Liquibase"),
-    ("refinery_schema_history", "refinery"),
-    ("__diesel_schema_migrations", "Diesel"),
-    ("alembic_version", "Alembic"),
-    ("_prisma_migrations", "Prisma"),
-    ("atlas_schema_revisions", "Atlas"),
-    ("knex_migrations", "Knex"),
-    ("gorp_migrations", "sql-migrate"),
-    ("pgmigrations", "node-pg-migrate"),
-    ("SequelizeMeta", "Sequelize"),
-    ("ar_internal_metadata", "Rails"),
-    ("phinxlog", "Phinx"),
-    ("django_migrations", "Django"),
-    ("__EFMigrationsHistory", "Entity Framework"),
-    ("__drizzle_migrations", "Drizzle"),
-];
+pub use self::histories::histories;
 
 /// Refuses a database without a history of ours that is not empty of what our files create.
 ///
@@ -58,7 +39,7 @@ pub async fn refuse(
 /// # Errors
 /// When the server cannot be asked.
 async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<Vec<Finding>> {
-    let mut findings = histories(connection).await?;
+    let mut findings = others(connection).await?;
     let objects: Vec<(&Migration, Created)> = files
         .iter()
         .filter_map(|file| Some((file, file.content.as_deref().ok()?)))
@@ -92,33 +73,23 @@ async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<
 const HINT: &str = "connect to an empty database, or record what this one already contains: \
                     `sqlx migrate override skip --target-version VERSION`";
 
-async fn histories(connection: &mut PgConnection) -> Result<Vec<Finding>> {
-    let names: Vec<String> = TOOLS.iter().map(|(name, _)| literal(name)).collect();
-    let sql = format!(
-        "SELECT c.relname::text, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND c.relname IN ({}) AND left(n.nspname, 3) <> 'pg_' ORDER BY 2",
-        names.join(", ")
-    );
-    let rows = query::last(connection, "looking for another tool's history", sql).await?;
-    rows.iter()
-        .map(|row| {
-            let name: &str = get(row, 0)?;
-            let tool =
-                TOOLS.iter().find(|(table, _)| *table == name).map_or("another tool", |(_, tool)| tool);
-            Ok(Finding {
-                kind: FindingKind::ForeignHistory,
-                file: None,
-                version: None,
-                line: None,
-                message: format!(
-                    "table {} is the migration history of {tool}, and no migration of ours is recorded",
-                    get::<String>(row, 1)?
-                ),
-                hint: HINT.into(),
-            })
-        })
-        .collect()
+/// Another tool's history tables, whatever is in them.
+async fn others(connection: &mut PgConnection) -> Result<Vec<Finding>> {
+    let all = histories::tables(connection).await?;
+    let theirs = all.iter().filter(|table| !table.is_beside(&all));
+    let finding = |table: &histories::Table| Finding {
+        kind: FindingKind::ForeignHistory,
+        file: None,
+        version: None,
+        line: None,
+        message: format!(
+            "table {} is the migration history of {}, and no migration of ours is recorded",
+            table.quoted,
+            table.tool(&all)
+        ),
+        hint: HINT.into(),
+    };
+    Ok(theirs.map(finding).collect())
 }
 
 /// A row of the list of wanted objects: number, catalog, schema or NULL, name.

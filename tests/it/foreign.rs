@@ -3,7 +3,7 @@
 use crate::support::{Corveil, Database, Folder};
 
 const TOOLS: [(&str, &str); 15] = [
-    ("schema_migrations", "golang-migrate"),
+    ("schema_migrations", "an app that migrates itself"),
     ("goose_db_version", "goose"),
     ("schema_version", "tern"),
     ("flyway_schema_history", "Flyway"),

@@ -1,0 +1,218 @@
+//! Other tools' histories: what they say is applied, and which of our versions that is.
+
+pub mod mapping;
+pub mod rows;
+pub mod tables;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Finding, FindingKind, Result};
+
+/// A tool that migrates databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// <https://github.com/golang-migrate/migrate>
+    GolangMigrate,
+    /// <https://github.com/pressly/goose>
+    Goose,
+    /// <https://github.com/jackc/tern>
+    Tern,
+    /// <https://github.com/amacneil/dbmate>
+    Dbmate,
+    /// Active Record.
+    Rails,
+    /// <https://github.com/flyway/flyway>
+    Flyway,
+    /// <https://github.com/liquibase/liquibase>
+    Liquibase,
+    /// <https://github.com/rust-db/refinery>
+    Refinery,
+    /// <https://github.com/diesel-rs/diesel>
+    Diesel,
+    /// <https://github.com/sqlalchemy/alembic>
+    Alembic,
+    /// <https://github.com/prisma/prisma>
+    Prisma,
+    /// A table `schema_migrations` of no tool that is known: an app that migrates itself, as Corveil once did.
+    SchemaMigrations,
+    /// A tool whose history is known by its table, and not read.
+    Other(&'static str),
+}
+
+impl Tool {
+    /// Those whose history can be read.
+    pub const READABLE: [Self; 12] = [
+        Self::GolangMigrate,
+        Self::Goose,
+        Self::Tern,
+        Self::Dbmate,
+        Self::Rails,
+        Self::Flyway,
+        Self::Liquibase,
+        Self::Refinery,
+        Self::Diesel,
+        Self::Alembic,
+        Self::Prisma,
+        Self::SchemaMigrations,
+    ];
+
+    /// As `--from` takes it; none for a tool whose history is not read.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::GolangMigrate => "golang-migrate",
+            Self::Goose => "goose",
+            Self::Tern => "tern",
+            Self::Dbmate => "dbmate",
+            Self::Rails => "rails",
+            Self::Flyway => "flyway",
+            Self::Liquibase => "liquibase",
+            Self::Refinery => "refinery",
+            Self::Diesel => "diesel",
+            Self::Alembic => "alembic",
+            Self::Prisma => "prisma",
+            Self::SchemaMigrations => "schema-migrations",
+            Self::Other(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for Tool {
+    /// As people write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::GolangMigrate => "golang-migrate",
+            Self::Goose => "goose",
+            Self::Tern => "tern",
+            Self::Dbmate => "dbmate",
+            Self::Rails => "Rails",
+            Self::Flyway => "Flyway",
+            Self::Liquibase => "Liquibase",
+            Self::Refinery => "refinery",
+            Self::Diesel => "Diesel",
+            Self::Alembic => "Alembic",
+            Self::Prisma => "Prisma",
+            Self::SchemaMigrations => "an app that migrates itself, such as an older Corveil",
+            Self::Other(name) => name,
+        })
+    }
+}
+
+impl FromStr for Tool {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::READABLE.into_iter().find(|tool| tool.name() == Some(name)).ok_or_else(|| {
+            let names: Vec<_> = Self::READABLE.into_iter().filter_map(Self::name).collect();
+            format!("not one of {}", names.join(", "))
+        })
+    }
+}
+
+/// What a tool remembers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignHistory {
+    /// Whose history it is.
+    pub tool: Tool,
+    /// The table, with its schema and quoted where that is needed.
+    pub table: String,
+    /// What is applied, in the tool's order, or why that cannot be said.
+    pub applied: Result<Vec<Recorded>, String>,
+    /// What the tool left half done.
+    pub dirty: Option<Dirty>,
+}
+
+/// A version that a tool records, as it writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// This one is applied.
+    One(String),
+    /// This one is applied, and all before it.
+    UpTo(String),
+}
+
+impl Recorded {
+    /// The version as the tool writes it.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        let (Self::One(version) | Self::UpTo(version)) = self;
+        version
+    }
+}
+
+/// What a tool left half done: nobody can say what of it is in the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dirty {
+    /// What it says happened.
+    pub reason: String,
+    /// What mends it, in that tool.
+    pub hint: String,
+}
+
+impl ForeignHistory {
+    /// Refuses a history that its tool left half done.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] with the reason, and what mends it.
+    pub fn expect_clean(&self) -> Result<()> {
+        let Some(Dirty { reason, hint }) = &self.dirty else { return Ok(()) };
+        Err(Error::Mismatch(vec![Finding {
+            kind: FindingKind::Dirty,
+            file: None,
+            version: None,
+            line: None,
+            message: format!("{self} was left half done: {reason}"),
+            hint: hint.clone(),
+        }]))
+    }
+}
+
+impl fmt::Display for ForeignHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "table {}, the migration history of {},", self.table, self.tool)
+    }
+}
+
+/// The only history, if there is one.
+///
+/// # Errors
+/// [`Error::Config`] when there are several, and when there is none of the tool that was asked for.
+pub fn only(mut histories: Vec<ForeignHistory>, from: Option<Tool>) -> Result<Option<ForeignHistory>> {
+    match (histories.len(), from) {
+        (0, Some(tool)) => Err(Error::Config {
+            message: format!("there is no migration history of {tool} in this database"),
+            hint: "run it with `--from auto` to see what is there".into(),
+        }),
+        (0 | 1, _) => Ok(histories.pop()),
+        (_, Some(tool)) => Err(Error::Config {
+            message: format!("there are several migration histories of {tool}: {}", listed(&histories)),
+            hint: "set `search_path` to the schema of the one that is meant".into(),
+        }),
+        (_, None) => {
+            let names: Vec<_> = histories.iter().filter_map(|history| history.tool.name()).collect();
+            Err(Error::Config {
+                message: format!("there are several migration histories: {}", listed(&histories)),
+                hint: format!("say which one is meant: `--from {}`", names.join("` or `--from ")),
+            })
+        }
+    }
+}
+
+fn listed(histories: &[ForeignHistory]) -> String {
+    let one = |history: &ForeignHistory| format!("{} of {}", history.table, history.tool);
+    histories.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_readable_tool_has_a_name_that_leads_back_to_it() {
+        for tool in Tool::READABLE {
+            assert_eq!(tool.name().unwrap().parse(), Ok(tool));
+        }
+        assert!("atlas".parse::<Tool>().unwrap_err().contains("golang-migrate, goose"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Which of our versions a tool's history amounts to.
+
+use std::collections::BTreeSet;
+
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::foreign::{ForeignHistory, Recorded, Tool};
+
+/// What a tool's history amounts to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mapping {
+    /// All our versions up to this one, and none after it.
+    To {
+        /// The last version that is applied.
+        version: i64,
+        /// How that follows, as a sentence.
+        how: String,
+    },
+    /// It cannot be said.
+    Unknown {
+        /// Why not, as a sentence.
+        why: String,
+    },
+}
+
+/// Maps a tool's versions to ours: all of them have to be versions of ours, from the first one on and without a gap.
+#[must_use]
+pub fn map(history: &ForeignHistory, catalog: &Catalog) -> Mapping {
+    match prefix(history, catalog) {
+        Ok((last, how)) => Mapping::To { version: last.version, how },
+        Err(why) => Mapping::Unknown { why: format!("{history} {why}") },
+    }
+}
+
+fn prefix<'a>(history: &ForeignHistory, catalog: &'a Catalog) -> Result<(&'a Migration, String), String> {
+    let recorded = history.applied.as_ref().map_err(|why| format!("cannot be mapped: {why}"))?;
+    if recorded.is_empty() {
+        return Err("records nothing as applied".into());
+    }
+    if let (Tool::Alembic, [_, _, ..]) = (history.tool, &recorded[..]) {
+        return Err(format!("has {} heads: {}", recorded.len(), listed(recorded)));
+    }
+    let files = catalog.migrations();
+    let mut applied = BTreeSet::new();
+    for recorded in recorded {
+        let version =
+            number(history.tool, recorded.version()).filter(|version| catalog.get(*version).is_some());
+        match (recorded, version) {
+            (Recorded::One(_), Some(version)) => {
+                applied.insert(version);
+            }
+            (Recorded::UpTo(_), Some(version)) => {
+                applied.extend(files.iter().map(|file| file.version).filter(|each| *each <= version));
+            }
+            (_, None) if is_start(history.tool, recorded.version()) => {}
+            (_, None) => {
+                return Err(format!("has `{}`, which is no version of our files", recorded.version()));
+            }
+        }
+    }
+    let Some(last) = applied.last().and_then(|last| catalog.get(*last)) else {
+        return Err("records nothing as applied".into());
+    };
+    let gap = files.iter().find(|file| file.version < last.version && !applied.contains(&file.version));
+    if let Some(gap) = gap {
+        return Err(format!(
+            "has version {} and lacks {} before it, `{}`",
+            last.version, gap.version, gap.file
+        ));
+    }
+    Ok((last, how(history, recorded, last)))
+}
+
+fn how(history: &ForeignHistory, recorded: &[Recorded], last: &Migration) -> String {
+    match recorded {
+        [Recorded::UpTo(version)] => format!("{history} is at `{version}`, which is `{}` here", last.file),
+        [only] => format!("{history} has `{}` alone, which is `{}` here", only.version(), last.file),
+        [.., newest] => format!(
+            "{history} has {} versions, which are ours without a gap; its last, `{}`, is `{}` here",
+            recorded.len(),
+            newest.version(),
+            last.file
+        ),
+        [] => format!("{history} is empty"),
+    }
+}
+
+fn listed(recorded: &[Recorded]) -> String {
+    recorded.iter().map(|recorded| format!("`{}`", recorded.version())).collect::<Vec<_>>().join(", ")
+}
+
+/// What tools record before their first migration: Diesel its own helpers, Flyway that it was told to start at nothing.
+fn is_start(tool: Tool, version: &str) -> bool {
+    matches!(tool, Tool::Diesel | Tool::Flyway | Tool::GolangMigrate | Tool::Tern)
+        && number(tool, version) == Some(0)
+}
+
+/// A tool's version as the number that it is in the name of a file.
+fn number(tool: Tool, version: &str) -> Option<i64> {
+    match tool {
+        Tool::GolangMigrate
+        | Tool::Goose
+        | Tool::Tern
+        | Tool::Refinery
+        | Tool::Dbmate
+        | Tool::Rails
+        | Tool::Diesel => version.parse().ok(),
+        // `1.0` is `1`, and `1.1` comes between `1` and `2`.
+        Tool::Flyway => {
+            let (whole, parts) = version.split_once('.').unwrap_or((version, ""));
+            let is_whole = parts.chars().all(|digit| matches!(digit, '0' | '.'));
+            whole.parse().ok().filter(|_| is_whole)
+        }
+        // Numbers of change sets may begin anew in each file; where files have numbers, those are meant.
+        Tool::Liquibase => {
+            let mut parts = version.split("::");
+            let file = parts.next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+            leading(file).or_else(|| leading(parts.next()?))
+        }
+        Tool::Alembic | Tool::Prisma | Tool::SchemaMigrations | Tool::Other(_) => leading(version),
+    }
+}
+
+/// The number before the first `_`, or all of it: of `0007_add_users.sql`, 7; of `2b1ae634e5cd`, none.
+fn leading(name: &str) -> Option<i64> {
+    let name = name.strip_suffix(".sql").unwrap_or(name);
+    name.split_once('_').map_or(name, |(number, _)| number).parse().ok()
+}

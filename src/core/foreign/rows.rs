@@ -1,0 +1,212 @@
+//! What the rows of a history table say.
+
+use serde_json::{Map, Value};
+
+use crate::core::foreign::{Dirty, Recorded, Tool};
+
+/// A row by the names of its columns, in lower case.
+#[derive(Debug, Clone, Default)]
+pub struct Row(Map<String, Value>);
+
+impl Row {
+    /// Reads a row as `row_to_json` writes it; what is no such row has no columns.
+    #[must_use]
+    pub fn from_json(text: &str) -> Self {
+        let row: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+        Self(row.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
+    }
+
+    /// A value as text; none for NULL and for a column that is not there.
+    fn text(&self, column: &str) -> Option<String> {
+        match self.0.get(column)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    fn number(&self, column: &str) -> i64 {
+        self.0.get(column).and_then(Value::as_i64).unwrap_or_default()
+    }
+
+    /// A boolean; some tools have a number for it.
+    fn is(&self, column: &str, wanted: bool) -> bool {
+        match self.0.get(column) {
+            Some(Value::Bool(value)) => *value == wanted,
+            Some(Value::Number(number)) => (number.as_i64() != Some(0)) == wanted,
+            _ => false,
+        }
+    }
+}
+
+/// What is applied, or why that cannot be said, and what is half done.
+pub type Said = (Result<Vec<Recorded>, String>, Option<Dirty>);
+
+/// Reads a tool's rows. `beside` are those of its second table: Liquibase's lock.
+#[must_use]
+pub fn read(tool: Tool, mut rows: Vec<Row>, beside: &[Row]) -> Said {
+    let said = match tool {
+        Tool::GolangMigrate => golang_migrate(&rows),
+        Tool::Goose => goose(&mut rows),
+        Tool::Tern => (current(&rows, "version"), None),
+        Tool::Dbmate | Tool::Rails | Tool::Diesel | Tool::Refinery => (each(&rows, "version"), None),
+        Tool::Flyway => flyway(&mut rows),
+        Tool::Liquibase => liquibase(&mut rows, beside),
+        Tool::Alembic => (current(&rows, "version_num"), None),
+        Tool::Prisma => prisma(&mut rows),
+        Tool::SchemaMigrations => return unknown(&rows),
+        Tool::Other(_) => return (Err("it is not known how to read it".into()), None),
+    };
+    (Ok(said.0), said.1)
+}
+
+type Applied = (Vec<Recorded>, Option<Dirty>);
+
+/// Every row is a version that is applied.
+fn each(rows: &[Row], column: &str) -> Vec<Recorded> {
+    let mut versions: Vec<_> = rows.iter().filter_map(|row| row.text(column)).collect();
+    versions.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+    versions.into_iter().map(Recorded::One).collect()
+}
+
+/// The only row is the version that the schema is at.
+fn current(rows: &[Row], column: &str) -> Vec<Recorded> {
+    rows.iter().filter_map(|row| row.text(column)).map(Recorded::UpTo).collect()
+}
+
+fn golang_migrate(rows: &[Row]) -> Applied {
+    let dirty = rows.iter().find(|row| row.is("dirty", true)).map(|row| {
+        let version = row.text("version").unwrap_or_default();
+        Dirty {
+            reason: format!("version {version} is marked dirty: it failed, or is being applied now"),
+            hint: format!(
+                "see what of version {version} is in the schema, complete or undo it by hand, and say so with \
+                 `migrate force VERSION`"
+            ),
+        }
+    });
+    (current(rows, "version"), dirty)
+}
+
+/// The last row of each version says whether it is applied. The first row of all, version 0, says that the table is new.
+fn goose(rows: &mut [Row]) -> Applied {
+    rows.sort_by_key(|row| row.number("id"));
+    let mut applied: Vec<String> = Vec::new();
+    for row in rows {
+        let Some(version) = row.text("version_id").filter(|version| version != "0") else { continue };
+        applied.retain(|earlier| *earlier != version);
+        if row.is("is_applied", true) {
+            applied.push(version);
+        }
+    }
+    (applied.into_iter().map(Recorded::One).collect(), None)
+}
+
+/// A protocol: later rows undo or replace earlier ones. Rows without a version are repeatable migrations, and the
+/// creation of a schema.
+fn flyway(rows: &mut [Row]) -> Applied {
+    rows.sort_by_key(|row| row.number("installed_rank"));
+    let mut applied: Vec<Recorded> = Vec::new();
+    let mut failed: Option<(String, String)> = None;
+    for row in rows {
+        let version = row.text("version");
+        let kind = row.text("type").unwrap_or_default();
+        let script = row.text("script").unwrap_or_default();
+        // Whatever it was that failed before, it went well this time.
+        failed = failed.filter(|(earlier, _)| *earlier != script);
+        if row.is("success", false) {
+            let version = version.map_or_else(|| "a repeatable migration".into(), |v| format!("version {v}"));
+            failed = Some((script, version));
+            continue;
+        }
+        let Some(version) = version else { continue };
+        applied.retain(|earlier| earlier.version() != version);
+        if kind.ends_with("BASELINE") || kind == "INIT" {
+            applied.push(Recorded::UpTo(version));
+        } else if kind != "DELETE" && !kind.starts_with("UNDO") {
+            applied.push(Recorded::One(version));
+        }
+    }
+    let dirty = failed.map(|(script, version)| Dirty {
+        reason: format!("{version}, `{script}`, failed"),
+        hint: format!(
+            "see what of `{script}` is in the schema, complete or undo it by hand, and then `flyway repair`"
+        ),
+    });
+    (applied, dirty)
+}
+
+/// A change set is known by file, number and author. Written like Liquibase's own messages.
+fn liquibase(rows: &mut [Row], lock: &[Row]) -> Applied {
+    rows.sort_by_key(|row| row.number("orderexecuted"));
+    let change_set = |row: &Row| {
+        let part = |column| row.text(column).unwrap_or_default();
+        format!("{}::{}::{}", part("filename"), part("id"), part("author"))
+    };
+    let is_failed = |row: &&Row| matches!(row.text("exectype").as_deref(), Some("FAILED" | "SKIPPED"));
+    let held = lock.iter().find(|row| row.is("locked", true)).map(|row| {
+        let by = row.text("lockedby").unwrap_or_else(|| "somebody".into());
+        let since = row.text("lockgranted").unwrap_or_else(|| "an unknown time".into());
+        Dirty {
+            reason: format!("its lock is held by {by} since {since}: Liquibase is at work, or was killed"),
+            hint: "let Liquibase end; if it was killed, `liquibase update` after `liquibase release-locks`"
+                .into(),
+        }
+    });
+    let dirty = held.or_else(|| {
+        rows.iter().find(is_failed).map(|row| Dirty {
+            reason: format!("change set {} failed", change_set(row)),
+            hint: "let `liquibase update` succeed first".into(),
+        })
+    });
+    (rows.iter().filter(|row| !is_failed(row)).map(change_set).map(Recorded::One).collect(), dirty)
+}
+
+/// A row that neither ended nor was rolled back is a migration that failed.
+fn prisma(rows: &mut [Row]) -> Applied {
+    rows.sort_by_key(|row| row.text("started_at"));
+    let name = |row: &Row| row.text("migration_name").unwrap_or_default();
+    let mut rows: Vec<_> = rows.iter().filter(|row| row.text("rolled_back_at").is_none()).collect();
+    // Applied steps are counted as they are done; `resolve --applied` leaves the time alone.
+    let failed = rows.iter().find(|row| row.text("finished_at").is_none()).map(|row| name(row));
+    rows.retain(|row| row.text("finished_at").is_some());
+    let dirty = failed.map(|name| Dirty {
+        reason: format!("migration `{name}` was started and did not end"),
+        hint: format!(
+            "see what of it is in the schema, complete or undo it by hand, and say so with \
+             `prisma migrate resolve --applied {name}` or `--rolled-back {name}`"
+        ),
+    });
+    (rows.into_iter().map(name).map(Recorded::One).collect(), dirty)
+}
+
+/// Where apps that migrate themselves write the version, the likeliest first.
+const VERSIONS: [&str; 9] = [
+    "version",
+    "version_id",
+    "migration",
+    "migration_id",
+    "migration_name",
+    "name",
+    "filename",
+    "file",
+    "id",
+];
+
+/// A table of which only the name is known.
+fn unknown(rows: &[Row]) -> Said {
+    let Some(first) = rows.first() else { return (Ok(Vec::new()), None) };
+    let Some(column) = VERSIONS.into_iter().find(|column| first.text(column).is_some()) else {
+        let columns: Vec<_> = first.0.keys().map(String::as_str).collect();
+        return (Err(format!("none of its columns ({}) is known to be a version", columns.join(", "))), None);
+    };
+    let failed = |row: &&Row| row.is("dirty", true) || row.is("success", false);
+    let dirty = rows.iter().find(failed).map(|row| Dirty {
+        reason: format!("version {} is marked as failed", row.text(column).unwrap_or_default()),
+        hint: "see what of it is in the schema, complete or undo it by hand, and correct the mark".into(),
+    });
+    let undone = |row: &&Row| row.is("applied", false) || row.is("is_applied", false);
+    let rows: Vec<_> = rows.iter().filter(|row| !undone(row)).cloned().collect();
+    // One row is either the first version or the one that the schema is at, which is the same in the first case.
+    (Ok(if rows.len() == 1 { current(&rows, column) } else { each(&rows, column) }), dirty)
+}

@@ -1,0 +1,154 @@
+//! Other tools' history tables: found by their names, told apart by their columns, and read as they are.
+
+use sqlx::postgres::{PgConnection, PgRow};
+
+use crate::core::foreign::rows::{self, Row};
+use crate::core::foreign::tables::{self, Column, LIQUIBASE_LOCK, RAILS_METADATA};
+use crate::core::foreign::{ForeignHistory, Tool};
+use crate::core::sql::quote::literal;
+use crate::error::{Error, Result};
+use crate::postgres::query::{self, get};
+
+/// A table that is named as some tool's.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// With its schema and quoted where that is needed.
+    pub(super) quoted: String,
+    /// In lower case.
+    name: String,
+    schema: String,
+    columns: Vec<Column>,
+    /// What the role needs to read it, if it has not.
+    missing: Option<String>,
+    /// Whether its schema is on the search path.
+    in_sight: bool,
+}
+
+/// The histories that are there, or those of `from` alone; those on the search path first.
+///
+/// Where one tool has several, those on the search path are meant: the others are other apps'.
+///
+/// # Errors
+/// [`Error::Config`] without the right to read one; [`Error::Server`].
+pub async fn histories(connection: &mut PgConnection, from: Option<Tool>) -> Result<Vec<ForeignHistory>> {
+    let all = tables(connection).await?;
+    let mut theirs: Vec<(&Table, Tool)> = Vec::new();
+    for table in all.iter().filter(|table| !table.is_beside(&all)) {
+        let tool = from.unwrap_or_else(|| table.tool(&all));
+        let is_named = tables::named(&table.name).any(|keeper| keeper == tool);
+        let is_others = !table.in_sight && theirs.iter().any(|(earlier, of)| *of == tool && earlier.in_sight);
+        if is_named && !is_others {
+            theirs.push((table, tool));
+        }
+    }
+    let mut histories = Vec::new();
+    for (table, tool) in theirs {
+        histories.push(read(connection, table, tool, &all).await?);
+    }
+    Ok(histories)
+}
+
+async fn read(
+    connection: &mut PgConnection,
+    table: &Table,
+    tool: Tool,
+    all: &[Table],
+) -> Result<ForeignHistory> {
+    let history = |(applied, dirty)| ForeignHistory { tool, table: table.quoted.clone(), applied, dirty };
+    if let Tool::Other(name) = tool {
+        return Ok(history((Err(format!("the history of {name} is not read")), None)));
+    }
+    if !tables::keepers(&table.name, &table.columns).any(|keeper| keeper == tool) {
+        let why = format!("its columns are those of no version of {tool} that is known");
+        return Ok(history((Err(why), None)));
+    }
+    let rows = table.rows(connection).await?;
+    let lock = match table.beside(all, LIQUIBASE_LOCK) {
+        Some(lock) if tool == Tool::Liquibase => lock.rows(connection).await?,
+        _ => Vec::new(),
+    };
+    Ok(history(rows::read(tool, rows, &lock)))
+}
+
+/// The tables that are named as some tool's, those on the search path first.
+///
+/// # Errors
+/// [`Error::Server`].
+pub(super) async fn tables(connection: &mut PgConnection) -> Result<Vec<Table>> {
+    let names: Vec<String> = tables::names().map(literal).collect();
+    let sql = format!(
+        "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), \
+           lower(c.relname), n.nspname::text, \
+           ARRAY(SELECT t.typcategory::text || lower(a.attname) FROM pg_catalog.pg_attribute a \
+             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum), \
+           CASE WHEN NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+             THEN 'USAGE ON SCHEMA ' || pg_catalog.quote_ident(n.nspname) \
+             WHEN NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') \
+             THEN 'SELECT ON ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) END, \
+           n.nspname = ANY (pg_catalog.current_schemas(false)) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND lower(c.relname) IN ({}) AND left(n.nspname, 3) <> 'pg_' \
+         ORDER BY pg_catalog.array_position(pg_catalog.current_schemas(false), n.nspname), 1",
+        names.join(", ")
+    );
+    let rows = query::last(connection, "looking for another tool's history", sql).await?;
+    rows.iter().map(table).collect()
+}
+
+fn table(row: &PgRow) -> Result<Table> {
+    let columns: Vec<String> = get(row, 3)?;
+    Ok(Table {
+        quoted: get(row, 0)?,
+        name: get(row, 1)?,
+        schema: get(row, 2)?,
+        columns: columns.iter().filter_map(|column| Column::from_catalog(column)).collect(),
+        missing: get(row, 4)?,
+        in_sight: get(row, 5)?,
+    })
+}
+
+impl Table {
+    /// Whose history it is, as far as its columns and what is beside it tell.
+    pub(super) fn tool(&self, all: &[Self]) -> Tool {
+        let is_rails = self.has_beside(all, RAILS_METADATA);
+        tables::keepers(&self.name, &self.columns)
+            .find(|keeper| *keeper != Tool::Rails || is_rails)
+            .or_else(|| tables::named(&self.name).next())
+            .unwrap_or(Tool::SchemaMigrations)
+    }
+
+    /// Whether it is what a tool keeps beside its history, and the history is there.
+    pub(super) fn is_beside(&self, all: &[Self]) -> bool {
+        let history = match self.name.as_str() {
+            RAILS_METADATA => "schema_migrations",
+            LIQUIBASE_LOCK => "databasechangelog",
+            _ => return false,
+        };
+        self.has_beside(all, history)
+    }
+
+    fn has_beside(&self, all: &[Self], name: &str) -> bool {
+        self.beside(all, name).is_some()
+    }
+
+    fn beside<'a>(&self, all: &'a [Self], name: &str) -> Option<&'a Self> {
+        all.iter().find(|other| other.schema == self.schema && other.name == name)
+    }
+
+    /// The rows, in no particular order.
+    async fn rows(&self, connection: &mut PgConnection) -> Result<Vec<Row>> {
+        if let Some(missing) = &self.missing {
+            let quoted = &self.quoted;
+            return Err(Error::Config {
+                message: format!("the migration history {quoted} cannot be read: this role lacks {missing}"),
+                hint: format!(
+                    "`GRANT {missing} TO ROLE`, by the owner of {quoted}, or use the owner in `MIGRATE_DATABASE_URL`"
+                ),
+            });
+        }
+        let sql = format!("SELECT pg_catalog.row_to_json(history)::text FROM {} AS history", self.quoted);
+        let rows = query::last(connection, "reading another tool's history", sql).await?;
+        rows.iter().map(|row| Ok(Row::from_json(get(row, 0)?))).collect()
+    }
+}
