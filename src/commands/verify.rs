@@ -4,18 +4,20 @@ use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
+use sqlx::postgres::PgConnection;
 
 use crate::commands::open::{self, Common};
 use crate::config::target::Purpose;
 use crate::core::catalog::Catalog;
 use crate::core::history::{History, StepState};
 use crate::core::plan;
-use crate::error::{Finding, FindingKind, Result};
+use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::indexes::InvalidIndex;
-use crate::postgres::query;
+use crate::postgres::snapshot::Snapshot;
+use crate::postgres::{foreign, query};
 use crate::stop::Stop;
 
 /// Look for edited and missing files, INVALID indexes and unfinished statements
@@ -51,16 +53,17 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         read = connect_and_read(&opened.database, None, None, Standby::Fine, args.common.wait_for_db, &stop) => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
     };
-    let snapshot = match read {
-        Ok((connection, snapshot)) => {
+    let seen = match read {
+        Ok((mut connection, snapshot)) => {
+            let others = others(&mut connection, &catalog, &snapshot).await;
             query::close(connection).await;
-            Ok(snapshot)
+            others.map(|others| (snapshot, others))
         }
         Err(error) => Err(error),
     };
     opened.close().await;
-    let snapshot = snapshot?;
-    let mut findings = plan::disagreements(&catalog, &snapshot.history);
+    let (snapshot, mut findings) = seen?;
+    findings.extend(plan::disagreements(&catalog, &snapshot.history));
     findings.extend(unfinished(&catalog, &snapshot.history));
     findings.extend(snapshot.invalid.iter().map(InvalidIndex::finding));
     let code = if findings.is_empty() { ExitCode::Ok } else { ExitCode::Mismatch };
@@ -70,6 +73,21 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         Format::Json => output::json(&Report { exit_code: code.code(), findings }),
     }
     Ok(code)
+}
+
+/// What is there that is not ours, where there is no history of ours.
+async fn others(
+    connection: &mut PgConnection,
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+) -> Result<Vec<Finding>> {
+    if !snapshot.history.is_blank() {
+        return Ok(Vec::new());
+    }
+    match foreign::refuse(connection, catalog, None).await {
+        Err(Error::Mismatch(findings)) => Ok(findings),
+        other => other.map(|()| Vec::new()),
+    }
 }
 
 /// Files without a transaction of which some statements are done and others are not.
