@@ -4,5 +4,6 @@ pub mod database;
 pub mod duration;
 pub mod env;
 pub mod host;
+pub mod secret;
 pub mod source;
 pub mod target;

@@ -13,5 +13,6 @@ pub mod progress;
 pub mod requirement;
 pub mod resume;
 pub mod retry;
+pub mod schema;
 pub mod script;
 pub mod sql;

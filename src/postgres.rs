@@ -15,5 +15,6 @@ pub mod lock;
 pub mod query;
 pub mod record;
 pub mod runs;
+pub mod schema;
 pub mod snapshot;
 pub mod tables;

@@ -53,6 +53,10 @@ pub const TIMEOUT: &str = "CORVEIL_TIMEOUT";
 pub const RESTART_AFTER: &str = "CORVEIL_RESTART_AFTER";
 /// `--restart-marker`.
 pub const RESTART_MARKER: &str = "CORVEIL_RESTART_MARKER";
+/// `--schema`.
+pub const SCHEMA: &str = "CORVEIL_SCHEMA";
+/// `--scratch-url`.
+pub const SCRATCH_URL: &str = "CORVEIL_SCRATCH_URL";
 /// `--listen`.
 pub const LISTEN: &str = "CORVEIL_LISTEN";
 /// `--shutdown-timeout`.
