@@ -252,3 +252,150 @@ fn version(catalog: &Catalog, version: i64) -> Result<&Migration> {
         hint: "`corveil status` lists the versions".into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::foreign::{Dirty, Recorded};
+    use crate::core::history::Applied;
+    use crate::exit::ExitCode;
+
+    fn catalog() -> Catalog {
+        let file = |version: u8| (format!("{version}_m.sql"), Ok(vec![b'-', b'-', b'0' + version]));
+        Catalog::from_files([1, 2, 3, 4].map(file)).unwrap()
+    }
+
+    fn goose(versions: &[&str]) -> ForeignHistory {
+        ForeignHistory {
+            tool: Tool::Goose,
+            table: "public.goose_db_version".into(),
+            applied: Ok(versions.iter().map(|version| Recorded::One((*version).to_owned())).collect()),
+            dirty: None,
+        }
+    }
+
+    fn asked(to: Option<i64>) -> Asked {
+        Asked { from: None, to }
+    }
+
+    fn some(ids: &[&str]) -> Vec<Difference> {
+        let difference = |id: &&str| Difference {
+            id: (*id).to_owned(),
+            object: "public.t".into(),
+            message: "is missing".into(),
+            sql: "CREATE".into(),
+        };
+        ids.iter().map(difference).collect()
+    }
+
+    /// The version, or the exit code and what is said.
+    fn told(result: Result<i64>) -> Result<i64, (u8, String)> {
+        result.map_err(|error| {
+            let hint = error.hint().unwrap_or_default();
+            (error.exit_code().code(), format!("{error}; {hint}"))
+        })
+    }
+
+    #[test]
+    fn what_is_asked_wins_over_what_a_history_says_and_nothing_over_a_dirty_one() {
+        let lead = |histories: &[ForeignHistory], to| match lead(&catalog(), histories, asked(to)) {
+            Ok(Lead::Version { version, .. }) => Ok(Some(version)),
+            Ok(Lead::Schema { .. }) => Ok(None),
+            Err(error) => Err(error.exit_code()),
+        };
+        let dirty = || ForeignHistory {
+            dirty: Some(Dirty { reason: "2 failed".into(), hint: "mend it".into() }),
+            ..goose(&["1"])
+        };
+        for (histories, to, expected) in [
+            (vec![], None, Ok(None)),
+            (vec![], Some(3), Ok(Some(3))),
+            (vec![], Some(7), Err(ExitCode::Usage)),
+            (vec![goose(&["1", "2"])], None, Ok(Some(2))),
+            (vec![goose(&["1", "2"])], Some(3), Ok(Some(3))),
+            (vec![goose(&["1", "9"])], None, Ok(None)),
+            (vec![goose(&["1"]), goose(&["1"])], None, Err(ExitCode::Usage)),
+            (vec![goose(&["1"]), goose(&["1"])], Some(3), Ok(Some(3))),
+            (vec![dirty()], None, Err(ExitCode::Mismatch)),
+            (vec![goose(&["1"]), dirty()], Some(1), Err(ExitCode::Mismatch)),
+        ] {
+            assert_eq!(lead(&histories, to), expected, "{histories:?} {to:?}");
+        }
+    }
+
+    #[test]
+    fn the_only_equal_version_is_taken_and_otherwise_the_nearest_is_shown() {
+        let conclude = |differences: [&[&str]; 4], objects| {
+            let mut comparison = Comparison::default();
+            for (version, ids) in (1..).zip(differences) {
+                comparison.add(version, some(ids));
+            }
+            told(comparison.conclude(&catalog(), objects, "why").map(|(version, _)| version))
+        };
+        assert_eq!(conclude([&["a"], &[], &["b"], &["b", "c"]], 3), Ok(2));
+        let (code, said) = conclude([&["a"], &[], &[], &["c"]], 3).unwrap_err();
+        assert_eq!(code, 2);
+        assert!(said.contains("`2_m.sql` and `3_m.sql`") && said.contains("`--to`: 3 if"), "{said}");
+        let (code, said) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], 3).unwrap_err();
+        assert_eq!(code, 4);
+        assert!(said.contains("up to `3_m.sql` make: c: is missing") && said.contains("--to 3"), "{said}");
+        // As far from every version as from nothing.
+        let (code, said) = conclude([&["a", "b"], &["a", "b"], &["a", "b"], &["a", "b", "c"]], 2).unwrap_err();
+        assert_eq!(code, 4);
+        assert!(said.contains("nothing of these migrations"), "{said}");
+    }
+
+    #[test]
+    fn each_difference_has_to_be_accepted_by_an_id_that_is_there() {
+        let accept = |there: &[&str], ids: &[&str]| {
+            let ids: Vec<_> = ids.iter().map(|id| (*id).to_owned()).collect();
+            told(accept(&catalog(), 2, some(there), &ids).map(|_| 2))
+        };
+        assert_eq!(accept(&[], &[]), Ok(2));
+        assert_eq!(accept(&["a", "b"], &["b", "a"]), Ok(2));
+        assert!(accept(&["a", "b"], &["b"]).unwrap_err().1.contains("a: is missing"));
+        for (there, says) in [(&["a", "b"][..], "the differences are a, b"), (&[], "there is none")] {
+            let (code, said) = accept(there, &["c"]).unwrap_err();
+            assert!(code == 2 && said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_history_of_ours_has_what_is_asked_for_or_contradicts_it() {
+        let catalog = catalog();
+        let history = |versions: &[i64]| History {
+            applied: versions
+                .iter()
+                .map(|version| Applied {
+                    version: *version,
+                    description: "m".into(),
+                    installed_on: "2026-01-01".into(),
+                    success: true,
+                    checksum: catalog.get(*version).unwrap().checksum.clone(),
+                    execution_time: -1,
+                })
+                .collect(),
+            steps: Vec::new(),
+        };
+        for (versions, to, is_recorded) in [
+            (&[1, 2][..], None, true),
+            (&[1, 2], Some(2), true),
+            (&[1, 2], Some(1), true),
+            (&[1, 2], Some(3), false),
+            (&[2], Some(2), false),
+        ] {
+            assert_eq!(recorded(&catalog, &history(versions), asked(to)).is_ok(), is_recorded, "{to:?}");
+        }
+        let mut edited = history(&[1, 2]);
+        edited.applied[0].checksum = vec![0; 48];
+        assert!(recorded(&catalog, &edited, asked(None)).is_err());
+    }
+
+    #[test]
+    fn the_command_is_one_that_can_be_copied() {
+        let mut catalog = catalog();
+        assert_eq!(command(&catalog, Some(Tool::Goose)), "corveil adopt --from goose --dry-run");
+        catalog.folder = Some("my files".into());
+        assert_eq!(command(&catalog, Some(Tool::Other("Atlas"))), "corveil adopt --source 'my files' --dry-run");
+    }
+}

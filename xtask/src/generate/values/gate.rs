@@ -142,8 +142,16 @@ fn wait() -> Key {
 mod tests {
     use corveil::core::gate::bounds::Bounds;
 
-    use super::migrate;
+    use corveil::core::foreign::Tool;
+
+    use super::{ADOPT_FROM, migrate};
     use crate::generate::values::Kind;
+
+    #[test]
+    fn what_can_be_adopted_from_is_what_the_program_reads() {
+        let names = Tool::READABLE.into_iter().filter_map(Tool::name);
+        assert!(std::iter::once("auto").chain(names).eq(ADOPT_FROM.iter().copied()));
+    }
 
     #[test]
     fn the_bounds_are_those_of_the_gate() {
