@@ -7,6 +7,13 @@
 //! and kinds of objects that few files create (aggregates, operators, casts, event triggers, publications, foreign
 //! servers).
 
+mod create;
+mod differences;
+pub mod names;
+mod query;
+
+pub use differences::differences;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -104,9 +111,9 @@ pub struct Table {
     /// What follows `PARTITION BY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_by: Option<String>,
-    /// The table that it is a partition of, and the bound: `app.events FOR VALUES IN (1)`.
+    /// The table that it is a partition of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub partition_of: Option<String>,
+    pub partition_of: Option<Partition>,
     /// The tables that it inherits from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inherits: Vec<String>,
@@ -134,6 +141,16 @@ pub struct Table {
     /// Its rules, each as its whole definition.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<String, String>,
+}
+
+/// A place in a partitioned table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Partition {
+    /// The partitioned table.
+    pub table: String,
+    /// `FOR VALUES …` or `DEFAULT`.
+    pub bound: String,
 }
 
 /// Whether policies apply to a table.
@@ -201,9 +218,12 @@ pub enum Generated {
 pub struct OwnSequence {
     /// How the column uses it.
     pub kind: SequenceKind,
-    /// Its qualified name, where the server did not make it. Nothing for an identity column.
+    /// Its qualified name. Nothing for an identity column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Whether the name is one that `serial` makes. Such names are not compared.
+    #[serde(skip_serializing_if = "is_false")]
+    pub named_by_server: bool,
     /// How it counts, where that is not as the column's type has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
@@ -284,13 +304,6 @@ pub struct View {
     /// Its rules, each as its whole definition.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<String, String>,
-}
-
-/// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
-#[must_use]
-pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
-    let _ = (expected, live);
-    Vec::new()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

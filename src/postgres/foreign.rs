@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::core::adopt;
 use crate::core::catalog::{Catalog, Migration};
-use crate::core::foreign::Tool;
+use crate::core::foreign::{Tool, tables};
 use crate::core::sql::create::{Created, ObjectKind, created};
 use crate::core::sql::quote::literal;
 use crate::core::sql::split::statements;
@@ -15,6 +15,11 @@ use crate::postgres::query::{self, get};
 use crate::postgres::snapshot;
 
 pub use self::histories::histories;
+
+/// Every table that may be a history, ours included, in lower case: no part of the schema that the files make.
+pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
+    tables::names().chain(["_sqlx_migrations"])
+}
 
 /// Refuses a database without a history of ours that is not empty of what our files create.
 ///

@@ -1,9 +1,19 @@
 //! Reads what a database is made of, in one message.
 
-use sqlx::postgres::PgConnection;
+mod queries;
 
-use crate::core::schema::Schema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use crate::core::schema::names::{self, Made};
+use crate::core::schema::{Column, Constraint, Index, Routine, Schema, Sequence, Trigger, Type};
 use crate::error::Result;
+use crate::postgres::foreign;
+use crate::postgres::query::{self, get};
+
+/// What is being done, for the error.
+const DOING: &str = "reading the schema";
 
 /// Reads the schema of the database, without history tables of any tool, the gate's own tables, and members of
 /// extensions. The session must not be in a transaction.
@@ -11,6 +21,194 @@ use crate::error::Result;
 /// # Errors
 /// [`crate::error::Error::Server`] when the server cannot be asked.
 pub async fn read(connection: &mut PgConnection) -> Result<Schema> {
-    let _ = connection;
-    Ok(Schema::default())
+    let answers = match query::all(connection, DOING, queries::message(foreign::history_tables())).await {
+        Ok(answers) => answers,
+        Err(error) => {
+            // The session goes on, and must not do so in a transaction that failed.
+            let _ = query::all(connection, "rolling back", "ROLLBACK".into()).await;
+            return Err(error);
+        }
+    };
+    let mut answers = answers.into_iter().skip(queries::BEFORE);
+    let mut schema = Schema::default();
+    for read in [
+        schemas,
+        extensions,
+        types,
+        domains,
+        sequences,
+        routines,
+        tables,
+        columns,
+        views,
+        constraints,
+        indexes,
+        triggers,
+        policies_and_rules,
+    ] {
+        for row in answers.next().unwrap_or_default() {
+            read(&mut schema, &row)?;
+        }
+    }
+    Ok(schema)
+}
+
+/// A text of SQL: quoted the same way by every server.
+fn sql(row: &PgRow, column: usize) -> Result<String> {
+    Ok(names::plain(get(row, column)?))
+}
+
+/// A definition that the server wrote as JSON.
+fn json<T: DeserializeOwned>(row: &PgRow, column: usize) -> Result<T> {
+    let mut definition: Value = serde_json::from_str(get(row, column)?).map_err(|_| query::no_row(DOING))?;
+    make_plain(&mut definition);
+    serde_json::from_value(definition).map_err(|_| query::no_row(DOING))
+}
+
+/// As [`sql`], for every text in a definition.
+fn make_plain(definition: &mut Value) {
+    match definition {
+        Value::String(text) => *text = names::plain(text),
+        Value::Array(values) => values.iter_mut().for_each(make_plain),
+        Value::Object(fields) => fields.values_mut().for_each(make_plain),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn schemas(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    schema.schemas.insert(sql(row, 0)?);
+    Ok(())
+}
+
+fn extensions(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    schema.extensions.insert(sql(row, 0)?, sql(row, 1)?);
+    Ok(())
+}
+
+fn types(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    let mut parts: Vec<String> = get(row, 2)?;
+    let made_of = match get(row, 1)? {
+        "e" => Type::Enum(parts),
+        "c" => Type::Composite(parts.iter().map(|part| names::plain(part)).collect()),
+        _ => Type::Range(names::plain(&parts.pop().unwrap_or_default())),
+    };
+    schema.types.insert(sql(row, 0)?, made_of);
+    Ok(())
+}
+
+fn domains(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    schema.types.insert(sql(row, 0)?, Type::Domain(json(row, 1)?));
+    Ok(())
+}
+
+fn sequences(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    let owned_by = get::<Option<&str>>(row, 2)?.map(names::plain);
+    schema.sequences.insert(sql(row, 0)?, Sequence { options: get(row, 1)?, owned_by });
+    Ok(())
+}
+
+fn routines(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    let definition = sql(row, 2)?.trim_end().to_owned();
+    schema.routines.insert(sql(row, 0)?, Routine { procedure: get(row, 1)?, definition });
+    Ok(())
+}
+
+fn tables(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    schema.tables.insert(sql(row, 0)?, json(row, 1)?);
+    Ok(())
+}
+
+fn columns(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    let mut column: Column = json(row, 4)?;
+    if let (Some(sequence), Some(plain)) = (&mut column.sequence, get::<Option<&str>>(row, 5)?) {
+        let made = Made { table: get(row, 1)?, columns: &[get::<String>(row, 3)?], label: "seq" };
+        sequence.name = Some(sql(row, 6)?);
+        sequence.named_by_server = made.by_server(plain);
+    }
+    if let Some(table) = schema.tables.get_mut(&sql(row, 0)?) {
+        table.columns.insert(sql(row, 2)?, column);
+    }
+    Ok(())
+}
+
+fn views(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    schema.views.insert(sql(row, 0)?, json(row, 1)?);
+    Ok(())
+}
+
+fn constraints(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    let (owner, plain): (_, &str) = (sql(row, 0)?, get(row, 1)?);
+    let (name, kind, columns): (&str, &str, Vec<String>) = (get(row, 3)?, get(row, 4)?, get(row, 5)?);
+    let made = |columns, label| Made { table: plain, columns, label }.by_server(name);
+    let named_by_server = match kind {
+        "p" => made(&[], "pkey"),
+        "u" => made(&columns, "key"),
+        "x" => made(&columns, "excl"),
+        "f" => made(&columns, "fkey"),
+        _ if columns.len() == 1 => made(&columns, "check"),
+        _ => made(&[], "check"),
+    };
+    let constraint = Constraint { definition: sql(row, 6)?, named_by_server };
+    if let Some(table) = schema.tables.get_mut(&owner) {
+        table.constraints.insert(sql(row, 2)?, constraint);
+    } else if let Some(Type::Domain(domain)) = schema.types.get_mut(&owner) {
+        domain.constraints.insert(sql(row, 2)?, constraint);
+    }
+    Ok(())
+}
+
+fn indexes(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    let (owner, name, unique): (_, _, bool) = (sql(row, 0)?, sql(row, 2)?, get(row, 5)?);
+    let columns: Vec<String> = get(row, 4)?;
+    let made = Made { table: get(row, 1)?, columns: &columns, label: "idx" };
+    let index = Index {
+        definition: after_table(&sql(row, 7)?, &name, &owner).to_owned(),
+        unique,
+        invalid: !get::<bool>(row, 6)?,
+        named_by_server: made.by_server(get(row, 3)?),
+    };
+    if let Some(table) = schema.tables.get_mut(&owner) {
+        table.indexes.insert(name, index);
+    } else if let Some(view) = schema.views.get_mut(&owner) {
+        view.indexes.insert(name, index);
+    }
+    Ok(())
+}
+
+/// What a printed `CREATE INDEX` says from `USING` on.
+fn after_table<'a>(definition: &'a str, name: &str, table: &str) -> &'a str {
+    let rest = definition.strip_prefix("CREATE ").unwrap_or(definition);
+    let rest = rest.strip_prefix("UNIQUE ").unwrap_or(rest);
+    let rest = rest.strip_prefix("INDEX ").and_then(|rest| rest.strip_prefix(name)).unwrap_or(rest);
+    let rest = rest.strip_prefix(" ON ").unwrap_or(rest);
+    let rest = rest.strip_prefix("ONLY ").unwrap_or(rest);
+    rest.strip_prefix(table).unwrap_or(rest).trim_start()
+}
+
+fn triggers(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    let (owner, name) = (sql(row, 0)?, sql(row, 1)?);
+    let firing = match get(row, 2)? {
+        "D" => Some("DISABLE"),
+        "R" => Some("ENABLE REPLICA"),
+        "A" => Some("ENABLE ALWAYS"),
+        _ => None,
+    };
+    let trigger = Trigger { definition: sql(row, 3)?, firing: firing.map(ToOwned::to_owned) };
+    if let Some(table) = schema.tables.get_mut(&owner) {
+        table.triggers.insert(name, trigger);
+    } else if let Some(view) = schema.views.get_mut(&owner) {
+        view.triggers.insert(name, trigger);
+    }
+    Ok(())
+}
+
+fn policies_and_rules(schema: &mut Schema, row: &PgRow) -> Result<()> {
+    let (owner, name, definition) = (sql(row, 0)?, sql(row, 2)?, sql(row, 3)?);
+    match (get(row, 1)?, schema.tables.get_mut(&owner), schema.views.get_mut(&owner)) {
+        ("policy", Some(table), _) => table.policies.insert(name, definition),
+        (_, Some(table), _) => table.rules.insert(name, definition),
+        (_, None, Some(view)) => view.rules.insert(name, definition),
+        (_, None, None) => None,
+    };
+    Ok(())
 }

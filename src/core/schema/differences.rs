@@ -1,0 +1,245 @@
+//! How two schemas differ, and what would mend it.
+
+mod column;
+mod table;
+mod user_type;
+mod view;
+
+use std::collections::BTreeMap;
+
+use super::{Difference, Routine, Schema, Sequence, create, names};
+
+/// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
+///
+/// An extension that only the live database has is none: it belongs to whoever runs the server, and its objects are in no
+/// schema. Nor is a schema `public`, which every database has from the start.
+#[must_use]
+pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
+    let mut found = Found { extra_schemas: extra_schemas(expected, live), ..Found::default() };
+    schemas(&mut found, expected, live);
+    extensions(&mut found, expected, live);
+    user_type::compare(&mut found, expected, live);
+    sequences(&mut found, expected, live);
+    routines(&mut found, expected, live);
+    table::compare_all(&mut found, expected, live);
+    view::compare_all(&mut found, expected, live);
+    found.in_order()
+}
+
+/// When a difference is mended: what depends on others goes first and comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Free,
+    DropView,
+    DropKey,
+    Schema,
+    Type,
+    Routine,
+    Table,
+    Column,
+    SqlRoutine,
+    Key,
+    ForeignKey,
+    View,
+    Trigger,
+    DropColumn,
+    DropTable,
+    DropRoutine,
+    DropType,
+    DropSchema,
+}
+
+/// The differences so far.
+#[derive(Default)]
+struct Found {
+    extra_schemas: Vec<String>,
+    differences: Vec<(Step, Difference)>,
+}
+
+impl Found {
+    /// `what` differs about the object: `missing`, `extra`, or a part of it.
+    fn add(&mut self, step: Step, kind: &str, object: &str, what: &str, message: String, sql: String) {
+        let id = format!("{}-{}-{what}", kind.replace(' ', "-"), safe(object));
+        self.differences.push((step, Difference { id, object: object.to_owned(), message, sql }));
+    }
+
+    fn missing(&mut self, step: Step, kind: &str, object: &str, sql: String) {
+        self.add(step, kind, object, "missing", format!("{kind} {object} is missing"), sql);
+    }
+
+    fn extra(&mut self, step: Step, kind: &str, object: &str, sql: String) {
+        self.add(step, kind, object, "extra", format!("{kind} {object} is not what any file makes"), sql);
+    }
+
+    /// Whether an object is in a schema that is itself no file's.
+    fn is_elsewhere(&self, name: &str) -> bool {
+        self.extra_schemas.iter().any(|schema| names::split(name).0 == schema)
+    }
+
+    fn in_order(mut self) -> Vec<Difference> {
+        self.differences.sort_by_key(|(step, _)| *step);
+        self.differences.into_iter().map(|(_, difference)| difference).collect()
+    }
+}
+
+/// A name that a shell leaves as it is, and that a list with commas does not cut.
+fn safe(name: &str) -> String {
+    let mut safe = String::with_capacity(name.len());
+    for c in name.replace(", ", ",").chars() {
+        match c {
+            '"' | ')' => {}
+            '(' | ',' => safe.push(':'),
+            ' ' => safe.push('_'),
+            c if c.is_alphanumeric() || "_.-:".contains(c) => safe.push(c),
+            c => safe.extend(c.to_string().bytes().map(|byte| format!("%{byte:02x}"))),
+        }
+    }
+    safe
+}
+
+/// The keys of both maps that only one has, and the values of those that both have.
+fn pairs<'a, T>(
+    expected: &'a BTreeMap<String, T>,
+    live: &'a BTreeMap<String, T>,
+) -> impl Iterator<Item = (&'a String, Option<&'a T>, Option<&'a T>)> {
+    let only_live = live.iter().filter(|(name, _)| !expected.contains_key(*name));
+    let of_expected = expected.iter().map(|(name, value)| (name, Some(value), live.get(name)));
+    of_expected.chain(only_live.map(|(name, value)| (name, None, Some(value))))
+}
+
+/// Objects in an order in which each comes after those that its SQL names.
+fn by_dependency<'a>(mut objects: Vec<(&'a String, String)>) -> Vec<(&'a String, String)> {
+    let mut ordered = Vec::with_capacity(objects.len());
+    while !objects.is_empty() {
+        let names_another = |at: usize| {
+            objects.iter().enumerate().any(|(other, (name, _))| other != at && mentions(&objects[at].1, name))
+        };
+        // Where they depend on each other in a circle, no order is better than another.
+        let next = (0..objects.len()).find(|&at| !names_another(at)).unwrap_or(0);
+        ordered.push(objects.remove(next));
+    }
+    ordered
+}
+
+fn mentions(sql: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '"';
+    sql.match_indices(name)
+        .any(|(at, _)| !sql[..at].ends_with(is_part) && !sql[at + name.len()..].starts_with(is_part))
+}
+
+fn extra_schemas(expected: &Schema, live: &Schema) -> Vec<String> {
+    live.schemas.difference(&expected.schemas).filter(|name| *name != "public").cloned().collect()
+}
+
+fn schemas(found: &mut Found, expected: &Schema, live: &Schema) {
+    for name in expected.schemas.difference(&live.schemas) {
+        found.missing(Step::Schema, "schema", name, format!("CREATE SCHEMA {name};"));
+    }
+    for name in found.extra_schemas.clone() {
+        let message = format!("schema {name} with everything in it is not what any file makes");
+        let sql = format!("DROP SCHEMA {name} CASCADE;");
+        found.add(Step::DropSchema, "schema", &name, "extra", message, sql);
+    }
+}
+
+fn extensions(found: &mut Found, expected: &Schema, live: &Schema) {
+    for (name, schema) in &expected.extensions {
+        match live.extensions.get(name) {
+            None => {
+                let sql = format!("CREATE EXTENSION {name} SCHEMA {schema};");
+                found.missing(Step::Schema, "extension", name, sql);
+            }
+            Some(there) if there != schema => found.add(
+                Step::Schema,
+                "extension",
+                name,
+                "schema",
+                format!("extension {name} is in schema {there} and should be in {schema}"),
+                format!("ALTER EXTENSION {name} SET SCHEMA {schema};"),
+            ),
+            Some(_) => {}
+        }
+    }
+}
+
+fn sequences(found: &mut Found, expected: &Schema, live: &Schema) {
+    for (name, expected, live) in pairs(&expected.sequences, &live.sequences) {
+        match (expected, live) {
+            (Some(Sequence { options, owned_by }), None) => {
+                found.missing(Step::Type, "sequence", name, format!("CREATE SEQUENCE {name} {options};"));
+                if let Some(column) = owned_by {
+                    own(found, name, column);
+                }
+            }
+            (None, Some(_)) if found.is_elsewhere(name) => {}
+            (None, Some(_)) => {
+                found.extra(Step::DropRoutine, "sequence", name, format!("DROP SEQUENCE {name};"));
+            }
+            (Some(expected), Some(live)) => {
+                if expected.options != live.options {
+                    let message =
+                        format!("sequence {name} is {}, and should be {}", live.options, expected.options);
+                    let sql = format!("ALTER SEQUENCE {name} {};", expected.options);
+                    found.add(Step::Type, "sequence", name, "options", message, sql);
+                }
+                if expected.owned_by != live.owned_by {
+                    own(found, name, expected.owned_by.as_deref().unwrap_or("NONE"));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// The column may have to be made first.
+fn own(found: &mut Found, sequence: &str, column: &str) {
+    let message = match column {
+        "NONE" => format!("sequence {sequence} is owned by a column, and should not be"),
+        _ => format!("sequence {sequence} is not owned by column {column}"),
+    };
+    let sql = format!("ALTER SEQUENCE {sequence} OWNED BY {column};");
+    found.add(Step::Key, "sequence", sequence, "owner", message, sql);
+}
+
+fn routines(found: &mut Found, expected: &Schema, live: &Schema) {
+    for (name, expected, live) in pairs(&expected.routines, &live.routines) {
+        // The body of an SQL function is checked against the tables, which may have to be made first.
+        let step = |routine: &Routine| {
+            if routine.definition.contains("\n LANGUAGE sql") { Step::SqlRoutine } else { Step::Routine }
+        };
+        match (expected, live) {
+            (Some(routine), None) => {
+                found.missing(step(routine), kind(routine), name, create::terminated(&routine.definition));
+            }
+            (None, Some(_)) if found.is_elsewhere(name) => {}
+            (None, Some(routine)) => {
+                found.extra(Step::DropRoutine, kind(routine), name, drop_routine(name, routine));
+            }
+            (Some(routine), Some(there)) if routine != there => {
+                // What callers see of it cannot be replaced.
+                let drop = if head(routine) == head(there) && routine.procedure == there.procedure {
+                    String::new()
+                } else {
+                    drop_routine(name, there) + "\n"
+                };
+                let message = format!("{} {name} is defined otherwise", kind(routine));
+                let sql = drop + &create::terminated(&routine.definition);
+                found.add(step(routine), kind(routine), name, "definition", message, sql);
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+}
+
+fn kind(routine: &Routine) -> &'static str {
+    if routine.procedure { "procedure" } else { "function" }
+}
+
+fn drop_routine(name: &str, routine: &Routine) -> String {
+    format!("DROP {} {name};", if routine.procedure { "PROCEDURE" } else { "FUNCTION" })
+}
+
+/// Arguments and result.
+fn head(routine: &Routine) -> &str {
+    routine.definition.split_once("\n LANGUAGE ").map_or(routine.definition.as_str(), |(head, _)| head)
+}
