@@ -1,5 +1,8 @@
 //! Databases that belong to another tool, or hold what our files would create.
 
+mod documented;
+mod made;
+
 use crate::support::{Corveil, Database, Folder};
 
 const TOOLS: [(&str, &str); 15] = [

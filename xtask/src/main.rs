@@ -10,6 +10,7 @@ mod e2e;
 mod gate;
 mod generate;
 mod image;
+mod migrators;
 mod objects;
 mod postgres;
 mod render;

@@ -49,6 +49,32 @@ fn servers(sh: &Shell) -> Result<()> {
     )
 }
 
+/// What other tools that migrate databases are installed with, and run on. Diesel's links to PostgreSQL's own client.
+pub(crate) fn migrators(sh: &Shell) -> Result<()> {
+    let programs = [("mvn", "maven"), ("javac", "default-jdk-headless"), ("npm", "npm")];
+    let mut missing: Vec<_> = programs
+        .into_iter()
+        .filter(|(program, _)| !is_installed(program))
+        .map(|(_, package)| package)
+        .collect();
+    let answers = |program: &str, argument: &[&str]| {
+        let ask = cmd!(sh, "{program} {argument...}").quiet().ignore_stdout().ignore_stderr();
+        ask.run().is_ok()
+    };
+    if !answers("python3", &["-m", "pip", "--version"]) {
+        missing.push("python3-pip");
+    }
+    if !answers("pg_config", &["--includedir"]) {
+        missing.push("libpq-dev");
+    }
+    install(
+        sh,
+        &missing,
+        "the tests run other tools that migrate databases, which need `mvn`, `javac`, `npm`, `python3` with pip, and libpq\n\
+         hint: `dnf install maven java-devel npm python3-pip libpq-devel`, or `brew install maven openjdk node python libpq`",
+    )
+}
+
 /// What the images of the end-to-end tests are made of.
 pub(crate) fn images(sh: &Shell) -> Result<()> {
     let mut missing = Vec::new();

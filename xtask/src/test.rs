@@ -4,7 +4,7 @@ use anyhow::Result;
 use xshell::Shell;
 
 use crate::cargo::cargo;
-use crate::{postgres, setup, tools};
+use crate::{migrators, postgres, setup, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,6 +18,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
     setup::run(sh)?;
+    migrators::ensure(sh)?;
     for &major in postgres {
         let bin = postgres::programs(sh, major)?;
         let _bin = sh.push_env("CORVEIL_TEST_POSTGRES_BIN", bin);

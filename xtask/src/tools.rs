@@ -14,24 +14,30 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::cache;
 use crate::tools::table::{Installed, Module};
+use crate::{cache, migrators};
 
 #[cfg(test)]
 pub(crate) use crate::tools::table::GITOPS;
-pub(crate) use crate::tools::table::{CHART, NODE, Tool};
+pub(crate) use crate::tools::table::{CHART, MIGRATORS, NODE, Tool};
 pub(crate) use crate::tools::version::Version;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Those to find or build; all of them when none is named.
     names: Vec<Tool>,
+    /// Those alone that other projects migrate their databases with, which tests adopt from.
+    #[arg(long, conflicts_with = "names")]
+    migrators: bool,
     /// Print where each program is, one line each in the order named.
     #[arg(long)]
     print_path: bool,
 }
 
-pub(crate) fn run(sh: &Shell, Args { names, print_path }: &Args) -> Result<()> {
+pub(crate) fn run(sh: &Shell, Args { names, migrators, print_path }: &Args) -> Result<()> {
+    if *migrators {
+        return migrators::ensure(sh);
+    }
     let all = || NODE.into_iter().chain(CHART).collect();
     let tools: Vec<_> = if names.is_empty() { all() } else { names.clone() };
     let paths = ensure(sh, &tools)?;
@@ -130,7 +136,7 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = Tool> {
-        NODE.into_iter().chain(CHART).chain(GITOPS)
+        NODE.into_iter().chain(CHART).chain(GITOPS).chain(MIGRATORS)
     }
 
     #[test]

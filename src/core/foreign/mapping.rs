@@ -125,3 +125,86 @@ fn leading(name: &str) -> Option<i64> {
     let name = name.strip_suffix(".sql").unwrap_or(name);
     name.split_once('_').map_or(name, |(number, _)| number).parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(version: &str) -> Recorded {
+        Recorded::One(version.into())
+    }
+
+    fn up_to(version: &str) -> Recorded {
+        Recorded::UpTo(version.into())
+    }
+
+    /// Maps to files of the versions 1, 2, 3 and 20240101000000.
+    fn mapped(tool: Tool, recorded: &[Recorded]) -> Result<i64, String> {
+        let names = ["1_a.sql", "0002_b.sql", "3_c.sql", "20240101000000_d.sql"];
+        let catalog = Catalog::from_files(names.map(|name| (name.to_owned(), Ok(Vec::new())))).unwrap();
+        let applied = Ok(recorded.to_vec());
+        let history = ForeignHistory { tool, table: "public.t".into(), applied, dirty: None };
+        match map(&history, &catalog) {
+            Mapping::To { version, .. } => Ok(version),
+            Mapping::Unknown { why } => Err(why),
+        }
+    }
+
+    #[test]
+    fn versions_are_read_as_each_tool_writes_them() {
+        for (tool, recorded, version) in [
+            (Tool::GolangMigrate, &[up_to("3")][..], 3),
+            (Tool::GolangMigrate, &[up_to("20240101000000")], 20_240_101_000_000),
+            (Tool::Goose, &[one("1"), one("2")], 2),
+            (Tool::Tern, &[up_to("1")], 1),
+            (Tool::Dbmate, &[one("001"), one("2")], 2),
+            (Tool::Flyway, &[one("0001"), one("2.0"), one("3")], 3),
+            (Tool::Flyway, &[up_to("2"), one("3")], 3),
+            (Tool::Flyway, &[up_to("0"), one("1")], 1),
+            (Tool::Diesel, &[one("00000000000000"), one("0001")], 1),
+            (Tool::Liquibase, &[one("db/0001_a.sql::x::me"), one("db/0002_b.sql::raw::includeAll")], 2),
+            (
+                Tool::Liquibase,
+                &[one("0001_a.sql::1::me"), one("0002_b.sql::1::me"), one("0002_b.sql::2::me")],
+                2,
+            ),
+            (Tool::Liquibase, &[one("changelog.xml::1::me"), one("changelog.xml::2_b::me")], 2),
+            (Tool::Alembic, &[up_to("0002")], 2),
+            (
+                Tool::Prisma,
+                &[one("0001_a"), one("2_b"), one("3_c"), one("20240101000000_d")],
+                20_240_101_000_000,
+            ),
+            (Tool::SchemaMigrations, &[one("1_a.sql"), one("0002_b.sql")], 2),
+            (Tool::SchemaMigrations, &[up_to("2")], 2),
+        ] {
+            assert_eq!(mapped(tool, recorded), Ok(version), "{tool} {recorded:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_follow_is_unknown_and_says_why() {
+        for (tool, recorded, why) in [
+            (Tool::Goose, &[][..], "records nothing as applied"),
+            (Tool::Tern, &[up_to("0")], "records nothing as applied"),
+            (Tool::Goose, &[one("1"), one("3")], "has version 3 and lacks 2 before it, `0002_b.sql`"),
+            (Tool::Goose, &[one("1"), one("7")], "has `7`, which is no version of our files"),
+            (Tool::GolangMigrate, &[up_to("4")], "has `4`, which is no version of our files"),
+            (Tool::Flyway, &[one("1"), one("1.1")], "has `1.1`, which is no version of our files"),
+            (Tool::Alembic, &[up_to("2b1ae634e5cd")], "has `2b1ae634e5cd`, which is no version of our files"),
+            (Tool::Alembic, &[up_to("0001"), up_to("0002")], "has 2 heads: `0001`, `0002`"),
+            (Tool::Prisma, &[one("0_init")], "has `0_init`, which is no version of our files"),
+            (
+                Tool::Liquibase,
+                &[one("a.xml::1700000000000-1::me (generated)")],
+                "which is no version of our files",
+            ),
+        ] {
+            let said = mapped(tool, recorded).unwrap_err();
+            assert!(
+                said.starts_with("table public.t, the migration history of ") && said.contains(why),
+                "{said}"
+            );
+        }
+    }
+}

@@ -210,3 +210,82 @@ fn unknown(rows: &[Row]) -> Said {
     // One row is either the first version or the one that the schema is at, which is the same in the first case.
     (Ok(if rows.len() == 1 { current(&rows, column) } else { each(&rows, column) }), dirty)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(tool: Tool, rows: &[&str]) -> (Vec<String>, Option<String>) {
+        let (applied, dirty) = read(tool, rows.iter().map(|row| Row::from_json(row)).collect(), &[]);
+        let applied = applied.unwrap().iter().map(|recorded| recorded.version().to_owned()).collect();
+        (applied, dirty.map(|dirty| dirty.reason))
+    }
+
+    #[test]
+    fn goose_goes_by_the_last_row_of_a_version() {
+        let (applied, _) = said(
+            Tool::Goose,
+            &[
+                r#"{"id": 4, "version_id": 2, "is_applied": false}"#,
+                r#"{"id": 1, "version_id": 0, "is_applied": true}"#,
+                r#"{"id": 2, "version_id": 1, "is_applied": true}"#,
+                r#"{"id": 3, "version_id": 2, "is_applied": true}"#,
+            ],
+        );
+        assert_eq!(applied, ["1"]);
+    }
+
+    #[test]
+    fn flyway_goes_by_what_was_undone_deleted_and_repeated() {
+        let row = |rank: i32, version: &str, kind: &str| {
+            format!(
+                r#"{{"installed_rank": {rank}, "version": {version}, "type": "{kind}", "script": "", "success": true}}"#
+            )
+        };
+        let rows = [
+            row(1, "null", "SCHEMA"),
+            row(2, r#""1""#, "SQL"),
+            row(3, r#""2""#, "SQL"),
+            row(4, r#""2""#, "UNDO_SQL"),
+            row(5, r#""3""#, "SQL"),
+            row(6, r#""3""#, "DELETE"),
+            row(7, "null", "SQL"),
+        ];
+        let (applied, failed) = said(Tool::Flyway, &rows.each_ref().map(String::as_str));
+        assert_eq!((applied, failed), (vec!["1".to_owned()], None));
+    }
+
+    #[test]
+    fn flyway_forgives_a_failure_that_went_well_later() {
+        let failed = r#"{"installed_rank": 1, "version": null, "type": "SQL", "script": "R__a.sql", "success": false}"#;
+        let well =
+            r#"{"installed_rank": 2, "version": null, "type": "SQL", "script": "R__a.sql", "success": true}"#;
+        assert!(
+            said(Tool::Flyway, &[failed]).1.unwrap().contains("a repeatable migration, `R__a.sql`, failed")
+        );
+        assert_eq!(said(Tool::Flyway, &[failed, well]).1, None);
+    }
+
+    #[test]
+    fn prisma_forgets_what_was_rolled_back() {
+        let row = |name: &str, finished: &str, rolled_back: &str| {
+            format!(
+                r#"{{"migration_name": "{name}", "started_at": "{name}", "finished_at": {finished}, "rolled_back_at": {rolled_back}}}"#
+            )
+        };
+        let rows =
+            [row("2_b", "null", r#""now""#), row("3_b", r#""now""#, "null"), row("1_a", r#""now""#, "null")];
+        let (applied, failed) = said(Tool::Prisma, &rows.each_ref().map(String::as_str));
+        assert_eq!((applied, failed), (vec!["1_a".to_owned(), "3_b".to_owned()], None));
+    }
+
+    #[test]
+    fn a_table_of_which_only_the_name_is_known_may_mark_failures() {
+        let (applied, failed) = said(
+            Tool::SchemaMigrations,
+            &[r#"{"version": "2", "success": false}"#, r#"{"version": "1", "success": true}"#],
+        );
+        assert_eq!(applied, ["1", "2"]);
+        assert_eq!(failed.as_deref(), Some("version 2 is marked as failed"));
+    }
+}

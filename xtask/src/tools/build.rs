@@ -20,7 +20,8 @@ pub(super) fn build(sh: &Shell, module: &Module) -> Result<PathBuf> {
         let to = if let [_] = module.packages { whole.join(module.name) } else { whole.clone() };
         let flags = link_flags(sh, module)?;
         // The module must be complete as committed, and a program must not depend on the checkout's commit or folder.
-        let arguments = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", &flags];
+        let arguments =
+            ["-mod=readonly", "-buildvcs=false", "-trimpath", "-tags", module.tags, "-ldflags", &flags];
         let build = go(sh, module.name, &["build"])?.args(arguments);
         build.arg("-o").arg(to).args(module.packages).run()?;
         Ok(whole)
@@ -29,7 +30,7 @@ pub(super) fn build(sh: &Shell, module: &Module) -> Result<PathBuf> {
 
 /// The module's folder in the cache.
 pub(super) fn folder(sh: &Shell, module: &Module) -> Result<String> {
-    key(sh, module.name, &link_flags(sh, module)?)
+    key(sh, module.name, &format!("{}{}", link_flags(sh, module)?, module.tags))
 }
 
 /// Names what is made from a module after everything that is in it, and after how it is made.

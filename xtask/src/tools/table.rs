@@ -9,12 +9,15 @@ pub(crate) enum Tool {
     Argocd,
     Coredns,
     Etcd,
+    GolangMigrate,
+    Goose,
     Helm3,
     Helm4,
     Helmfile,
     Kubeconform,
     Kubernetes,
     Kustomize,
+    Tern,
 }
 
 /// What the tests of the chart run. Shortest build first.
@@ -29,6 +32,9 @@ pub(crate) const NODE: [Tool; 3] = [Tool::Etcd, Tool::Kubernetes, Tool::Coredns]
 #[cfg(test)]
 pub(crate) const GITOPS: [Tool; 1] = [Tool::Argocd];
 
+/// What other projects migrate their databases with.
+pub(crate) const MIGRATORS: [Tool; 3] = [Tool::Tern, Tool::Goose, Tool::GolangMigrate];
+
 /// A Go module in `xtask/tools`, and the programs that are built from it.
 pub(super) struct Module {
     /// Of its folder in `xtask/tools`, and in the cache.
@@ -37,6 +43,8 @@ pub(super) struct Module {
     pub(super) pins: &'static str,
     /// The only one becomes a program with the module's name; several keep the names that Go gives them.
     pub(super) packages: &'static [&'static str],
+    /// Choose what is built in, separated by commas: a database's driver.
+    pub(super) tags: &'static str,
     /// Set while the programs are linked. Without them a program calls itself a development build, and Helm turns away every
     /// chart that has a `kubeVersion`.
     pub(super) variables: &'static [(&'static str, Setting)],
@@ -79,6 +87,11 @@ impl Module {
 }
 
 impl Tool {
+    /// Of its module, and of its program where that is the only one.
+    pub(crate) fn name(self) -> &'static str {
+        self.module().name
+    }
+
     #[expect(clippy::too_many_lines, reason = "it is a table")]
     pub(super) fn module(self) -> Module {
         match self {
@@ -87,6 +100,7 @@ impl Tool {
                 name: "argocd",
                 pins: "github.com/argoproj/argo-cd/v3",
                 packages: &["github.com/argoproj/argo-cd/v3/cmd"],
+                tags: "",
                 variables: &[("github.com/argoproj/argo-cd/v3/common.version", Setting::Number)],
                 installed: None,
             },
@@ -94,6 +108,7 @@ impl Tool {
                 name: "coredns",
                 pins: "github.com/coredns/coredns",
                 packages: &["github.com/coredns/coredns"],
+                tags: "",
                 variables: &[],
                 installed: None,
             },
@@ -101,7 +116,24 @@ impl Tool {
                 name: "etcd",
                 pins: "go.etcd.io/etcd/server/v3",
                 packages: &["go.etcd.io/etcd/server/v3"],
+                tags: "",
                 variables: &[],
+                installed: None,
+            },
+            Self::GolangMigrate => Module {
+                name: "golang-migrate",
+                pins: "github.com/golang-migrate/migrate/v4",
+                packages: &["github.com/golang-migrate/migrate/v4/cmd/migrate"],
+                tags: "pgx5",
+                variables: &[("main.Version", Setting::Version)],
+                installed: None,
+            },
+            Self::Goose => Module {
+                name: "goose",
+                pins: "github.com/pressly/goose/v3",
+                packages: &["github.com/pressly/goose/v3/cmd/goose"],
+                tags: "no_azuresql,no_clickhouse,no_libsql,no_mssql,no_mysql,no_sqlite3,no_vertica,no_ydb",
+                variables: &[("main.version", Setting::Version)],
                 installed: None,
             },
             // What the chart promises to work with starts at 3.18.
@@ -109,6 +141,7 @@ impl Tool {
                 name: "helm3",
                 pins: "helm.sh/helm/v3",
                 packages: &["helm.sh/helm/v3/cmd/helm"],
+                tags: "",
                 // The Kubernetes that is assumed where no cluster is asked. Helm 4 finds it by itself.
                 variables: &[
                     ("helm.sh/helm/v3/internal/version.version", Setting::Version),
@@ -127,6 +160,7 @@ impl Tool {
                 name: "helm4",
                 pins: "helm.sh/helm/v4",
                 packages: &["helm.sh/helm/v4/cmd/helm"],
+                tags: "",
                 variables: &[("helm.sh/helm/v4/internal/version.version", Setting::Version)],
                 installed: Some(Installed {
                     names: &["helm4", "helm"],
@@ -139,6 +173,7 @@ impl Tool {
                 name: "helmfile",
                 pins: "github.com/helmfile/helmfile",
                 packages: &["github.com/helmfile/helmfile"],
+                tags: "",
                 variables: &[("go.szostok.io/version.version", Setting::Version)],
                 installed: Some(Installed {
                     names: &["helmfile"],
@@ -151,6 +186,7 @@ impl Tool {
                 name: "kubeconform",
                 pins: "github.com/yannh/kubeconform",
                 packages: &["github.com/yannh/kubeconform/cmd/kubeconform"],
+                tags: "",
                 variables: &[("main.version", Setting::Version)],
                 installed: Some(Installed {
                     names: &["kubeconform"],
@@ -169,6 +205,7 @@ impl Tool {
                     "k8s.io/kubernetes/cmd/kubectl",
                     "k8s.io/kubernetes/cmd/kubelet",
                 ],
+                tags: "",
                 variables: &[
                     ("k8s.io/component-base/version.gitVersion", Setting::Version),
                     ("k8s.io/component-base/version.gitMajor", Setting::Major),
@@ -181,12 +218,21 @@ impl Tool {
                 name: "kustomize",
                 pins: "sigs.k8s.io/kustomize/kustomize/v5",
                 packages: &["sigs.k8s.io/kustomize/kustomize/v5"],
+                tags: "",
                 variables: &[("sigs.k8s.io/kustomize/api/provenance.version", Setting::Version)],
                 installed: Some(Installed {
                     names: &["kustomize"],
                     ask: &["version"],
                     least: Version { major: 5, minor: 4 },
                 }),
+            },
+            Self::Tern => Module {
+                name: "tern",
+                pins: "github.com/jackc/tern/v2",
+                packages: &["github.com/jackc/tern/v2"],
+                tags: "",
+                variables: &[],
+                installed: None,
             },
         }
     }

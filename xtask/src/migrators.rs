@@ -1,0 +1,137 @@
+//! Other tools that migrate databases, at pinned versions: what is adopted in tests are histories that they made themselves.
+//!
+//! Those in Go are among the tools. Each of the others has a folder in `xtask/migrators` that pins it, or a version here.
+//! dbmate and Active Record are in no registry that is reached, so their tables are made after their documentation.
+
+use std::fmt::Write as _;
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use xshell::{Shell, cmd};
+
+use crate::cargo::cargo;
+use crate::{cache, setup, tools};
+
+/// Where the tests look, within the checkout: links into the cache.
+const LINKS: &str = "target/tools/migrators";
+
+/// A program that Cargo builds.
+struct Crate {
+    package: &'static str,
+    version: &'static str,
+    features: &'static str,
+    program: &'static str,
+}
+
+const CRATES: [Crate; 2] = [
+    Crate { package: "diesel_cli", version: "2.3.14", features: "postgres", program: "diesel" },
+    Crate { package: "refinery_cli", version: "0.10.0", features: "postgresql", program: "refinery" },
+];
+
+/// Installs those that are missing, and links all of them to where the tests look.
+pub(crate) fn ensure(sh: &Shell) -> Result<()> {
+    setup::migrators(sh)?;
+    let go = tools::ensure(sh, &tools::MIGRATORS)?;
+    let names = tools::MIGRATORS.iter().map(|tool| tool.name());
+    let mut links: Vec<_> = names.zip(go).collect();
+    for each in &CRATES {
+        links.push((each.program, each.install(sh)?));
+    }
+    links.push(("alembic", installed(sh, "alembic", alembic)?));
+    links.push(("java", installed(sh, "java", java)?));
+    links.push(("prisma", installed(sh, "prisma", prisma)?));
+    sh.create_dir(LINKS)?;
+    for (name, path) in links {
+        let link = sh.current_dir().join(LINKS).join(name);
+        sh.remove_path(&link)?;
+        std::os::unix::fs::symlink(&path, &link).with_context(|| format!("link {}", link.display()))?;
+    }
+    Ok(())
+}
+
+impl Crate {
+    /// Unoptimised: it builds in half the time and runs for a moment.
+    fn install(&self, sh: &Shell) -> Result<PathBuf> {
+        let Self { package, version, features, program } = self;
+        let folder = timed(sh, &format!("{program}-{version}"), |partial| {
+            let (root, build) = (partial.join("whole"), partial.join("build"));
+            let exact = format!("{package}@{version}");
+            cargo(sh, &["install", "--quiet", "--locked", "--debug", "--no-default-features"])
+                .args(["--features", features, &exact])
+                .arg("--root")
+                .arg(&root)
+                .arg("--target-dir")
+                .arg(build)
+                .env("CARGO_PROFILE_DEV_DEBUG", "0")
+                .quiet()
+                .run()?;
+            Ok(root)
+        })?;
+        Ok(folder.join("bin").join(program))
+    }
+}
+
+/// Packages in a folder, to be named as `PYTHONPATH`.
+fn alembic(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
+    let requirements = pins.join("requirements.txt");
+    // Only what is listed, so that every version is pinned.
+    let flags = ["--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--no-deps"];
+    cmd!(sh, "python3 -m pip install {flags...} --target {whole} --requirement {requirements}")
+        .quiet()
+        .run()?;
+    Ok(())
+}
+
+/// Flyway and Liquibase in a folder, to be named as class path.
+fn java(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
+    let (pom, source) = (pins.join("pom.xml"), pins.join("Migrate.java"));
+    let copy = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies";
+    cmd!(sh, "mvn --quiet --batch-mode --file {pom} {copy} -DoutputDirectory={whole}").quiet().run()?;
+    cmd!(sh, "javac -cp {whole}/* -d {whole} {source}").quiet().run()?;
+    Ok(())
+}
+
+/// Prisma's engine, and the script that calls it.
+fn prisma(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
+    for file in ["package.json", "package-lock.json", "deploy.mjs"] {
+        sh.copy_file(pins.join(file), whole)?;
+    }
+    cmd!(sh, "npm --prefix {whole} ci --silent --ignore-scripts --no-audit --no-fund").quiet().run()?;
+    Ok(())
+}
+
+/// What the folder in `xtask/migrators` pins, in the cache under a name of everything that is in it.
+fn installed(
+    sh: &Shell,
+    name: &str,
+    install: impl FnOnce(&Shell, &Path, &Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let pins = crate::root().join("xtask/migrators").join(name);
+    let mut hash = Sha256::new();
+    for file in sh.read_dir(&pins)? {
+        hash.update(sh.read_binary_file(file)?);
+    }
+    let mut key = format!("{name}-");
+    for byte in &hash.finalize()[..8] {
+        write!(key, "{byte:02x}")?;
+    }
+    timed(sh, &key, |partial| {
+        let whole = partial.join("whole");
+        sh.create_dir(&whole)?;
+        install(sh, &pins, &whole)?;
+        Ok(whole)
+    })
+}
+
+fn timed(sh: &Shell, key: &str, make: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<PathBuf> {
+    cache::folder(sh, key, |partial| {
+        let start = Instant::now();
+        writeln!(stderr(), "{key}: installing")?;
+        let whole = make(partial).with_context(|| format!("{key} cannot be installed"))?;
+        writeln!(stderr(), "{key}: installed in {} s", start.elapsed().as_secs())?;
+        Ok(whole)
+    })
+}
