@@ -17,6 +17,9 @@ fn folder() -> Folder {
 
 const TWO: &str = "CREATE TABLE a (); CREATE TABLE b ();";
 
+/// A run that writes, and cannot go on.
+const WRITES: &str = "query LIKE '%BEGIN;%CREATE TABLE IF NOT EXISTS%' AND wait_event_type = 'Lock'";
+
 fn adopt(database: &Database, folder: &Folder) -> Corveil {
     Corveil::with("adopt", database, folder)
 }
@@ -109,7 +112,7 @@ async fn a_signal_leaves_nothing_behind() {
     database.connect().await.ensure_migrations_table("_sqlx_migrations").await.unwrap();
     let blocker = database.begin("LOCK TABLE _sqlx_migrations IN SHARE MODE").await;
     let run = adopt(&database, &folder).spawn();
-    database.runner("query LIKE '%INSERT INTO%_sqlx_migrations%' AND wait_event_type = 'Lock'").await;
+    database.runner(WRITES).await;
     run.signal("TERM").await;
     run.wait().await.expect_code(75).expect_stderr("stopped by SIGTERM before anything was recorded");
     blocker.close().await.unwrap();
@@ -125,7 +128,7 @@ async fn a_kill_leaves_nothing_behind() {
     database.connect().await.ensure_migrations_table("_sqlx_migrations").await.unwrap();
     let blocker = database.begin("LOCK TABLE _sqlx_migrations IN SHARE MODE").await;
     let run = adopt(&database, &folder).spawn();
-    database.runner("query LIKE '%INSERT INTO%_sqlx_migrations%' AND wait_event_type = 'Lock'").await;
+    database.runner(WRITES).await;
     run.kill().await;
     database.wait_until_left(Duration::from_secs(20)).await;
     blocker.close().await.unwrap();

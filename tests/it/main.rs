@@ -33,6 +33,8 @@ mod bad_files;
 mod foreign;
 // `corveil adopt`: what another tool applied is found, compared and recorded, and nothing is run.
 mod adopt;
+// The same for every tool, by its own program or in its documented table.
+mod adopt_tools;
 // What it writes: sqlx's own rows, all or none of them, also beside others and when it is stopped.
 mod adopt_rows;
 // `migrate --adopt`, and the commands that meet such a database untold.
