@@ -5,5 +5,6 @@ pub mod duration;
 pub mod env;
 pub mod host;
 pub mod secret;
+pub mod snapshots;
 pub mod source;
 pub mod target;

@@ -16,5 +16,6 @@ pub mod query;
 pub mod record;
 pub mod runs;
 pub mod schema;
+pub mod scratch;
 pub mod snapshot;
 pub mod tables;

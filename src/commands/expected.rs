@@ -1,21 +1,28 @@
 //! The schema that the files make: from the snapshots that the program carries, or by replaying the files in a scratch
 //! database.
+//!
+//! A scratch database is made on the server of `--scratch-url`, else beside the live database where the role may make one,
+//! else within the embedded server where the build has it. Files that reach beyond their database are replayed on no
+//! server that is in use.
+
+mod replay;
 
 use clap::Args as ClapArgs;
 
 use crate::commands::open::{Common, Opened};
-use crate::config::env;
 use crate::config::secret::SecretUrl;
+use crate::config::{env, snapshots};
 use crate::core::catalog::Catalog;
 use crate::core::schema::Schema;
 use crate::error::Result;
 use crate::stop::Stop;
+use replay::Replay;
 
 /// Where files are replayed.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Scratch {
-    /// Server on which the files may be replayed, in a database that is dropped again; with a password in it, set the
-    /// variable rather than the flag, which everybody on the machine can read
+    /// Server on which the files of `--source` may be replayed, in a database that is dropped again; set the variable rather
+    /// than the flag when there is a password in it: everybody on the machine can read a flag
     #[arg(long, value_name = "URL", env = env::SCRATCH_URL, hide_env_values = true)]
     pub scratch_url: Option<SecretUrl>,
 }
@@ -23,6 +30,9 @@ pub struct Scratch {
 /// The schemas that the files make.
 pub struct Expected<'a> {
     catalog: &'a Catalog,
+    home: &'a str,
+    /// Nothing where no folder is given: the program has snapshots of the files that it carries.
+    replay: Option<Replay<'a>>,
 }
 
 impl<'a> Expected<'a> {
@@ -30,28 +40,36 @@ impl<'a> Expected<'a> {
     /// in it where the history is, and so what the files create unqualified.
     ///
     /// # Errors
-    /// [`crate::error::Error::Config`] when the files can be replayed nowhere.
-    pub async fn new(
+    /// [`crate::error::Error::Config`] when `--scratch-url` is no URL.
+    pub fn new(
         catalog: &'a Catalog,
         common: &Common,
         scratch: &Scratch,
         opened: &'a Opened,
-        home: &str,
+        home: &'a str,
         stop: &'a Stop,
-    ) -> Result<Expected<'a>> {
-        let _ = (common, scratch, opened, home, stop);
-        Ok(Self { catalog })
+    ) -> Result<Self> {
+        let url = scratch.scratch_url.as_ref().map(|url| url.database(env::SCRATCH_URL)).transpose()?;
+        let replay = common.source.as_ref().map(|_| Replay::new(catalog, url, opened, home, stop));
+        Ok(Self { catalog, home, replay })
     }
 
-    /// The schema after all files up to this version. Ask in ascending order.
+    /// The schema after all files up to this version. Ask in ascending order: files are replayed once.
     ///
     /// # Errors
-    /// When a file cannot be replayed.
+    /// [`crate::error::Error::Config`] when the files can be replayed nowhere, or do not apply.
     pub async fn at(&mut self, version: i64) -> Result<Schema> {
-        let _ = (self.catalog, version);
-        Ok(Schema::default())
+        // Of a folder too, where its files are those that the program carries, as far as they are asked for.
+        match (snapshots::schema_at(self.catalog, version, self.home), &mut self.replay) {
+            (Err(_), Some(replay)) => replay.at(version).await,
+            (schema, _) => schema,
+        }
     }
 
     /// Drops the scratch database. To be called however the work with it ended.
-    pub async fn close(self) {}
+    pub async fn close(self) {
+        if let Some(replay) = self.replay {
+            replay.close().await;
+        }
+    }
 }

@@ -3,21 +3,25 @@
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
+use clap::builder::BoolishValueParser;
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
 
-use crate::commands::open::{self, Common};
+use crate::commands::expected::{Expected, Scratch};
+use crate::commands::open::{self, Common, Opened};
+use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::catalog::Catalog;
 use crate::core::history::{History, StepState};
 use crate::core::plan;
+use crate::core::schema::{Difference, differences};
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::indexes::InvalidIndex;
 use crate::postgres::snapshot::Snapshot;
-use crate::postgres::{foreign, query};
+use crate::postgres::{foreign, query, schema};
 use crate::stop::Stop;
 
 /// Look for edited and missing files, INVALID indexes and unfinished statements
@@ -27,11 +31,17 @@ use crate::stop::Stop;
 
 Examples:
   corveil verify
+  corveil verify --schema                            also: is the schema what the applied migrations make?
   corveil verify --source migrations --output json"
 )]
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    /// Compare the schema with the one that the applied migrations make
+    #[arg(long, env = env::SCHEMA, value_parser = BoolishValueParser::new())]
+    schema: bool,
+    #[command(flatten)]
+    scratch: Scratch,
 }
 
 /// What the command shows.
@@ -39,6 +49,9 @@ pub struct Args {
 struct Report {
     exit_code: u8,
     findings: Vec<Finding>,
+    /// Nothing where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differences: Option<Vec<Difference>>,
 }
 
 /// Runs the command.
@@ -49,30 +62,52 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let stop = Stop::listen(started, None)?;
     let catalog = open::catalog(&args.common)?;
     let opened = open::open(Purpose::Look, &stop).await?;
-    let read = tokio::select! {
-        read = connect_and_read(&opened.database, None, None, Standby::Fine, args.common.wait_for_db, &stop) => read,
-        reason = stop.requested() => Err(reason.error("while reading the database")),
-    };
-    let seen = match read {
-        Ok((mut connection, snapshot)) => {
-            let others = others(&mut connection, &catalog, &snapshot).await;
-            query::close(connection).await;
-            others.map(|others| (snapshot, others))
-        }
-        Err(error) => Err(error),
-    };
+    let looked = look(&args, &catalog, &opened, &stop).await;
     opened.close().await;
-    let (snapshot, mut findings) = seen?;
+    let Looked { snapshot, mut findings, differences } = looked?;
     findings.extend(plan::disagreements(&catalog, &snapshot.history));
     findings.extend(unfinished(&catalog, &snapshot.history));
     findings.extend(snapshot.invalid.iter().map(InvalidIndex::finding));
-    let code = if findings.is_empty() { ExitCode::Ok } else { ExitCode::Mismatch };
+    let is_well = findings.is_empty() && differences.as_ref().is_none_or(Vec::is_empty);
+    let code = if is_well { ExitCode::Ok } else { ExitCode::Mismatch };
     match format {
-        Format::Text if findings.is_empty() => output::text("files, history and indexes fit together\n"),
-        Format::Text => findings.iter().for_each(|finding| output::text(&format!("- {finding}\n"))),
-        Format::Json => output::json(&Report { exit_code: code.code(), findings }),
+        Format::Text => output::text(&text(&findings, differences.as_deref())),
+        Format::Json => output::json(&Report { exit_code: code.code(), findings, differences }),
     }
     Ok(code)
+}
+
+/// What there is to see.
+struct Looked {
+    snapshot: Snapshot,
+    /// What is not ours, where there is no history of ours.
+    findings: Vec<Finding>,
+    /// How the schema differs, if that is asked.
+    differences: Option<Vec<Difference>>,
+}
+
+async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> Result<Looked> {
+    let wait = args.common.wait_for_db;
+    let read = async {
+        let (mut connection, snapshot) =
+            connect_and_read(&opened.database, None, None, Standby::Fine, wait, stop).await?;
+        let findings = others(&mut connection, catalog, &snapshot).await;
+        let live = if args.schema { Some(schema::read(&mut connection).await) } else { None };
+        query::close(connection).await;
+        Ok((snapshot, findings?, live.transpose()?))
+    };
+    let (snapshot, findings, live) = tokio::select! {
+        read = read => read,
+        reason = stop.requested() => Err(reason.error("while reading the database")),
+    }?;
+    let Some(live) = live else { return Ok(Looked { snapshot, findings, differences: None }) };
+    let home = snapshot.facts.schema()?;
+    let newest = newest_known(catalog, &snapshot.history)?;
+    let mut expected = Expected::new(catalog, &args.common, &args.scratch, opened, home, stop)?;
+    let wanted = expected.at(newest).await;
+    expected.close().await;
+    let differences = Some(differences(&wanted?, &live));
+    Ok(Looked { snapshot, findings, differences })
 }
 
 /// What is there that is not ours, where there is no history of ours.
@@ -87,6 +122,32 @@ async fn others(
     match foreign::refuse(connection, catalog, None).await {
         Err(Error::Mismatch(findings)) => Ok(findings),
         other => other.map(|()| Vec::new()),
+    }
+}
+
+/// The version that the schema should be at. An older build does not know what a newer one made.
+fn newest_known(catalog: &Catalog, history: &History) -> Result<i64> {
+    match history.newest() {
+        None => Ok(i64::MIN),
+        Some(newest) if catalog.get(newest).is_some() => Ok(newest),
+        Some(newest) => Err(Error::Config {
+            message: format!(
+                "version {newest} is applied, and these files do not have it, so what it makes cannot be known"
+            ),
+            hint: "run `corveil verify --schema` with the build that applied it".into(),
+        }),
+    }
+}
+
+fn text(findings: &[Finding], differences: Option<&[Difference]>) -> String {
+    let mut text: String = findings.iter().map(|finding| format!("- {finding}\n")).collect();
+    for Difference { id, message, sql, .. } in differences.unwrap_or_default() {
+        text += &format!("- {message}\n  id: {id}\n  sql: {}\n", sql.replace('\n', "\n       "));
+    }
+    match (text.is_empty(), differences) {
+        (true, None) => "files, history and indexes fit together\n".into(),
+        (true, Some(_)) => "files, history, indexes and schema fit together\n".into(),
+        (false, _) => text,
     }
 }
 

@@ -65,6 +65,13 @@ impl Database {
         Self { options: Box::new(options), shown, single_connection }
     }
 
+    /// Another database of the same server, in which this is where names without a schema are looked up.
+    #[must_use]
+    pub fn in_database(&self, name: &str, search_path: &str) -> Self {
+        let options = (*self.options).clone().database(name).options([("search_path", search_path)]);
+        Self::new(options, self.single_connection)
+    }
+
     /// The user who logs in.
     #[must_use]
     pub fn user(&self) -> &str {

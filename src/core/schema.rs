@@ -7,6 +7,7 @@
 //! and kinds of objects that few files create (aggregates, operators, casts, event triggers, publications, foreign
 //! servers).
 
+pub mod changes;
 mod create;
 mod differences;
 pub mod names;

@@ -18,9 +18,8 @@ pub struct Difference {
 }
 
 impl fmt::Display for Difference {
-    /// One line, whatever the SQL is.
+    /// One line, unless the SQL has more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sql = self.sql.split_whitespace().collect::<Vec<_>>().join(" ");
-        write!(f, "{}: {}: {sql}", self.id, self.message)
+        write!(f, "{}: {}: {}", self.id, self.message, self.sql.replace('\n', "\n    "))
     }
 }

@@ -41,6 +41,8 @@ mod adopt_rows;
 mod adopt_in_migrate;
 // sqlx's own Migrator and program on the same database, before, after and in between.
 mod with_sqlx;
+// What a schema is read as, every kind of difference between two, and the SQL that mends it.
+mod schema;
 // `status`, `verify` and `wait`: what they see, and that they only look.
 mod looking;
 

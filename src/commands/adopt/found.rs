@@ -77,7 +77,7 @@ impl<'a> Question<'a> {
         }
         let lead = adopt::lead(self.catalog, &seen.histories, self.asked)?;
         let (catalog, Self { common, scratch, opened, stop, .. }) = (self.catalog, self);
-        let mut expected = Expected::new(catalog, common, scratch, opened, home, stop).await?;
+        let mut expected = Expected::new(catalog, common, scratch, opened, home, stop)?;
         let compared = tokio::select! {
             compared = self.compare(&mut expected, lead, &seen.schema) => compared,
             reason = self.stop.requested() => Err(reason.error("while comparing the schema; nothing was recorded")),

@@ -43,10 +43,10 @@ enum Step {
     View,
     Trigger,
     DropColumn,
+    DropSchema,
     DropTable,
     DropRoutine,
     DropType,
-    DropSchema,
 }
 
 /// The differences so far.

@@ -17,11 +17,12 @@ pub(super) fn message<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
          SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = 'UTC'; SET LOCAL statement_timeout = 0;\n",
     );
     for question in QUESTIONS {
+        // The last two stand in the first two.
         sql += &question
-            .replace(":in_extension", IN_EXTENSION)
             .replace(":relations", RELATIONS)
             .replace(":namespaces", NAMESPACES)
-            .replace(":hidden", &hidden.join(", "));
+            .replace(":hidden", &hidden.join(", "))
+            .replace(":in_extension", IN_EXTENSION);
         sql += ";\n";
     }
     sql += "COMMIT";
@@ -117,13 +118,14 @@ const SEQUENCES: &str = "WITH :namespaces, :relations
        AND pg_get_expr(d.adbin, d.adrelid) IS DISTINCT FROM format('nextval(%L::regclass)', c.oid::regclass)
        AND c.oid NOT IN (SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND :in_extension)";
 
-/// name with arguments, whether a procedure, definition
+/// name with arguments, whether a procedure, definition. Those that come with a range are not listed.
 const ROUTINES: &str = "WITH :namespaces
     SELECT n.name || '.' || quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')', p.prokind = 'p',
            pg_get_functiondef(p.oid)
       FROM pg_proc p JOIN namespaces n ON n.oid = p.pronamespace
      WHERE p.prokind IN ('f', 'p', 'w')
-       AND p.oid NOT IN (SELECT objid FROM pg_depend WHERE classid = 'pg_proc'::regclass AND :in_extension)";
+       AND p.oid NOT IN (SELECT objid FROM pg_depend WHERE classid = 'pg_proc'::regclass
+                          AND (deptype = 'i' OR (:in_extension)))";
 
 /// name, definition without its parts
 const TABLES: &str = "WITH :namespaces, :relations

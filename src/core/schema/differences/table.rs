@@ -36,6 +36,10 @@ fn compare(found: &mut Found, name: &str, wanted: &Table, there: &Table) {
         return;
     }
     own_settings(found, name, wanted, there);
+    if (&wanted.partition_of, sorted(&wanted.inherits)) != (&there.partition_of, sorted(&there.inherits)) {
+        // What is its own, and what its parent's, shows when it has the parent that it should have.
+        return;
+    }
     for (column, wanted, there) in pairs(&wanted.columns, &there.columns) {
         let object = format!("{name}.{column}");
         match (wanted, there) {
@@ -117,6 +121,12 @@ fn own_settings(found: &mut Found, name: &str, wanted: &Table, there: &Table) {
         let sql = create::row_security(name, wanted.row_security);
         found.add(Step::Trigger, "table", name, "row-security", message, sql);
     }
+}
+
+fn sorted(names: &[String]) -> Vec<&str> {
+    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names
 }
 
 /// Constraints of a table or domain, `owner` being its kind and name.

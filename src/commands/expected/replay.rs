@@ -1,0 +1,243 @@
+//! Replays files in a scratch database.
+
+#[cfg(feature = "embedded")]
+mod embedded;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::commands::open::Opened;
+use crate::config::database::Database;
+use crate::config::env;
+use crate::config::target::{self, Purpose, Target};
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::directives::Timeout;
+use crate::core::message::Timeouts;
+use crate::core::progress::{IndexBuild, Progress};
+use crate::core::resume::Resume;
+use crate::core::schema::Schema;
+use crate::core::script;
+use crate::core::sql::cluster::cluster_wide;
+use crate::core::sql::split::statements;
+use crate::error::{Error, Result};
+use crate::postgres::apply::{self, Context, Ended, Settings};
+use crate::postgres::connect::{Standby, connect_and_read};
+use crate::postgres::lock::LockGuard;
+use crate::postgres::scratch::{self, Likeness, ScratchDatabase};
+use crate::postgres::{query, schema, tables};
+use crate::stop::Stop;
+
+/// How long a server that was just reached is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Files that are replayed up to a version.
+pub(super) struct Replay<'a> {
+    catalog: &'a Catalog,
+    url: Option<Database>,
+    opened: &'a Opened,
+    home: &'a str,
+    stop: &'a Stop,
+    place: Option<Place>,
+    guard: Option<LockGuard>,
+    done: i64,
+}
+
+/// Where they are replayed.
+enum Place {
+    Server {
+        scratch: ScratchDatabase,
+        is_live: bool,
+    },
+    #[cfg(feature = "embedded")]
+    Embedded(embedded::Scratch),
+}
+
+impl Place {
+    fn database(&self) -> Database {
+        match self {
+            Self::Server { scratch, .. } => scratch.database().clone(),
+            #[cfg(feature = "embedded")]
+            Self::Embedded(scratch) => scratch.database(),
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Server { scratch, .. } => scratch.drop().await,
+            #[cfg(feature = "embedded")]
+            Self::Embedded(scratch) => scratch.close().await,
+        }
+    }
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn new(
+        catalog: &'a Catalog,
+        url: Option<Database>,
+        opened: &'a Opened,
+        home: &'a str,
+        stop: &'a Stop,
+    ) -> Self {
+        Self { catalog, url, opened, home, stop, place: None, guard: None, done: i64::MIN }
+    }
+
+    pub(super) async fn at(&mut self, version: i64) -> Result<Schema> {
+        let files: Vec<_> = self
+            .catalog
+            .migrations()
+            .iter()
+            .filter(|file| file.version > self.done && file.version <= version)
+            .collect();
+        let reaches_out = files.iter().find_map(|file| Some((*file, reaches_out(file)?)));
+        if self.place.is_none() {
+            self.open(reaches_out.is_some()).await?;
+        }
+        if let (Some(Place::Server { is_live: true, .. }), Some((file, statement))) =
+            (&self.place, reaches_out)
+        {
+            return Err(Error::Config {
+                message: format!(
+                    "`{}` is replayed on no server that is in use: `{statement}` reaches beyond its database",
+                    file.file
+                ),
+                hint: format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
+            });
+        }
+        let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
+        for file in files {
+            apply(guard, file, self.stop).await?;
+            self.done = file.version;
+        }
+        schema::read(&mut guard.connection).await
+    }
+
+    /// Makes the scratch database where it can be; `reaches_out` when files must not run on the live server.
+    async fn open(&mut self, reaches_out: bool) -> Result<()> {
+        let place = self.choose(reaches_out).await?;
+        let database = place.database();
+        self.place = Some(place);
+        let (mut connection, snapshot) =
+            connect_and_read(&database, None, None, Standby::Useless, PATIENCE, self.stop).await?;
+        tables::prepare(&mut connection, snapshot.facts.schema()?, None).await?;
+        let guard = LockGuard::acquire(&database, connection, snapshot.facts, PATIENCE, self.stop).await?;
+        self.guard = Some(guard);
+        Ok(())
+    }
+
+    async fn choose(&self, reaches_out: bool) -> Result<Place> {
+        let live = match target::resolve(Purpose::Migrate)? {
+            Target::Server { database, .. } if !self.opened.database.is_single_connection() => Some(database),
+            Target::Server { .. } | Target::Embedded => None,
+        };
+        let likeness = match &live {
+            Some(live) => scratch::likeness_of(live).await?,
+            None => Likeness::default(),
+        };
+        if let Some(server) = &self.url {
+            return match ScratchDatabase::create(server, &likeness, self.home).await? {
+                Ok(scratch) => Ok(Place::Server { scratch, is_live: false }),
+                Err(role) => Err(may_not(&role, server)),
+            };
+        }
+        if (reaches_out || live.is_none())
+            && let Some(place) = embedded().await?
+        {
+            return Ok(place);
+        }
+        let Some(live) = live else { return Err(query::no_row("opening the embedded server")) };
+        match ScratchDatabase::create(&live, &likeness, self.home).await? {
+            Ok(scratch) => Ok(Place::Server { scratch, is_live: true }),
+            Err(role) => embedded().await?.ok_or_else(|| may_not(&role, &live)),
+        }
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(guard) = self.guard {
+            guard.release().await;
+        }
+        if let Some(place) = self.place {
+            place.close().await;
+        }
+    }
+}
+
+fn may_not(role: &str, server: &Database) -> Error {
+    Error::Config {
+        message: format!(
+            "the files have to be replayed in a scratch database, and role `{role}` may not make one on {server}"
+        ),
+        hint: format!(
+            "`ALTER ROLE {} CREATEDB`, or set `{}` to a server on which the role may",
+            crate::core::sql::quote::ident(role),
+            env::SCRATCH_URL
+        ),
+    }
+}
+
+/// The statement of the file that reaches beyond its database.
+fn reaches_out(file: &Migration) -> Option<String> {
+    let statements = statements(file.content.as_deref().ok()?).ok()?;
+    cluster_wide(&statements).map(|found| found.statement)
+}
+
+/// Applies a file as a run does, so that what applies there applies here.
+async fn apply(guard: &mut LockGuard, file: &Migration, stop: &Stop) -> Result<()> {
+    let none = BTreeSet::new();
+    // A file may have been applied with `--no-transaction`, which nobody remembers.
+    let scripts = script::prepare(&[file], &none)
+        .or_else(|refused| script::prepare(&[file], &BTreeSet::from([file.version])).map_err(|_| refused))
+        .map_err(Error::Refused)?;
+    let scripts: Vec<_> = scripts.into_iter().map(|script| (script, Resume::default())).collect();
+    let mut context = Context {
+        settings: Settings {
+            timeouts: Timeouts { lock: Timeout::Never, statement: Timeout::Never },
+            retries: 0,
+        },
+        stop,
+        progress: &mut Silent,
+    };
+    match apply::all(guard, &scripts, &mut context, &mut Vec::new()).await {
+        Ok(()) => Ok(()),
+        Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::Config {
+            message: format!(
+                "`{}` cannot be replayed in a scratch database: `{}` failed: {}",
+                file.file, failure.statement, failure.server
+            ),
+            hint: format!(
+                "set `{}` to a server on which the files apply from the first on",
+                env::SCRATCH_URL
+            ),
+        }),
+        Err(Ended::With(error)) => Err(error),
+        Err(Ended::Lost(source)) => {
+            Err(Error::Server { doing: "replaying the files", source: Box::new(source) })
+        }
+    }
+}
+
+/// Nobody watches a replay.
+struct Silent;
+
+impl Progress for Silent {
+    fn file(&mut self, _: &str, _: usize, _: usize) {}
+    fn statement(&mut self, _: &str, _: usize, _: usize) {}
+    fn working(&mut self, _: Duration, _: Option<&IndexBuild>) {}
+    fn applied(&mut self, _: &str, _: Duration) {}
+    fn end(&mut self) {}
+}
+
+/// A second embedded server, where the build has it.
+#[cfg(feature = "embedded")]
+async fn embedded() -> Result<Option<Place>> {
+    embedded::Scratch::start().await.map(Place::Embedded).map(Some)
+}
+
+#[cfg(not(feature = "embedded"))]
+#[expect(
+    clippy::unused_async,
+    clippy::unnecessary_wraps,
+    reason = "as where the build has an embedded server"
+)]
+async fn embedded() -> Result<Option<Place>> {
+    Ok(None)
+}

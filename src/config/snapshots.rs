@@ -1,0 +1,126 @@
+//! The schemas that the migrations of this program make, as it carries them: what each migration changes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::core::catalog::Catalog;
+use crate::core::message::hex;
+use crate::core::schema::names::quoted;
+use crate::core::schema::{Schema, changes};
+use crate::error::{Error, Result};
+
+include!(concat!(env!("OUT_DIR"), "/embedded_snapshots.rs"));
+
+/// The schema in which the snapshots were made.
+const HOME: &str = "public";
+
+/// One file of `migrations/schema/`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// Says where the file comes from.
+    pub generated: String,
+    /// The checksum of the migration, in hexadecimal, as the history has it.
+    pub checksum: String,
+    /// What the migration changes.
+    pub changes: Value,
+}
+
+/// The schema after all migrations of the program up to this version, `home` being the schema that takes what they create
+/// unqualified.
+///
+/// # Errors
+/// [`Error::Config`] when a migration of the program has no snapshot, which would be a mistake of ours.
+pub fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<Schema> {
+    let mut schema = Schema::default();
+    for migration in catalog.migrations().iter().filter(|migration| migration.version <= version) {
+        let stem = migration.file.strip_suffix(".sql").unwrap_or(&migration.file);
+        let snapshot = SNAPSHOTS
+            .iter()
+            .find(|(name, _)| *name == stem)
+            .and_then(|(_, text)| serde_json::from_str::<Snapshot>(text).ok())
+            .filter(|snapshot| snapshot.checksum == hex(&migration.checksum));
+        let next = snapshot.and_then(|snapshot| changes::apply(&schema, &snapshot.changes));
+        schema = next.ok_or_else(|| Error::Config {
+            message: format!("this build has no snapshot of the schema after `{}`", migration.file),
+            hint: "build it anew after `cargo xtask gen`".into(),
+        })?;
+    }
+    Ok(moved(schema, home))
+}
+
+/// The same in another schema.
+fn moved(schema: Schema, home: &str) -> Schema {
+    let home = quoted(home);
+    if home == HOME {
+        return schema;
+    }
+    let mut value = serde_json::to_value(&schema).unwrap_or_default();
+    rename(&mut value, &home);
+    let mut schema: Schema = serde_json::from_value(value).unwrap_or_default();
+    schema.schemas.insert(home);
+    schema
+}
+
+fn rename(value: &mut Value, home: &str) {
+    match value {
+        Value::String(text) => *text = requalified(text, home),
+        Value::Array(values) => values.iter_mut().for_each(|value| rename(value, home)),
+        Value::Object(fields) => {
+            *fields = std::mem::take(fields)
+                .into_iter()
+                .map(|(key, mut value)| {
+                    rename(&mut value, home);
+                    (requalified(&key, home), value)
+                })
+                .collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Everything of ours is qualified, and nothing of ours says `public.` otherwise.
+fn requalified(text: &str, home: &str) -> String {
+    let mut moved = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("public.") {
+        let is_word = rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '"');
+        moved += &rest[..at];
+        moved += if is_word { HOME } else { home };
+        moved.push('.');
+        rest = &rest[at + "public.".len()..];
+    }
+    moved + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::source;
+
+    #[test]
+    fn every_migration_of_the_program_has_its_snapshot() {
+        let catalog = source::load(None).unwrap();
+        let newest = schema_at(&catalog, i64::MAX, "public").expect("`cargo xtask gen` writes them");
+        assert!(newest.tables.contains_key("public.users"));
+        assert_eq!(SNAPSHOTS.len(), catalog.migrations().len(), "a snapshot of no migration is left");
+        assert!(schema_at(&catalog, 0, "public").unwrap().tables.is_empty());
+    }
+
+    #[test]
+    fn snapshots_hold_in_another_schema() {
+        let catalog = source::load(None).unwrap();
+        let moved = schema_at(&catalog, i64::MAX, "My app").unwrap();
+        assert!(moved.tables.contains_key("\"My app\".users") && moved.schemas.contains("\"My app\""));
+        let text = serde_json::to_string(&moved).unwrap();
+        assert!(!text.contains("public."), "{text}");
+    }
+
+    #[test]
+    fn only_the_schema_itself_is_renamed() {
+        assert_eq!(
+            requalified("nextval('public.a'::x) my_public.b", "app"),
+            "nextval('app.a'::x) my_public.b"
+        );
+    }
+}

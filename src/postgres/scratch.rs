@@ -1,0 +1,199 @@
+//! A database of our own to try files in, on a server that may be in use: made like the live one, and dropped again.
+//!
+//! A session holds an advisory lock for as long as its scratch database is wanted, so that a later run can tell what a
+//! killed one left behind.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use tracing::debug;
+
+use crate::config::database::{Database, application_name};
+use crate::core::sql::quote::{ident, literal};
+use crate::error::{Error, Result};
+use crate::postgres::connect;
+use crate::postgres::lock;
+use crate::postgres::query::{self, get};
+
+/// What the name of every scratch database starts with.
+pub const PREFIX: &str = "corveil_scratch_";
+
+/// How long a server that answered before is tried.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a scratch database has in common with the live one.
+#[derive(Debug, Clone)]
+pub struct Likeness {
+    /// What follows `CREATE DATABASE name`.
+    options: String,
+    /// Where names without a schema are looked up.
+    search_path: String,
+}
+
+/// That of a server that nobody has chosen a locale for.
+impl Default for Likeness {
+    fn default() -> Self {
+        Self {
+            options: "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'".into(),
+            search_path: "\"$user\", public".into(),
+        }
+    }
+}
+
+/// A database of our own.
+pub struct ScratchDatabase {
+    /// In another database of the server: nobody can drop the one that he is in.
+    maintenance: PgConnection,
+    name: String,
+    database: Database,
+}
+
+async fn connect(database: &Database) -> Result<PgConnection> {
+    connect::once(database, &application_name(None), PATIENCE).await.map_err(|unusable| {
+        unusable.permanent.unwrap_or_else(|| Error::Unreachable {
+            database: database.to_string(),
+            waited: PATIENCE,
+            reason: unusable.reason,
+            refused: unusable.refused,
+        })
+    })
+}
+
+/// Reads what a scratch database has to have in common with this one.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub async fn likeness_of(database: &Database) -> Result<Likeness> {
+    let mut connection = connect(database).await?;
+    let likeness = likeness(&mut connection).await;
+    query::close(connection).await;
+    likeness
+}
+
+async fn likeness(connection: &mut PgConnection) -> Result<Likeness> {
+    // Through JSON, as the columns of ICU and of the built-in provider came with PostgreSQL 15 and 17.
+    let sql = "SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text, \
+                 j->>'datlocprovider', coalesce(j->>'datlocale', j->>'daticulocale'), j->>'daticurules', \
+                 (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'), current_user::text \
+               FROM pg_catalog.pg_database d, pg_catalog.to_jsonb(d) j WHERE d.datname = pg_catalog.current_database()";
+    let row = query::one(connection, "reading the locale of the database", sql.into()).await?;
+    let text = |column| get::<&str>(&row, column).map(literal);
+    let mut options =
+        format!("TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}", text(0)?, text(1)?, text(2)?);
+    let locale = get::<Option<&str>>(&row, 4)?.map(literal);
+    match (get::<Option<&str>>(&row, 3)?, locale) {
+        (Some("i"), Some(locale)) => options += &format!(" LOCALE_PROVIDER icu ICU_LOCALE {locale}"),
+        (Some("b"), Some(locale)) => options += &format!(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}"),
+        (Some("c"), _) => options += " LOCALE_PROVIDER libc",
+        _ => {}
+    }
+    if let Some(rules) = get::<Option<&str>>(&row, 5)? {
+        options += &format!(" ICU_RULES {}", literal(rules));
+    }
+    // The role's name may be another where the files are tried.
+    let search_path = get::<&str>(&row, 6)?.replace("\"$user\"", &ident(get(&row, 7)?));
+    Ok(Likeness { options, search_path })
+}
+
+impl ScratchDatabase {
+    /// Makes a database on this server, with the schema `home`; nothing when the role may not make one.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or has not the locale.
+    pub async fn create(server: &Database, likeness: &Likeness, home: &str) -> Result<Result<Self, String>> {
+        let mut maintenance = connect(server).await?;
+        let sql = "SET statement_timeout = 0; SET idle_session_timeout = 0; \
+                   SELECT r.rolcreatedb OR r.rolsuper, current_user::text FROM pg_catalog.pg_roles r \
+                   WHERE r.rolname = current_user";
+        let row = query::one(&mut maintenance, "looking up the role's rights", sql.into()).await?;
+        if !get::<bool>(&row, 0)? {
+            let role = get::<String>(&row, 1)?;
+            query::close(maintenance).await;
+            return Ok(Err(role));
+        }
+        drop_leftovers(&mut maintenance).await?;
+        let name = format!("{PREFIX}{:016x}", fastrand::u64(..));
+        let sql = format!("SELECT pg_catalog.pg_advisory_lock({})", lock::key(&name));
+        query::all(&mut maintenance, "marking a scratch database as in use", sql).await?;
+        let sql = format!("CREATE DATABASE {name} {}", likeness.options);
+        query::all(&mut maintenance, "making a scratch database", sql)
+            .await
+            .map_err(|e| explained(e, server))?;
+        debug!("made the scratch database {name} on {server}");
+        let database = server.in_database(&name, &likeness.search_path);
+        let mut scratch = Self { maintenance, name, database };
+        match scratch.make_home(home).await {
+            Ok(()) => Ok(Ok(scratch)),
+            Err(error) => {
+                scratch.drop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// How to reach it.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The schema of the live database that takes what is created unqualified may be nothing that a file creates.
+    async fn make_home(&mut self, home: &str) -> Result<()> {
+        let mut connection = connect(&self.database).await?;
+        let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", ident(home));
+        let made = query::all(&mut connection, "making the schema of the files", sql).await;
+        query::close(connection).await;
+        made.map(drop)
+    }
+
+    /// Drops it.
+    pub async fn drop(mut self) {
+        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        if let Err(error) = query::all(&mut self.maintenance, "dropping the scratch database", sql).await {
+            tracing::warn!("the scratch database {} is left for the next run to drop: {error}", self.name);
+        }
+        query::close(self.maintenance).await;
+    }
+}
+
+/// Drops what killed runs left: scratch databases of ours that no session has marked as in use.
+async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
+    let sql = format!(
+        "SELECT d.datname::text FROM pg_catalog.pg_database d \
+           WHERE pg_catalog.starts_with(d.datname::text, {}) AND pg_catalog.pg_has_role(d.datdba, 'MEMBER'); \
+         SELECT (l.classid::int8 << 32) | l.objid::int8 FROM pg_catalog.pg_locks l \
+           WHERE l.locktype = 'advisory' AND l.objsubid = 1",
+        literal(PREFIX)
+    );
+    // In this order: a database that is made in between is not in the list.
+    let answers = query::all(maintenance, "looking for scratch databases of earlier runs", sql).await?;
+    let [names, marks] = answers.as_slice() else { return Ok(()) };
+    let marks = marks.iter().map(|row| get::<i64>(row, 0)).collect::<Result<Vec<_>>>()?;
+    for row in names {
+        let name: &str = get(row, 0)?;
+        if marks.contains(&lock::key(name)) {
+            continue;
+        }
+        let sql = format!("DROP DATABASE IF EXISTS {}", ident(name));
+        match query::all(maintenance, "dropping the scratch database of an earlier run", sql).await {
+            Ok(_) => debug!("dropped the scratch database {name} of an earlier run"),
+            // Another run may be at it, or somebody looks into it.
+            Err(error) => debug!("{error}"),
+        }
+    }
+    Ok(())
+}
+
+/// A server without the locale of the live one is the wrong server.
+fn explained(error: Error, server: &Database) -> Error {
+    match error {
+        Error::Server { doing, source } if !source.may_pass() => Error::Config {
+            message: format!("{doing} on {server} failed: {source}"),
+            hint: format!(
+                "set `{}` to a server that has the locale of the live database",
+                crate::config::env::SCRATCH_URL
+            ),
+        },
+        error => error,
+    }
+}

@@ -1,0 +1,280 @@
+//! Reading a schema, and what is and is not a difference: every kind of it, with the SQL that mends it.
+
+use ::corveil::core::schema::{Difference, Schema, differences};
+use ::corveil::postgres::schema::read;
+use futures_util::{StreamExt, stream};
+
+use crate::support::Database;
+
+/// A little of everything.
+const BASE: &str = r#"
+    CREATE SCHEMA app;
+    CREATE TYPE mood AS ENUM ('sad', 'happy');
+    CREATE DOMAIN positive AS int DEFAULT 1 CHECK (VALUE > 0);
+    CREATE TYPE pair AS (a int, b text);
+    CREATE TYPE span AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = float8mi);
+    CREATE SEQUENCE ticket START 5;
+    CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.name := 'x'; RETURN NEW; END $$;
+    CREATE FUNCTION twice(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * x';
+    CREATE PROCEDURE nothing() LANGUAGE sql AS 'SELECT 1';
+    CREATE TABLE users (
+        id bigserial PRIMARY KEY,
+        email text NOT NULL UNIQUE,
+        name text DEFAULT 'nobody',
+        "Mood" mood NOT NULL DEFAULT 'happy',
+        age positive,
+        json jsonb,
+        CONSTRAINT adult CHECK (age > 17)
+    );
+    CREATE TABLE app.posts (
+        id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        author bigint NOT NULL REFERENCES users ON DELETE CASCADE,
+        title varchar(20) COLLATE "C",
+        size int,
+        doubled int GENERATED ALWAYS AS (size * 2) STORED
+    );
+    CREATE INDEX ON users (lower(name));
+    CREATE INDEX posts_title ON app.posts (title DESC) WHERE title IS NOT NULL;
+    CREATE TABLE events (at timestamptz NOT NULL, kind text) PARTITION BY RANGE (at);
+    CREATE TABLE events_old PARTITION OF events FOR VALUES FROM (MINVALUE) TO ('2020-01-01Z');
+    CREATE INDEX events_at ON events (at);
+    CREATE TABLE archive (note text) INHERITS (users);
+    CREATE VIEW titles WITH (security_barrier) AS SELECT title, author FROM app.posts WHERE size > 1;
+    CREATE VIEW authors AS SELECT u.name, t.title FROM users u JOIN titles t ON t.author = u.id;
+    CREATE MATERIALIZED VIEW counted AS SELECT author, count(*) AS n FROM app.posts GROUP BY author;
+    CREATE UNIQUE INDEX counted_author ON counted (author);
+    CREATE TRIGGER stamp BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION stamp();
+    CREATE POLICY mine ON users FOR SELECT TO PUBLIC USING (name = CURRENT_USER);
+    ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+    CREATE RULE quiet AS ON DELETE TO app.posts DO INSTEAD NOTHING;
+"#;
+
+async fn schema(database: &Database) -> Schema {
+    read(&mut database.connect().await).await.expect("read the schema")
+}
+
+async fn mend(database: &Database, found: &[Difference]) {
+    for difference in found {
+        database.execute(&difference.sql).await;
+    }
+}
+
+fn ids(found: &[Difference]) -> Vec<&str> {
+    found.iter().map(|difference| difference.id.as_str()).collect()
+}
+
+#[tokio::test]
+async fn equal_files_make_equal_schemas() {
+    let (one, other) = (Database::fresh().await, Database::fresh().await);
+    one.execute(BASE).await;
+    other.execute(BASE).await;
+    let (one, other) = (schema(&one).await, schema(&other).await);
+    assert_eq!(one, other);
+    assert!(differences(&one, &other).is_empty());
+    // The model takes everything through JSON and back, as a snapshot does.
+    let text = serde_json::to_string(&one).unwrap();
+    assert_eq!(serde_json::from_str::<Schema>(&text).unwrap(), one);
+}
+
+#[tokio::test]
+async fn a_whole_schema_is_mended_from_nothing_and_back() {
+    let (full, empty) = (Database::fresh().await, Database::fresh().await);
+    full.execute(BASE).await;
+    let (wanted, nothing) = (schema(&full).await, schema(&empty).await);
+
+    mend(&empty, &differences(&wanted, &nothing)).await;
+    assert_eq!(ids(&differences(&wanted, &schema(&empty).await)), [""; 0]);
+
+    mend(&empty, &differences(&nothing, &schema(&empty).await)).await;
+    assert_eq!(ids(&differences(&nothing, &schema(&empty).await)), [""; 0]);
+}
+
+/// A change to [`BASE`], one statement at a time, and the ids of what then differs.
+const CHANGES: &[(&str, &[&str])] = &[
+    ("DROP TABLE archive", &["table-public.archive-missing"][..]),
+    ("CREATE TABLE more (id serial, x int)", &["table-public.more-extra"]),
+    ("CREATE SCHEMA other CREATE TABLE t (x int)", &["schema-other-extra"]),
+    ("ALTER TABLE app.posts DROP COLUMN doubled", &["column-app.posts.doubled-missing"]),
+    ("ALTER TABLE app.posts ADD COLUMN x int DEFAULT 3", &["column-app.posts.x-extra"]),
+    ("ALTER TABLE users ALTER COLUMN json TYPE json", &["column-public.users.json-type"]),
+    (
+        "ALTER TABLE app.posts ALTER COLUMN size DROP NOT NULL, ALTER COLUMN author DROP NOT NULL",
+        &["column-app.posts.author-null"],
+    ),
+    ("ALTER TABLE users ALTER COLUMN name SET NOT NULL", &["column-public.users.name-null"]),
+    ("ALTER TABLE users ALTER COLUMN name SET DEFAULT 'me'", &["column-public.users.name-default"]),
+    ("ALTER TABLE users ALTER COLUMN name DROP DEFAULT", &["column-public.users.name-default"]),
+    ("ALTER TABLE users ALTER COLUMN email SET DEFAULT 'me'", &["column-public.users.email-default"]),
+    ("ALTER TABLE app.posts ALTER COLUMN id SET GENERATED BY DEFAULT", &["column-app.posts.id-sequence"]),
+    ("ALTER TABLE app.posts ALTER COLUMN id SET INCREMENT BY 5", &["column-app.posts.id-sequence"]),
+    ("ALTER TABLE app.posts ALTER COLUMN id DROP IDENTITY", &["column-app.posts.id-sequence"]),
+    ("ALTER SEQUENCE users_id_seq RENAME TO counter", &["column-public.users.id-sequence"]),
+    ("ALTER SEQUENCE users_id_seq CYCLE", &["column-public.users.id-sequence"]),
+    ("ALTER TABLE app.posts ALTER COLUMN doubled DROP EXPRESSION", &["column-app.posts.doubled-generated"]),
+    ("ALTER TABLE users DROP CONSTRAINT adult", &["constraint-public.users.adult-missing"]),
+    ("ALTER TABLE users ADD CONSTRAINT more CHECK (age < 200)", &["constraint-public.users.more-extra"]),
+    ("ALTER TABLE users RENAME CONSTRAINT adult TO grown", &["constraint-public.users.adult-name"]),
+    (
+        "ALTER TABLE users DROP CONSTRAINT adult; ALTER TABLE users ADD CONSTRAINT adult CHECK (age > 20)",
+        &["constraint-public.users.adult-definition"],
+    ),
+    (
+        "ALTER TABLE users DROP CONSTRAINT adult; ALTER TABLE users ADD CONSTRAINT adult CHECK (age > 17) NOT VALID",
+        &["constraint-public.users.adult-validation"],
+    ),
+    (
+        "ALTER TABLE app.posts DROP CONSTRAINT posts_author_fkey",
+        &["constraint-app.posts.posts_author_fkey-missing"],
+    ),
+    (
+        "ALTER TABLE users DROP CONSTRAINT users_email_key; CREATE UNIQUE INDEX users_email_key ON users (email)",
+        &["index-public.users_email_key-extra", "constraint-public.users.users_email_key-missing"],
+    ),
+    ("DROP INDEX app.posts_title", &["index-app.posts_title-missing"]),
+    ("CREATE INDEX more ON users (age)", &["index-public.more-extra"]),
+    ("ALTER INDEX app.posts_title RENAME TO by_title", &["index-app.posts_title-name"]),
+    (
+        "DROP INDEX app.posts_title; CREATE INDEX posts_title ON app.posts (title)",
+        &["index-app.posts_title-definition"],
+    ),
+    (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'app.posts_title'::regclass",
+        &["index-app.posts_title-invalid"],
+    ),
+    ("DROP INDEX events_at", &["index-public.events_at-missing"]),
+    ("ALTER TYPE mood ADD VALUE 'so so' AFTER 'sad'", &["enum-public.mood-labels"]),
+    ("ALTER TYPE mood ADD VALUE 'angry' BEFORE 'sad'", &["enum-public.mood-labels"]),
+    ("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'", &["enum-public.mood-labels"]),
+    ("CREATE TYPE more AS ENUM ()", &["enum-public.more-extra"]),
+    ("ALTER DOMAIN positive DROP DEFAULT", &["domain-public.positive-default"]),
+    ("ALTER DOMAIN positive SET NOT NULL", &["domain-public.positive-null"]),
+    (
+        "ALTER DOMAIN positive DROP CONSTRAINT positive_check",
+        &["constraint-public.positive.positive_check-missing"],
+    ),
+    ("ALTER TYPE pair ADD ATTRIBUTE c int", &["type-public.pair-columns"]),
+    ("ALTER TYPE pair DROP ATTRIBUTE a", &["type-public.pair-columns"]),
+    ("DROP TYPE span", &["type-public.span-missing"]),
+    ("DROP SEQUENCE ticket", &["sequence-public.ticket-missing"]),
+    ("CREATE SEQUENCE more AS int", &["sequence-public.more-extra"]),
+    ("ALTER SEQUENCE ticket INCREMENT 7", &["sequence-public.ticket-options"]),
+    ("ALTER SEQUENCE ticket OWNED BY users.age", &["sequence-public.ticket-owner"]),
+    (
+        "CREATE OR REPLACE FUNCTION twice(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x + x'",
+        &["function-public.twice:integer-definition"],
+    ),
+    (
+        "DROP FUNCTION twice; CREATE FUNCTION twice(y int) RETURNS bigint LANGUAGE sql AS 'SELECT 2::bigint'",
+        &["function-public.twice:integer-definition"],
+    ),
+    ("DROP PROCEDURE nothing", &["procedure-public.nothing:-missing"]),
+    (
+        "CREATE FUNCTION more(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        &["function-public.more:integer:text-extra"],
+    ),
+    ("DROP VIEW authors", &["view-public.authors-missing"]),
+    ("CREATE VIEW more AS SELECT * FROM authors", &["view-public.more-extra"]),
+    (
+        "CREATE OR REPLACE VIEW authors AS SELECT u.name, t.title FROM users u JOIN titles t ON t.author = u.id + 1",
+        &["view-public.authors-query"],
+    ),
+    (
+        "CREATE OR REPLACE VIEW authors AS
+           SELECT u.name, t.title, u.age FROM users u JOIN titles t ON t.author = u.id",
+        &["view-public.authors-query"],
+    ),
+    ("ALTER VIEW titles RESET (security_barrier)", &["view-public.titles-options"]),
+    ("DROP MATERIALIZED VIEW counted", &["materialized-view-public.counted-missing"]),
+    ("DROP INDEX counted_author", &["index-public.counted_author-missing"]),
+    (
+        "DROP MATERIALIZED VIEW counted;
+         CREATE VIEW counted AS SELECT author, count(*) AS n FROM app.posts GROUP BY author",
+        &["materialized-view-public.counted-kind"],
+    ),
+    ("DROP TRIGGER stamp ON users", &["trigger-public.users.stamp-missing"]),
+    (
+        "CREATE TRIGGER more AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp()",
+        &["trigger-public.users.more-extra"],
+    ),
+    (
+        "DROP TRIGGER stamp ON users;
+         CREATE TRIGGER stamp BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp()",
+        &["trigger-public.users.stamp-definition"],
+    ),
+    ("ALTER TABLE users DISABLE TRIGGER stamp", &["trigger-public.users.stamp-firing"]),
+    ("DROP POLICY mine ON users", &["policy-public.users.mine-missing"]),
+    ("ALTER POLICY mine ON users USING (true)", &["policy-public.users.mine-definition"]),
+    ("ALTER TABLE users FORCE ROW LEVEL SECURITY", &["table-public.users-row-security"]),
+    ("DROP RULE quiet ON app.posts", &["rule-app.posts.quiet-missing"]),
+    ("ALTER TABLE events DETACH PARTITION events_old", &["table-public.events_old-partition"]),
+    ("ALTER TABLE archive NO INHERIT users", &["table-public.archive-parents"]),
+    ("ALTER TABLE archive SET UNLOGGED", &["table-public.archive-logged"]),
+];
+
+#[tokio::test]
+async fn each_kind_of_difference_is_found_and_mended() {
+    stream::iter(CHANGES).for_each_concurrent(4, |(change, ids)| is_found_and_mended(change, ids)).await;
+}
+
+async fn is_found_and_mended(change: &str, expected: &[&str]) {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    good.execute(BASE).await;
+    live.execute(BASE).await;
+    for statement in change.split_inclusive(';') {
+        live.execute(statement).await;
+    }
+    let (wanted, there) = (schema(&good).await, schema(&live).await);
+    let found = differences(&wanted, &there);
+    assert_eq!(ids(&found), expected, "{change}: {found:#?}");
+
+    // The other way round too, so that what is extra here is missing there.
+    mend(&good, &differences(&there, &wanted)).await;
+    let rest = differences(&there, &schema(&good).await);
+    assert!(rest.is_empty(), "{change}, the other way round: {rest:#?}");
+    mend(&live, &found).await;
+    let rest = differences(&wanted, &schema(&live).await);
+    assert!(rest.is_empty(), "{change}: {rest:#?}");
+}
+
+#[tokio::test]
+async fn what_does_not_matter_is_no_difference() {
+    let (one, other) = (Database::fresh().await, Database::fresh().await);
+    one.execute(BASE).await;
+    one.execute("CREATE TABLE t (a int CHECK (a > 0), b serial, c text UNIQUE); CREATE INDEX ON t (a)").await;
+    other.execute(BASE).await;
+    let role = other.create_role("").await;
+    other
+        .execute(&format!(
+            "CREATE TABLE taken (); CREATE SEQUENCE t_b_seq; CREATE INDEX t_a_idx ON users (id);
+             CREATE TABLE t (c text, b serial, a int);
+             ALTER TABLE t ADD CHECK (a > 5), ADD CHECK (a > 0), ADD UNIQUE (c);
+             ALTER TABLE t DROP CONSTRAINT t_a_check; CREATE INDEX ON t (a);
+             DROP TABLE taken; DROP SEQUENCE t_b_seq; DROP INDEX t_a_idx;
+             ALTER TABLE users OWNER TO {role}; GRANT SELECT ON t TO {role}; COMMENT ON TABLE t IS 'x';
+             ALTER TABLE users SET (fillfactor = 70); ALTER TABLE users ALTER COLUMN name SET STATISTICS 500;
+             CREATE TABLE _sqlx_migrations (version int); CREATE TABLE _corveil_runs (id serial);
+             CREATE TABLE goose_db_version (id serial PRIMARY KEY); CREATE TABLE schema_migrations (version text);
+             ANALYZE; SELECT nextval('ticket'); INSERT INTO users (email, age) VALUES ('x', 20)"
+        ))
+        .await;
+    let found = differences(&schema(&one).await, &schema(&other).await);
+    assert!(found.is_empty(), "{found:#?}");
+    // The role has to own nothing when it is dropped.
+    other.execute("ALTER TABLE users OWNER TO CURRENT_USER; REVOKE ALL ON t FROM PUBLIC").await;
+    other.execute(&format!("DROP OWNED BY {role}")).await;
+}
+
+#[tokio::test]
+async fn a_reading_leaves_the_session_as_it_was() {
+    let database = Database::fresh().await;
+    database.execute(BASE).await;
+    let mut connection = database.connect().await;
+    for setting in
+        ["quote_all_identifiers = on", "search_path = app", "DateStyle = German", "bytea_output = escape"]
+    {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET {setting}"))).execute(&mut connection).await.unwrap();
+    }
+    assert_eq!(read(&mut connection).await.unwrap(), schema(&database).await);
+    let path: String = sqlx::query_scalar("SHOW search_path").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(path, "\"app\"", "quoted, as it is set");
+}
