@@ -91,7 +91,7 @@ async fn a_whole_schema_is_mended_from_nothing_and_back() {
 
 /// A change to [`BASE`], one statement at a time, and the ids of what then differs.
 const CHANGES: &[(&str, &[&str])] = &[
-    ("DROP TABLE archive", &["table-public.archive-missing"][..]),
+    ("DROP TABLE archive", &["table-public.archive-missing"]),
     ("CREATE TABLE more (id serial, x int)", &["table-public.more-extra"]),
     ("CREATE SCHEMA other CREATE TABLE t (x int)", &["schema-other-extra"]),
     ("ALTER TABLE app.posts DROP COLUMN doubled", &["column-app.posts.doubled-missing"]),
