@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{migrate, serve, status, verify, wait};
+use crate::commands::{adopt, migrate, serve, status, verify, wait};
 use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
@@ -36,6 +36,8 @@ pub struct Cli {
 pub enum Command {
     /// Apply the pending migrations
     Migrate(migrate::Args),
+    /// Record what a database contains that something else migrated, without running it
+    Adopt(adopt::Args),
     /// Show applied, pending, failed and unknown migrations
     Status(status::Args),
     /// Wait for the database, or until every migration of this build is applied
@@ -51,7 +53,7 @@ impl Cli {
     #[must_use]
     pub fn purpose(&self) -> Option<Purpose> {
         match &self.command {
-            Command::Migrate(_) => Some(Purpose::Migrate),
+            Command::Migrate(_) | Command::Adopt(_) => Some(Purpose::Migrate),
             Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Some(Purpose::Look),
             Command::Serve(_) => None,
         }
@@ -62,6 +64,7 @@ impl Cli {
     pub fn termination_log(&self) -> Option<PathBuf> {
         match &self.command {
             Command::Migrate(args) => args.termination_log.clone(),
+            Command::Adopt(args) => args.termination_log.clone(),
             Command::Wait(args) => args.termination_log.clone(),
             Command::Status(_) | Command::Verify(_) | Command::Serve(_) => None,
         }

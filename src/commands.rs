@@ -1,5 +1,6 @@
 //! The commands, one file each, named as typed.
 
+pub mod adopt;
 pub mod expected;
 pub mod migrate;
 pub mod open;
@@ -20,6 +21,7 @@ use crate::exit::ExitCode;
 /// Whatever ends the command early.
 pub async fn run(cli: Cli, started: Instant) -> Result<ExitCode> {
     match cli.command {
+        Command::Adopt(args) => adopt::run(args, cli.output, started).await,
         Command::Migrate(args) => migrate::run(args, cli.output, started).await,
         Command::Status(args) => status::run(args, cli.output, started).await,
         Command::Wait(args) => wait::run(args, cli.output, started).await,

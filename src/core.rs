@@ -1,6 +1,7 @@
 //! What a migration set is and what a run would do to a database, decided without one: no connection, no clock,
 //! no logging.
 
+pub mod adopt;
 pub mod catalog;
 pub mod directives;
 pub mod foreign;

@@ -1,10 +1,14 @@
 //! Every way a command can fail, what it prints, and the exit code it ends with.
 
+pub mod difference;
+pub mod differs;
 pub mod failure;
 pub mod finding;
 
 use std::time::Duration;
 
+pub use difference::Difference;
+pub use differs::Differs;
 pub use failure::{Failure, ServerError};
 pub use finding::{Finding, FindingKind};
 
@@ -36,6 +40,9 @@ pub enum Error {
     /// `verify` found something, or an INVALID index is left after a run.
     #[error("{}", summary(.0, "the database is not as the migrations should have left it"))]
     Findings(Vec<Finding>),
+    /// A database that is to be adopted has another schema than the files make; nothing was recorded.
+    #[error("{0}")]
+    Differs(Box<Differs>),
     /// A statement of a migration failed.
     #[error("{0}")]
     Migration(Box<Failure>),
@@ -127,7 +134,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config { .. } | Self::Refused(_) | Self::Pooler { .. } => ExitCode::Usage,
-            Self::Mismatch(_) | Self::Findings(_) => ExitCode::Mismatch,
+            Self::Mismatch(_) | Self::Findings(_) | Self::Differs(_) => ExitCode::Mismatch,
             Self::Migration(failure) => failure.exit_code(),
             Self::Unsettled { .. } => ExitCode::Failed,
             Self::RunFailed { code, .. } => *code,
@@ -154,6 +161,7 @@ impl Error {
             Self::Refused(_) => "refused",
             Self::Mismatch(_) => "mismatch",
             Self::Findings(_) => "findings",
+            Self::Differs(_) => "differs",
             Self::Migration(_) => "migration",
             Self::Unsettled { .. } => "unsettled",
             Self::RunFailed { .. } => "run_failed",
@@ -175,6 +183,7 @@ impl Error {
                 Some(hint.clone())
             }
             Self::Refused(_) | Self::Mismatch(_) | Self::Findings(_) => None,
+            Self::Differs(differs) => Some(differs.hint.clone()),
             Self::Migration(failure) => Some(failure.next_step()),
             Self::RunFailed { .. } => {
                 Some("deploy a build whose migration is fixed; `corveil status` shows the run".into())
@@ -211,6 +220,15 @@ impl Error {
     pub fn findings(&self) -> &[Finding] {
         match self {
             Self::Refused(findings) | Self::Mismatch(findings) | Self::Findings(findings) => findings,
+            _ => &[],
+        }
+    }
+
+    /// What is different; empty for the other kinds.
+    #[must_use]
+    pub fn differences(&self) -> &[Difference] {
+        match self {
+            Self::Differs(differs) => &differs.differences,
             _ => &[],
         }
     }

@@ -13,6 +13,7 @@ pub mod glance;
 pub mod indexes;
 pub mod lock;
 pub mod query;
+pub mod record;
 pub mod runs;
 pub mod schema;
 pub mod scratch;

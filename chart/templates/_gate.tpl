@@ -151,6 +151,13 @@ app.kubernetes.io/name: {{ printf "%s-migrate" (include "corveil.name" . | trunc
 {{- if and $migrate.database.existingSecret (not $migrate.database.key) -}}
 {{- fail "`migrate.database.key` is empty: name the key of `migrate.database.existingSecret` that holds the URL" -}}
 {{- end -}}
+{{- $to := include "corveil.text" $migrate.adopt.to -}}
+{{- if and $to (not (regexMatch "^[0-9]+$" $to)) -}}
+{{- fail (printf "`migrate.adopt.to` is %q: write the version of a migration, such as 7, or leave it empty" $to) -}}
+{{- end -}}
+{{- if and $to (not $migrate.adopt.enabled) -}}
+{{- fail "`migrate.adopt.to` is set, but nothing is adopted without `migrate.adopt.enabled`: set that too, or leave it empty" -}}
+{{- end -}}
 {{- $copy := include "corveil.migrate.name.copy" . -}}
 {{- if eq (include "corveil.text" $migrate.database.existingSecret) $copy -}}
 {{- fail (printf "`migrate.database.existingSecret` is `%s`, which the chart itself creates and deletes: give yours another name" $copy) -}}
@@ -169,7 +176,7 @@ app.kubernetes.io/name: {{ printf "%s-migrate" (include "corveil.name" . | trunc
 {{- if le (mul 1000 (sub $deadline 20)) (add $wait $lock) -}}
 {{- fail (printf "`migrate.activeDeadlineSeconds` is %d, but one attempt may wait for `migrate.waitForDb` and `migrate.lockWait`, and ends 20 s early to keep its log: set at least %d" $deadline (add 20 1 (div (add $wait $lock) 1000))) -}}
 {{- end -}}
-{{- $set := dict "DATABASE_URL" "existingSecret` or `externalDatabase.url" "MIGRATE_DATABASE_URL" "migrate.database.existingSecret" "CORVEIL_WAIT_FOR_DB" "migrate.waitForDb" "CORVEIL_LOCK_WAIT" "migrate.lockWait" "CORVEIL_LOCK_TIMEOUT" "migrate.lockTimeout" "CORVEIL_STATEMENT_TIMEOUT" "migrate.statementTimeout" "CORVEIL_RETRIES" "migrate.retries" "CORVEIL_DEADLINE" "migrate.activeDeadlineSeconds" -}}
+{{- $set := dict "DATABASE_URL" "existingSecret` or `externalDatabase.url" "MIGRATE_DATABASE_URL" "migrate.database.existingSecret" "CORVEIL_WAIT_FOR_DB" "migrate.waitForDb" "CORVEIL_LOCK_WAIT" "migrate.lockWait" "CORVEIL_LOCK_TIMEOUT" "migrate.lockTimeout" "CORVEIL_STATEMENT_TIMEOUT" "migrate.statementTimeout" "CORVEIL_RETRIES" "migrate.retries" "CORVEIL_DEADLINE" "migrate.activeDeadlineSeconds" "CORVEIL_ADOPT" "migrate.adopt.enabled" "CORVEIL_ADOPT_TO" "migrate.adopt.to" -}}
 {{- range $migrate.extraEnv -}}
 {{- with get $set .name -}}
 {{- fail (printf "`migrate.extraEnv` sets what `%s` is for: use that" .) -}}

@@ -33,7 +33,7 @@ pub struct Scratch {
 pub struct Expected<'a> {
     catalog: &'a Catalog,
     home: &'a str,
-    /// Nothing for the files that the program carries, of which it has snapshots.
+    /// Nothing where no folder is given: the program has snapshots of the files that it carries.
     replay: Option<Replay<'a>>,
 }
 
@@ -72,9 +72,10 @@ impl<'a> Expected<'a> {
     /// # Errors
     /// [`crate::error::Error::Config`] when the files can be replayed nowhere, or do not apply.
     pub async fn at(&mut self, version: i64) -> Result<Schema> {
-        match &mut self.replay {
-            None => snapshots::schema_at(self.catalog, version, self.home),
-            Some(replay) => replay.at(version).await,
+        // Of a folder too, where its files are those that the program carries, as far as they are asked for.
+        match (snapshots::schema_at(self.catalog, version, self.home), &mut self.replay) {
+            (Err(_), Some(replay)) => replay.at(version).await,
+            (schema, _) => schema,
         }
     }
 

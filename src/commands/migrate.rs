@@ -10,9 +10,13 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 
+use crate::commands::adopt::found::Question;
+use crate::commands::adopt::origin::Origin;
+use crate::commands::expected::Scratch;
 use crate::commands::open::{self, Common};
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
+use crate::core::adopt::Asked;
 use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
 use crate::core::plan::OutOfOrder;
@@ -60,6 +64,23 @@ pub struct Args {
     /// Statement at which the half-done file goes on; those before it count as done
     #[arg(long, value_name = "N", env = env::RESUME_FROM)]
     resume_from: Option<usize>,
+    /// Take over a database that something else migrated, as `corveil adopt --from TOOL` does, before applying the rest; an
+    /// empty one, and one with a history of ours, are none
+    #[arg(
+        long,
+        value_name = "TOOL",
+        env = env::ADOPT,
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = Origin::AUTO
+    )]
+    adopt: Option<Origin>,
+    /// Version that such a database is at, as `corveil adopt --to`
+    #[arg(long, value_name = "VERSION", env = env::ADOPT_TO, requires = "adopt")]
+    adopt_to: Option<i64>,
+    #[command(flatten)]
+    scratch: Scratch,
     /// Show what would be applied, and change nothing
     #[arg(long, env = env::DRY_RUN, value_parser = BoolishValueParser::new())]
     dry_run: bool,
@@ -92,6 +113,15 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
             retries: args.retries,
         },
         dry_run: args.dry_run,
+        adopt: args.adopt.map(|from| Question {
+            catalog: &catalog,
+            common: &args.common,
+            scratch: &args.scratch,
+            opened: &opened,
+            stop: &stop,
+            asked: Asked { from: from.tool(), to: args.adopt_to },
+            accept: &[],
+        }),
     }
     .pass()
     .await;

@@ -107,7 +107,7 @@ async fn read(
         Err(error) => return Err(error),
     };
     if history.is_blank() {
-        match foreign::refuse(&mut connection, catalog.migrations(), None).await {
+        match foreign::refuse(&mut connection, catalog, None).await {
             Err(Error::Mismatch(found)) => findings.extend(found),
             other => other?,
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use serde::Serialize;
+use sqlx::postgres::PgConnection;
 
 use crate::commands::expected::{Expected, Scratch};
 use crate::commands::open::{self, Common, Opened};
@@ -20,7 +21,7 @@ use crate::output::{self, Format};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::indexes::InvalidIndex;
 use crate::postgres::snapshot::Snapshot;
-use crate::postgres::{query, schema};
+use crate::postgres::{foreign, query, schema};
 use crate::stop::Stop;
 
 /// Look for edited and missing files, INVALID indexes and unfinished statements
@@ -63,8 +64,8 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let opened = open::open(Purpose::Look, &stop).await?;
     let looked = look(&args, &catalog, &opened, &stop).await;
     opened.close().await;
-    let (snapshot, differences) = looked?;
-    let mut findings = plan::disagreements(&catalog, &snapshot.history);
+    let Looked { snapshot, mut findings, differences } = looked?;
+    findings.extend(plan::disagreements(&catalog, &snapshot.history));
     findings.extend(unfinished(&catalog, &snapshot.history));
     findings.extend(snapshot.invalid.iter().map(InvalidIndex::finding));
     let is_well = findings.is_empty() && differences.as_ref().is_none_or(Vec::is_empty);
@@ -76,33 +77,52 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     Ok(code)
 }
 
-/// Reads the history, and how the schema differs if that is asked.
-async fn look(
-    args: &Args,
-    catalog: &Catalog,
-    opened: &Opened,
-    stop: &Stop,
-) -> Result<(Snapshot, Option<Vec<Difference>>)> {
+/// What there is to see.
+struct Looked {
+    snapshot: Snapshot,
+    /// What is not ours, where there is no history of ours.
+    findings: Vec<Finding>,
+    /// How the schema differs, if that is asked.
+    differences: Option<Vec<Difference>>,
+}
+
+async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> Result<Looked> {
     let wait = args.common.wait_for_db;
     let read = async {
         let (mut connection, snapshot) =
             connect_and_read(&opened.database, None, None, Standby::Fine, wait, stop).await?;
+        let findings = others(&mut connection, catalog, &snapshot).await;
         let live = if args.schema { Some(schema::read(&mut connection).await) } else { None };
         query::close(connection).await;
-        Ok((snapshot, live.transpose()?))
+        Ok((snapshot, findings?, live.transpose()?))
     };
-    let (snapshot, live) = tokio::select! {
+    let (snapshot, findings, live) = tokio::select! {
         read = read => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
     }?;
-    let Some(live) = live else { return Ok((snapshot, None)) };
+    let Some(live) = live else { return Ok(Looked { snapshot, findings, differences: None }) };
     let home = snapshot.facts.schema()?;
     let newest = newest_known(catalog, &snapshot.history)?;
     let mut expected = Expected::new(catalog, &args.common, &args.scratch, opened, home, stop)?;
     let wanted = expected.at(newest).await;
     expected.close().await;
-    let differences = differences(&wanted?, &live);
-    Ok((snapshot, Some(differences)))
+    let differences = Some(differences(&wanted?, &live));
+    Ok(Looked { snapshot, findings, differences })
+}
+
+/// What is there that is not ours, where there is no history of ours.
+async fn others(
+    connection: &mut PgConnection,
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+) -> Result<Vec<Finding>> {
+    if !snapshot.history.is_blank() {
+        return Ok(Vec::new());
+    }
+    match foreign::refuse(connection, catalog, None).await {
+        Err(Error::Mismatch(findings)) => Ok(findings),
+        other => other.map(|()| Vec::new()),
+    }
 }
 
 /// The version that the schema should be at. An older build does not know what a newer one made.

@@ -22,7 +22,7 @@ use crate::exit::ExitCode;
 use crate::output::{self, Format};
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::runs::{self, Outcome, Run};
-use crate::postgres::{query, snapshot};
+use crate::postgres::{foreign, lock, query, snapshot};
 use crate::stop::Stop;
 
 /// First and longest pause between two looks: pods should start soon after the schema is there.
@@ -226,6 +226,13 @@ async fn schema(connection: &mut PgConnection, catalog: &Catalog) -> Result<Seen
         if let Some(error) = runs.first().filter(|_| !locked).and_then(|run| failed_for_good(run, &unmet)) {
             return Ok(Seen::Failed(error));
         }
+    }
+    // Whoever holds the lock may be adopting it.
+    if snapshot.history.is_blank()
+        && let Err(error @ Error::Mismatch(_)) = foreign::refuse(connection, catalog, None).await
+        && !lock::is_taken(connection, &snapshot.facts.database).await?
+    {
+        return Ok(Seen::Failed(error));
     }
     Ok(Seen::Missing(missing))
 }

@@ -31,6 +31,16 @@ pub const OUT_OF_ORDER: &str = "CORVEIL_OUT_OF_ORDER";
 pub const NO_TRANSACTION: &str = "CORVEIL_NO_TRANSACTION";
 /// `--resume-from`.
 pub const RESUME_FROM: &str = "CORVEIL_RESUME_FROM";
+/// `--adopt`.
+pub const ADOPT: &str = "CORVEIL_ADOPT";
+/// `--adopt-to`.
+pub const ADOPT_TO: &str = "CORVEIL_ADOPT_TO";
+/// `--from`.
+pub const FROM: &str = "CORVEIL_FROM";
+/// `--to`.
+pub const TO: &str = "CORVEIL_TO";
+/// `--accept`.
+pub const ACCEPT: &str = "CORVEIL_ACCEPT";
 /// `--dry-run`.
 pub const DRY_RUN: &str = "CORVEIL_DRY_RUN";
 /// `--termination-log`.

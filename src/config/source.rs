@@ -40,7 +40,8 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
         let bytes = if is_sql { fs::read(&path).map_err(|e| e.to_string()) } else { Ok(Vec::new()) };
         files.push((name, bytes));
     }
-    let catalog = Catalog::from_files(files).map_err(Error::Refused)?;
+    let mut catalog = Catalog::from_files(files).map_err(Error::Refused)?;
+    catalog.folder = Some(folder.display().to_string());
     if catalog.migrations().is_empty() {
         return Err(Error::Config {
             message: format!("the folder `{}` holds no migration", folder.display()),

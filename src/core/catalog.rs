@@ -41,6 +41,8 @@ pub struct Catalog {
     migrations: Vec<Migration>,
     /// Names of `.sql` files that are no migrations, as sqlx ignores them.
     pub ignored: Vec<String>,
+    /// The folder that they are from, as it was given; none for those that the program carries.
+    pub folder: Option<String>,
 }
 
 impl Catalog {

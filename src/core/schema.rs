@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::error::Difference;
+
 /// The schema of a database. Everything is keyed by its qualified name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -303,19 +305,6 @@ pub struct View {
     /// Its rules, each as its whole definition.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<String, String>,
-}
-
-/// One thing in which a live database is not what it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// What it is called in `--accept`: the same whenever the same thing differs, and safe in a shell.
-    pub id: String,
-    /// The qualified name of the object.
-    pub object: String,
-    /// What differs, in one line.
-    pub message: String,
-    /// The statements that make the live database as it should be.
-    pub sql: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

@@ -103,6 +103,9 @@ fn text(error: &Error) -> String {
     for finding in error.findings() {
         let _ = writeln!(text, "- {finding}");
     }
+    for difference in error.differences() {
+        let _ = writeln!(text, "- {difference}");
+    }
     if let Some(hint) = error.hint() {
         let _ = writeln!(text, "hint: {hint}");
     }
@@ -127,6 +130,8 @@ fn document(error: &Error) -> Value {
         next_step: Option<String>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         findings: &'a [crate::error::Finding],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        differences: &'a [crate::error::Difference],
         #[serde(skip_serializing_if = "Option::is_none")]
         failure: Option<&'a crate::error::Failure>,
     }
@@ -135,6 +140,7 @@ fn document(error: &Error) -> Value {
         message: error.to_string(),
         next_step: error.hint(),
         findings: error.findings(),
+        differences: error.differences(),
         failure: error.failure(),
     })
 }

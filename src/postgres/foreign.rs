@@ -4,7 +4,9 @@ mod histories;
 
 use sqlx::postgres::PgConnection;
 
-use crate::core::catalog::Migration;
+use crate::core::adopt;
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::foreign::{Tool, tables};
 use crate::core::sql::create::{Created, ObjectKind, created};
 use crate::core::sql::quote::literal;
 use crate::core::sql::split::statements;
@@ -14,9 +16,9 @@ use crate::postgres::snapshot;
 
 pub use self::histories::histories;
 
-/// Every table that may be a history, ours included: no part of the schema that the files make.
+/// Every table that may be a history, ours included, in lower case: no part of the schema that the files make.
 pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
-    TOOLS.iter().map(|(name, _)| *name).chain(["databasechangeloglock", "_sqlx_migrations"])
+    tables::names().chain(["_sqlx_migrations"])
 }
 
 /// Refuses a database without a history of ours that is not empty of what our files create.
@@ -25,7 +27,7 @@ pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
 /// [`Error::Mismatch`] with what was found.
 pub async fn refuse(
     connection: &mut PgConnection,
-    files: &[Migration],
+    files: &Catalog,
     app_role: Option<&str>,
 ) -> Result<()> {
     let findings = findings(connection, files).await?;
@@ -43,9 +45,10 @@ pub async fn refuse(
 ///
 /// # Errors
 /// When the server cannot be asked.
-async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<Vec<Finding>> {
-    let mut findings = others(connection).await?;
+async fn findings(connection: &mut PgConnection, files: &Catalog) -> Result<Vec<Finding>> {
+    let (mut findings, tool) = others(connection, files).await?;
     let objects: Vec<(&Migration, Created)> = files
+        .migrations()
         .iter()
         .filter_map(|file| Some((file, file.content.as_deref().ok()?)))
         .filter_map(|(file, sql)| Some((file, created(&statements(sql).ok()?))))
@@ -69,32 +72,44 @@ async fn findings(connection: &mut PgConnection, files: &[Migration]) -> Result<
                 object.kind,
                 get::<String>(row, 1)?
             ),
-            hint: HINT.into(),
+            hint: hint(files, tool),
         });
     }
     Ok(findings)
 }
 
-const HINT: &str = "connect to an empty database, or record what this one already contains: \
-                    `sqlx migrate override skip --target-version VERSION`";
+/// Nothing is recorded by a command that somebody copies without reading on.
+fn hint(files: &Catalog, tool: Option<Tool>) -> String {
+    format!(
+        "`{}` says which of these migrations the database contains, and without `--dry-run` it records them; or connect to \
+         an empty database",
+        adopt::command(files, tool)
+    )
+}
 
-/// Another tool's history tables, whatever is in them.
-async fn others(connection: &mut PgConnection) -> Result<Vec<Finding>> {
+/// Another tool's history tables, whatever is in them, and the tool if there is one alone.
+async fn others(connection: &mut PgConnection, files: &Catalog) -> Result<(Vec<Finding>, Option<Tool>)> {
     let all = histories::tables(connection).await?;
-    let theirs = all.iter().filter(|table| !table.is_beside(&all));
-    let finding = |table: &histories::Table| Finding {
-        kind: FindingKind::ForeignHistory,
-        file: None,
-        version: None,
-        line: None,
-        message: format!(
-            "table {} is the migration history of {}, and no migration of ours is recorded",
-            table.quoted,
-            table.tool(&all)
-        ),
-        hint: HINT.into(),
+    let theirs: Vec<_> = all.iter().filter(|table| !table.is_beside(&all)).collect();
+    let finding = |table: &&histories::Table| {
+        let tool = table.tool(&all);
+        Finding {
+            kind: FindingKind::ForeignHistory,
+            file: None,
+            version: None,
+            line: None,
+            message: format!(
+                "table {} is the migration history of {tool}, and no migration of ours is recorded",
+                table.quoted
+            ),
+            hint: hint(files, Some(tool)),
+        }
     };
-    Ok(theirs.map(finding).collect())
+    let only = match theirs[..] {
+        [only] => Some(only.tool(&all)),
+        _ => None,
+    };
+    Ok((theirs.iter().map(finding).collect(), only))
 }
 
 /// A row of the list of wanted objects: number, catalog, schema or NULL, name.

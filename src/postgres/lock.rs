@@ -56,6 +56,15 @@ pub fn lock_holders_sql(database: &str) -> String {
     )
 }
 
+/// Whether any session holds the lock of a database.
+///
+/// # Errors
+/// [`Error::Server`].
+pub async fn is_taken(connection: &mut PgConnection, database: &str) -> Result<bool> {
+    let sql = format!("SELECT EXISTS ({})", lock_holders_sql(database));
+    get(&query::one(connection, "looking who holds the migration lock", sql).await?, 0)
+}
+
 /// A session that holds the migration lock. Whatever applies a file asks for one.
 #[derive(Debug)]
 pub struct LockGuard {

@@ -111,6 +111,20 @@ pub async fn end(
     query::all(connection, "recording the run's end", sql).await.map(drop)
 }
 
+/// The INSERT of a run that has only recorded what was there, up to the version `to`.
+#[must_use]
+pub fn recorded(schema: &str, to: Option<i64>) -> String {
+    format!(
+        "INSERT INTO {}._corveil_runs (ended_at, outcome, exit_code, to_version, build, host, backend) \
+         VALUES (clock_timestamp(), 'succeeded', {}, {}, {}, {}, pg_backend_pid());",
+        ident(schema),
+        ExitCode::Ok.code(),
+        number(to),
+        literal(env!("CARGO_PKG_VERSION")),
+        literal(host::name()),
+    )
+}
+
 fn number(version: Option<i64>) -> String {
     version.map_or_else(|| "NULL".into(), |version| version.to_string())
 }

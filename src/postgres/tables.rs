@@ -15,6 +15,20 @@ use crate::postgres::query;
 /// # Errors
 /// When the role may not create tables in the schema, or not grant.
 pub async fn prepare(connection: &mut PgConnection, schema: &str, app_role: Option<&str>) -> Result<()> {
+    prepare_and(connection, schema, app_role, "preparing the migration history", "").await
+}
+
+/// The same, with more `statements` in the transaction.
+///
+/// # Errors
+/// When the role may not create tables in the schema, or not grant, or a statement fails. Nothing is left then.
+pub async fn prepare_and(
+    connection: &mut PgConnection,
+    schema: &str,
+    app_role: Option<&str>,
+    doing: &'static str,
+    statements: &str,
+) -> Result<()> {
     let grants = match app_role {
         Some(role) => grants(connection, schema, role).await?,
         None => String::new(),
@@ -55,9 +69,10 @@ pub async fn prepare(connection: &mut PgConnection, schema: &str, app_role: Opti
            backend integer NOT NULL
          );
          {grants}
+         {statements}
          COMMIT; RESET client_min_messages;"
     );
-    let result = query::all(connection, "preparing the migration history", sql).await;
+    let result = query::all(connection, doing, sql).await;
     if result.is_err() {
         let _ = query::all(connection, "rolling back", "ROLLBACK".into()).await;
     }

@@ -31,6 +31,14 @@ mod invalid_indexes;
 mod bad_files;
 // Databases that belong to another tool, or hold what our files would create.
 mod foreign;
+// `corveil adopt`: what another tool applied is found, compared and recorded, and nothing is run.
+mod adopt;
+// The same for every tool, by its own program or in its documented table.
+mod adopt_tools;
+// What it writes: sqlx's own rows, all or none of them, also beside others and when it is stopped.
+mod adopt_rows;
+// `migrate --adopt`, and the commands that meet such a database untold.
+mod adopt_in_migrate;
 // sqlx's own Migrator and program on the same database, before, after and in between.
 mod with_sqlx;
 // What a schema is read as, every kind of difference between two, and the SQL that mends it.

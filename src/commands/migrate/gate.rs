@@ -6,9 +6,11 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use tracing::{debug, info, warn};
 
-use super::report::{Outcome, PendingFile, Report};
+use super::report::{Adopted, Outcome, PendingFile, Report};
+use crate::commands::adopt::found::{Found, Question};
 use crate::config::database::Database;
 use crate::core::catalog::{Catalog, Migration};
+use crate::core::history::History;
 use crate::core::plan::{self, OutOfOrder};
 use crate::core::resume::{Resume, resume};
 use crate::core::script::{self, Script};
@@ -20,7 +22,7 @@ use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::indexes::{self, InvalidIndex};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Snapshot};
-use crate::postgres::{foreign, query, runs, tables};
+use crate::postgres::{foreign, query, record, runs, tables};
 use crate::stop::Stop;
 
 /// A run of the gate.
@@ -37,6 +39,8 @@ pub(super) struct Gate<'a> {
     pub(super) lock_wait: Duration,
     pub(super) settings: Settings,
     pub(super) dry_run: bool,
+    /// What to ask of a database that something else migrated, where it is to be taken over.
+    pub(super) adopt: Option<Question<'a>>,
 }
 
 /// What there is to do.
@@ -59,8 +63,11 @@ impl<'a> Gate<'a> {
     }
 
     async fn pass_in_order(&self) -> Result<Report> {
-        let (connection, snapshot) = self.connect().await?;
-        let work = self.decide(&snapshot, self.resume_from)?;
+        let (mut connection, snapshot) = self.connect().await?;
+        let found = self.adoptable(&mut connection, &snapshot).await?;
+        let history = found.as_ref().map(Found::history);
+        let history = history.as_ref().unwrap_or(&snapshot.history);
+        let work = self.decide(history, self.resume_from)?;
         if !work.newer.is_empty() {
             warn!(
                 "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
@@ -68,17 +75,17 @@ impl<'a> Gate<'a> {
             );
         }
         if self.dry_run {
-            return self.preview(connection, &snapshot, &work).await;
+            return self.preview(connection, history, &work, found.as_ref()).await;
         }
-        if work.scripts.is_empty() && !snapshot.facts.needs_grant {
+        if work.scripts.is_empty() && !snapshot.facts.needs_grant && found.is_none() {
             query::close(connection).await;
             self.refuse_invalid(&snapshot.invalid)?;
-            return Ok(report(Outcome::Current, &snapshot, work.newer, Vec::new()));
+            return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
         }
-        let (facts, from) = (snapshot.facts, snapshot.history.newest());
+        let (facts, from) = (snapshot.facts, history.newest());
         let mut guard =
             LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
-        let result = self.under_lock(&mut guard).await;
+        let result = self.under_lock(&mut guard, found.as_ref()).await;
         let result = match result {
             Err(Ended::Lost(server)) => {
                 drop(guard);
@@ -103,10 +110,27 @@ impl<'a> Gate<'a> {
         .await
     }
 
+    /// What the database contains, where it is to be taken over and is one that a run would otherwise refuse.
+    async fn adoptable(
+        &self,
+        connection: &mut PgConnection,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Found<'a>>> {
+        let Some(question) = self.adopt.as_ref().filter(|_| snapshot.history.is_blank()) else {
+            return Ok(None);
+        };
+        match foreign::refuse(connection, self.catalog, self.app_role).await {
+            Err(Error::Mismatch(_)) => {}
+            other => return other.map(|()| None),
+        }
+        let found = question.answer(connection, snapshot.facts.schema()?).await?;
+        info!("{}", found.how);
+        Ok(Some(found))
+    }
+
     /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,
     /// for the whole set, before the first statement runs.
-    fn decide(&self, snapshot: &Snapshot, resume_from: Option<usize>) -> Result<Work<'a>> {
-        let history = &snapshot.history;
+    fn decide(&self, history: &History, resume_from: Option<usize>) -> Result<Work<'a>> {
         if let Some(unknown) =
             self.no_transaction.iter().find(|version| self.catalog.get(**version).is_none())
         {
@@ -149,25 +173,39 @@ impl<'a> Gate<'a> {
     async fn preview(
         &self,
         mut connection: PgConnection,
-        snapshot: &Snapshot,
+        history: &History,
         work: &Work<'_>,
+        found: Option<&Found<'_>>,
     ) -> Result<Report> {
-        if snapshot.history.is_blank() {
-            foreign::refuse(&mut connection, self.catalog.migrations(), self.app_role).await?;
+        if history.is_blank() {
+            foreign::refuse(&mut connection, self.catalog, self.app_role).await?;
         }
         query::close(connection).await;
         let outcome = if work.scripts.is_empty() { Outcome::Current } else { Outcome::WouldApply };
-        let mut report = report(outcome, snapshot, work.newer.clone(), Vec::new());
+        let mut report = report(outcome, history, work.newer.clone(), Vec::new());
+        report.adopted = found.map(Adopted::of);
         report.pending = work.scripts.iter().map(|(script, _)| PendingFile::of(script)).collect();
         Ok(report)
     }
 
     /// Reads again, as another run may have been here, and does the work.
-    async fn under_lock(&self, guard: &mut LockGuard) -> Result<Report, Ended> {
-        let snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
-        let work = self.decide(&snapshot, self.resume_from)?;
+    async fn under_lock(
+        &self,
+        guard: &mut LockGuard,
+        found: Option<&Found<'_>>,
+    ) -> Result<Report, Ended> {
+        let mut snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
+        let adopted = match found.filter(|_| snapshot.history.is_blank()) {
+            Some(found) => {
+                self.take_over(guard, found).await?;
+                snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
+                Some(Adopted::of(found))
+            }
+            None => None,
+        };
+        let work = self.decide(&snapshot.history, self.resume_from)?;
         if snapshot.history.is_blank() {
-            foreign::refuse(&mut guard.connection, self.catalog.migrations(), self.app_role).await?;
+            foreign::refuse(&mut guard.connection, self.catalog, self.app_role).await?;
         }
         let schema = snapshot.facts.schema()?.to_owned();
         let is_new = !(snapshot.facts.has_history && snapshot.facts.has_own_tables);
@@ -176,7 +214,8 @@ impl<'a> Gate<'a> {
         }
         if work.scripts.is_empty() {
             self.refuse_invalid(&snapshot.invalid)?;
-            return Ok(report(Outcome::Current, &snapshot, work.newer, Vec::new()));
+            let report = report(Outcome::Current, &snapshot.history, work.newer, Vec::new());
+            return Ok(Report { adopted, ..report });
         }
         let run = runs::start(&mut guard.connection, &schema, snapshot.history.newest()).await?;
         let mut applied = Vec::new();
@@ -190,7 +229,8 @@ impl<'a> Gate<'a> {
         if let (Ok(()), Some(reason)) = (&ended, self.stop.now()) {
             ended = Err(Ended::With(reason.error("after everything was applied")));
         }
-        let report = report(Outcome::Applied, &snapshot, work.newer, applied);
+        let report = report(Outcome::Applied, &snapshot.history, work.newer, applied);
+        let report = Report { adopted, ..report };
         let error = match ended {
             Err(Ended::Lost(server)) => return Err(Ended::Lost(server)),
             Err(Ended::With(error)) => Some(error),
@@ -212,6 +252,15 @@ impl<'a> Gate<'a> {
             Some(error) => Err(Ended::With(error)),
             None => Ok(report),
         }
+    }
+
+    /// Records what the database contains, unless it is another than it was.
+    async fn take_over(&self, guard: &mut LockGuard, found: &Found<'_>) -> Result<()> {
+        let Some(question) = &self.adopt else { return Ok(()) };
+        question.expect_unchanged(&mut guard.connection, found).await?;
+        record::record(guard, &found.migrations, self.app_role, self.stop).await?;
+        info!("recorded {} migrations that the database contains, and ran none of them", found.migrations.len());
+        Ok(())
     }
 
     /// No run ends well while an INVALID index of ours exists.
@@ -259,7 +308,7 @@ impl<'a> Gate<'a> {
                 Duration::from_nanos(row.execution_time.try_into().unwrap_or_default()),
             ))
         });
-        let mut report = report(Outcome::Applied, &snapshot, newer, applied.collect());
+        let mut report = report(Outcome::Applied, &snapshot.history, newer, applied.collect());
         report.from_version = from;
         Ok(report)
     }
@@ -270,7 +319,7 @@ impl<'a> Gate<'a> {
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
         let snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
-        let work = self.decide(&snapshot, None)?;
+        let work = self.decide(&snapshot.history, None)?;
         let result = match work.scripts.first() {
             None => {
                 info!("everything had been committed before the connection broke");
@@ -294,13 +343,14 @@ impl<'a> Gate<'a> {
     }
 }
 
-fn report(outcome: Outcome, snapshot: &Snapshot, newer: Vec<i64>, applied: Vec<AppliedFile>) -> Report {
-    let from_version = snapshot.history.newest();
+fn report(outcome: Outcome, history: &History, newer: Vec<i64>, applied: Vec<AppliedFile>) -> Report {
+    let from_version = history.newest();
     let newest = applied.iter().map(|file| file.version).max();
     Report {
         outcome,
         from_version,
         to_version: from_version.max(newest),
+        adopted: None,
         applied,
         pending: Vec::new(),
         newer,

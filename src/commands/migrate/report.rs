@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::commands::adopt::found::Found;
+use crate::commands::adopt::report::{RecordedFile, recorded};
 use crate::core::script::{Mode, Script};
 use crate::output::{self, Format};
 use crate::postgres::apply::AppliedFile;
@@ -17,12 +19,36 @@ pub(super) struct Report {
     pub(super) from_version: Option<i64>,
     /// Newest applied version after.
     pub(super) to_version: Option<i64>,
+    /// What was recorded, or would be, because the database contains it already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) adopted: Option<Adopted>,
     /// What was applied, in order.
     pub(super) applied: Vec<AppliedFile>,
     /// What a dry run would apply, in order.
     pub(super) pending: Vec<PendingFile>,
     /// Applied versions that this build does not know, because a newer one has been here.
     pub(super) newer: Vec<i64>,
+}
+
+/// A database that was taken over, or would be.
+#[derive(Debug, Serialize)]
+pub(super) struct Adopted {
+    /// The version that it was at.
+    version: i64,
+    /// How that follows.
+    how: String,
+    /// What is recorded without being run, in order.
+    recorded: Vec<RecordedFile>,
+}
+
+impl Adopted {
+    pub(super) fn of(found: &Found<'_>) -> Self {
+        Self {
+            version: found.version,
+            how: found.how.clone(),
+            recorded: found.migrations.iter().map(|migration| RecordedFile::of(migration)).collect(),
+        }
+    }
 }
 
 /// How a run ended.
@@ -84,7 +110,11 @@ pub(super) fn write(report: &Report, format: Format, took: Duration) {
 
 fn text(report: &Report, took: Duration) -> String {
     let at = report.to_version.map_or_else(|| "empty".into(), |version| format!("at version {version}"));
-    match report.outcome {
+    let adopted = report.adopted.as_ref().map(|adopted| match report.outcome {
+        Outcome::WouldApply => adopted.recorded.iter().map(RecordedFile::would_record).collect(),
+        Outcome::Current | Outcome::Applied => recorded(adopted.recorded.len()) + "\n",
+    });
+    let done = match report.outcome {
         Outcome::Current => format!("nothing to do: the schema is {at}\n"),
         Outcome::Applied => {
             let n = report.applied.len();
@@ -92,7 +122,8 @@ fn text(report: &Report, took: Duration) -> String {
             format!("applied {n} migration{s} in {:.1} s: the schema is {at}\n", took.as_secs_f64())
         }
         Outcome::WouldApply => report.pending.iter().map(line).collect(),
-    }
+    };
+    adopted.unwrap_or_default() + &done
 }
 
 fn line(file: &PendingFile) -> String {

@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 /// One image: the project's own migrations and, in most, one more file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Build {
+    /// What stands in for the app of chart 1.0.0: it answers `/health`, whatever the database is like.
+    Former,
     /// The migrations of this checkout, as the program carries them.
     First,
     /// One migration more.
@@ -30,11 +32,13 @@ pub(crate) const CAUSE: &str = "function no_such_function() does not exist";
 pub(crate) const FIRST: usize = 10;
 
 impl Build {
-    pub(crate) const ALL: [Self; 5] = [Self::First, Self::Next, Self::Broken, Self::Endless, Self::Slow];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Former, Self::First, Self::Next, Self::Broken, Self::Endless, Self::Slow];
 
     /// The image's tag.
     pub(crate) const fn tag(self) -> &'static str {
         match self {
+            Self::Former => "e2e-former",
             Self::First => "e2e-first",
             Self::Next => "e2e-next",
             Self::Broken => "e2e-broken",
@@ -45,7 +49,7 @@ impl Build {
 
     fn added(self) -> Option<&'static str> {
         match self {
-            Self::First => None,
+            Self::Former | Self::First => None,
             Self::Next => Some("ALTER TABLE users ADD COLUMN locale text;\n"),
             Self::Broken => Some("ALTER TABLE users ADD COLUMN locale text;\nSELECT no_such_function();\n"),
             Self::Endless => Some("ALTER TABLE users ADD COLUMN locale text;\nSELECT pg_sleep(600);\n"),

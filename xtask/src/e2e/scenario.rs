@@ -59,7 +59,13 @@ const ALL: &[Scenario] = &[
         "from-1-0-0",
         Engine::HELMS,
         takeover::run,
-        "an upgrade from chart 1.0.0's objects takes over its volume, its rows and its names",
+        "one upgrade from chart 1.0.0's objects takes over its volume, its rows, its names and the schema that it migrated itself, and no request fails",
+    ),
+    scenario(
+        "from-1-0-0-differs",
+        Engine::HELMS,
+        takeover::differs,
+        "where that schema is not one of ours, the upgrade fails and names each difference, nothing is written, and the old pods serve; mended, it is taken over",
     ),
     scenario(
         "first-without-database",

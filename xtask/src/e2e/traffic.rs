@@ -10,7 +10,7 @@ use crate::e2e::stage::POSTGRES;
 use crate::e2e::wait::until;
 use crate::e2e::world::World;
 
-/// Each request has a connection of its own, as those of many users would. The readiness page, as it asks the database.
+/// Each request has a connection of its own, as those of many users would.
 const LOOP: &str = "while :; do
   if answer=$(busybox timeout 5 wget -q -O - \"$1\" 2>&1); then echo ok; else echo \"failed at $(date -u +%T): $answer\"; fi
   sleep 0.1
@@ -22,9 +22,15 @@ pub(crate) struct Traffic<'a> {
 }
 
 impl<'a> Traffic<'a> {
-    /// Starts it, and waits for the first answer: the app has to be there.
+    /// Starts it, and waits for the first answer: the app has to be there. It asks for the readiness page, which asks
+    /// the database.
     pub(crate) fn start(world: &'a World<'a>) -> Result<Self> {
-        let url = format!("http://{APP}:8000/health/ready");
+        Self::start_with(world, "/health/ready")
+    }
+
+    /// The same with another page.
+    pub(crate) fn start_with(world: &'a World<'a>, page: &str) -> Result<Self> {
+        let url = format!("http://{APP}:8000{page}");
         world.apply(&json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "client", "labels": {"app": "client"}},

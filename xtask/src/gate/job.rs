@@ -73,6 +73,7 @@ fn setting(secret: &str) -> Setting {
         secret: secret.into(),
         ddl: None,
         service_account: None,
+        adopt: None,
         labels: strings(&[
             ("app.kubernetes.io/component", "migrate"),
             ("app.kubernetes.io/instance", "corveil"),
@@ -226,6 +227,35 @@ fn a_role_of_its_own_comes_from_a_secret_of_its_own() {
     expected.ddl = Some(("ddl".into(), "url".into()));
     let job = hook_of(Database::External, Phase::PreSync, &expected);
     assert_renders(&[], &values, &[job, copy(Database::External, Phase::PreSync)]);
+}
+
+#[test]
+fn every_job_takes_over_what_something_else_migrated_when_it_is_asked_to() {
+    let adopt = |adopt: Value| json!({"migrate": {"adopt": adopt}});
+    let asked = json!({"enabled": true, "from": "golang-migrate", "to": 20_240_101_120_000_i64});
+    for (values, from, to) in [
+        (json!({"enabled": true}), "auto", None),
+        (json!({"enabled": true, "from": "goose", "to": "7"}), "goose", Some("7")),
+        // Without quotes, a number of fourteen digits is a float to Helm.
+        (asked, "golang-migrate", Some("20240101120000")),
+    ] {
+        let setting = |secret: &str| Setting {
+            adopt: Some((from.to_owned(), to.map(str::to_owned))),
+            ..setting(secret)
+        };
+        let (labels, annotations) = (object_labels(), gate::wave(Step::Job));
+        let own = setting("corveil-secrets");
+        let bootstrap = tree(&typed::job(gate::Job::Bootstrap, BOOTSTRAP, &labels, Vec::new(), &own));
+        let wave = tree(&typed::job(gate::Job::Wave, "corveil-migrate-wave", &labels, annotations, &own));
+        let hook = hook_of(Database::Bundled, Phase::Sync, &setting(COPY));
+        let values = with(bundled(), adopt(values));
+        let expected = [hook, copy(Database::Bundled, Phase::Sync), bootstrap];
+        assert_renders(UPGRADE, &values, &expected);
+        assert_renders(&[], &with(values, json!({"migrate": {"argocd": {"phase": "Wave"}}})), &[wave]);
+    }
+    let off = adopt(json!({"enabled": false, "from": "goose"}));
+    let expected = [hook(Database::External, Phase::PreSync), copy(Database::External, Phase::PreSync)];
+    assert_renders(&[], &with(external(), off), &expected);
 }
 
 #[test]

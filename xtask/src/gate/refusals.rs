@@ -69,12 +69,33 @@ fn the_account_of_the_app_is_refused() {
 }
 
 #[test]
+fn a_version_to_adopt_that_is_none_or_is_not_adopted_is_refused() {
+    for adopt in [
+        json!({"enabled": true, "to": "0007_index"}),
+        json!({"enabled": true, "to": 7.5}),
+        json!({"to": 7}),
+    ] {
+        assert_refused(&with(external(), json!({"migrate": {"adopt": adopt}})), "migrate.adopt.to");
+    }
+}
+
+#[test]
+fn a_tool_to_adopt_from_that_is_not_known_is_refused() {
+    let adopt = json!({"migrate": {"adopt": {"enabled": true, "from": "make"}}});
+    for helm in HELMS {
+        let error = render(helm, &[], &with(external(), adopt.clone())).expect_err("the schema lists the tools");
+        assert!(error.to_string().contains("golang-migrate"), "{helm:?} names none: {error}");
+    }
+}
+
+#[test]
 fn a_variable_that_has_a_key_is_refused() {
     for (variable, key) in [
         ("DATABASE_URL", "externalDatabase.url"),
         ("MIGRATE_DATABASE_URL", "migrate.database.existingSecret"),
         ("CORVEIL_LOCK_WAIT", "migrate.lockWait"),
         ("CORVEIL_DEADLINE", "migrate.activeDeadlineSeconds"),
+        ("CORVEIL_ADOPT", "migrate.adopt.enabled"),
     ] {
         let extra = json!({"migrate": {"extraEnv": [{"name": variable, "value": "x"}]}});
         assert_refused(&with(external(), extra), key);

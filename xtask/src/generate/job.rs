@@ -99,6 +99,7 @@ fn example_setting() -> Setting {
         secret: "example".into(),
         ddl: Some(("example".into(), "example".into())),
         service_account: Some("example".into()),
+        adopt: Some(("example".into(), Some("example".into()))),
         labels: strings(&[("example", "")]),
         bounds: Bounds::DEFAULT,
     }
@@ -159,6 +160,16 @@ fn holes() -> Result<Holes> {
     );
     holes.insert(format!("{deadline}.value"), Hole::Value(before));
     holes.insert(deadline, Hole::If(r#"ne $job "bootstrap""#.into()));
+    let (adopt, adopt_to) = (env(env::ADOPT), env(env::ADOPT_TO));
+    holes.extend([
+        (format!("{adopt}.value"), value(".Values.migrate.adopt.from | quote")),
+        (adopt, Hole::If(".Values.migrate.adopt.enabled".into())),
+        (
+            format!("{adopt_to}.value"),
+            value(r#"include "corveil.text" .Values.migrate.adopt.to | quote"#),
+        ),
+        (adopt_to, Hole::If("and .Values.migrate.adopt.enabled .Values.migrate.adopt.to".into())),
+    ]);
     Ok(holes)
 }
 

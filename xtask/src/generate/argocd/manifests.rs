@@ -32,6 +32,7 @@ pub(crate) fn job() -> k8s_openapi::api::batch::v1::Job {
         secret: "corveil".into(),
         ddl: None,
         service_account: None,
+        adopt: None,
         labels: strings(&[
             ("app.kubernetes.io/component", "migrate"),
             ("app.kubernetes.io/instance", "corveil"),

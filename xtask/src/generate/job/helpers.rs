@@ -148,6 +148,8 @@ fn validate() -> String {
         (env::STATEMENT_TIMEOUT, "migrate.statementTimeout"),
         (env::RETRIES, "migrate.retries"),
         (env::DEADLINE, "migrate.activeDeadlineSeconds"),
+        (env::ADOPT, "migrate.adopt.enabled"),
+        (env::ADOPT_TO, "migrate.adopt.to"),
     ];
     let variables: Vec<_> = variables.iter().map(|(name, key)| format!("{name:?} {key:?}")).collect();
     format!(
@@ -161,6 +163,13 @@ fn validate() -> String {
 {{{{- end -}}}}
 {{{{- if and $migrate.database.existingSecret (not $migrate.database.key) -}}}}
 {{{{- fail "`migrate.database.key` is empty: name the key of `migrate.database.existingSecret` that holds the URL" -}}}}
+{{{{- end -}}}}
+{{{{- $to := include "corveil.text" $migrate.adopt.to -}}}}
+{{{{- if and $to (not (regexMatch "^[0-9]+$" $to)) -}}}}
+{{{{- fail (printf "`migrate.adopt.to` is %q: write the version of a migration, such as 7, or leave it empty" $to) -}}}}
+{{{{- end -}}}}
+{{{{- if and $to (not $migrate.adopt.enabled) -}}}}
+{{{{- fail "`migrate.adopt.to` is set, but nothing is adopted without `migrate.adopt.enabled`: set that too, or leave it empty" -}}}}
 {{{{- end -}}}}
 {{{{- $copy := include "corveil.migrate.name.copy" . -}}}}
 {{{{- if eq (include "corveil.text" $migrate.database.existingSecret) $copy -}}}}

@@ -36,6 +36,8 @@ pub(crate) struct Setting {
     /// The Secret of the role that migrates, and the key in it.
     pub(crate) ddl: Option<(String, String)>,
     pub(crate) service_account: Option<String>,
+    /// What it adopts: the former tool or `auto`, and the version where one is given.
+    pub(crate) adopt: Option<(String, Option<String>)>,
     /// Labels that every object of the migration has, its pods too.
     pub(crate) labels: Strings,
     pub(crate) bounds: Bounds,
@@ -239,6 +241,10 @@ fn variables(which: gate::Job, setting: &Setting) -> Vec<EnvVar> {
     ]);
     if which.has_deadline() {
         variables.push(plain(env::DEADLINE, seconds(bounds.deadline())));
+    }
+    if let Some((from, to)) = &setting.adopt {
+        variables.push(plain(env::ADOPT, from.clone()));
+        variables.extend(to.as_ref().map(|to| plain(env::ADOPT_TO, to.clone())));
     }
     variables
 }

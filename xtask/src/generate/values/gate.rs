@@ -5,6 +5,23 @@ use corveil::config::env;
 use crate::generate::values::Shape::{Duration, DurationOrNone, OneOf};
 use crate::generate::values::{Key, flag, integer, object, objects, section, text, text_map, value};
 
+/// What `corveil adopt --from` takes.
+const ADOPT_FROM: &[&str] = &[
+    "auto",
+    "golang-migrate",
+    "goose",
+    "tern",
+    "dbmate",
+    "rails",
+    "flyway",
+    "liquibase",
+    "refinery",
+    "diesel",
+    "alembic",
+    "prisma",
+    "schema-migrations",
+];
+
 pub(crate) fn keys() -> Vec<Key> {
     vec![migrate(), wait()]
 }
@@ -32,6 +49,26 @@ fn migrate() -> Key {
                 vec![
                     text("existingSecret", "", "Secret with the URL; empty uses the app's `DATABASE_URL`"),
                     text("key", env::MIGRATE_DATABASE_URL, "Key of the URL in that Secret"),
+                ],
+            ),
+            section(
+                "adopt",
+                "Whether the Job takes over a database that something else migrated, as chart 1.0.0's app did, before it \
+                 migrates. The schema is compared with these migrations first",
+                vec![
+                    flag(
+                        "enabled",
+                        false,
+                        "Take it over; nothing happens where the database is empty or has a history of ours",
+                    ),
+                    value(
+                        "from",
+                        OneOf(ADOPT_FROM),
+                        "auto",
+                        "The tool that migrated it; `auto` finds its table",
+                    )
+                    .sets(&[env::ADOPT]),
+                    text("to", "", "The version that it contains; empty finds out").sets(&[env::ADOPT_TO]),
                 ],
             ),
             text(
@@ -105,8 +142,16 @@ fn wait() -> Key {
 mod tests {
     use corveil::core::gate::bounds::Bounds;
 
-    use super::migrate;
+    use corveil::core::foreign::Tool;
+
+    use super::{ADOPT_FROM, migrate};
     use crate::generate::values::Kind;
+
+    #[test]
+    fn what_can_be_adopted_from_is_what_the_program_reads() {
+        let names = Tool::READABLE.into_iter().filter_map(Tool::name);
+        assert!(std::iter::once("auto").chain(names).eq(ADOPT_FROM.iter().copied()));
+    }
 
     #[test]
     fn the_bounds_are_those_of_the_gate() {

@@ -1,0 +1,160 @@
+//! `corveil adopt`: takes over a database that something else migrated, and runs nothing.
+
+pub(crate) mod found;
+pub(crate) mod origin;
+pub(crate) mod report;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+use clap::builder::BoolishValueParser;
+use sqlx::postgres::PgConnection;
+use tracing::info;
+
+use crate::commands::expected::Scratch;
+use crate::commands::open::{self, Common};
+use crate::config::target::Purpose;
+use crate::config::{duration, env};
+use crate::core::adopt::{self, Asked};
+use crate::error::Result;
+use crate::exit::ExitCode;
+use crate::output::Format;
+use crate::postgres::connect::{Standby, connect_and_read};
+use crate::postgres::lock::LockGuard;
+use crate::postgres::snapshot::{self, Snapshot};
+use crate::postgres::{query, record};
+use crate::stop::Stop;
+use found::{Found, Question};
+use origin::Origin;
+use report::{Outcome, Report};
+
+/// Record what a database contains that something else migrated, without running it
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Before it records a migration, it compares the database's schema with the one that the files up to there make. Each
+difference is one line with its id and the SQL that mends it, and ends the run with 4 unless `--accept` names it.
+The other tool's table stays as it is.
+
+Examples:
+  corveil adopt --dry-run                         say what is there, which version that is, and what differs
+  corveil adopt --from golang-migrate
+  corveil adopt --to 7 --accept ID --accept ID    the schema is at version 7, but for these differences"
+)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    scratch: Scratch,
+    /// Tool that migrated the database; `auto` finds its table
+    #[arg(long, value_name = "TOOL", env = env::FROM, value_enum, default_value_t)]
+    from: Origin,
+    /// Version that the database is at; by default what the tool's history says, or else the only one whose schema it has
+    #[arg(long, value_name = "VERSION", env = env::TO)]
+    to: Option<i64>,
+    /// Differences of the schema to put up with
+    #[arg(long, value_name = "DIFFERENCE-ID", env = env::ACCEPT, value_delimiter = ',')]
+    accept: Vec<String>,
+    /// How long to wait for another run to give back the migration lock
+    #[arg(long, value_name = "DURATION", env = env::LOCK_WAIT, default_value = "5m", value_parser = duration::parse)]
+    lock_wait: Duration,
+    /// When to cancel and end with exit code 75, counted from the start of the process
+    #[arg(long, value_name = "DURATION", env = env::DEADLINE, default_value = "none", value_parser = duration::parse_or_none)]
+    deadline: Duration,
+    /// Show what would be recorded, and change nothing
+    #[arg(long, env = env::DRY_RUN, value_parser = BoolishValueParser::new())]
+    dry_run: bool,
+    /// File for a short account of a failure; by default /dev/termination-log where it exists
+    #[arg(long, value_name = "PATH", env = env::TERMINATION_LOG)]
+    pub(crate) termination_log: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Every reason for which the database was not taken over; nothing was written then.
+pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+    let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
+    let catalog = open::catalog(&args.common)?;
+    let opened = open::open(Purpose::Migrate, &stop).await?;
+    let run = Run {
+        question: Question {
+            catalog: &catalog,
+            common: &args.common,
+            scratch: &args.scratch,
+            opened: &opened,
+            stop: &stop,
+            asked: Asked { from: args.from.tool(), to: args.to },
+            accept: &args.accept,
+        },
+        wait_for_db: args.common.wait_for_db,
+        lock_wait: args.lock_wait,
+        dry_run: args.dry_run,
+    };
+    let result = tokio::select! {
+        result = run.in_order() => result,
+        error = stop.overdue() => Err(error),
+    };
+    opened.close().await;
+    report::write(&result?, format, started.elapsed());
+    Ok(ExitCode::Ok)
+}
+
+/// A run: look, decide, compare, lock, look again, record.
+struct Run<'a> {
+    question: Question<'a>,
+    wait_for_db: Duration,
+    lock_wait: Duration,
+    dry_run: bool,
+}
+
+impl<'a> Run<'a> {
+    async fn in_order(&self) -> Result<Report> {
+        let (mut connection, snapshot) = self.connect().await?;
+        if let Some(report) = self.already(&snapshot)? {
+            query::close(connection).await;
+            return Ok(report);
+        }
+        let found = self.question.answer(&mut connection, snapshot.facts.schema()?).await?;
+        info!("{}", found.how);
+        if self.dry_run {
+            query::close(connection).await;
+            return Ok(Report::of(Outcome::WouldAdopt, found));
+        }
+        let Question { opened, stop, .. } = &self.question;
+        let mut guard =
+            LockGuard::acquire(&opened.database, connection, snapshot.facts, self.lock_wait, stop).await?;
+        let result = self.under_lock(&mut guard, found).await;
+        guard.release().await;
+        result
+    }
+
+    async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
+        let Question { catalog, opened, stop, .. } = &self.question;
+        let app_role = opened.app_role.as_deref();
+        connect_and_read(&opened.database, app_role, Some(catalog), Standby::Useless, self.wait_for_db, stop)
+            .await
+    }
+
+    /// Looks again, as another run may have been here.
+    async fn under_lock(&self, guard: &mut LockGuard, found: Found<'a>) -> Result<Report> {
+        let Question { catalog, opened, stop, .. } = &self.question;
+        let app_role = opened.app_role.as_deref();
+        let snapshot = snapshot::read(&mut guard.connection, app_role, Some(catalog)).await?;
+        if let Some(report) = self.already(&snapshot)? {
+            return Ok(report);
+        }
+        self.question.expect_unchanged(&mut guard.connection, &found).await?;
+        record::record(guard, &found.migrations, app_role, stop).await?;
+        Ok(Report::of(Outcome::Adopted, found))
+    }
+
+    /// The report of a database that has a history of ours with everything that is asked for.
+    fn already(&self, snapshot: &Snapshot) -> Result<Option<Report>> {
+        if snapshot.history.is_blank() {
+            return Ok(None);
+        }
+        adopt::recorded(self.question.catalog, &snapshot.history, self.question.asked)?;
+        Ok(Some(Report::current(snapshot.history.newest())))
+    }
+}

@@ -1,0 +1,141 @@
+//! What a database contains of our migrations: looked at, decided, and compared before it is believed.
+
+use sqlx::postgres::PgConnection;
+use tracing::info;
+
+use crate::commands::expected::{Expected, Scratch};
+use crate::commands::open::{Common, Opened};
+use crate::core::adopt::{self, Asked, Comparison, Lead};
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::foreign::ForeignHistory;
+use crate::core::history::{Applied, History};
+use crate::core::schema::{Difference, Schema, differences};
+use crate::error::{Error, Result};
+use crate::postgres::{foreign, schema};
+use crate::stop::Stop;
+
+/// What is asked, and what it takes to answer.
+pub(crate) struct Question<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) common: &'a Common,
+    pub(crate) scratch: &'a Scratch,
+    pub(crate) opened: &'a Opened,
+    pub(crate) stop: &'a Stop,
+    pub(crate) asked: Asked,
+    /// Ids of differences that are put up with.
+    pub(crate) accept: &'a [String],
+}
+
+/// A database that can be adopted.
+pub(crate) struct Found<'a> {
+    /// The version that it is at.
+    pub(crate) version: i64,
+    /// How that follows, as a sentence.
+    pub(crate) how: String,
+    /// The migrations that it contains, oldest first.
+    pub(crate) migrations: Vec<&'a Migration>,
+    /// Differences that are put up with.
+    pub(crate) accepted: Vec<Difference>,
+    /// What it all follows from.
+    pub(crate) seen: Seen,
+}
+
+impl Found<'_> {
+    /// The history that recording it makes.
+    pub(crate) fn history(&self) -> History {
+        let row = |migration: &&Migration| Applied {
+            version: migration.version,
+            description: migration.description.clone(),
+            installed_on: String::new(),
+            success: true,
+            checksum: migration.checksum.clone(),
+            execution_time: -1,
+        };
+        History { applied: self.migrations.iter().map(row).collect(), steps: Vec::new() }
+    }
+}
+
+/// What is there.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) histories: Vec<ForeignHistory>,
+    schema: Schema,
+}
+
+impl<'a> Question<'a> {
+    /// Looks, decides and compares. `home` is the schema in which the history of ours would be.
+    ///
+    /// # Errors
+    /// Every reason for which the database cannot be taken over as it is.
+    pub(crate) async fn answer(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
+        let seen = self.look(connection).await?;
+        for history in &seen.histories {
+            info!("found {history}");
+        }
+        if seen.schema == Schema::default() {
+            return Err(adopt::nothing_there(&seen.histories));
+        }
+        let lead = adopt::lead(self.catalog, &seen.histories, self.asked)?;
+        let (catalog, Self { common, scratch, opened, stop, .. }) = (self.catalog, self);
+        let mut expected = Expected::new(catalog, common, scratch, opened, home, stop)?;
+        let compared = tokio::select! {
+            compared = self.compare(&mut expected, lead, &seen.schema) => compared,
+            reason = self.stop.requested() => Err(reason.error("while comparing the schema; nothing was recorded")),
+        };
+        expected.close().await;
+        let (version, how, differences) = compared?;
+        let accepted = adopt::accept(self.catalog, version, differences, self.accept)?;
+        let migrations = adopt::contained(self.catalog, version).collect();
+        Ok(Found { version, how, migrations, accepted, seen })
+    }
+
+    /// Looks again, under the lock.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when somebody has changed the database since.
+    pub(crate) async fn expect_unchanged(
+        &self,
+        connection: &mut PgConnection,
+        found: &Found<'_>,
+    ) -> Result<()> {
+        if self.look(connection).await? == found.seen {
+            return Ok(());
+        }
+        Err(Error::Interrupted {
+            message: "the database was changed while it was looked at; nothing was recorded".into(),
+            hint: "stop what else migrates it, and run the command again".into(),
+        })
+    }
+
+    async fn look(&self, connection: &mut PgConnection) -> Result<Seen> {
+        let histories = foreign::histories(connection, self.asked.from).await?;
+        if let (Some(from), true) = (self.asked.from, histories.is_empty()) {
+            return Err(adopt::not_there(from, &foreign::histories(connection, None).await?));
+        }
+        Ok(Seen { histories, schema: schema::read(connection).await? })
+    }
+
+    /// The version, how it follows, and in what the schema differs from it.
+    async fn compare(
+        &self,
+        expected: &mut Expected<'_>,
+        lead: Lead,
+        live: &Schema,
+    ) -> Result<(i64, String, Vec<Difference>)> {
+        let why = match lead {
+            Lead::Version { version, how } => {
+                let differences = differences(&expected.at(version).await?, live);
+                return Ok((version, how, differences));
+            }
+            Lead::Schema { why } => why,
+        };
+        info!("{why}; comparing the schema with that of each version");
+        let mut comparison = Comparison::default();
+        for file in self.catalog.migrations() {
+            comparison.add(file.version, differences(&expected.at(file.version).await?, live));
+        }
+        let objects = differences(&Schema::default(), live).len();
+        let (version, how) = comparison.conclude(self.catalog, objects, &why)?;
+        Ok((version, how, Vec::new()))
+    }
+}

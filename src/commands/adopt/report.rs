@@ -1,0 +1,135 @@
+//! What `corveil adopt` says on stdout when it ends well.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::found::Found;
+use crate::core::catalog::Migration;
+use crate::core::foreign::ForeignHistory;
+use crate::core::schema::Difference;
+use crate::output::{self, Format};
+
+/// What a run did, or would do.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    outcome: Outcome,
+    /// The version that the history is at.
+    version: Option<i64>,
+    /// How that follows.
+    how: Option<String>,
+    /// The histories of other tools that count.
+    histories: Vec<History>,
+    /// What was recorded, or would be, in order.
+    recorded: Vec<RecordedFile>,
+    /// Differences that were put up with.
+    accepted: Vec<Difference>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    /// Everything was recorded already.
+    Current,
+    /// The database was taken over.
+    Adopted,
+    /// A dry run found that it can be.
+    WouldAdopt,
+}
+
+/// Another tool's history.
+#[derive(Debug, Serialize)]
+struct History {
+    tool: String,
+    table: String,
+}
+
+/// A migration that is recorded without being run.
+#[derive(Debug, Serialize)]
+pub(crate) struct RecordedFile {
+    version: i64,
+    description: String,
+    file: String,
+}
+
+impl RecordedFile {
+    pub(crate) fn of(migration: &Migration) -> Self {
+        Self {
+            version: migration.version,
+            description: migration.description.clone(),
+            file: migration.file.clone(),
+        }
+    }
+
+    /// The line of a dry run.
+    pub(crate) fn would_record(&self) -> String {
+        format!("would record {}\n", self.file)
+    }
+}
+
+impl Report {
+    pub(super) fn of(outcome: Outcome, found: Found<'_>) -> Self {
+        let history = |history: &ForeignHistory| History {
+            tool: history.tool.name().map_or_else(|| history.tool.to_string(), str::to_owned),
+            table: history.table.clone(),
+        };
+        Self {
+            outcome,
+            version: Some(found.version),
+            how: Some(found.how),
+            histories: found.seen.histories.iter().map(history).collect(),
+            recorded: found.migrations.into_iter().map(RecordedFile::of).collect(),
+            accepted: found.accepted,
+        }
+    }
+
+    /// Of a database that has a history of ours.
+    pub(super) fn current(version: Option<i64>) -> Self {
+        let (histories, recorded, accepted) = (Vec::new(), Vec::new(), Vec::new());
+        Self { outcome: Outcome::Current, version, how: None, histories, recorded, accepted }
+    }
+}
+
+/// The JSON of a report.
+#[derive(Serialize)]
+struct Json<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    duration_ms: u128,
+    exit_code: u8,
+}
+
+/// Writes the report.
+pub(super) fn write(report: &Report, format: Format, took: Duration) {
+    match format {
+        Format::Text => output::text(&text(report)),
+        Format::Json => output::json(&Json { report, duration_ms: took.as_millis(), exit_code: 0 }),
+    }
+}
+
+/// So many migrations were recorded.
+pub(crate) fn recorded(count: usize) -> String {
+    match count {
+        1 => "recorded 1 migration, which was not run".into(),
+        _ => format!("recorded {count} migrations, none of which was run"),
+    }
+}
+
+fn text(report: &Report) -> String {
+    let at = report.version.map_or_else(|| "empty".into(), |version| format!("at version {version}"));
+    let accepted = report.accepted.iter().map(|difference| format!("in spite of {difference}\n"));
+    match report.outcome {
+        Outcome::Current => {
+            format!("nothing to adopt: the database has a history of ours already, and is {at}\n")
+        }
+        Outcome::Adopted => {
+            let line = format!("{}: the schema is {at}\n", recorded(report.recorded.len()));
+            std::iter::once(line).chain(accepted).collect()
+        }
+        Outcome::WouldAdopt => {
+            let lines = report.recorded.iter().map(RecordedFile::would_record);
+            lines.chain(accepted).collect()
+        }
+    }
+}

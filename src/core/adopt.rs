@@ -1,0 +1,401 @@
+//! Which of our versions a database is at that something else migrated: from what its history says, from what is asked,
+//! or from what its schema is equal to.
+
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::foreign::mapping::{self, Mapping};
+use crate::core::foreign::{ForeignHistory, Tool};
+use crate::core::history::History;
+use crate::core::plan;
+use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Whose history counts; none for whichever is there.
+    pub from: Option<Tool>,
+    /// The version that the database is said to be at.
+    pub to: Option<i64>,
+}
+
+/// What is known of the version before the schema is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lead {
+    /// It is this one, if the schema agrees.
+    Version {
+        /// The version.
+        version: i64,
+        /// How that follows, as a sentence.
+        how: String,
+    },
+    /// The schema alone can tell.
+    Schema {
+        /// Why, as a sentence.
+        why: String,
+    },
+}
+
+/// Whether a history of ours has everything that is asked for.
+///
+/// # Errors
+/// [`Error::Mismatch`] when it says something else, [`Error::Config`] for a version that is none of ours.
+pub fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()> {
+    let wanted = asked.to.map(|to| version(catalog, to)).transpose()?;
+    let mut findings = plan::disagreements(catalog, history);
+    let missing = |file: &&Migration| {
+        wanted.is_some_and(|wanted| file.version <= wanted.version) && history.applied(file.version).is_none()
+    };
+    if let Some(file) = catalog.migrations().iter().find(missing) {
+        findings.push(Finding {
+            kind: FindingKind::ForeignHistory,
+            file: Some(file.file.clone()),
+            version: Some(file.version),
+            line: None,
+            message: format!(
+                "is to be recorded, but the database has a history of ours already, and it is not in it: the newest there \
+                 is {}",
+                history.newest().map_or_else(|| "none".into(), |newest| newest.to_string())
+            ),
+            hint: "`corveil migrate` applies what is pending; if the schema has it already, correct that history with \
+                   `sqlx migrate override`"
+                .into(),
+        });
+    }
+    if findings.is_empty() { Ok(()) } else { Err(Error::Mismatch(findings)) }
+}
+
+/// What the histories say, or what is asked for.
+///
+/// # Errors
+/// [`Error::Mismatch`] for a history that its tool left half done, [`Error::Config`] where there are several or the
+/// version is none of ours.
+pub fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Result<Lead> {
+    histories.iter().try_for_each(ForeignHistory::expect_clean)?;
+    if let Some(to) = asked.to {
+        let file = &version(catalog, to)?.file;
+        return Ok(Lead::Version { version: to, how: format!("`--to {to}` says that it is at `{file}`") });
+    }
+    match histories {
+        [] => Ok(Lead::Schema { why: "there is no history of a tool that is known".into() }),
+        [only] => Ok(match mapping::map(only, catalog) {
+            Mapping::To { version, how } => Lead::Version { version, how },
+            Mapping::Unknown { why } => Lead::Schema { why },
+        }),
+        several => Err(Error::Config {
+            message: format!("the database has the histories of several tools: {}", listed(several)),
+            hint: "say with `--from` which one counts, or with `--to` which version the schema is at".into(),
+        }),
+    }
+}
+
+/// The histories, each with its table.
+#[must_use]
+pub fn listed(histories: &[ForeignHistory]) -> String {
+    let tables: Vec<_> =
+        histories.iter().map(|history| format!("{} of {}", history.table, history.tool)).collect();
+    tables.join(", ")
+}
+
+/// Where a database is that has no object at all.
+#[must_use]
+pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
+    if histories.is_empty() {
+        return Error::Config {
+            message: "the database is empty: there is nothing to adopt".into(),
+            hint: "`corveil migrate` makes the schema".into(),
+        };
+    }
+    Error::Mismatch(vec![Finding {
+        kind: FindingKind::ForeignHistory,
+        file: None,
+        version: None,
+        line: None,
+        message: format!("the database has the history {} and nothing else: there is nothing to adopt", listed(histories)),
+        hint: "see that it is the right database; if so, drop that table, and `corveil migrate` makes the schema".into(),
+    }])
+}
+
+/// The history that is asked for is not there.
+#[must_use]
+pub fn not_there(from: Tool, histories: &[ForeignHistory]) -> Error {
+    let there = if histories.is_empty() { "no other either".into() } else { listed(histories) };
+    Error::Config {
+        message: format!("`--from {}`: there is no history of {from}, but {there}", from.name().unwrap_or_default()),
+        hint: "name the tool that migrated the database, or leave `--from` out".into(),
+    }
+}
+
+/// What came of comparing the schema with that of each version. It keeps the differences from the nearest alone: those
+/// from all versions of a large schema would fill the memory.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    equal: Vec<i64>,
+    nearest: Option<(i64, Vec<Difference>)>,
+}
+
+impl Comparison {
+    /// Adds a version, newer than those before it. Of several that are nearest, the newest counts.
+    pub fn add(&mut self, version: i64, differences: Vec<Difference>) {
+        if differences.is_empty() {
+            self.equal.push(version);
+        }
+        if self.nearest.as_ref().is_none_or(|(_, nearest)| differences.len() <= nearest.len()) {
+            self.nearest = Some((version, differences));
+        }
+    }
+
+    /// The version whose schema the database has, where exactly one is equal, and how that follows. `objects` is how many
+    /// differences there are from a database without anything, and `why` says why this was asked.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where several are equal, as migrations leave them that change data alone; [`Error::Differs`] with
+    /// the differences from the nearest version where none is.
+    pub fn conclude(self, catalog: &Catalog, objects: usize, why: &str) -> Result<(i64, String)> {
+        let equal: Vec<_> = self.equal.iter().filter_map(|version| catalog.get(*version)).collect();
+        match equal[..] {
+            [only] => {
+                Ok((only.version, format!("the schema is that of `{}`, and of no other version", only.file)))
+            }
+            [.., newest] => {
+                let names: Vec<_> = equal.iter().map(|file| format!("`{}`", file.file)).collect();
+                Err(Error::Config {
+                    message: format!(
+                        "the schema is that of {} versions alike, {}; which one cannot be told: {why}",
+                        equal.len(),
+                        names.join(" and ")
+                    ),
+                    hint: format!(
+                        "say it with `--to`: {} if what the later ones do to the data is done",
+                        newest.version
+                    ),
+                })
+            }
+            [] => Err(self.unlike_all(catalog, objects, why)),
+        }
+    }
+
+    fn unlike_all(self, catalog: &Catalog, objects: usize, why: &str) -> Error {
+        let nearest = self.nearest.filter(|(_, differences)| differences.len() < objects);
+        let Some((version, differences)) = nearest else {
+            return Error::Mismatch(vec![Finding {
+                kind: FindingKind::ForeignObject,
+                file: None,
+                version: None,
+                line: None,
+                message: format!("the schema has nothing of these migrations: {why}"),
+                hint: "see that it is the right database, and the right files".into(),
+            }]);
+        };
+        let hint = format!(
+            "the schema is that of no version, and this is the nearest: mend it and try again, or record it all the same \
+             with `corveil adopt --to {version} --accept ID,…`"
+        );
+        differs(catalog, version, differences, hint)
+    }
+}
+
+/// Those of the differences that are put up with: all of them, or nothing is recorded.
+///
+/// # Errors
+/// [`Error::Differs`] with those that are not, [`Error::Config`] for an id that is none of theirs.
+pub fn accept(
+    catalog: &Catalog,
+    version: i64,
+    differences: Vec<Difference>,
+    accepted: &[String],
+) -> Result<Vec<Difference>> {
+    if let Some(unknown) = accepted.iter().find(|id| !differences.iter().any(|there| there.id == **id)) {
+        let ids: Vec<_> = differences.iter().map(|difference| difference.id.as_str()).collect();
+        return Err(Error::Config {
+            message: format!("`--accept {unknown}` is no difference between the schema and version {version}"),
+            hint: match ids[..] {
+                [] => "there is none: leave `--accept` out".into(),
+                _ => format!("the differences are {}", ids.join(", ")),
+            },
+        });
+    }
+    let (accepted, rest): (Vec<_>, Vec<_>) =
+        differences.into_iter().partition(|difference| accepted.contains(&difference.id));
+    if rest.is_empty() {
+        return Ok(accepted);
+    }
+    let hint = format!(
+        "mend the schema and try again, or record it all the same with `corveil adopt --to {version} --accept ID,…`"
+    );
+    Err(differs(catalog, version, rest, hint))
+}
+
+fn differs(catalog: &Catalog, version: i64, differences: Vec<Difference>, hint: String) -> Error {
+    let file = catalog.get(version).map_or_else(|| version.to_string(), |migration| migration.file.clone());
+    Error::Differs(Box::new(Differs { version, file, differences, hint }))
+}
+
+/// The migrations that a database at this version contains.
+pub fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migration> {
+    catalog.migrations().iter().filter(move |file| file.version <= version)
+}
+
+/// The command that shows what adopting would do: what somebody is told who meets such a database.
+#[must_use]
+pub fn command(catalog: &Catalog, from: Option<Tool>) -> String {
+    let from = from.and_then(Tool::name).map(|name| format!(" --from {name}")).unwrap_or_default();
+    let source = match &catalog.folder {
+        Some(folder) if folder.contains(char::is_whitespace) => format!(" --source '{folder}'"),
+        Some(folder) => format!(" --source {folder}"),
+        None => String::new(),
+    };
+    format!("corveil adopt{from}{source} --dry-run")
+}
+
+fn version(catalog: &Catalog, version: i64) -> Result<&Migration> {
+    catalog.get(version).ok_or_else(|| Error::Config {
+        message: format!("`--to {version}` is not the version of a migration file"),
+        hint: "`corveil status` lists the versions".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::foreign::{Dirty, Recorded};
+    use crate::core::history::Applied;
+    use crate::exit::ExitCode;
+
+    fn catalog() -> Catalog {
+        let file = |version: u8| (format!("{version}_m.sql"), Ok(vec![b'-', b'-', b'0' + version]));
+        Catalog::from_files([1, 2, 3, 4].map(file)).unwrap()
+    }
+
+    fn goose(versions: &[&str]) -> ForeignHistory {
+        ForeignHistory {
+            tool: Tool::Goose,
+            table: "public.goose_db_version".into(),
+            applied: Ok(versions.iter().map(|version| Recorded::One((*version).to_owned())).collect()),
+            dirty: None,
+        }
+    }
+
+    fn asked(to: Option<i64>) -> Asked {
+        Asked { from: None, to }
+    }
+
+    fn some(ids: &[&str]) -> Vec<Difference> {
+        let difference = |id: &&str| Difference {
+            id: (*id).to_owned(),
+            object: "public.t".into(),
+            message: "is missing".into(),
+            sql: "CREATE".into(),
+        };
+        ids.iter().map(difference).collect()
+    }
+
+    /// The version, or the exit code and what is said.
+    fn told(result: Result<i64>) -> Result<i64, (u8, String)> {
+        result.map_err(|error| {
+            let hint = error.hint().unwrap_or_default();
+            (error.exit_code().code(), format!("{error}; {hint}"))
+        })
+    }
+
+    #[test]
+    fn what_is_asked_wins_over_what_a_history_says_and_nothing_over_a_dirty_one() {
+        let lead = |histories: &[ForeignHistory], to| match lead(&catalog(), histories, asked(to)) {
+            Ok(Lead::Version { version, .. }) => Ok(Some(version)),
+            Ok(Lead::Schema { .. }) => Ok(None),
+            Err(error) => Err(error.exit_code()),
+        };
+        let dirty = || ForeignHistory {
+            dirty: Some(Dirty { reason: "2 failed".into(), hint: "mend it".into() }),
+            ..goose(&["1"])
+        };
+        for (histories, to, expected) in [
+            (vec![], None, Ok(None)),
+            (vec![], Some(3), Ok(Some(3))),
+            (vec![], Some(7), Err(ExitCode::Usage)),
+            (vec![goose(&["1", "2"])], None, Ok(Some(2))),
+            (vec![goose(&["1", "2"])], Some(3), Ok(Some(3))),
+            (vec![goose(&["1", "9"])], None, Ok(None)),
+            (vec![goose(&["1"]), goose(&["1"])], None, Err(ExitCode::Usage)),
+            (vec![goose(&["1"]), goose(&["1"])], Some(3), Ok(Some(3))),
+            (vec![dirty()], None, Err(ExitCode::Mismatch)),
+            (vec![goose(&["1"]), dirty()], Some(1), Err(ExitCode::Mismatch)),
+        ] {
+            assert_eq!(lead(&histories, to), expected, "{histories:?} {to:?}");
+        }
+    }
+
+    #[test]
+    fn the_only_equal_version_is_taken_and_otherwise_the_nearest_is_shown() {
+        let conclude = |differences: [&[&str]; 4], objects| {
+            let mut comparison = Comparison::default();
+            for (version, ids) in (1..).zip(differences) {
+                comparison.add(version, some(ids));
+            }
+            told(comparison.conclude(&catalog(), objects, "why").map(|(version, _)| version))
+        };
+        assert_eq!(conclude([&["a"], &[], &["b"], &["b", "c"]], 3), Ok(2));
+        let (code, said) = conclude([&["a"], &[], &[], &["c"]], 3).unwrap_err();
+        assert_eq!(code, 2);
+        assert!(said.contains("`2_m.sql` and `3_m.sql`") && said.contains("`--to`: 3 if"), "{said}");
+        let (code, said) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], 3).unwrap_err();
+        assert_eq!(code, 4);
+        assert!(said.contains("up to `3_m.sql` make: c: is missing") && said.contains("--to 3"), "{said}");
+        // As far from every version as from nothing.
+        let (code, said) = conclude([&["a", "b"], &["a", "b"], &["a", "b"], &["a", "b", "c"]], 2).unwrap_err();
+        assert_eq!(code, 4);
+        assert!(said.contains("nothing of these migrations"), "{said}");
+    }
+
+    #[test]
+    fn each_difference_has_to_be_accepted_by_an_id_that_is_there() {
+        let accept = |there: &[&str], ids: &[&str]| {
+            let ids: Vec<_> = ids.iter().map(|id| (*id).to_owned()).collect();
+            told(accept(&catalog(), 2, some(there), &ids).map(|_| 2))
+        };
+        assert_eq!(accept(&[], &[]), Ok(2));
+        assert_eq!(accept(&["a", "b"], &["b", "a"]), Ok(2));
+        assert!(accept(&["a", "b"], &["b"]).unwrap_err().1.contains("a: is missing"));
+        for (there, says) in [(&["a", "b"][..], "the differences are a, b"), (&[], "there is none")] {
+            let (code, said) = accept(there, &["c"]).unwrap_err();
+            assert!(code == 2 && said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_history_of_ours_has_what_is_asked_for_or_contradicts_it() {
+        let catalog = catalog();
+        let history = |versions: &[i64]| History {
+            applied: versions
+                .iter()
+                .map(|version| Applied {
+                    version: *version,
+                    description: "m".into(),
+                    installed_on: "2026-01-01".into(),
+                    success: true,
+                    checksum: catalog.get(*version).unwrap().checksum.clone(),
+                    execution_time: -1,
+                })
+                .collect(),
+            steps: Vec::new(),
+        };
+        for (versions, to, is_recorded) in [
+            (&[1, 2][..], None, true),
+            (&[1, 2], Some(2), true),
+            (&[1, 2], Some(1), true),
+            (&[1, 2], Some(3), false),
+            (&[2], Some(2), false),
+        ] {
+            assert_eq!(recorded(&catalog, &history(versions), asked(to)).is_ok(), is_recorded, "{to:?}");
+        }
+        let mut edited = history(&[1, 2]);
+        edited.applied[0].checksum = vec![0; 48];
+        assert!(recorded(&catalog, &edited, asked(None)).is_err());
+    }
+
+    #[test]
+    fn the_command_is_one_that_can_be_copied() {
+        let mut catalog = catalog();
+        assert_eq!(command(&catalog, Some(Tool::Goose)), "corveil adopt --from goose --dry-run");
+        catalog.folder = Some("my files".into());
+        assert_eq!(command(&catalog, Some(Tool::Other("Atlas"))), "corveil adopt --source 'my files' --dry-run");
+    }
+}

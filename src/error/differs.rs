@@ -1,0 +1,32 @@
+//! A schema that is not what the files up to a version make.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Difference;
+
+/// A schema that is not what the files up to a version make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Differs {
+    /// The version.
+    pub version: i64,
+    /// Its file, the last of those that make the schema.
+    pub file: String,
+    /// What is different and was not accepted.
+    pub differences: Vec<Difference>,
+    /// The next step.
+    #[serde(skip)]
+    pub hint: String,
+}
+
+impl fmt::Display for Differs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, differences, .. } = self;
+        write!(f, "the schema is not what the files up to `{file}` make: ")?;
+        match &differences[..] {
+            [only] => write!(f, "{only}"),
+            several => write!(f, "{} differences", several.len()),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Records migrations that the database already contains, without running them.
+
+use crate::core::catalog::Migration;
+use crate::core::message::history_row;
+use crate::error::{Error, Result};
+use crate::postgres::lock::LockGuard;
+use crate::postgres::{runs, tables};
+use crate::stop::Stop;
+
+/// What sqlx's own `migrate override skip` writes where a migration was recorded and not run.
+const NOT_RUN: &str = "-1";
+
+/// Writes the rows of these migrations, the newest last, and one that tells of this run: all in one transaction, with
+/// the tables where they are missing.
+///
+/// # Errors
+/// [`crate::error::Error::Server`] when a statement fails, [`crate::error::Error::Interrupted`] when the run is to stop.
+pub async fn record(
+    guard: &mut LockGuard,
+    migrations: &[&Migration],
+    app_role: Option<&str>,
+    stop: &Stop,
+) -> Result<()> {
+    let schema = guard.facts.schema()?.to_owned();
+    let mut statements: String =
+        migrations.iter().map(|migration| history_row(&schema, migration, NOT_RUN)).collect();
+    statements.push_str(&runs::recorded(&schema, migrations.last().map(|migration| migration.version)));
+    let LockGuard { connection, control, facts, .. } = guard;
+    let doing = "recording what the database contains";
+    let write = tables::prepare_and(connection, &schema, app_role, doing, &statements);
+    tokio::pin!(write);
+    tokio::select! {
+        result = &mut write => result,
+        reason = stop.requested() => {
+            if let Some(control) = control {
+                control.cancel(facts.backend).await;
+            }
+            Err(reason.error(match write.await {
+                Ok(()) => "after everything was recorded",
+                Err(Error::Server { source, .. }) if source.connection_lost() => {
+                    "while it recorded; whether that was committed is for the next run to read"
+                }
+                Err(_) => "before anything was recorded",
+            }))
+        }
+    }
+}
