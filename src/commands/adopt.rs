@@ -89,7 +89,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         },
         wait_for_db: args.common.wait_for_db,
         lock_wait: args.lock_wait,
-        dry_run: args.dry_run,
+        is_dry: args.dry_run,
     };
     let result = tokio::select! {
         result = run.in_order() => result,
@@ -105,7 +105,7 @@ struct Run<'a> {
     question: Question<'a>,
     wait_for_db: Duration,
     lock_wait: Duration,
-    dry_run: bool,
+    is_dry: bool,
 }
 
 impl<'a> Run<'a> {
@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
         }
         let found = self.question.answer(&mut connection, snapshot.facts.schema()?).await?;
         info!("{}", found.how);
-        if self.dry_run {
+        if self.is_dry {
             query::close(connection).await;
             return Ok(Report::of(Outcome::WouldAdopt, found));
         }

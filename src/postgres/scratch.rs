@@ -78,21 +78,25 @@ async fn likeness(connection: &mut PgConnection) -> Result<Likeness> {
                FROM pg_catalog.pg_database d, pg_catalog.to_jsonb(d) j WHERE d.datname = pg_catalog.current_database()";
     let row = query::one(connection, "reading the locale of the database", sql.into()).await?;
     let text = |column| get::<&str>(&row, column).map(literal);
-    let mut options =
-        format!("TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}", text(0)?, text(1)?, text(2)?);
+    let mut options = vec![format!(
+        "TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+        text(0)?,
+        text(1)?,
+        text(2)?
+    )];
     let locale = get::<Option<&str>>(&row, 4)?.map(literal);
     match (get::<Option<&str>>(&row, 3)?, locale) {
-        (Some("i"), Some(locale)) => options += &format!(" LOCALE_PROVIDER icu ICU_LOCALE {locale}"),
-        (Some("b"), Some(locale)) => options += &format!(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}"),
-        (Some("c"), _) => options += " LOCALE_PROVIDER libc",
+        (Some("i"), Some(locale)) => options.push(format!("LOCALE_PROVIDER icu ICU_LOCALE {locale}")),
+        (Some("b"), Some(locale)) => options.push(format!("LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}")),
+        (Some("c"), _) => options.push("LOCALE_PROVIDER libc".into()),
         _ => {}
     }
     if let Some(rules) = get::<Option<&str>>(&row, 5)? {
-        options += &format!(" ICU_RULES {}", literal(rules));
+        options.push(format!("ICU_RULES {}", literal(rules)));
     }
     // The role's name may be another where the files are tried.
     let search_path = get::<&str>(&row, 6)?.replace("\"$user\"", &ident(get(&row, 7)?));
-    Ok(Likeness { options, search_path })
+    Ok(Likeness { options: options.join(" "), search_path })
 }
 
 impl ScratchDatabase {

@@ -229,11 +229,7 @@ async fn embedded() -> Result<Option<Place>> {
 }
 
 #[cfg(not(feature = "embedded"))]
-#[expect(
-    clippy::unused_async,
-    clippy::unnecessary_wraps,
-    reason = "as where the build has an embedded server"
-)]
+#[expect(clippy::unused_async, reason = "the build with an embedded server has to wait for it")]
 async fn embedded() -> Result<Option<Place>> {
     Ok(None)
 }

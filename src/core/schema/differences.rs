@@ -108,7 +108,7 @@ fn pairs<'a, T>(
 }
 
 /// Objects in an order in which each comes after those that its SQL names.
-fn by_dependency<'a>(mut objects: Vec<(&'a String, String)>) -> Vec<(&'a String, String)> {
+fn by_dependency(mut objects: Vec<(&String, String)>) -> Vec<(&String, String)> {
     let mut ordered = Vec::with_capacity(objects.len());
     while !objects.is_empty() {
         let names_another = |at: usize| {

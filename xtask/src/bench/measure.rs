@@ -71,7 +71,7 @@ impl<'a> Bench<'a> {
             Case::Kill => self.rounds(case, rounds, |program| {
                 self.with_fresh_database(|database| self.afterlife(program, database))
             }),
-            Case::Schema => self.rounds_of(ours(self.programs), case, rounds, |program| {
+            Case::Schema => Self::rounds_of(ours(self.programs), case, rounds, |program| {
                 self.with_fresh_database(|database| self.comparison(program, database))
             }),
         })
@@ -103,11 +103,10 @@ impl<'a> Bench<'a> {
     /// Every round begins with another program, so that nobody always runs after the same one. A program that
     /// fails is not asked again.
     fn rounds(&self, case: Case, rounds: usize, sample: impl Fn(&Program) -> anyhow::Result<f64>) -> Table {
-        self.rounds_of(self.programs, case, rounds, sample)
+        Self::rounds_of(self.programs, case, rounds, sample)
     }
 
     fn rounds_of(
-        &self,
         programs: &[Program],
         case: Case,
         rounds: usize,

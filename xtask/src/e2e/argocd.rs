@@ -258,17 +258,15 @@ pub(crate) fn is_live(application: &Value, commit: &str) -> bool {
 fn summary(application: &Value) -> String {
     let text = |pointer| application.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
     let conditions = application["status"]["conditions"].as_array().into_iter().flatten();
-    let conditions: String = conditions
-        .filter_map(|condition| condition["message"].as_str())
-        .map(|text| format!("; {text}"))
-        .collect();
+    let conditions: Vec<_> = conditions.filter_map(|condition| condition["message"].as_str()).collect();
     format!(
-        "{} at {}, {}, operation {}: {}{conditions}",
+        "{} at {}, {}, operation {}: {} {}",
         text("/status/sync/status"),
         text("/status/sync/revision"),
         text("/status/health/status"),
         text("/status/operationState/phase"),
         text("/status/operationState/message"),
+        conditions.join("; "),
     )
 }
 

@@ -51,7 +51,7 @@ const fn scenario(
 const ALL: &[Scenario] = &[
     scenario(
         "published",
-        Engine::ALL,
+        Engine::RELEASES,
         release::helms,
         "three releases from a registry: the chart by its version, the image by its digest; a new migration, then a broken one",
     ),

@@ -100,6 +100,7 @@ impl Tool {
                 name: "actionlint",
                 pins: "github.com/rhysd/actionlint",
                 packages: &["github.com/rhysd/actionlint/cmd/actionlint"],
+                tags: "",
                 variables: &[("github.com/rhysd/actionlint.version", Setting::Version)],
                 installed: Some(Installed {
                     names: &["actionlint"],
