@@ -146,7 +146,7 @@ const TABLES: &str = "WITH :namespaces, :relations
       FROM pg_class c JOIN relations r ON r.oid = c.oid WHERE r.relkind IN ('r', 'p', 'f')";
 
 /// table, its plain name, column, its plain name, its definition; then, where it brings a sequence: plain name of the
-/// sequence, qualified name
+/// sequence, qualified name. What a table has from a parent is the parent's.
 const COLUMNS: &str = "WITH :namespaces, :relations, owned AS (
     SELECT o.refobjid, o.refobjsubid, o.deptype, c.relname::text AS plain, c.oid::regclass::text AS name,
            nullif((CASE WHEN o.deptype = 'a' AND s.seqtypid <> a.atttypid THEN 'AS ' || format_type(s.seqtypid, NULL) || ' '
@@ -178,7 +178,7 @@ const COLUMNS: &str = "WITH :namespaces, :relations, owned AS (
       FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
       LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       LEFT JOIN owned o ON o.refobjid = a.attrelid AND o.refobjsubid = a.attnum
-     WHERE r.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND (a.attislocal OR a.attinhcount = 0)";
+     WHERE r.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0";
 
 /// name, definition without its parts
 const VIEWS: &str = "WITH :namespaces, :relations
@@ -203,7 +203,7 @@ const CONSTRAINTS: &str = "WITH :namespaces, :relations
       FROM pg_constraint k JOIN namespaces n ON n.oid = k.connamespace LEFT JOIN relations r ON r.oid = k.conrelid
       LEFT JOIN pg_type t ON t.oid = k.contypid
      WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND (r.oid IS NOT NULL OR t.oid IS NOT NULL)
-       AND k.conparentid = 0 AND (k.conislocal OR k.coninhcount = 0)";
+       AND k.conparentid = 0 AND k.coninhcount = 0";
 
 /// table, its plain name, index, its plain name, its columns, whether unique, whether valid, its definition
 const INDEXES: &str = "WITH :namespaces, :relations
