@@ -90,7 +90,7 @@ async fn likeness(connection: &mut PgConnection) -> Result<Likeness> {
         _ => " LOCALE_PROVIDER libc".into(),
     };
     if let Some(rules) = get::<Option<&str>>(&row, 5)? {
-        provider += &format!(" ICU_RULES {}", literal(rules));
+        provider = format!("{provider} ICU_RULES {}", literal(rules));
     }
     // The role's name may be another where the files are tried.
     let search_path = get::<&str>(&row, 6)?.replace("\"$user\"", &ident(get(&row, 7)?));

@@ -220,6 +220,27 @@ async fn each_kind_of_difference_is_found_and_mended() {
     }
 }
 
+#[tokio::test]
+async fn what_only_newer_servers_have_is_compared_too() {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    let version: i32 = good.value("SELECT current_setting('server_version_num')::int").await;
+    let changes: [(i32, &str, &[&str]); 4] = [
+        (150_000, "CREATE UNIQUE INDEX more ON users (age) NULLS NOT DISTINCT", &["index-public.more-extra"]),
+        (150_000, "ALTER VIEW titles SET (security_invoker)", &["view-public.titles-options"]),
+        (180_000, "ALTER TABLE app.posts ADD NOT NULL size NOT VALID", &["column-app.posts.size-null"]),
+        (
+            180_000,
+            "ALTER TABLE app.posts ADD COLUMN tripled int GENERATED ALWAYS AS (size * 3) VIRTUAL",
+            &["column-app.posts.tripled-extra"],
+        ),
+    ];
+    for (_, change, expected) in changes.iter().filter(|(since, ..)| version >= *since) {
+        good.clear().await;
+        live.clear().await;
+        is_found_and_mended(&good, &live, change, expected).await;
+    }
+}
+
 async fn is_found_and_mended(good: &Database, live: &Database, change: &str, expected: &[&str]) {
     good.execute(BASE).await;
     live.execute(BASE).await;

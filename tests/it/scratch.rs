@@ -144,7 +144,7 @@ async fn what_a_killed_run_left_is_dropped_and_what_another_run_uses_is_not() {
         let sql =
             "SELECT count(DISTINCT datname) FROM pg_stat_activity WHERE datname LIKE 'corveil_scratch_%'
                    AND wait_event = 'PgSleep'";
-        wait_until("as many replays are under way", Duration::from_secs(60), async || {
+        wait_until("as many replays are under way", Duration::from_mins(1), async || {
             database.value::<i64>(sql).await == count
         })
         .await;
