@@ -10,7 +10,9 @@ mod replay;
 use clap::Args as ClapArgs;
 
 use crate::commands::open::{Common, Opened};
+use crate::config::database::Database;
 use crate::config::secret::SecretUrl;
+use crate::config::target::{self, Purpose, Target};
 use crate::config::{env, snapshots};
 use crate::core::catalog::Catalog;
 use crate::core::schema::Schema;
@@ -45,13 +47,24 @@ impl<'a> Expected<'a> {
         catalog: &'a Catalog,
         common: &Common,
         scratch: &Scratch,
-        opened: &'a Opened,
+        opened: &Opened,
         home: &'a str,
         stop: &'a Stop,
     ) -> Result<Self> {
         let url = scratch.scratch_url.as_ref().map(|url| url.database(env::SCRATCH_URL)).transpose()?;
-        let replay = common.source.as_ref().map(|_| Replay::new(catalog, url, opened, home, stop));
+        // Files are tried with the rights that they are applied with.
+        let live = match target::resolve(Purpose::Migrate)? {
+            Target::Server { database, .. } if !opened.database.is_single_connection() => Some(database),
+            Target::Server { .. } | Target::Embedded => None,
+        };
+        let replay = common.source.as_ref().map(|_| Replay::new(catalog, url, live, home, stop));
         Ok(Self { catalog, home, replay })
+    }
+
+    /// The schemas that files make on a server of nobody's, in the schema `home`.
+    #[must_use]
+    pub fn on(server: Database, catalog: &'a Catalog, home: &'a str, stop: &'a Stop) -> Self {
+        Self { catalog, home, replay: Some(Replay::new(catalog, Some(server), None, home, stop)) }
     }
 
     /// The schema after all files up to this version. Ask in ascending order: files are replayed once.

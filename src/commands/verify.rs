@@ -1,5 +1,6 @@
 //! `corveil verify`: whether files, history and schema fit together.
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
@@ -24,7 +25,7 @@ use crate::postgres::snapshot::Snapshot;
 use crate::postgres::{foreign, query, schema};
 use crate::stop::Stop;
 
-/// Look for edited and missing files, INVALID indexes and unfinished statements
+/// Look for edited and missing files, INVALID indexes, unfinished statements and drift
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Exit code 0: nothing found; 4: each finding is listed with the command that mends it.
@@ -140,9 +141,13 @@ fn newest_known(catalog: &Catalog, history: &History) -> Result<i64> {
 }
 
 fn text(findings: &[Finding], differences: Option<&[Difference]>) -> String {
-    let mut text: String = findings.iter().map(|finding| format!("- {finding}\n")).collect();
+    let mut text = String::new();
+    for finding in findings {
+        let _ = writeln!(text, "- {finding}");
+    }
     for Difference { id, message, sql, .. } in differences.unwrap_or_default() {
-        text += &format!("- {message}\n  id: {id}\n  sql: {}\n", sql.replace('\n', "\n       "));
+        let sql = sql.replace('\n', "\n       ");
+        let _ = writeln!(text, "- {message}\n  id: {id}\n  sql: {sql}");
     }
     match (text.is_empty(), differences) {
         (true, None) => "files, history and indexes fit together\n".into(),

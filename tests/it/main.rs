@@ -43,6 +43,10 @@ mod adopt_in_migrate;
 mod with_sqlx;
 // What a schema is read as, every kind of difference between two, and the SQL that mends it.
 mod schema;
+// `verify --schema`: drift, with the migrations that the program carries.
+mod drift;
+// The same with a folder, whose files are replayed in a scratch database.
+mod scratch;
 // `status`, `verify` and `wait`: what they see, and that they only look.
 mod looking;
 

@@ -3,6 +3,7 @@
 pub(crate) mod argocd;
 mod cli;
 pub(crate) mod job;
+mod snapshots;
 mod template;
 pub(crate) mod values;
 
@@ -35,6 +36,9 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
         for (path, text) in files()? {
             ensure_file_contents(&path, &text, args.check)?;
         }
+    }
+    for (path, text) in snapshots::files(sh)? {
+        ensure_file_contents(&path, &text, args.check)?;
     }
     // After the templates that Helm renders, and last, because it wants a program: the rest works anywhere.
     tools::ensure(sh, &[Tool::Helm4])?;
@@ -114,9 +118,10 @@ mod tests {
         let found: BTreeSet<_> = listed.expect("a git checkout").lines().map(PathBuf::from).collect();
         let ours = GENERATORS.iter().flat_map(|files| files().expect("the description is sound"));
         let ours: BTreeSet<_> = ours.map(|(path, _)| path).collect();
-        // The sentence itself is in sources, and snapshots have a test of their own, which wants Helm.
+        // The sentence itself is in sources, and snapshots have tests of their own, which want a program.
         let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
-        let is_snapshot = |path: &PathBuf| path.starts_with(render::SNAPSHOTS);
+        let is_snapshot =
+            |path: &PathBuf| path.starts_with(render::SNAPSHOTS) || path.starts_with(snapshots::FOLDER);
         let left = found.difference(&ours).filter(|path| !is_source(path) && !is_snapshot(path));
         let left: Vec<_> = left.collect();
         assert!(left.is_empty(), "no generator writes these any more: remove them: {left:?}");

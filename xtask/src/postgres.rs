@@ -1,5 +1,7 @@
 //! Real PostgreSQL servers of any major version, from the npm packages that carry them.
 
+pub(crate) mod server;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};

@@ -4,12 +4,12 @@
 mod embedded;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::commands::open::Opened;
+use tracing::debug;
+
 use crate::config::database::Database;
 use crate::config::env;
-use crate::config::target::{self, Purpose, Target};
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
@@ -33,8 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Files that are replayed up to a version.
 pub(super) struct Replay<'a> {
     catalog: &'a Catalog,
+    /// A server of nobody's.
     url: Option<Database>,
-    opened: &'a Opened,
+    /// The live database, as far as it can be connected to a second time.
+    live: Option<Database>,
     home: &'a str,
     stop: &'a Stop,
     place: Option<Place>,
@@ -74,11 +76,11 @@ impl<'a> Replay<'a> {
     pub(super) fn new(
         catalog: &'a Catalog,
         url: Option<Database>,
-        opened: &'a Opened,
+        live: Option<Database>,
         home: &'a str,
         stop: &'a Stop,
     ) -> Self {
-        Self { catalog, url, opened, home, stop, place: None, guard: None, done: i64::MIN }
+        Self { catalog, url, live, home, stop, place: None, guard: None, done: i64::MIN }
     }
 
     pub(super) async fn at(&mut self, version: i64) -> Result<Schema> {
@@ -104,10 +106,12 @@ impl<'a> Replay<'a> {
             });
         }
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
+        let (start, count) = (Instant::now(), files.len());
         for file in files {
             apply(guard, file, self.stop).await?;
             self.done = file.version;
         }
+        debug!(count, took_ms = start.elapsed().as_millis(), "replayed the files");
         schema::read(&mut guard.connection).await
     }
 
@@ -125,11 +129,7 @@ impl<'a> Replay<'a> {
     }
 
     async fn choose(&self, reaches_out: bool) -> Result<Place> {
-        let live = match target::resolve(Purpose::Migrate)? {
-            Target::Server { database, .. } if !self.opened.database.is_single_connection() => Some(database),
-            Target::Server { .. } | Target::Embedded => None,
-        };
-        let likeness = match &live {
+        let likeness = match &self.live {
             Some(live) => scratch::likeness_of(live).await?,
             None => Likeness::default(),
         };
@@ -139,15 +139,15 @@ impl<'a> Replay<'a> {
                 Err(role) => Err(may_not(&role, server)),
             };
         }
-        if (reaches_out || live.is_none())
+        if (reaches_out || self.live.is_none())
             && let Some(place) = embedded().await?
         {
             return Ok(place);
         }
-        let Some(live) = live else { return Err(query::no_row("opening the embedded server")) };
-        match ScratchDatabase::create(&live, &likeness, self.home).await? {
+        let Some(live) = &self.live else { return Err(query::no_row("opening the embedded server")) };
+        match ScratchDatabase::create(live, &likeness, self.home).await? {
             Ok(scratch) => Ok(Place::Server { scratch, is_live: true }),
-            Err(role) => embedded().await?.ok_or_else(|| may_not(&role, &live)),
+            Err(role) => embedded().await?.ok_or_else(|| may_not(&role, live)),
         }
     }
 
@@ -233,11 +233,7 @@ async fn embedded() -> Result<Option<Place>> {
 }
 
 #[cfg(not(feature = "embedded"))]
-#[expect(
-    clippy::unused_async,
-    clippy::unnecessary_wraps,
-    reason = "as where the build has an embedded server"
-)]
+#[expect(clippy::unused_async, reason = "as where the build has an embedded server")]
 async fn embedded() -> Result<Option<Place>> {
     Ok(None)
 }

@@ -7,7 +7,7 @@ use std::thread;
 use xshell::{Shell, cmd};
 
 use crate::bench::program::Program;
-use crate::bench::server::Server;
+use crate::postgres::server::Server;
 
 /// Names and values, in the order in which they are printed.
 pub(crate) struct Machine(pub(crate) Vec<(String, String)>);

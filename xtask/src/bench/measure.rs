@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use crate::bench::case::{Case, LONGEST_AFTERLIFE};
-use crate::bench::migrations::{FILES, Folders};
-use crate::bench::program::Program;
+use crate::bench::migrations::{COLUMNS, FILES, Folders};
+use crate::bench::program::{Kind, Program};
 use crate::bench::report::{self, Table};
-use crate::bench::server::Server;
+use crate::postgres::server::Server;
 
 /// A start takes milliseconds, so its median needs more samples than a run of seconds.
 const STARTS_PER_ROUND: usize = 8;
@@ -32,6 +32,7 @@ pub(crate) struct Bench<'a> {
     far_port: u16,
     tables: Folders,
     long_statement: Folders,
+    wide: Folders,
     databases: Cell<usize>,
 }
 
@@ -43,6 +44,7 @@ impl<'a> Bench<'a> {
             far_port,
             tables: Folders::tables(server.folder().join("tables"))?,
             long_statement: Folders::long_statement(server.folder().join("long"))?,
+            wide: Folders::wide(server.folder().join("wide"))?,
             databases: Cell::new(0),
         })
     }
@@ -68,6 +70,9 @@ impl<'a> Bench<'a> {
             Case::Size => self.rounds(case, 1, |program| Ok(mebibytes(fs::metadata(&program.path)?.len()))),
             Case::Kill => self.rounds(case, rounds, |program| {
                 self.with_fresh_database(|database| self.afterlife(program, database))
+            }),
+            Case::Schema => Self::rounds_of(ours(self.programs), case, rounds, |program| {
+                self.with_fresh_database(|database| self.comparison(program, database))
             }),
         })
     }
@@ -98,9 +103,18 @@ impl<'a> Bench<'a> {
     /// Every round begins with another program, so that nobody always runs after the same one. A program that
     /// fails is not asked again.
     fn rounds(&self, case: Case, rounds: usize, sample: impl Fn(&Program) -> anyhow::Result<f64>) -> Table {
-        let mut table = Table::new(case, self.programs);
+        Self::rounds_of(self.programs, case, rounds, sample)
+    }
+
+    fn rounds_of(
+        programs: &[Program],
+        case: Case,
+        rounds: usize,
+        sample: impl Fn(&Program) -> anyhow::Result<f64>,
+    ) -> Table {
+        let mut table = Table::new(case, programs);
         for round in 0..rounds {
-            let (later, first) = self.programs.split_at(round % self.programs.len());
+            let (later, first) = programs.split_at(round % programs.len());
             for program in first.iter().chain(later) {
                 if table.has_failed(program.kind) {
                     continue;
@@ -167,6 +181,22 @@ impl<'a> Bench<'a> {
         Ok(peak)
     }
 
+    /// How long comparing takes from start to end, without what the program says that it spent on replaying files.
+    fn comparison(&self, program: &Program, database: &str) -> anyhow::Result<f64> {
+        let url = self.url(Case::Schema, database);
+        self.time(&mut program.migrate(&self.wide, &url))?;
+        let columns = "SELECT count(*) FROM information_schema.columns WHERE table_name LIKE 'wide%'";
+        let found: usize = self.server.sql(database, &[columns])?.parse()?;
+        ensure!(found == COLUMNS, "{found} of {COLUMNS} columns are there");
+        let whole = self.time(&mut program.verify_schema(&self.wide, &url))?;
+        let log = fs::read_to_string(self.log())?;
+        let said = log.lines().find(|line| line.contains("replayed the files"));
+        let took = said.and_then(|line| line.split_once("took_ms=")).context("it replayed nothing")?.1;
+        let digits: String = took.chars().take_while(char::is_ascii_digit).collect();
+        let replay = Duration::from_millis(digits.parse().context("no number of milliseconds")?);
+        Ok(whole.saturating_sub(replay).as_secs_f64())
+    }
+
     /// How long session and locks stay after a SIGKILL in the middle of a statement, in seconds.
     fn afterlife(&self, program: &Program, database: &str) -> anyhow::Result<f64> {
         let mut command = program.migrate(&self.long_statement, &self.url(Case::Kill, database));
@@ -222,6 +252,12 @@ impl<'a> Bench<'a> {
         let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(3)..].join(" / ")
     }
+}
+
+/// What nobody else does is measured of corveil alone, the last of the programs.
+fn ours(programs: &[Program]) -> &[Program] {
+    let at = programs.iter().position(|program| program.kind == Kind::Corveil).unwrap_or(programs.len());
+    &programs[at..]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a file or a process is far smaller than 2^52 bytes")]

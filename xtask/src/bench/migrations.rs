@@ -9,6 +9,9 @@ use anyhow::Context;
 /// How many files the large set has.
 pub(crate) const FILES: usize = 300;
 
+/// How many columns the widest set has, ten in each table.
+pub(crate) const COLUMNS: usize = 5000;
+
 /// How long the statement of the other set runs when nobody cancels it, in seconds.
 const LONG: u32 = 30;
 
@@ -36,6 +39,25 @@ impl Folders {
                  created_at TIMESTAMPTZ NOT NULL DEFAULT now()\n);\n\
                  CREATE INDEX item_{number:03}_created_at ON item_{number:03} (created_at);\n"
             ),
+        });
+        Self::write(root, &migrations.collect::<Vec<_>>())
+    }
+
+    /// 50 files of ten tables, each table with ten columns, a foreign key and an index.
+    pub(crate) fn wide(root: PathBuf) -> anyhow::Result<Self> {
+        let table = |number: usize| {
+            let columns: Vec<_> =
+                (3..=10).map(|column| format!("    c{column} TEXT NOT NULL DEFAULT 'x'")).collect();
+            format!(
+                "CREATE TABLE wide_{number:03} (\n    id BIGINT PRIMARY KEY,\n    parent BIGINT REFERENCES wide_{number:03},\n{}\n);\n\
+                 CREATE INDEX wide_{number:03}_parent ON wide_{number:03} (parent);\n",
+                columns.join(",\n")
+            )
+        };
+        let migrations = (0..COLUMNS / 100).map(|file| Migration {
+            version: version(file + 1),
+            name: format!("add_wide_{file:02}"),
+            sql: (0..10).map(|number| table(file * 10 + number)).collect(),
         });
         Self::write(root, &migrations.collect::<Vec<_>>())
     }

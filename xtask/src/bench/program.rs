@@ -66,6 +66,13 @@ impl Program {
         command
     }
 
+    /// Compares the schema with what the set makes, which only corveil can.
+    pub(crate) fn verify_schema(&self, folders: &Folders, url: &str) -> Command {
+        let mut command = self.bare(folders, url);
+        command.args(["verify", "--schema", "--log-level", "debug", "--source"]).arg(folders.sqlx());
+        command
+    }
+
     /// An environment of nothing but the address, so that no setting of the caller's favours anybody.
     fn bare(&self, folders: &Folders, url: &str) -> Command {
         let mut command = Command::new(&self.path);

@@ -1,8 +1,9 @@
-//! The bench's own PostgreSQL: default durability, a data folder of its own, gone when the bench ends.
+//! A PostgreSQL of a task's own: default durability, a data folder of its own, gone when the task ends.
 
 use std::cmp::Reverse;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::{env, process};
 use anyhow::{Context, bail, ensure};
 
 /// The superuser of the server and its password. Only loopback reaches it.
-const ROLE: &str = "bench";
+const ROLE: &str = "corveil";
 
 /// A running server.
 #[derive(Debug)]
@@ -27,16 +28,16 @@ pub(crate) struct Server {
     cleaner: Child,
 }
 
-/// Only this process keeps the shell waiting, so that a bench that is interrupted leaves neither server nor data.
+/// Only this process keeps the shell waiting, so that a task that is interrupted leaves neither server nor data.
 const CLEAN_UP: &str = r#"while read -r _; do :; done
 server=$(head -n 1 "$1/data/postmaster.pid") && kill -QUIT "$server"
 while kill -0 "$server"; do sleep 0.1; done
 rm -rf "$1""#;
 
 impl Server {
-    pub(crate) fn start() -> anyhow::Result<Self> {
-        let programs = programs()?;
-        let folder = env::temp_dir().join(format!("corveil-bench-{}", process::id()));
+    /// Starts a server of these programs, for this task.
+    pub(crate) fn start(programs: PathBuf, task: &str) -> anyhow::Result<Self> {
+        let folder = env::temp_dir().join(format!("corveil-{task}-{}", process::id()));
         fs::create_dir(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         let owner = owner(&folder)?;
         let cleaner = Command::new("sh")
@@ -45,7 +46,7 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // What interrupts the bench in its terminal must not interrupt this.
+            // What interrupts the task in its terminal must not interrupt this.
             .process_group(0)
             .spawn()?;
         let password = folder.join("password");
@@ -78,7 +79,7 @@ impl Server {
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while self.sql("postgres", &["SELECT 1"]).is_err() {
+        while !self.asks_for_a_password() {
             let ended = self.process.try_wait()?.is_some();
             if ended || begun.elapsed() > Duration::from_mins(1) {
                 bail!("PostgreSQL did not start: {}", fs::read_to_string(self.folder.join("log"))?);
@@ -86,6 +87,16 @@ impl Server {
             thread::sleep(Duration::from_millis(50));
         }
         Ok(())
+    }
+
+    /// Whether it takes connections. Asked in the protocol itself, as not every set of programs has a client.
+    fn asks_for_a_password(&self) -> bool {
+        let mut startup = b"\0\0\0\0\0\x03\0\0user\0corveil\0database\0postgres\0\0".to_vec();
+        startup[3] = u8::try_from(startup.len()).expect("a short message");
+        let mut answer = [0];
+        let asked = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
+            .and_then(|mut stream| stream.write_all(&startup).and_then(|()| stream.read_exact(&mut answer)));
+        asked.is_ok() && answer == *b"R"
     }
 
     pub(crate) const fn port(&self) -> u16 {
