@@ -22,6 +22,8 @@ pub enum Mapping {
     },
 }
 
+const NOTHING: &str = "records nothing as applied";
+
 /// Maps a tool's versions to ours: all of them have to be versions of ours, from the first one on and without a gap.
 #[must_use]
 pub fn map(history: &ForeignHistory, catalog: &Catalog) -> Mapping {
@@ -33,9 +35,7 @@ pub fn map(history: &ForeignHistory, catalog: &Catalog) -> Mapping {
 
 fn prefix<'a>(history: &ForeignHistory, catalog: &'a Catalog) -> Result<(&'a Migration, String), String> {
     let recorded = history.applied.as_ref().map_err(|why| format!("cannot be mapped: {why}"))?;
-    if recorded.is_empty() {
-        return Err("records nothing as applied".into());
-    }
+    let Some(newest) = recorded.last() else { return Err(NOTHING.into()) };
     if let (Tool::Alembic, [_, _, ..]) = (history.tool, &recorded[..]) {
         return Err(format!("has {} heads: {}", recorded.len(), listed(recorded)));
     }
@@ -58,7 +58,7 @@ fn prefix<'a>(history: &ForeignHistory, catalog: &'a Catalog) -> Result<(&'a Mig
         }
     }
     let Some(last) = applied.last().and_then(|last| catalog.get(*last)) else {
-        return Err("records nothing as applied".into());
+        return Err(NOTHING.into());
     };
     let gap = files.iter().find(|file| file.version < last.version && !applied.contains(&file.version));
     if let Some(gap) = gap {
@@ -67,20 +67,17 @@ fn prefix<'a>(history: &ForeignHistory, catalog: &'a Catalog) -> Result<(&'a Mig
             last.version, gap.version, gap.file
         ));
     }
-    Ok((last, how(history, recorded, last)))
+    Ok((last, how(history, recorded.len(), newest, last)))
 }
 
-fn how(history: &ForeignHistory, recorded: &[Recorded], last: &Migration) -> String {
-    match recorded {
-        [Recorded::UpTo(version)] => format!("{history} is at `{version}`, which is `{}` here", last.file),
-        [only] => format!("{history} has `{}` alone, which is `{}` here", only.version(), last.file),
-        [.., newest] => format!(
-            "{history} has {} versions, which are ours without a gap; its last, `{}`, is `{}` here",
-            recorded.len(),
-            newest.version(),
-            last.file
+fn how(history: &ForeignHistory, count: usize, newest: &Recorded, last: &Migration) -> String {
+    let (version, file) = (newest.version(), &last.file);
+    match (count, newest) {
+        (1, Recorded::UpTo(_)) => format!("{history} is at `{version}`, which is `{file}` here"),
+        (1, Recorded::One(_)) => format!("{history} has `{version}` alone, which is `{file}` here"),
+        _ => format!(
+            "{history} has {count} versions, which are ours without a gap; its last, `{version}`, is `{file}` here"
         ),
-        [] => format!("{history} is empty"),
     }
 }
 

@@ -43,7 +43,6 @@ impl Row {
 pub type Said = (Result<Vec<Recorded>, String>, Option<Dirty>);
 
 /// Reads a tool's rows. `beside` are those of its second table: Liquibase's lock.
-#[must_use]
 pub fn read(tool: Tool, mut rows: Vec<Row>, beside: &[Row]) -> Said {
     let said = match tool {
         Tool::GolangMigrate => golang_migrate(&rows),
@@ -55,7 +54,7 @@ pub fn read(tool: Tool, mut rows: Vec<Row>, beside: &[Row]) -> Said {
         Tool::Alembic => (current(&rows, "version_num"), None),
         Tool::Prisma => prisma(&mut rows),
         Tool::SchemaMigrations => return unknown(&rows),
-        Tool::Other(_) => return (Err("it is not known how to read it".into()), None),
+        Tool::Other(name) => return (Err(format!("the history of {name} is not read")), None),
     };
     (Ok(said.0), said.1)
 }

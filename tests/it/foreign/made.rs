@@ -1,5 +1,7 @@
 //! Histories made by the tools themselves: what we read in them, and which of our versions they amount to.
 
+use std::process::Stdio;
+
 use corveil::core::catalog::Catalog;
 use corveil::core::foreign::mapping::{Mapping, map};
 use corveil::core::foreign::{ForeignHistory, Tool};
@@ -40,7 +42,7 @@ async fn is_read_and_mapped(tool: Tool) {
     expect_mapped(&history, &steps, 10);
 
     let explicit = histories(&mut theirs.connect().await, Some(tool)).await.unwrap();
-    assert_eq!(explicit, [history.clone()]);
+    assert_eq!(explicit, std::slice::from_ref(&history));
     let mapped = map(&history, &catalog(&steps[..9]));
     assert!(
         matches!(&mapped, Mapping::Unknown { why } if why.contains("no version of our files")),
@@ -164,7 +166,9 @@ async fn what_failed_outside_a_transaction_of_flyway_is_refused() {
 async fn the_lock_of_a_liquibase_that_was_killed_is_refused() {
     let database = Database::fresh().await;
     let steps = broken("SELECT pg_sleep(600);");
-    let mut run = Migrator::new(Tool::Liquibase, &steps).command(&database).spawn().expect("start Liquibase");
+    let liquibase = Migrator::new(Tool::Liquibase, &steps);
+    let mut command = liquibase.command(&database);
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start Liquibase");
     wait_until("Liquibase sleeps", 3 * SOON, async || {
         let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
         database.value::<i64>(&format!("{sleeping} AND datname = current_database()")).await == 1
