@@ -70,7 +70,7 @@ impl<'a> Question<'a> {
     pub(crate) async fn answer(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
         let seen = self.look(connection).await?;
         for history in &seen.histories {
-            info!("found {history}");
+            info!("found table {}, the migration history of {}", history.table, history.tool);
         }
         if seen.schema.is_bare() {
             return Err(adopt::nothing_there(&seen.histories));
