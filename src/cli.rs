@@ -42,7 +42,7 @@ pub enum Command {
     Status(status::Args),
     /// Wait for the database, or until every migration of this build is applied
     Wait(wait::Args),
-    /// Look for edited and missing files, INVALID indexes and unfinished statements
+    /// Look for edited and missing files, INVALID indexes, unfinished statements and drift
     Verify(verify::Args),
     /// Answer liveness and readiness probes, and serve metrics, over HTTP
     Serve(serve::Args),

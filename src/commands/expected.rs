@@ -33,6 +33,8 @@ pub struct Scratch {
 pub struct Expected<'a> {
     catalog: &'a Catalog,
     home: &'a str,
+    /// Whether the program's own snapshots count.
+    has_snapshots: bool,
     /// Nothing where no folder is given: the program has snapshots of the files that it carries.
     replay: Option<Replay<'a>>,
 }
@@ -58,13 +60,14 @@ impl<'a> Expected<'a> {
             Target::Server { .. } | Target::Embedded => None,
         };
         let replay = common.source.as_ref().map(|_| Replay::new(catalog, url, live, home, stop));
-        Ok(Self { catalog, home, replay })
+        Ok(Self { catalog, home, has_snapshots: true, replay })
     }
 
     /// The schemas that files make on a server of nobody's, in the schema `home`.
     #[must_use]
     pub fn on(server: Database, catalog: &'a Catalog, home: &'a str, stop: &'a Stop) -> Self {
-        Self { catalog, home, replay: Some(Replay::new(catalog, Some(server), None, home, stop)) }
+        let replay = Some(Replay::new(catalog, Some(server), None, home, stop));
+        Self { catalog, home, has_snapshots: false, replay }
     }
 
     /// The schema after all files up to this version. Ask in ascending order: files are replayed once.
@@ -72,11 +75,16 @@ impl<'a> Expected<'a> {
     /// # Errors
     /// [`crate::error::Error::Config`] when the files can be replayed nowhere, or do not apply.
     pub async fn at(&mut self, version: i64) -> Result<Schema> {
-        // Of a folder too, where its files are those that the program carries, as far as they are asked for.
-        match (snapshots::schema_at(self.catalog, version, self.home), &mut self.replay) {
-            (Err(_), Some(replay)) => replay.at(version).await,
-            (schema, _) => schema,
+        let Some(replay) = &mut self.replay else {
+            return snapshots::schema_at(self.catalog, version, self.home);
+        };
+        // The files of a folder may be those that the program carries, as far as they are asked for.
+        if self.has_snapshots
+            && let Ok(schema) = snapshots::schema_at(self.catalog, version, self.home)
+        {
+            return Ok(schema);
         }
+        replay.at(version).await
     }
 
     /// Drops the scratch database. To be called however the work with it ended.

@@ -25,7 +25,7 @@ use crate::postgres::snapshot::Snapshot;
 use crate::postgres::{foreign, query, schema};
 use crate::stop::Stop;
 
-/// Look for edited and missing files, INVALID indexes and unfinished statements
+/// Look for edited and missing files, INVALID indexes, unfinished statements and drift
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Exit code 0: nothing found; 4: each finding is listed with the command that mends it.

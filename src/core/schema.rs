@@ -48,6 +48,20 @@ pub struct Schema {
     pub views: BTreeMap<String, View>,
 }
 
+impl Schema {
+    /// Whether there is no object in it: schemas alone, and what extensions bring, are none.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        *self == self.bare()
+    }
+
+    /// The same without an object.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self { schemas: self.schemas.clone(), extensions: self.extensions.clone(), ..Self::default() }
+    }
+}
+
 /// A type that was created by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Likeness {
     /// What follows `CREATE DATABASE name`.
     options: String,
+    /// The rest of it, for a server that knows of providers of locales: PostgreSQL 15 or newer.
+    provider: String,
     /// Where names without a schema are looked up.
     search_path: String,
 }
@@ -35,6 +37,7 @@ impl Default for Likeness {
     fn default() -> Self {
         Self {
             options: "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'".into(),
+            provider: " LOCALE_PROVIDER libc".into(),
             search_path: "\"$user\", public".into(),
         }
     }
@@ -78,25 +81,20 @@ async fn likeness(connection: &mut PgConnection) -> Result<Likeness> {
                FROM pg_catalog.pg_database d, pg_catalog.to_jsonb(d) j WHERE d.datname = pg_catalog.current_database()";
     let row = query::one(connection, "reading the locale of the database", sql.into()).await?;
     let text = |column| get::<&str>(&row, column).map(literal);
-    let mut options = vec![format!(
-        "TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-        text(0)?,
-        text(1)?,
-        text(2)?
-    )];
+    let options =
+        format!("TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}", text(0)?, text(1)?, text(2)?);
     let locale = get::<Option<&str>>(&row, 4)?.map(literal);
-    match (get::<Option<&str>>(&row, 3)?, locale) {
-        (Some("i"), Some(locale)) => options.push(format!("LOCALE_PROVIDER icu ICU_LOCALE {locale}")),
-        (Some("b"), Some(locale)) => options.push(format!("LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}")),
-        (Some("c"), _) => options.push("LOCALE_PROVIDER libc".into()),
-        _ => {}
-    }
+    let mut provider = match (get::<Option<&str>>(&row, 3)?, locale) {
+        (Some("i"), Some(locale)) => format!(" LOCALE_PROVIDER icu ICU_LOCALE {locale}"),
+        (Some("b"), Some(locale)) => format!(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}"),
+        _ => " LOCALE_PROVIDER libc".into(),
+    };
     if let Some(rules) = get::<Option<&str>>(&row, 5)? {
-        options.push(format!("ICU_RULES {}", literal(rules)));
+        provider = format!("{provider} ICU_RULES {}", literal(rules));
     }
     // The role's name may be another where the files are tried.
     let search_path = get::<&str>(&row, 6)?.replace("\"$user\"", &ident(get(&row, 7)?));
-    Ok(Likeness { options: options.join(" "), search_path })
+    Ok(Likeness { options, provider, search_path })
 }
 
 impl ScratchDatabase {
@@ -107,8 +105,9 @@ impl ScratchDatabase {
     pub async fn create(server: &Database, likeness: &Likeness, home: &str) -> Result<Result<Self, String>> {
         let mut maintenance = connect(server).await?;
         let sql = "SET statement_timeout = 0; SET idle_session_timeout = 0; \
-                   SELECT r.rolcreatedb OR r.rolsuper, current_user::text FROM pg_catalog.pg_roles r \
-                   WHERE r.rolname = current_user";
+                   SELECT r.rolcreatedb OR r.rolsuper, current_user::text, \
+                     pg_catalog.current_setting('server_version_num')::int4 \
+                   FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
         let row = query::one(&mut maintenance, "looking up the role's rights", sql.into()).await?;
         if !get::<bool>(&row, 0)? {
             let role = get::<String>(&row, 1)?;
@@ -119,7 +118,8 @@ impl ScratchDatabase {
         let name = format!("{PREFIX}{:016x}", fastrand::u64(..));
         let sql = format!("SELECT pg_catalog.pg_advisory_lock({})", lock::key(&name));
         query::all(&mut maintenance, "marking a scratch database as in use", sql).await?;
-        let sql = format!("CREATE DATABASE {name} {}", likeness.options);
+        let provider = if get::<i32>(&row, 2)? < 150_000 { "" } else { &likeness.provider };
+        let sql = format!("CREATE DATABASE {name} {}{provider}", likeness.options);
         query::all(&mut maintenance, "making a scratch database", sql)
             .await
             .map_err(|e| explained(e, server))?;

@@ -51,17 +51,19 @@ pub(crate) struct Args {
 const FAR: Duration = Duration::from_millis(2);
 
 pub(crate) fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
-    let Installed { programs, absent } = install::all(sh)?;
+    let chosen = if args.only.is_empty() { Case::value_variants() } else { args.only.as_slice() };
+    let Installed { programs, absent } = install::all(sh, chosen)?;
     let server = Server::start(server::programs()?, "bench")?;
     let proxy = Proxy::start(server.port(), FAR / 2)?;
     let machine = Machine::look(sh, &server, &programs)?;
     let bench = Bench::new(&programs, &server, proxy.port())?;
 
-    let chosen = if args.only.is_empty() { Case::value_variants() } else { args.only.as_slice() };
     let mut tables = Vec::new();
     for &case in chosen {
         let mut table = bench.measure(case, usize::from(args.samples))?;
-        table.add_absent(&absent);
+        if !case.is_ours_alone() {
+            table.add_absent(&absent);
+        }
         report::print(&table.to_string())?;
         tables.push(table);
     }

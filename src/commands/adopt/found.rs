@@ -70,9 +70,9 @@ impl<'a> Question<'a> {
     pub(crate) async fn answer(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
         let seen = self.look(connection).await?;
         for history in &seen.histories {
-            info!("found {history}");
+            info!("found table {}, the migration history of {}", history.table, history.tool);
         }
-        if seen.schema == Schema::default() {
+        if seen.schema.is_bare() {
             return Err(adopt::nothing_there(&seen.histories));
         }
         let lead = adopt::lead(self.catalog, &seen.histories, self.asked)?;
@@ -134,7 +134,7 @@ impl<'a> Question<'a> {
         for file in self.catalog.migrations() {
             comparison.add(file.version, differences(&expected.at(file.version).await?, live));
         }
-        let objects = differences(&Schema::default(), live).len();
+        let objects = differences(&live.bare(), live).len();
         let (version, how) = comparison.conclude(self.catalog, objects, &why)?;
         Ok((version, how, Vec::new()))
     }

@@ -4,7 +4,9 @@
 mod embedded;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tracing::debug;
 
 use crate::config::database::Database;
 use crate::config::env;
@@ -104,10 +106,12 @@ impl<'a> Replay<'a> {
             });
         }
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
+        let (start, count) = (Instant::now(), files.len());
         for file in files {
             apply(guard, file, self.stop).await?;
             self.done = file.version;
         }
+        debug!(count, took_ms = start.elapsed().as_millis(), "replayed the files");
         schema::read(&mut guard.connection).await
     }
 
@@ -229,7 +233,7 @@ async fn embedded() -> Result<Option<Place>> {
 }
 
 #[cfg(not(feature = "embedded"))]
-#[expect(clippy::unused_async, reason = "the build with an embedded server has to wait for it")]
+#[expect(clippy::unused_async, reason = "as where the build has an embedded server")]
 async fn embedded() -> Result<Option<Place>> {
     Ok(None)
 }

@@ -85,6 +85,7 @@ pub(super) fn table(name: &str, table: &Table) -> String {
     sql.push(';');
     for (column, of) in &columns {
         sql += &sequence_after(name, column, of);
+        sql += &not_validated(name, column, of);
     }
     for (constraint, of) in table.constraints.iter().filter(|(_, constraint)| !is_inline(constraint)) {
         let _ = write!(sql, "\nALTER TABLE {name} ADD CONSTRAINT {constraint} {};", of.definition);
@@ -164,10 +165,11 @@ pub(super) fn row_security(table: &str, row_security: RowSecurity) -> String {
 /// A column added to a table that exists.
 pub(super) fn column(table: &str, name: &str, column: &Column) -> String {
     format!(
-        "{}ALTER TABLE {table} ADD COLUMN {name} {};{}",
+        "{}ALTER TABLE {table} ADD COLUMN {name} {};{}{}",
         sequence_before(table, name, column),
         column_definition(column),
-        sequence_after(table, name, column)
+        sequence_after(table, name, column),
+        not_validated(table, name, column)
     )
 }
 
@@ -221,7 +223,7 @@ fn column_definition(column: &Column) -> String {
         }
         (None, None, None) => {}
     }
-    if column.not_null {
+    if column.not_null && !column.not_validated {
         sql += " NOT NULL";
     }
     sql
@@ -276,6 +278,15 @@ fn sequence_after(table: &str, name: &str, column: &Column) -> String {
         next_value(table, name, sequence),
         sequence_name(table, name, sequence)
     )
+}
+
+/// NOT NULL for the rows to come.
+pub(super) fn not_validated(table: &str, name: &str, column: &Column) -> String {
+    if column.not_validated {
+        format!("\nALTER TABLE {table} ADD NOT NULL {name} NOT VALID;")
+    } else {
+        String::new()
+    }
 }
 
 /// A statement with its semicolon.

@@ -107,18 +107,27 @@ fn pairs<'a, T>(
     of_expected.chain(only_live.map(|(name, value)| (name, None, Some(value))))
 }
 
-/// Objects in an order in which each comes after those that its SQL names.
-fn by_dependency(mut objects: Vec<(&String, String)>) -> Vec<(&String, String)> {
-    let mut ordered = Vec::with_capacity(objects.len());
-    while !objects.is_empty() {
-        let names_another = |at: usize| {
-            objects.iter().enumerate().any(|(other, (name, _))| other != at && mentions(&objects[at].1, name))
-        };
-        // Where they depend on each other in a circle, no order is better than another.
-        let next = (0..objects.len()).find(|&at| !names_another(at)).unwrap_or(0);
-        ordered.push(objects.remove(next));
+/// Names in an order in which each comes after those that its SQL names.
+fn by_dependency(objects: &[(&str, String)]) -> Vec<usize> {
+    let mut order = Vec::with_capacity(objects.len());
+    let mut seen = vec![false; objects.len()];
+    for at in 0..objects.len() {
+        visit(at, objects, &mut seen, &mut order);
     }
-    ordered
+    order
+}
+
+/// Where objects depend on each other in a circle, no order is better than another.
+fn visit(at: usize, objects: &[(&str, String)], seen: &mut [bool], order: &mut Vec<usize>) {
+    if std::mem::replace(&mut seen[at], true) {
+        return;
+    }
+    for other in 0..objects.len() {
+        if !seen[other] && mentions(&objects[at].1, objects[other].0) {
+            visit(other, objects, seen, order);
+        }
+    }
+    order.push(at);
 }
 
 fn mentions(sql: &str, name: &str) -> bool {
@@ -242,4 +251,35 @@ fn drop_routine(name: &str, routine: &Routine) -> String {
 /// Arguments and result.
 fn head(routine: &Routine) -> &str {
     routine.definition.split_once("\n LANGUAGE ").map_or(routine.definition.as_str(), |(head, _)| head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_safe_in_a_shell_and_in_a_list() {
+        for (name, expected) in [
+            ("public.users.email", "public.users.email"),
+            ("app.\"Users\".\"Größe\"", "app.Users.Größe"),
+            ("public.f(integer, character varying)", "public.f:integer:character_varying"),
+            ("public.\"it's $x\"", "public.it%27s_%24x"),
+        ] {
+            assert_eq!(safe(name), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_named_comes_first() {
+        let objects = [
+            ("a.c", "SELECT FROM a.b"),
+            ("a.b", "SELECT FROM a.a, a.bb"),
+            ("a.a", "SELECT 1"),
+            ("a.bb", "SELECT 'a.bbb'"),
+        ];
+        let objects = objects.map(|(name, sql)| (name, sql.to_owned()));
+        assert_eq!(by_dependency(&objects), [2, 3, 1, 0]);
+        let circle = [("a", "b"), ("b", "a")].map(|(name, sql)| (name, sql.to_owned()));
+        assert_eq!(by_dependency(&circle), [1, 0]);
+    }
 }

@@ -81,19 +81,26 @@ const NEW_KEYWORDS: [&str; 12] = [
     "merge_action",
 ];
 
+/// A word that is no name without quotes since PostgreSQL 16, which prints what it then means in capitals.
+const NEW_RESERVED: &str = "system_user";
+
 /// SQL in which names are quoted the same way, whichever server wrote it.
 #[must_use]
 pub fn plain(sql: &str) -> String {
-    if !NEW_KEYWORDS.iter().any(|word| sql.contains(&format!("\"{word}\""))) {
+    if !sql.contains(NEW_RESERVED) && !NEW_KEYWORDS.iter().any(|word| sql.contains(&format!("\"{word}\""))) {
         return sql.to_owned();
     }
     let mut plain = String::with_capacity(sql.len());
     let mut done = 0;
-    for token in scan(sql).map_while(Result::ok).filter(|token| token.kind == Kind::Quoted) {
-        let word = token.text.trim_matches('"');
-        if NEW_KEYWORDS.contains(&word) {
+    for token in scan(sql).map_while(Result::ok) {
+        let name = match token.kind {
+            Kind::Quoted => Some(token.text.trim_matches('"')).filter(|word| NEW_KEYWORDS.contains(word)),
+            Kind::Word => (token.text == NEW_RESERVED).then_some("\"system_user\""),
+            _ => None,
+        };
+        if let Some(name) = name {
             plain += &sql[done..token.start];
-            plain += word;
+            plain += name;
             done = token.end();
         }
     }
@@ -162,12 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted_as_the_oldest_server_does_it() {
+    fn names_are_quoted_the_same_way_whichever_server_wrote_them() {
         assert_eq!(
             plain(r#"(("json" IS NOT NULL) AND ("Json" = '"json"'))"#),
             r#"((json IS NOT NULL) AND ("Json" = '"json"'))"#
         );
-        assert_eq!(plain(r#""order""#), r#""order""#);
+        for sql in [r#""order""#, r#"("system_user" = SYSTEM_USER)"#, "'system_user'"] {
+            assert_eq!(plain(sql), sql);
+        }
+        assert_eq!(plain("(system_user > 1)"), r#"("system_user" > 1)"#);
     }
 
     #[test]

@@ -146,8 +146,9 @@ const TABLES: &str = "WITH :namespaces, :relations
       FROM pg_class c JOIN relations r ON r.oid = c.oid WHERE r.relkind IN ('r', 'p', 'f')";
 
 /// table, its plain name, column, its plain name, its definition; then, where it brings a sequence: plain name of the
-/// sequence, qualified name
-const COLUMNS: &str = "WITH :namespaces, :relations, owned AS (
+/// sequence, qualified name. What a table has from a parent is the parent's.
+const COLUMNS: &str = "WITH :namespaces, :relations, unvalidated AS MATERIALIZED (
+    SELECT conrelid, conkey[1] AS attnum FROM pg_constraint WHERE contype = 'n' AND NOT convalidated), owned AS (
     SELECT o.refobjid, o.refobjsubid, o.deptype, c.relname::text AS plain, c.oid::regclass::text AS name,
            nullif((CASE WHEN o.deptype = 'a' AND s.seqtypid <> a.atttypid THEN 'AS ' || format_type(s.seqtypid, NULL) || ' '
              ELSE '' END) || CASE WHEN (s.seqstart, s.seqincrement, s.seqmin, s.seqcache, s.seqcycle) = (1, 1, 1, 1, false)
@@ -166,8 +167,7 @@ const COLUMNS: &str = "WITH :namespaces, :relations, owned AS (
              'position', a.attnum, 'type', format_type(a.atttypid, a.atttypmod),
              'collation', CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
              'not_null', a.attnotnull,
-             'not_validated', (SELECT true FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n'
-                                AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated),
+             'not_validated', u.attnum IS NOT NULL,
              'default', CASE WHEN a.attgenerated = '' AND o.name IS NULL THEN pg_get_expr(d.adbin, d.adrelid) END,
              'generated', CASE a.attgenerated WHEN 's' THEN json_build_object('stored', pg_get_expr(d.adbin, d.adrelid))
                                               WHEN 'v' THEN json_build_object('virtual', pg_get_expr(d.adbin, d.adrelid)) END,
@@ -178,7 +178,8 @@ const COLUMNS: &str = "WITH :namespaces, :relations, owned AS (
       FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
       LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       LEFT JOIN owned o ON o.refobjid = a.attrelid AND o.refobjsubid = a.attnum
-     WHERE r.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND (a.attislocal OR a.attinhcount = 0)";
+      LEFT JOIN unvalidated u ON u.conrelid = a.attrelid AND u.attnum = a.attnum
+     WHERE r.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0";
 
 /// name, definition without its parts
 const VIEWS: &str = "WITH :namespaces, :relations
@@ -203,7 +204,7 @@ const CONSTRAINTS: &str = "WITH :namespaces, :relations
       FROM pg_constraint k JOIN namespaces n ON n.oid = k.connamespace LEFT JOIN relations r ON r.oid = k.conrelid
       LEFT JOIN pg_type t ON t.oid = k.contypid
      WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND (r.oid IS NOT NULL OR t.oid IS NOT NULL)
-       AND k.conparentid = 0 AND (k.conislocal OR k.coninhcount = 0)";
+       AND k.conparentid = 0 AND k.coninhcount = 0";
 
 /// table, its plain name, index, its plain name, its columns, whether unique, whether valid, its definition
 const INDEXES: &str = "WITH :namespaces, :relations

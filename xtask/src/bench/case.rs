@@ -64,6 +64,11 @@ impl Case {
         matches!(self, Self::NoOpFar | Self::FilesFar)
     }
 
+    /// Whether it is of something that no other program does.
+    pub(crate) const fn is_ours_alone(self) -> bool {
+        matches!(self, Self::Schema)
+    }
+
     /// The most that corveil may take, as a part of what this program takes. A start from afar has no goal: logging
     /// in and one query are four round trips for everybody.
     pub(crate) const fn most_of(self, peer: Kind) -> Option<f64> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
+use crate::bench::case::Case;
 use crate::bench::program::{Kind, Program};
 use crate::bench::report;
 use crate::cargo::cargo;
@@ -61,13 +62,15 @@ const PEERS: [Peer; 4] = [
     },
 ];
 
-pub(crate) fn all(sh: &Shell) -> anyhow::Result<Installed> {
+/// Builds the other programs only for cases that they are measured in.
+pub(crate) fn all(sh: &Shell, cases: &[Case]) -> anyhow::Result<Installed> {
     let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let target = sh.current_dir().join(target);
 
     let mut programs = vec![psql(sh)?];
     let mut absent = Vec::new();
-    for peer in &PEERS {
+    let peers = if cases.iter().all(|case| case.is_ours_alone()) { &[][..] } else { &PEERS[..] };
+    for peer in peers {
         match peer.install(sh, &target.join("bench-tools")) {
             Ok(path) => programs.push(Program { kind: peer.kind, path, version: peer.version.to_owned() }),
             Err(reason) => absent.push((peer.kind, format!("{reason:#}"))),

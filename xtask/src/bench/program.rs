@@ -69,7 +69,7 @@ impl Program {
     /// Compares the schema with what the set makes, which only corveil can.
     pub(crate) fn verify_schema(&self, folders: &Folders, url: &str) -> Command {
         let mut command = self.bare(folders, url);
-        command.args(["verify", "--schema", "--source"]).arg(folders.sqlx());
+        command.args(["verify", "--schema", "--log-level", "debug", "--source"]).arg(folders.sqlx());
         command
     }
 

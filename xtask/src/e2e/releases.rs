@@ -17,11 +17,14 @@ use crate::released;
 const ADDED: [Option<(&str, &str)>; 3] = [
     None,
     Some(("add_users_locale", "ALTER TABLE users ADD COLUMN locale text;\n")),
-    Some((BROKEN, "ALTER TABLE users ADD COLUMN zone text;\nSELECT no_such_function();\n")),
+    Some((BROKEN, "ALTER TABLE users ADD COLUMN zone text NOT NULL;\n")),
 ];
 
-/// The migration that cannot succeed.
+/// The migration that fails where there are users. One that failed everywhere would not be released.
 pub(crate) const BROKEN: &str = "add_users_zone";
+
+/// What the server says of it.
+pub(crate) const CAUSE: &str = "column \"zone\" of relation \"users\" contains null values";
 
 pub(crate) struct Releases {
     registry: Registry,

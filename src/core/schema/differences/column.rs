@@ -50,12 +50,20 @@ pub(super) fn compare(found: &mut Found, table: &str, name: &str, wanted: &Colum
         add("default", message, format!("{alter} {sql};"));
     }
     if (wanted.not_null, wanted.not_validated) != (there.not_null, there.not_validated) {
-        let (message, sql) = match (wanted.not_null, there.not_null) {
-            (true, true) => ("has a NOT NULL that is not validated as it should be", "SET NOT NULL"),
-            (true, false) => ("allows NULL, and should not", "SET NOT NULL"),
-            (false, _) => ("refuses NULL, and should not", "DROP NOT NULL"),
+        let (message, sql) = match wanted {
+            Column { not_validated: true, .. } => {
+                let sql = format!("{alter} DROP NOT NULL;{}", create::not_validated(table, name, wanted));
+                ("refuses NULL otherwise than with a NOT NULL that is NOT VALID", sql)
+            }
+            Column { not_null: true, .. } if there.not_null => {
+                ("has a NOT NULL that is not validated", format!("{alter} SET NOT NULL;"))
+            }
+            Column { not_null: true, .. } => {
+                ("allows NULL, and should not", format!("{alter} SET NOT NULL;"))
+            }
+            _ => ("refuses NULL, and should not", format!("{alter} DROP NOT NULL;")),
         };
-        add("null", message.into(), format!("{alter} {sql};"));
+        add("null", message.into(), sql);
     }
     if !is_same_sequence(wanted.sequence.as_ref(), there.sequence.as_ref()) {
         let message = format!("is {}, and should be {}", text(there), text(wanted));

@@ -9,17 +9,19 @@ pub(super) fn compare_all(found: &mut Found, expected: &Schema, live: &Schema) {
     let (mut missing, mut extra) = (Vec::new(), Vec::new());
     for (name, wanted, there) in pairs(&expected.tables, &live.tables) {
         match (wanted, there) {
-            (Some(wanted), None) => missing.push((name, create::table(name, wanted))),
+            (Some(wanted), None) => missing.push((name.as_str(), create::table(name, wanted))),
             (None, Some(_)) if found.is_elsewhere(name) => {}
-            (None, Some(there)) => extra.push((name, create::table(name, there))),
+            (None, Some(there)) => extra.push((name.as_str(), create::table(name, there))),
             (Some(wanted), Some(there)) => compare(found, name, wanted, there),
             (None, None) => {}
         }
     }
-    for (name, sql) in by_dependency(missing) {
-        found.missing(Step::Table, "table", name, sql);
+    for at in by_dependency(&missing) {
+        let (name, sql) = &missing[at];
+        found.missing(Step::Table, "table", name, sql.clone());
     }
-    for (name, _) in by_dependency(extra).into_iter().rev() {
+    for at in by_dependency(&extra).into_iter().rev() {
+        let name = extra[at].0;
         let kind = if live.tables[name].foreign.is_some() { "FOREIGN TABLE" } else { "TABLE" };
         found.extra(Step::DropTable, "table", name, format!("DROP {kind} {name};"));
     }

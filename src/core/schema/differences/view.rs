@@ -7,17 +7,19 @@ pub(super) fn compare_all(found: &mut Found, expected: &Schema, live: &Schema) {
     let (mut missing, mut extra) = (Vec::new(), Vec::new());
     for (name, wanted, there) in pairs(&expected.views, &live.views) {
         match (wanted, there) {
-            (Some(wanted), None) => missing.push((name, create::view(name, wanted))),
+            (Some(wanted), None) => missing.push((name.as_str(), create::view(name, wanted))),
             (None, Some(_)) if found.is_elsewhere(name) => {}
-            (None, Some(there)) => extra.push((name, there.query.clone())),
+            (None, Some(there)) => extra.push((name.as_str(), there.query.clone())),
             (Some(wanted), Some(there)) => compare(found, name, wanted, there),
             (None, None) => {}
         }
     }
-    for (name, sql) in by_dependency(missing) {
-        found.missing(Step::View, word(&expected.views[name]), name, sql);
+    for at in by_dependency(&missing) {
+        let (name, sql) = &missing[at];
+        found.missing(Step::View, word(&expected.views[*name]), name, sql.clone());
     }
-    for (name, _) in by_dependency(extra).into_iter().rev() {
+    for at in by_dependency(&extra).into_iter().rev() {
+        let name = extra[at].0;
         let there = &live.views[name];
         found.extra(Step::DropView, word(there), name, drop(name, there));
     }
