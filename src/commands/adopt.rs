@@ -77,7 +77,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let catalog = open::catalog(&args.common)?;
     let opened = open::open(Purpose::Migrate, &stop).await?;
-    let run = Run {
+    let adoption = Adoption {
         question: Question {
             catalog: &catalog,
             common: &args.common,
@@ -92,7 +92,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         dry_run: args.dry_run,
     };
     let result = tokio::select! {
-        result = run.in_order() => result,
+        result = adoption.in_order() => result,
         error = stop.overdue() => Err(error),
     };
     opened.close().await;
@@ -100,15 +100,15 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     Ok(ExitCode::Ok)
 }
 
-/// A run: look, decide, compare, lock, look again, record.
-struct Run<'a> {
+/// A run of it: look, decide, compare, lock, look again, record.
+struct Adoption<'a> {
     question: Question<'a>,
     wait_for_db: Duration,
     lock_wait: Duration,
     dry_run: bool,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Adoption<'a> {
     async fn in_order(&self) -> Result<Report> {
         let (mut connection, snapshot) = self.connect().await?;
         if let Some(report) = self.already(&snapshot)? {

@@ -79,7 +79,9 @@ impl<'a> Expected<'a> {
             return snapshots::schema_at(self.catalog, version, self.home);
         };
         // The files of a folder may be those that the program carries, as far as they are asked for.
-        if self.has_snapshots && let Ok(schema) = snapshots::schema_at(self.catalog, version, self.home) {
+        if self.has_snapshots
+            && let Ok(schema) = snapshots::schema_at(self.catalog, version, self.home)
+        {
             return Ok(schema);
         }
         replay.at(version).await

@@ -119,7 +119,10 @@ pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
 pub fn not_there(from: Tool, histories: &[ForeignHistory]) -> Error {
     let there = if histories.is_empty() { "no other either".into() } else { listed(histories) };
     Error::Config {
-        message: format!("`--from {}`: there is no history of {from}, but {there}", from.name().unwrap_or_default()),
+        message: format!(
+            "`--from {}`: there is no history of {from}, but {there}",
+            from.name().unwrap_or_default()
+        ),
         hint: "name the tool that migrated the database, or leave `--from` out".into(),
     }
 }
@@ -206,7 +209,9 @@ pub fn accept(
     if let Some(unknown) = accepted.iter().find(|id| !differences.iter().any(|there| there.id == **id)) {
         let ids: Vec<_> = differences.iter().map(|difference| difference.id.as_str()).collect();
         return Err(Error::Config {
-            message: format!("`--accept {unknown}` is no difference between the schema and version {version}"),
+            message: format!(
+                "`--accept {unknown}` is no difference between the schema and version {version}"
+            ),
             hint: match ids[..] {
                 [] => "there is none: leave `--accept` out".into(),
                 _ => format!("the differences are {}", ids.join(", ")),
@@ -340,7 +345,8 @@ mod tests {
         assert_eq!(code, 4);
         assert!(said.contains("up to `3_m.sql` make: c: is missing") && said.contains("--to 3"), "{said}");
         // As far from every version as from nothing.
-        let (code, said) = conclude([&["a", "b"], &["a", "b"], &["a", "b"], &["a", "b", "c"]], 2).unwrap_err();
+        let (code, said) =
+            conclude([&["a", "b"], &["a", "b"], &["a", "b"], &["a", "b", "c"]], 2).unwrap_err();
         assert_eq!(code, 4);
         assert!(said.contains("nothing of these migrations"), "{said}");
     }
@@ -396,6 +402,9 @@ mod tests {
         let mut catalog = catalog();
         assert_eq!(command(&catalog, Some(Tool::Goose)), "corveil adopt --from goose --dry-run");
         catalog.folder = Some("my files".into());
-        assert_eq!(command(&catalog, Some(Tool::Other("Atlas"))), "corveil adopt --source 'my files' --dry-run");
+        assert_eq!(
+            command(&catalog, Some(Tool::Other("Atlas"))),
+            "corveil adopt --source 'my files' --dry-run"
+        );
     }
 }

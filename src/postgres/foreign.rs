@@ -25,11 +25,7 @@ pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// [`Error::Mismatch`] with what was found.
-pub async fn refuse(
-    connection: &mut PgConnection,
-    files: &Catalog,
-    app_role: Option<&str>,
-) -> Result<()> {
+pub async fn refuse(connection: &mut PgConnection, files: &Catalog, app_role: Option<&str>) -> Result<()> {
     let findings = findings(connection, files).await?;
     // Without the lock, another run may have created what was found, and its history, since ours was read.
     if findings.is_empty() || !snapshot::read(connection, app_role, None).await?.history.is_blank() {

@@ -57,7 +57,9 @@ async fn rows(database: &Database) -> Vec<String> {
     let tables: Vec<String> = database.values(sql).await;
     let mut rows = Vec::new();
     for table in tables {
-        rows.extend(database.values::<String>(&format!("SELECT '{table} ' || t FROM {table} t ORDER BY 1")).await);
+        rows.extend(
+            database.values::<String>(&format!("SELECT '{table} ' || t FROM {table} t ORDER BY 1")).await,
+        );
     }
     rows
 }
@@ -116,15 +118,23 @@ async fn an_empty_database_has_nothing_to_adopt() {
 async fn a_history_of_ours_is_enough_or_contradicts() {
     let (database, folder) = (at_two().await, folder());
     adopt(&database, &folder).run().await.expect_code(0);
-    for arguments in [&[][..], &["--to", "2"], &["--to", "1"], &["--from", "golang-migrate"], &["--dry-run"]] {
+    for arguments in [&[][..], &["--to", "2"], &["--to", "1"], &["--from", "golang-migrate"], &["--dry-run"]]
+    {
         let run = adopt(&database, &folder).args(arguments).run().await.expect_code(0);
-        run.expect_stdout("nothing to adopt: the database has a history of ours already, and is at version 2\n");
+        run.expect_stdout(
+            "nothing to adopt: the database has a history of ours already, and is at version 2\n",
+        );
     }
     assert_eq!(database.value::<i64>("SELECT count(*) FROM _corveil_runs").await, 1);
 
     let run = adopt(&database, &folder).args(["--to", "3"]);
-    expect_refused(&database, run, 4, &["`3_fill.sql` is to be recorded", "the newest there is 2", "corveil migrate"])
-        .await;
+    expect_refused(
+        &database,
+        run,
+        4,
+        &["`3_fill.sql` is to be recorded", "the newest there is 2", "corveil migrate"],
+    )
+    .await;
     folder.put("1_users.sql", "CREATE TABLE edited ()");
     expect_refused(&database, adopt(&database, &folder), 4, &["`1_users.sql` was edited"]).await;
 }
@@ -175,7 +185,8 @@ async fn of_several_histories_one_has_to_be_named() {
 }
 
 /// Corveil 1.0.0's own, whose columns differ between its releases.
-const UNKNOWN: &str = "CREATE TABLE schema_migrations (name text PRIMARY KEY, applied_at timestamptz DEFAULT now());
+const UNKNOWN: &str =
+    "CREATE TABLE schema_migrations (name text PRIMARY KEY, applied_at timestamptz DEFAULT now());
                        INSERT INTO schema_migrations VALUES ('initial'), ('keys');";
 
 #[tokio::test]
@@ -189,7 +200,11 @@ async fn without_versions_the_only_equal_schema_tells() {
         let run = adopt(&database, &folder).run().await.expect_code(0);
         run.expect_stderr(why).expect_stderr("the schema is that of `1_users.sql`, and of no other version");
         assert_eq!(database.applied().await, [1]);
-        Corveil::migrate(&database, &folder).run().await.expect_code(0).expect_stdout("applied 3 migrations ");
+        Corveil::migrate(&database, &folder)
+            .run()
+            .await
+            .expect_code(0)
+            .expect_stdout("applied 3 migrations ");
     }
 }
 
@@ -216,7 +231,8 @@ async fn of_a_schema_that_is_no_version_s_the_nearest_is_shown() {
     // Something else altogether.
     let other = Database::fresh().await;
     other.execute("CREATE TABLE something (id int)").await;
-    expect_refused(&other, adopt(&other, &folder), 4, &["nothing of these migrations", "right database"]).await;
+    expect_refused(&other, adopt(&other, &folder), 4, &["nothing of these migrations", "right database"])
+        .await;
 }
 
 /// One database that has everything, and what somebody can have changed in it by hand.
@@ -261,13 +277,16 @@ fn text(value: &Value) -> String {
 
 #[tokio::test]
 async fn each_kind_of_difference_is_told_refused_and_can_be_accepted() {
-    let folder = Folder::new().file("1_everything.sql", EVERYTHING).file("2_next.sql", "CREATE TABLE next ()");
+    let folder =
+        Folder::new().file("1_everything.sql", EVERYTHING).file("2_next.sql", "CREATE TABLE next ()");
     for (what, change) in CHANGES {
         let database = Database::fresh().await;
         database.execute(EVERYTHING).await;
         database.execute(change).await;
         let to_one = || adopt(&database, &folder).args(["--to", "1", "--output", "json"]);
-        let outcome = expect_refused(&database, to_one(), 4, &["not what the files up to `1_everything.sql` make"]).await;
+        let outcome =
+            expect_refused(&database, to_one(), 4, &["not what the files up to `1_everything.sql` make"])
+                .await;
         let ids = ids(&outcome);
         assert_eq!(ids.len(), 1, "{what}: {outcome}");
         // One line has all of it, or begins with it.
@@ -316,7 +335,8 @@ async fn the_sql_of_each_difference_mends_it() {
         let database = Database::fresh().await;
         database.execute(EVERYTHING).await;
         database.execute(change).await;
-        let run = adopt(&database, &folder).args(["--to", "1", "--output", "json"]).run().await.expect_code(4);
+        let run =
+            adopt(&database, &folder).args(["--to", "1", "--output", "json"]).run().await.expect_code(4);
         let sql = text(&run.json()["error"]["differences"][0]["sql"]);
         database.execute(&sql).await;
         adopt(&database, &folder).args(["--to", "1"]).run().await.expect_code(0);
@@ -350,13 +370,19 @@ async fn the_answer_for_programs_is_stable() {
         let json = run().args(arguments).run().await.expect_code(0).json();
         assert_eq!(json["outcome"], outcome);
         assert_eq!((&json["version"], &json["exit_code"]), (&2.into(), &0.into()));
-        assert_eq!(json["histories"], serde_json::json!([
-            {"tool": "golang-migrate", "table": "public.schema_migrations"}
-        ]));
-        assert_eq!(json["recorded"], serde_json::json!([
-            {"version": 1, "description": "users", "file": "1_users.sql"},
-            {"version": 2, "description": "keys", "file": "2_keys.sql"},
-        ]));
+        assert_eq!(
+            json["histories"],
+            serde_json::json!([
+                {"tool": "golang-migrate", "table": "public.schema_migrations"}
+            ])
+        );
+        assert_eq!(
+            json["recorded"],
+            serde_json::json!([
+                {"version": 1, "description": "users", "file": "1_users.sql"},
+                {"version": 2, "description": "keys", "file": "2_keys.sql"},
+            ])
+        );
         assert_eq!(json["accepted"], serde_json::json!([]));
         assert!(json["how"].is_string() && json["duration_ms"].is_number(), "{json}");
     }
@@ -389,7 +415,11 @@ async fn the_embedded_migrations_need_no_scratch_database() {
     database.execute(UNKNOWN).await;
     // Nothing but what owning the schema gives.
     let owner = database.create_role("NOCREATEDB").await;
-    database.execute(&format!("ALTER SCHEMA public OWNER TO {owner}; GRANT SELECT ON schema_migrations TO {owner}")).await;
+    database
+        .execute(&format!(
+            "ALTER SCHEMA public OWNER TO {owner}; GRANT SELECT ON schema_migrations TO {owner}"
+        ))
+        .await;
     let as_owner = |command| Corveil::new(command).url(&database.url_as(&owner));
 
     let run = as_owner("adopt").run().await.expect_code(0);

@@ -8,7 +8,8 @@ use crate::support::{Corveil, Database, Folder, schema};
 
 const USERS: &str = "CREATE TABLE users (id int PRIMARY KEY)";
 const KEYS: &str = "CREATE TABLE keys (id int PRIMARY KEY)";
-const GOLANG_MIGRATE: &str = "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL);
+const GOLANG_MIGRATE: &str =
+    "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL);
                               INSERT INTO schema_migrations VALUES (1, false);";
 
 fn folder() -> Folder {
@@ -46,7 +47,10 @@ async fn a_run_adopts_and_applies_the_rest() {
     for flag in [&["--adopt"][..], &["--adopt=golang-migrate"], &["--adopt=auto", "--adopt-to", "1"]] {
         let (database, folder) = (at_one().await, folder());
         let run = Corveil::migrate(&database, &folder).args(flag).run().await.expect_code(0);
-        assert!(run.stdout.starts_with("recorded 1 migration, which was not run\napplied 1 migration "), "{run}");
+        assert!(
+            run.stdout.starts_with("recorded 1 migration, which was not run\napplied 1 migration "),
+            "{run}"
+        );
         assert_eq!(database.applied().await, [1, 2]);
         let taken = "SELECT count(*) FROM _sqlx_migrations WHERE execution_time = -1";
         assert_eq!(database.value::<i64>(taken).await, 1);
@@ -78,7 +82,10 @@ async fn an_empty_database_and_one_with_a_history_of_ours_are_as_ever() {
     database.execute(GOLANG_MIGRATE).await;
     assert_eq!(adopting().run().await.expect_code(0).json().get("adopted"), None);
     assert_eq!(database.applied().await, [1, 2]);
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM _sqlx_migrations WHERE execution_time < 0").await, 0);
+    assert_eq!(
+        database.value::<i64>("SELECT count(*) FROM _sqlx_migrations WHERE execution_time < 0").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -101,7 +108,10 @@ async fn a_schema_that_differs_ends_the_run_before_it_writes() {
 async fn a_dry_run_shows_both_halves() {
     let (database, folder) = (at_one().await, folder());
     let run = Corveil::migrate(&database, &folder).args(["--adopt", "--dry-run"]).run().await.expect_code(0);
-    assert_eq!(run.stdout, "would record 1_users.sql\nwould apply 2_keys.sql (1 statement in one transaction)\n");
+    assert_eq!(
+        run.stdout,
+        "would record 1_users.sql\nwould apply 2_keys.sql (1 statement in one transaction)\n"
+    );
     assert!(!database.is_touched().await);
 }
 
@@ -111,7 +121,12 @@ async fn files_that_are_recorded_need_not_be_ones_that_could_run() {
     // psql's own command: a pending file with it is refused.
     folder.put("1_users.sql", format!("-- corveil:lock-timeout 1s\n{USERS};\n"));
     folder.put("3_bad.sql", "\\echo no\n");
-    Corveil::migrate(&database, &folder).arg("--adopt").run().await.expect_code(2).expect_stderr("`3_bad.sql`");
+    Corveil::migrate(&database, &folder)
+        .arg("--adopt")
+        .run()
+        .await
+        .expect_code(2)
+        .expect_stderr("`3_bad.sql`");
     assert!(!database.is_touched().await);
 }
 
@@ -119,7 +134,12 @@ async fn files_that_are_recorded_need_not_be_ones_that_could_run() {
 async fn what_was_adopted_stays_when_the_rest_fails() {
     let (database, folder) = (at_one().await, folder());
     folder.put("2_keys.sql", "CREATE TABLE keys (); SELECT 1/0");
-    Corveil::migrate(&database, &folder).arg("--adopt").run().await.expect_code(3).expect_stderr("division by zero");
+    Corveil::migrate(&database, &folder)
+        .arg("--adopt")
+        .run()
+        .await
+        .expect_code(3)
+        .expect_stderr("division by zero");
     assert_eq!(database.applied().await, [1]);
     folder.put("2_keys.sql", KEYS);
     Corveil::migrate(&database, &folder).arg("--adopt").run().await.expect_code(0);

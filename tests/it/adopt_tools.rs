@@ -17,7 +17,10 @@ const DOCUMENTED: [(Tool, &str); 3] = [
            created_at timestamp(6) NOT NULL, updated_at timestamp(6) NOT NULL);",
     ),
     // Of an older Corveil: nobody knows what else is in it.
-    (Tool::SchemaMigrations, "CREATE TABLE schema_migrations (version text, at timestamptz DEFAULT now(), by text);"),
+    (
+        Tool::SchemaMigrations,
+        "CREATE TABLE schema_migrations (version text, at timestamptz DEFAULT now(), by text);",
+    ),
 ];
 
 async fn is_adopted(tool: Tool, theirs: &Database) {
@@ -29,7 +32,8 @@ async fn is_adopted(tool: Tool, theirs: &Database) {
     assert!(!theirs.is_touched().await);
 
     let run = corveil("adopt").run().await.expect_code(0);
-    run.expect_stderr(&format!("the migration history of {tool}")).expect_stdout("the schema is at version 6");
+    run.expect_stderr(&format!("the migration history of {tool}"))
+        .expect_stdout("the schema is at version 6");
     corveil("migrate").run().await.expect_code(0).expect_stdout("applied 4 migrations ");
     assert_eq!(theirs.applied().await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     for command in ["migrate", "status", "verify", "wait"] {
@@ -101,7 +105,12 @@ async fn documented_tables_are_adopted() {
         let theirs = Database::fresh().await;
         for step in &Step::ours()[..APPLIED] {
             theirs.execute(&step.sql).await;
-            theirs.execute(&format!("SET client_min_messages = error; {}", table.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))).await;
+            theirs
+                .execute(&format!(
+                    "SET client_min_messages = error; {}",
+                    table.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+                ))
+                .await;
             let version = step.name.split_once('_').unwrap().0;
             theirs.execute(&format!("INSERT INTO schema_migrations (version) VALUES ('{version}')")).await;
         }

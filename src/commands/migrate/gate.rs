@@ -189,11 +189,7 @@ impl<'a> Gate<'a> {
     }
 
     /// Reads again, as another run may have been here, and does the work.
-    async fn under_lock(
-        &self,
-        guard: &mut LockGuard,
-        found: Option<&Found<'_>>,
-    ) -> Result<Report, Ended> {
+    async fn under_lock(&self, guard: &mut LockGuard, found: Option<&Found<'_>>) -> Result<Report, Ended> {
         let mut snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
         let adopted = match found.filter(|_| snapshot.history.is_blank()) {
             Some(found) => {
@@ -259,7 +255,10 @@ impl<'a> Gate<'a> {
         let Some(question) = &self.adopt else { return Ok(()) };
         question.expect_unchanged(&mut guard.connection, found).await?;
         record::record(guard, &found.migrations, self.app_role, self.stop).await?;
-        info!("recorded {} migrations that the database contains, and ran none of them", found.migrations.len());
+        info!(
+            "recorded {} migrations that the database contains, and ran none of them",
+            found.migrations.len()
+        );
         Ok(())
     }
 

@@ -70,11 +70,9 @@ fn the_account_of_the_app_is_refused() {
 
 #[test]
 fn a_version_to_adopt_that_is_none_or_is_not_adopted_is_refused() {
-    for adopt in [
-        json!({"enabled": true, "to": "0007_index"}),
-        json!({"enabled": true, "to": 7.5}),
-        json!({"to": 7}),
-    ] {
+    for adopt in
+        [json!({"enabled": true, "to": "0007_index"}), json!({"enabled": true, "to": 7.5}), json!({"to": 7})]
+    {
         assert_refused(&with(external(), json!({"migrate": {"adopt": adopt}})), "migrate.adopt.to");
     }
 }
@@ -83,7 +81,8 @@ fn a_version_to_adopt_that_is_none_or_is_not_adopted_is_refused() {
 fn a_tool_to_adopt_from_that_is_not_known_is_refused() {
     let adopt = json!({"migrate": {"adopt": {"enabled": true, "from": "make"}}});
     for helm in HELMS {
-        let error = render(helm, &[], &with(external(), adopt.clone())).expect_err("the schema lists the tools");
+        let error =
+            render(helm, &[], &with(external(), adopt.clone())).expect_err("the schema lists the tools");
         assert!(error.to_string().contains("golang-migrate"), "{helm:?} names none: {error}");
     }
 }

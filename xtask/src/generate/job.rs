@@ -164,10 +164,7 @@ fn holes() -> Result<Holes> {
     holes.extend([
         (format!("{adopt}.value"), value(".Values.migrate.adopt.from | quote")),
         (adopt, Hole::If(".Values.migrate.adopt.enabled".into())),
-        (
-            format!("{adopt_to}.value"),
-            value(r#"include "corveil.text" .Values.migrate.adopt.to | quote"#),
-        ),
+        (format!("{adopt_to}.value"), value(r#"include "corveil.text" .Values.migrate.adopt.to | quote"#)),
         (adopt_to, Hole::If("and .Values.migrate.adopt.enabled .Values.migrate.adopt.to".into())),
     ]);
     Ok(holes)

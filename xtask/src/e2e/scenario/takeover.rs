@@ -15,7 +15,8 @@ use crate::e2e::world::World;
 const FORMER: usize = 6;
 
 /// The history that its app kept, whose versions are none of ours.
-const FORMER_HISTORY: &str = "CREATE TABLE schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL);
+const FORMER_HISTORY: &str =
+    "CREATE TABLE schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL);
     INSERT INTO schema_migrations VALUES ('initial', now()), ('key_names', now());";
 
 /// A page that neither build asks the database for: the server restarts once.
