@@ -46,6 +46,18 @@ pub struct Schema {
     pub views: BTreeMap<String, View>,
 }
 
+impl Schema {
+    /// Whether anything is in the schema of this name.
+    fn uses(&self, schema: &str) -> bool {
+        let is_in = |name: &String| names::split(name).0 == schema;
+        self.tables.keys().any(is_in)
+            || self.views.keys().any(is_in)
+            || self.types.keys().any(is_in)
+            || self.sequences.keys().any(is_in)
+            || self.routines.keys().any(is_in)
+    }
+}
+
 /// A type that was created by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -141,7 +141,9 @@ fn extra_schemas(expected: &Schema, live: &Schema) -> Vec<String> {
 }
 
 fn schemas(found: &mut Found, expected: &Schema, live: &Schema) {
-    for name in expected.schemas.difference(&live.schemas) {
+    // Every new database has a `public`, so it tells nothing that nobody uses it.
+    let is_wanted = |name: &&String| *name != "public" || expected.uses("public");
+    for name in expected.schemas.difference(&live.schemas).filter(is_wanted) {
         found.missing(Step::Schema, "schema", name, format!("CREATE SCHEMA {name};"));
     }
     for name in found.extra_schemas.clone() {
