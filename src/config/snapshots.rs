@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::core::catalog::Catalog;
 use crate::core::message::hex;
-use crate::core::schema::names::quoted;
+use crate::core::schema::quoting::quoted;
 use crate::core::schema::{Schema, changes};
 use crate::error::{Error, Result};
 

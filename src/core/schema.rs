@@ -12,6 +12,7 @@ mod create;
 mod differences;
 pub mod names;
 mod query;
+pub mod quoting;
 
 pub use differences::differences;
 
@@ -49,7 +50,7 @@ pub struct Schema {
 impl Schema {
     /// Whether anything is in the schema of this name.
     fn uses(&self, schema: &str) -> bool {
-        let is_in = |name: &String| names::split(name).0 == schema;
+        let is_in = |name: &String| quoting::split(name).0 == schema;
         self.tables.keys().any(is_in)
             || self.views.keys().any(is_in)
             || self.types.keys().any(is_in)
