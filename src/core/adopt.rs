@@ -336,7 +336,10 @@ mod tests {
         assert_eq!(conclude([&["a"], &[], &["b"], &["b", "c"]], 3), Ok(2));
         let (code, said) = conclude([&["a"], &[], &[], &["c"]], 3).unwrap_err();
         assert_eq!(code, 2);
-        assert!(said.contains("`2_m.sql` and `3_m.sql`") && said.contains("`migrate.adopt.to`: 3 if"), "{said}");
+        assert!(
+            said.contains("`2_m.sql` and `3_m.sql`") && said.contains("`migrate.adopt.to`: 3 if"),
+            "{said}"
+        );
         let (code, said) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], 3).unwrap_err();
         assert_eq!(code, 4);
         assert!(said.contains("up to `3_m.sql` make: c: is missing") && said.contains("--to 3"), "{said}");

@@ -173,7 +173,8 @@ async fn of_several_histories_one_has_to_be_named() {
              INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true)",
         )
         .await;
-    let says = ["public.goose_db_version of goose", "public.schema_migrations of golang-migrate", "`--from`"];
+    let says =
+        ["public.goose_db_version of goose", "public.schema_migrations of golang-migrate", "`--from goose`"];
     expect_refused(&database, adopt(&database, &folder), 2, &says).await;
     // The wrong one is not believed.
     let run = adopt(&database, &folder).args(["--from", "goose"]);

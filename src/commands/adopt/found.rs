@@ -80,7 +80,8 @@ impl<'a> Question<'a> {
         let (version, how, differences) = self.compare(lead, &seen.schema, home).await?;
         let accepted = match adopt::accept(self.catalog, version, differences, self.accept) {
             Err(error @ Error::Differs(_)) if is_mapped => {
-                let lead = Lead::Schema { why: "the schema is not that of the version in the history".into() };
+                let lead =
+                    Lead::Schema { why: "the schema is not that of the version in the history".into() };
                 // Where that cannot be told either, the difference is all that there is to tell.
                 return Err(match self.compare(lead, &seen.schema, home).await {
                     Ok((version, how, _)) => adopt::with_equal(error, version, &how),
@@ -118,12 +119,7 @@ impl<'a> Question<'a> {
     }
 
     /// The version, how it follows, and in what the schema differs from it.
-    async fn compare(
-        &self,
-        lead: Lead,
-        live: &Schema,
-        home: &str,
-    ) -> Result<(i64, String, Vec<Difference>)> {
+    async fn compare(&self, lead: Lead, live: &Schema, home: &str) -> Result<(i64, String, Vec<Difference>)> {
         let (catalog, Self { common, scratch, opened, stop, .. }) = (self.catalog, self);
         let mut expected = Expected::new(catalog, common, scratch, opened, home, stop)?;
         let compared = tokio::select! {
