@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use sqlx::postgres::PgConnection;
-use tracing::info;
 
 use crate::commands::expected::Scratch;
 use crate::commands::open::{self, Common};
@@ -110,13 +109,16 @@ struct Adoption<'a> {
 
 impl<'a> Adoption<'a> {
     async fn in_order(&self) -> Result<Report> {
-        let (mut connection, snapshot) = self.connect().await?;
-        if let Some(report) = self.already(&snapshot)? {
+        let (mut connection, mut snapshot) = self.connect().await?;
+        let found = if snapshot.history.is_blank() {
+            self.question.answer(&mut connection, &mut snapshot).await?
+        } else {
+            None
+        };
+        let Some(found) = found else {
             query::close(connection).await;
-            return Ok(report);
-        }
-        let found = self.question.answer(&mut connection, snapshot.facts.schema()?).await?;
-        info!("{}", found.how);
+            return self.current(&snapshot);
+        };
         if self.dry_run {
             query::close(connection).await;
             return Ok(Report::of(Outcome::WouldAdopt, found));
@@ -141,20 +143,17 @@ impl<'a> Adoption<'a> {
         let Question { catalog, opened, stop, .. } = &self.question;
         let app_role = opened.app_role.as_deref();
         let snapshot = snapshot::read(&mut guard.connection, app_role, Some(catalog)).await?;
-        if let Some(report) = self.already(&snapshot)? {
-            return Ok(report);
+        if !snapshot.history.is_blank() {
+            return self.current(&snapshot);
         }
         self.question.expect_unchanged(&mut guard.connection, &found).await?;
         record::record(guard, &found.migrations, app_role, stop).await?;
         Ok(Report::of(Outcome::Adopted, found))
     }
 
-    /// The report of a database that has a history of ours with everything that is asked for.
-    fn already(&self, snapshot: &Snapshot) -> Result<Option<Report>> {
-        if snapshot.history.is_blank() {
-            return Ok(None);
-        }
+    /// The report of a database that has a history of ours, if everything that is asked for is in it.
+    fn current(&self, snapshot: &Snapshot) -> Result<Report> {
         adopt::recorded(self.question.catalog, &snapshot.history, self.question.asked)?;
-        Ok(Some(Report::current(snapshot.history.newest())))
+        Ok(Report::current(snapshot.history.newest()))
     }
 }

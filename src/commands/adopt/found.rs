@@ -11,6 +11,7 @@ use crate::core::foreign::ForeignHistory;
 use crate::core::history::{Applied, History};
 use crate::core::schema::{Difference, Schema, differences};
 use crate::error::{Error, Result};
+use crate::postgres::snapshot::{self, Snapshot};
 use crate::postgres::{foreign, schema};
 use crate::stop::Stop;
 
@@ -63,11 +64,33 @@ pub(crate) struct Seen {
 }
 
 impl<'a> Question<'a> {
-    /// Looks, decides and compares. `home` is the schema in which the history of ours would be.
+    /// Looks, decides and compares, where `snapshot` has no history of ours. Nothing where another run took the database over
+    /// meanwhile, and perhaps went on from there; then `snapshot` is what there is now.
     ///
     /// # Errors
     /// Every reason for which the database cannot be taken over as it is.
-    pub(crate) async fn answer(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
+    pub(crate) async fn answer(
+        &self,
+        connection: &mut PgConnection,
+        snapshot: &mut Snapshot,
+    ) -> Result<Option<Found<'a>>> {
+        let home = snapshot.facts.schema()?.to_owned();
+        let error = match self.find(connection, &home).await {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) => error,
+        };
+        let app_role = self.opened.app_role.as_deref();
+        match snapshot::read(connection, app_role, Some(self.catalog)).await {
+            Ok(now) if !now.history.is_blank() => {
+                *snapshot = now;
+                Ok(None)
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// `home` is the schema in which the history of ours would be.
+    async fn find(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
         let seen = self.look(connection).await?;
         for history in &seen.histories {
             info!("found table {}, the migration history of {}", history.table, history.tool);
@@ -91,6 +114,7 @@ impl<'a> Question<'a> {
             }
             accepted => accepted?,
         };
+        info!("{how}");
         let migrations = adopt::contained(self.catalog, version).collect();
         Ok(Found { version, how, migrations, accepted, seen })
     }
