@@ -97,6 +97,8 @@ fn the_program_s_own_migrations_apply_without_a_database() {
     run(place, &["wait", "--timeout", "60s"], 0);
     run(place, &["wait", "--for", "db", "--timeout", "60s"], 0);
     run(place, &["verify"], 0);
+    let verified = run(place, &["verify", "--schema"], 0);
+    assert!(text(&verified.stdout).contains("and schema fit together"), "{}", text(&verified.stdout));
 }
 
 #[test]
@@ -132,7 +134,13 @@ fn one_process_at_a_time_and_a_signal_or_a_kill_costs_nothing() {
     );
     let rerun = run(place, &["migrate", "--source", "files"], 0);
     assert!(text(&rerun.stdout).starts_with("applied 2 migrations"), "{}", text(&rerun.stdout));
-    run(place, &["verify", "--source", "files"], 0);
+    // The files are replayed in a second server, of which nothing stays.
+    run(place, &["verify", "--source", "files", "--schema"], 0);
+    let left = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).expect("read the folder").flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("corveil_scratch_")).count()
+    };
+    assert_eq!(left(&place.join(".corveil/tmp")), 0);
 }
 
 #[test]

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use sqlx::postgres::PgConnection;
-use tracing::info;
 
 use crate::commands::expected::Scratch;
 use crate::commands::open::{self, Common};
@@ -77,7 +76,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let catalog = open::catalog(&args.common)?;
     let opened = open::open(Purpose::Migrate, &stop).await?;
-    let run = Run {
+    let adoption = Adoption {
         question: Question {
             catalog: &catalog,
             common: &args.common,
@@ -89,10 +88,10 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         },
         wait_for_db: args.common.wait_for_db,
         lock_wait: args.lock_wait,
-        is_dry: args.dry_run,
+        dry_run: args.dry_run,
     };
     let result = tokio::select! {
-        result = run.in_order() => result,
+        result = adoption.in_order() => result,
         error = stop.overdue() => Err(error),
     };
     opened.close().await;
@@ -100,24 +99,27 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     Ok(ExitCode::Ok)
 }
 
-/// A run: look, decide, compare, lock, look again, record.
-struct Run<'a> {
+/// A run of it: look, decide, compare, lock, look again, record.
+struct Adoption<'a> {
     question: Question<'a>,
     wait_for_db: Duration,
     lock_wait: Duration,
-    is_dry: bool,
+    dry_run: bool,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Adoption<'a> {
     async fn in_order(&self) -> Result<Report> {
-        let (mut connection, snapshot) = self.connect().await?;
-        if let Some(report) = self.already(&snapshot)? {
+        let (mut connection, mut snapshot) = self.connect().await?;
+        let found = if snapshot.history.is_blank() {
+            self.question.answer(&mut connection, &mut snapshot).await?
+        } else {
+            None
+        };
+        let Some(found) = found else {
             query::close(connection).await;
-            return Ok(report);
-        }
-        let found = self.question.answer(&mut connection, snapshot.facts.schema()?).await?;
-        info!("{}", found.how);
-        if self.is_dry {
+            return self.current(&snapshot);
+        };
+        if self.dry_run {
             query::close(connection).await;
             return Ok(Report::of(Outcome::WouldAdopt, found));
         }
@@ -141,20 +143,17 @@ impl<'a> Run<'a> {
         let Question { catalog, opened, stop, .. } = &self.question;
         let app_role = opened.app_role.as_deref();
         let snapshot = snapshot::read(&mut guard.connection, app_role, Some(catalog)).await?;
-        if let Some(report) = self.already(&snapshot)? {
-            return Ok(report);
+        if !snapshot.history.is_blank() {
+            return self.current(&snapshot);
         }
         self.question.expect_unchanged(&mut guard.connection, &found).await?;
         record::record(guard, &found.migrations, app_role, stop).await?;
         Ok(Report::of(Outcome::Adopted, found))
     }
 
-    /// The report of a database that has a history of ours with everything that is asked for.
-    fn already(&self, snapshot: &Snapshot) -> Result<Option<Report>> {
-        if snapshot.history.is_blank() {
-            return Ok(None);
-        }
+    /// The report of a database that has a history of ours, if everything that is asked for is in it.
+    fn current(&self, snapshot: &Snapshot) -> Result<Report> {
         adopt::recorded(self.question.catalog, &snapshot.history, self.question.asked)?;
-        Ok(Some(Report::current(snapshot.history.newest())))
+        Ok(Report::current(snapshot.history.newest()))
     }
 }

@@ -145,9 +145,8 @@ fn text(findings: &[Finding], differences: Option<&[Difference]>) -> String {
     for finding in findings {
         let _ = writeln!(text, "- {finding}");
     }
-    for Difference { id, message, sql, .. } in differences.unwrap_or_default() {
-        let sql = sql.replace('\n', "\n       ");
-        let _ = writeln!(text, "- {message}\n  id: {id}\n  sql: {sql}");
+    for difference in differences.unwrap_or_default() {
+        let _ = writeln!(text, "- {difference}");
     }
     match (text.is_empty(), differences) {
         (true, None) => "files, history and indexes fit together\n".into(),

@@ -1,11 +1,11 @@
 //! The schemas that the migrations of this program make, as it carries them: what each migration changes.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::core::catalog::Catalog;
 use crate::core::message::hex;
-use crate::core::schema::names::quoted;
+use crate::core::schema::quoting::quoted;
 use crate::core::schema::{Schema, changes};
 use crate::error::{Error, Result};
 
@@ -32,7 +32,7 @@ pub struct Snapshot {
 /// # Errors
 /// [`Error::Config`] when a migration of the program has no snapshot, which would be a mistake of ours.
 pub fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<Schema> {
-    let mut schema = Schema::default();
+    let mut schema = Value::Object(Map::new());
     for migration in catalog.migrations().iter().filter(|migration| migration.version <= version) {
         let stem = migration.file.strip_suffix(".sql").unwrap_or(&migration.file);
         let snapshot = SNAPSHOTS
@@ -40,30 +40,29 @@ pub fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<Schema> 
             .find(|(name, _)| *name == stem)
             .and_then(|(_, text)| serde_json::from_str::<Snapshot>(text).ok())
             .filter(|snapshot| snapshot.checksum == hex(&migration.checksum));
-        let next = snapshot.and_then(|snapshot| changes::apply(&schema, &snapshot.changes));
-        schema = next.ok_or_else(|| Error::Config {
-            message: format!("this build has no snapshot of the schema after `{}`", migration.file),
-            hint: "build it anew after `cargo xtask gen`".into(),
-        })?;
+        let Some(snapshot) = snapshot else { return Err(missing(migration.version)) };
+        changes::apply(&mut schema, &snapshot.changes);
     }
-    Ok(moved(schema, home))
-}
-
-/// The same in another schema.
-fn moved(schema: Schema, home: &str) -> Schema {
     let home = quoted(home);
-    if home == HOME {
-        return schema;
+    if home != HOME {
+        rename(&mut schema, &home);
     }
-    let mut value = serde_json::to_value(&schema).unwrap_or_default();
-    rename(&mut value, &home);
-    let mut schema: Schema = serde_json::from_value(value).unwrap_or_default();
+    let mut schema: Schema = serde_json::from_value(schema).map_err(|_| missing(version))?;
     schema.schemas.insert(home);
-    schema
+    Ok(schema)
 }
 
+fn missing(version: i64) -> Error {
+    Error::Config {
+        message: format!("this build has no snapshot of the schema at version {version}"),
+        hint: "build it anew after `cargo xtask gen`".into(),
+    }
+}
+
+/// Puts everything into another schema.
 fn rename(value: &mut Value, home: &str) {
     match value {
+        Value::String(text) if text == HOME => home.clone_into(text),
         Value::String(text) => *text = requalified(text, home),
         Value::Array(values) => values.iter_mut().for_each(|value| rename(value, home)),
         Value::Object(fields) => {

@@ -3,7 +3,7 @@
 
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::foreign::mapping::{self, Mapping};
-use crate::core::foreign::{ForeignHistory, Tool};
+use crate::core::foreign::{self, ForeignHistory, Tool};
 use crate::core::history::History;
 use crate::core::plan;
 use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
@@ -66,33 +66,24 @@ pub fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()
 /// What the histories say, or what is asked for.
 ///
 /// # Errors
-/// [`Error::Mismatch`] for a history that its tool left half done, [`Error::Config`] where there are several or the
-/// version is none of ours.
+/// [`Error::Mismatch`] for a history that its tool left half done, [`Error::Config`] where it cannot be said which counts,
+/// or the version is none of ours.
 pub fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Result<Lead> {
     histories.iter().try_for_each(ForeignHistory::expect_clean)?;
     if let Some(to) = asked.to {
+        if histories.is_empty() {
+            foreign::only(histories, asked.from)?;
+        }
         let file = &version(catalog, to)?.file;
-        return Ok(Lead::Version { version: to, how: format!("`--to {to}` says that it is at `{file}`") });
+        return Ok(Lead::Version { version: to, how: format!("version {to} is asked for, `{file}`") });
     }
-    match histories {
-        [] => Ok(Lead::Schema { why: "there is no history of a tool that is known".into() }),
-        [only] => Ok(match mapping::map(only, catalog) {
+    Ok(match foreign::only(histories, asked.from)? {
+        None => Lead::Schema { why: "there is no history of a tool that is known".into() },
+        Some(history) => match mapping::map(history, catalog) {
             Mapping::To { version, how } => Lead::Version { version, how },
             Mapping::Unknown { why } => Lead::Schema { why },
-        }),
-        several => Err(Error::Config {
-            message: format!("the database has the histories of several tools: {}", listed(several)),
-            hint: "say with `--from` which one counts, or with `--to` which version the schema is at".into(),
-        }),
-    }
-}
-
-/// The histories, each with its table.
-#[must_use]
-pub fn listed(histories: &[ForeignHistory]) -> String {
-    let tables: Vec<_> =
-        histories.iter().map(|history| format!("{} of {}", history.table, history.tool)).collect();
-    tables.join(", ")
+        },
+    })
 }
 
 /// Where a database is that has no object at all.
@@ -109,22 +100,9 @@ pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
         file: None,
         version: None,
         line: None,
-        message: format!("the database has the history {} and nothing else: there is nothing to adopt", listed(histories)),
+        message: format!("the database has the history {} and nothing else: there is nothing to adopt", foreign::listed(histories)),
         hint: "see that it is the right database; if so, drop that table, and `corveil migrate` makes the schema".into(),
     }])
-}
-
-/// The history that is asked for is not there.
-#[must_use]
-pub fn not_there(from: Tool, histories: &[ForeignHistory]) -> Error {
-    let there = if histories.is_empty() { "no other either".into() } else { listed(histories) };
-    Error::Config {
-        message: format!(
-            "`--from {}`: there is no history of {from}, but {there}",
-            from.name().unwrap_or_default()
-        ),
-        hint: "name the tool that migrated the database, or leave `--from` out".into(),
-    }
 }
 
 /// What came of comparing the schema with that of each version. It keeps the differences from the nearest alone: those
@@ -167,7 +145,8 @@ impl Comparison {
                         names.join(" and ")
                     ),
                     hint: format!(
-                        "say it with `--to`: {} if what the later ones do to the data is done",
+                        "say it with `--to`, for a Job of the chart `migrate.adopt.to`: {} if what the later ones do to \
+                         the data is done",
                         newest.version
                     ),
                 })
@@ -234,6 +213,23 @@ fn differs(catalog: &Catalog, version: i64, differences: Vec<Difference>, hint: 
     Error::Differs(Box::new(Differs { version, file, differences, hint }))
 }
 
+/// Adds to a difference that the schema is that of another version: versions of two histories may be the same numbers and
+/// mean something else.
+#[must_use]
+pub fn with_equal(error: Error, version: i64, how: &str) -> Error {
+    match error {
+        Error::Differs(mut differs) => {
+            differs.hint = format!(
+                "{how}: if the versions of that history are not those of these files, record it with `corveil adopt --to \
+                 {version}`; otherwise {}",
+                differs.hint
+            );
+            Error::Differs(differs)
+        }
+        error => error,
+    }
+}
+
 /// The migrations that a database at this version contains.
 pub fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migration> {
     catalog.migrations().iter().filter(move |file| file.version <= version)
@@ -253,7 +249,7 @@ pub fn command(catalog: &Catalog, from: Option<Tool>) -> String {
 
 fn version(catalog: &Catalog, version: i64) -> Result<&Migration> {
     catalog.get(version).ok_or_else(|| Error::Config {
-        message: format!("`--to {version}` is not the version of a migration file"),
+        message: format!("version {version}, which is asked for, is that of no migration file"),
         hint: "`corveil status` lists the versions".into(),
     })
 }
@@ -340,7 +336,10 @@ mod tests {
         assert_eq!(conclude([&["a"], &[], &["b"], &["b", "c"]], 3), Ok(2));
         let (code, said) = conclude([&["a"], &[], &[], &["c"]], 3).unwrap_err();
         assert_eq!(code, 2);
-        assert!(said.contains("`2_m.sql` and `3_m.sql`") && said.contains("`--to`: 3 if"), "{said}");
+        assert!(
+            said.contains("`2_m.sql` and `3_m.sql`") && said.contains("`migrate.adopt.to`: 3 if"),
+            "{said}"
+        );
         let (code, said) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], 3).unwrap_err();
         assert_eq!(code, 4);
         assert!(said.contains("up to `3_m.sql` make: c: is missing") && said.contains("--to 3"), "{said}");

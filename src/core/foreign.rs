@@ -178,28 +178,33 @@ impl fmt::Display for ForeignHistory {
 ///
 /// # Errors
 /// [`Error::Config`] when there are several, and when there is none of the tool that was asked for.
-pub fn only(mut histories: Vec<ForeignHistory>, from: Option<Tool>) -> Result<Option<ForeignHistory>> {
-    match (histories.len(), from) {
-        (0, Some(tool)) => Err(Error::Config {
+pub fn only(histories: &[ForeignHistory], from: Option<Tool>) -> Result<Option<&ForeignHistory>> {
+    match (histories, from) {
+        ([], Some(tool)) => Err(Error::Config {
             message: format!("there is no migration history of {tool} in this database"),
             hint: "run it with `--from auto` to see what is there".into(),
         }),
-        (0 | 1, _) => Ok(histories.pop()),
-        (_, Some(tool)) => Err(Error::Config {
-            message: format!("there are several migration histories of {tool}: {}", listed(&histories)),
+        ([], None) => Ok(None),
+        ([only], _) => Ok(Some(only)),
+        (several, Some(tool)) => Err(Error::Config {
+            message: format!("there are several migration histories of {tool}: {}", listed(several)),
             hint: "set `search_path` to the schema of the one that is meant".into(),
         }),
-        (_, None) => {
-            let names: Vec<_> = histories.iter().filter_map(|history| history.tool.name()).collect();
+        (several, None) => {
+            let names: Vec<_> = several.iter().filter_map(|history| history.tool.name()).collect();
             Err(Error::Config {
-                message: format!("there are several migration histories: {}", listed(&histories)),
-                hint: format!("say which one is meant: `--from {}`", names.join("` or `--from ")),
+                message: format!("there are several migration histories: {}", listed(several)),
+                hint: format!(
+                    "say which one is meant: `--from {}`; for a Job of the chart, `migrate.adopt.from`",
+                    names.join("` or `--from ")
+                ),
             })
         }
     }
 }
 
-fn listed(histories: &[ForeignHistory]) -> String {
+/// The histories, each with its table.
+pub(super) fn listed(histories: &[ForeignHistory]) -> String {
     let one = |history: &ForeignHistory| format!("{} of {}", history.table, history.tool);
     histories.iter().map(one).collect::<Vec<_>>().join(", ")
 }

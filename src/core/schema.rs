@@ -12,6 +12,7 @@ mod create;
 mod differences;
 pub mod names;
 mod query;
+pub mod quoting;
 
 pub use differences::differences;
 
@@ -59,6 +60,16 @@ impl Schema {
     #[must_use]
     pub fn bare(&self) -> Self {
         Self { schemas: self.schemas.clone(), extensions: self.extensions.clone(), ..Self::default() }
+    }
+
+    /// Whether anything is in the schema of this name.
+    fn uses(&self, schema: &str) -> bool {
+        let is_in = |name: &String| quoting::split(name).0 == schema;
+        self.tables.keys().any(is_in)
+            || self.views.keys().any(is_in)
+            || self.types.keys().any(is_in)
+            || self.sequences.keys().any(is_in)
+            || self.routines.keys().any(is_in)
     }
 }
 

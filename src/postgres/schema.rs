@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::core::schema::names::{self, Made};
-use crate::core::schema::{Column, Constraint, Index, Routine, Schema, Sequence, Trigger, Type};
+use crate::core::schema::names::Made;
+use crate::core::schema::{Column, Constraint, Index, Routine, Schema, Sequence, Trigger, Type, quoting};
 use crate::error::Result;
 use crate::postgres::foreign;
 use crate::postgres::query::{self, get};
@@ -55,7 +55,7 @@ pub async fn read(connection: &mut PgConnection) -> Result<Schema> {
 
 /// A text of SQL: quoted the same way by every server.
 fn sql(row: &PgRow, column: usize) -> Result<String> {
-    Ok(names::plain(get(row, column)?))
+    Ok(quoting::plain(get(row, column)?))
 }
 
 /// A definition that the server wrote as JSON.
@@ -68,7 +68,7 @@ fn json<T: DeserializeOwned>(row: &PgRow, column: usize) -> Result<T> {
 /// As [`sql`], for every text in a definition.
 fn make_plain(definition: &mut Value) {
     match definition {
-        Value::String(text) => *text = names::plain(text),
+        Value::String(text) => *text = quoting::plain(text),
         Value::Array(values) => values.iter_mut().for_each(make_plain),
         Value::Object(fields) => fields.values_mut().for_each(make_plain),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -89,8 +89,8 @@ fn types(schema: &mut Schema, row: &PgRow) -> Result<()> {
     let mut parts: Vec<String> = get(row, 2)?;
     let made_of = match get(row, 1)? {
         "e" => Type::Enum(parts),
-        "c" => Type::Composite(parts.iter().map(|part| names::plain(part)).collect()),
-        _ => Type::Range(names::plain(&parts.pop().unwrap_or_default())),
+        "c" => Type::Composite(parts.iter().map(|part| quoting::plain(part)).collect()),
+        _ => Type::Range(quoting::plain(&parts.pop().unwrap_or_default())),
     };
     schema.types.insert(sql(row, 0)?, made_of);
     Ok(())
@@ -102,7 +102,7 @@ fn domains(schema: &mut Schema, row: &PgRow) -> Result<()> {
 }
 
 fn sequences(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let owned_by = get::<Option<&str>>(row, 2)?.map(names::plain);
+    let owned_by = get::<Option<&str>>(row, 2)?.map(quoting::plain);
     schema.sequences.insert(sql(row, 0)?, Sequence { options: get(row, 1)?, owned_by });
     Ok(())
 }

@@ -144,7 +144,7 @@ impl ScratchDatabase {
     /// The schema of the live database that takes what is created unqualified may be nothing that a file creates.
     async fn make_home(&mut self, home: &str) -> Result<()> {
         let mut connection = connect(&self.database).await?;
-        let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", ident(home));
+        let sql = format!("SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS {}", ident(home));
         let made = query::all(&mut connection, "making the schema of the files", sql).await;
         query::close(connection).await;
         made.map(drop)
@@ -158,6 +158,25 @@ impl ScratchDatabase {
         }
         query::close(self.maintenance).await;
     }
+}
+
+/// Lets the files of a server of our own find what they would find in the live database: for a server that is nobody
+/// else's, and takes no settings with a connection.
+///
+/// # Errors
+/// When the server cannot be asked.
+#[cfg(feature = "embedded")]
+pub async fn settle(database: &Database, likeness: &Likeness, home: &str) -> Result<()> {
+    let mut connection = connect(database).await?;
+    let path = if likeness.search_path.is_empty() { "''" } else { likeness.search_path.as_str() };
+    let sql = format!(
+        "SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS {}; \
+         ALTER ROLE CURRENT_USER SET search_path = {path}",
+        ident(home)
+    );
+    let settled = query::all(&mut connection, "making the schema of the files", sql).await;
+    query::close(connection).await;
+    settled.map(drop)
 }
 
 /// Drops what killed runs left: scratch databases of ours that no session has marked as in use.

@@ -143,8 +143,8 @@ async fn a_history_of_ours_is_enough_or_contradicts() {
 async fn wrong_questions_are_refused_before_anything_is_compared() {
     let (database, folder) = (at_two().await, folder());
     for (arguments, says) in [
-        (["--to", "7"], "`--to 7` is not the version of a migration file"),
-        (["--from", "goose"], "there is no history of goose, but public.schema_migrations of golang-migrate"),
+        (["--to", "7"], "version 7, which is asked for, is that of no migration file"),
+        (["--from", "goose"], "there is no migration history of goose in this database"),
         (["--accept", "nothing"], "`--accept nothing` is no difference between the schema and version 2"),
         (["--from", "make"], "[possible values: auto, golang-migrate, goose"),
     ] {
@@ -173,7 +173,8 @@ async fn of_several_histories_one_has_to_be_named() {
              INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true)",
         )
         .await;
-    let says = ["public.goose_db_version of goose", "public.schema_migrations of golang-migrate", "`--from`"];
+    let says =
+        ["public.goose_db_version of goose", "public.schema_migrations of golang-migrate", "`--from goose`"];
     expect_refused(&database, adopt(&database, &folder), 2, &says).await;
     // The wrong one is not believed.
     let run = adopt(&database, &folder).args(["--from", "goose"]);
@@ -209,10 +210,24 @@ async fn without_versions_the_only_equal_schema_tells() {
 }
 
 #[tokio::test]
+async fn a_history_whose_numbers_mean_something_else_is_not_believed() {
+    let (database, folder) = (Database::fresh().await, folder());
+    database.execute(&format!("{USERS}; {}", golang_migrate(4, false))).await;
+    let says = [
+        "not what the files up to `4_name.sql` make: 2 differences",
+        "the schema is that of `1_users.sql`, and of no other version",
+        "`corveil adopt --to 1`",
+    ];
+    expect_refused(&database, adopt(&database, &folder), 4, &says).await;
+    adopt(&database, &folder).args(["--to", "1"]).run().await.expect_code(0);
+    assert_eq!(database.applied().await, [1]);
+}
+
+#[tokio::test]
 async fn versions_that_change_data_alone_cannot_be_told_apart() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {KEYS}; {UNKNOWN}")).await;
-    let says = ["2 versions alike, `2_keys.sql` and `3_fill.sql`", "`--to`: 3 if"];
+    let says = ["2 versions alike, `2_keys.sql` and `3_fill.sql`", "`migrate.adopt.to`: 3 if"];
     expect_refused(&database, adopt(&database, &folder), 2, &says).await;
 
     adopt(&database, &folder).args(["--to", "3"]).run().await.expect_code(0);

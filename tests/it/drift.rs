@@ -36,9 +36,9 @@ async fn what_was_changed_by_hand_is_listed_and_mended() {
         .await;
     Corveil::new("verify").url(&database.url()).run().await.expect_code(0);
     let text = verify(&database).run().await.expect_code(4);
-    text.expect_stdout("- column public.api_keys.name has a default, and should have none\n")
-        .expect_stdout("  id: column-public.users.nick-extra\n")
-        .expect_stdout("  sql: ALTER TABLE public.users DROP COLUMN nick;\n");
+    text.expect_stdout(": column public.api_keys.name has a default, and should have none: ALTER TABLE ")
+        .expect_stdout("- column-public.users.nick-extra: ")
+        .expect_stdout(": ALTER TABLE public.users DROP COLUMN nick;\n");
 
     let json = verify(&database).args(["--output", "json"]).run().await.expect_code(4).json();
     assert_eq!((&json["exit_code"], json["findings"].as_array().unwrap().len()), (&4.into(), 0));
@@ -95,7 +95,7 @@ async fn the_files_may_have_gone_into_another_schema() {
     database.execute(&format!("ALTER ROLE {role} CREATEDB")).await;
     with_folder().run().await.expect_code(0);
     database.execute(&format!("ALTER TABLE {role}.a ADD COLUMN x int")).await;
-    with_folder().run().await.expect_code(4).expect_stdout(&format!("id: column-{role}.a.x-extra"));
+    with_folder().run().await.expect_code(4).expect_stdout(&format!("- column-{role}.a.x-extra: "));
 }
 
 #[tokio::test]

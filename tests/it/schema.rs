@@ -1,6 +1,6 @@
 //! Reading a schema, and what is and is not a difference: every kind of it, with the SQL that mends it.
 
-use ::corveil::core::schema::{Difference, Schema, differences};
+use ::corveil::core::schema::{Difference, Schema, differences, quoting};
 use ::corveil::postgres::schema::read;
 
 use crate::support::Database;
@@ -301,4 +301,15 @@ async fn a_reading_leaves_the_session_as_it_was() {
     assert_eq!(read(&mut connection).await.unwrap(), schema(&database).await);
     let path: String = sqlx::query_scalar("SHOW search_path").fetch_one(&mut connection).await.unwrap();
     assert_eq!(path, "\"app\"", "quoted, as it is set");
+}
+
+#[tokio::test]
+async fn names_are_quoted_as_this_server_does_it_or_the_oldest() {
+    let database = Database::fresh().await;
+    let words: Vec<String> = database.values("SELECT word::text FROM pg_get_keywords()").await;
+    let quoted: Vec<String> = database.values("SELECT quote_ident(word) FROM pg_get_keywords()").await;
+    assert!(words.len() > 400);
+    for (word, quoted) in words.iter().zip(&quoted) {
+        assert_eq!(quoting::quoted(word), quoting::plain(quoted));
+    }
 }

@@ -30,7 +30,7 @@ async fn a_folder_is_replayed_beside_the_live_database_and_nothing_is_left() {
     database.execute("ALTER TABLE b DROP COLUMN x").await;
     let found = verify(&database, &folder).run().await.expect_code(4);
     found
-        .expect_stdout("id: column-public.b.x-missing")
+        .expect_stdout("- column-public.b.x-missing: ")
         .expect_stdout("ALTER TABLE public.b ADD COLUMN x integer;");
     assert_eq!(database.values::<String>(SCRATCHES).await, [""; 0]);
 

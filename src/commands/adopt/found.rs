@@ -11,6 +11,7 @@ use crate::core::foreign::ForeignHistory;
 use crate::core::history::{Applied, History};
 use crate::core::schema::{Difference, Schema, differences};
 use crate::error::{Error, Result};
+use crate::postgres::snapshot::{self, Snapshot};
 use crate::postgres::{foreign, schema};
 use crate::stop::Stop;
 
@@ -63,11 +64,33 @@ pub(crate) struct Seen {
 }
 
 impl<'a> Question<'a> {
-    /// Looks, decides and compares. `home` is the schema in which the history of ours would be.
+    /// Looks, decides and compares, where `snapshot` has no history of ours. Nothing where another run took the database over
+    /// meanwhile, and perhaps went on from there; then `snapshot` is what there is now.
     ///
     /// # Errors
     /// Every reason for which the database cannot be taken over as it is.
-    pub(crate) async fn answer(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
+    pub(crate) async fn answer(
+        &self,
+        connection: &mut PgConnection,
+        snapshot: &mut Snapshot,
+    ) -> Result<Option<Found<'a>>> {
+        let home = snapshot.facts.schema()?.to_owned();
+        let error = match self.find(connection, &home).await {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) => error,
+        };
+        let app_role = self.opened.app_role.as_deref();
+        match snapshot::read(connection, app_role, Some(self.catalog)).await {
+            Ok(now) if !now.history.is_blank() => {
+                *snapshot = now;
+                Ok(None)
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// `home` is the schema in which the history of ours would be.
+    async fn find(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
         let seen = self.look(connection).await?;
         for history in &seen.histories {
             info!("found table {}, the migration history of {}", history.table, history.tool);
@@ -76,15 +99,22 @@ impl<'a> Question<'a> {
             return Err(adopt::nothing_there(&seen.histories));
         }
         let lead = adopt::lead(self.catalog, &seen.histories, self.asked)?;
-        let (catalog, Self { common, scratch, opened, stop, .. }) = (self.catalog, self);
-        let mut expected = Expected::new(catalog, common, scratch, opened, home, stop)?;
-        let compared = tokio::select! {
-            compared = self.compare(&mut expected, lead, &seen.schema) => compared,
-            reason = self.stop.requested() => Err(reason.error("while comparing the schema; nothing was recorded")),
+        let is_mapped = self.asked.to.is_none() && matches!(lead, Lead::Version { .. });
+        let (version, how, differences) = self.compare(lead, &seen.schema, home).await?;
+        let accepted = match adopt::accept(self.catalog, version, differences, self.accept) {
+            Err(error @ Error::Differs(_)) if is_mapped => {
+                let lead =
+                    Lead::Schema { why: "the schema is not that of the version in the history".into() };
+                // Where that cannot be told either, the difference is all that there is to tell.
+                return Err(match self.compare(lead, &seen.schema, home).await {
+                    Ok((version, how, _)) => adopt::with_equal(error, version, &how),
+                    Err(interrupted @ Error::Interrupted { .. }) => interrupted,
+                    Err(_) => error,
+                });
+            }
+            accepted => accepted?,
         };
-        expected.close().await;
-        let (version, how, differences) = compared?;
-        let accepted = adopt::accept(self.catalog, version, differences, self.accept)?;
+        info!("{how}");
         let migrations = adopt::contained(self.catalog, version).collect();
         Ok(Found { version, how, migrations, accepted, seen })
     }
@@ -109,14 +139,22 @@ impl<'a> Question<'a> {
 
     async fn look(&self, connection: &mut PgConnection) -> Result<Seen> {
         let histories = foreign::histories(connection, self.asked.from).await?;
-        if let (Some(from), true) = (self.asked.from, histories.is_empty()) {
-            return Err(adopt::not_there(from, &foreign::histories(connection, None).await?));
-        }
         Ok(Seen { histories, schema: schema::read(connection).await? })
     }
 
     /// The version, how it follows, and in what the schema differs from it.
-    async fn compare(
+    async fn compare(&self, lead: Lead, live: &Schema, home: &str) -> Result<(i64, String, Vec<Difference>)> {
+        let (catalog, Self { common, scratch, opened, stop, .. }) = (self.catalog, self);
+        let mut expected = Expected::new(catalog, common, scratch, opened, home, stop)?;
+        let compared = tokio::select! {
+            compared = self.compare_with(&mut expected, lead, live) => compared,
+            reason = stop.requested() => Err(reason.error("while comparing the schema; nothing was recorded")),
+        };
+        expected.close().await;
+        compared
+    }
+
+    async fn compare_with(
         &self,
         expected: &mut Expected<'_>,
         lead: Lead,

@@ -90,20 +90,12 @@ impl<'a> Replay<'a> {
             .iter()
             .filter(|file| file.version > self.done && file.version <= version)
             .collect();
-        let reaches_out = files.iter().find_map(|file| Some((*file, reaches_out(file)?)));
+        let reaches_out = files.iter().find_map(|file| not_beside_a_live_database(file));
         if self.place.is_none() {
-            self.open(reaches_out.is_some()).await?;
-        }
-        if let (Some(Place::Server { is_live: true, .. }), Some((file, statement))) =
-            (&self.place, reaches_out)
+            self.open(reaches_out).await?;
+        } else if let (Some(Place::Server { is_live: true, .. }), Some(refusal)) = (&self.place, reaches_out)
         {
-            return Err(Error::Config {
-                message: format!(
-                    "`{}` is replayed on no server that is in use: `{statement}` reaches beyond its database",
-                    file.file
-                ),
-                hint: format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
-            });
+            return Err(refusal);
         }
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
         let (start, count) = (Instant::now(), files.len());
@@ -115,8 +107,8 @@ impl<'a> Replay<'a> {
         schema::read(&mut guard.connection).await
     }
 
-    /// Makes the scratch database where it can be; `reaches_out` when files must not run on the live server.
-    async fn open(&mut self, reaches_out: bool) -> Result<()> {
+    /// Makes the scratch database where it can be; with `reaches_out`, not beside the live one.
+    async fn open(&mut self, reaches_out: Option<Error>) -> Result<()> {
         let place = self.choose(reaches_out).await?;
         let database = place.database();
         self.place = Some(place);
@@ -128,7 +120,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    async fn choose(&self, reaches_out: bool) -> Result<Place> {
+    async fn choose(&self, reaches_out: Option<Error>) -> Result<Place> {
         let likeness = match &self.live {
             Some(live) => scratch::likeness_of(live).await?,
             None => Likeness::default(),
@@ -139,15 +131,16 @@ impl<'a> Replay<'a> {
                 Err(role) => Err(may_not(&role, server)),
             };
         }
-        if (reaches_out || self.live.is_none())
-            && let Some(place) = embedded().await?
-        {
-            return Ok(place);
+        let Some(live) = &self.live else {
+            let place = embedded(&likeness, self.home).await?;
+            return place.ok_or_else(|| query::no_row("opening the embedded server"));
+        };
+        if let Some(refusal) = reaches_out {
+            return embedded(&likeness, self.home).await?.ok_or(refusal);
         }
-        let Some(live) = &self.live else { return Err(query::no_row("opening the embedded server")) };
         match ScratchDatabase::create(live, &likeness, self.home).await? {
             Ok(scratch) => Ok(Place::Server { scratch, is_live: true }),
-            Err(role) => embedded().await?.ok_or_else(|| may_not(&role, live)),
+            Err(role) => embedded(&likeness, self.home).await?.ok_or_else(|| may_not(&role, live)),
         }
     }
 
@@ -174,10 +167,17 @@ fn may_not(role: &str, server: &Database) -> Error {
     }
 }
 
-/// The statement of the file that reaches beyond its database.
-fn reaches_out(file: &Migration) -> Option<String> {
+/// Why a file that reaches beyond its database is not replayed where others could be reached.
+fn not_beside_a_live_database(file: &Migration) -> Option<Error> {
     let statements = statements(file.content.as_deref().ok()?).ok()?;
-    cluster_wide(&statements).map(|found| found.statement)
+    let found = cluster_wide(&statements)?;
+    Some(Error::Config {
+        message: format!(
+            "`{}` is replayed on no server that is in use: `{}` reaches beyond its database",
+            file.file, found.statement
+        ),
+        hint: format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
+    })
 }
 
 /// Applies a file as a run does, so that what applies there applies here.
@@ -228,12 +228,12 @@ impl Progress for Silent {
 
 /// A second embedded server, where the build has it.
 #[cfg(feature = "embedded")]
-async fn embedded() -> Result<Option<Place>> {
-    embedded::Scratch::start().await.map(Place::Embedded).map(Some)
+async fn embedded(likeness: &Likeness, home: &str) -> Result<Option<Place>> {
+    embedded::Scratch::start(likeness, home).await.map(Place::Embedded).map(Some)
 }
 
 #[cfg(not(feature = "embedded"))]
 #[expect(clippy::unused_async, reason = "as where the build has an embedded server")]
-async fn embedded() -> Result<Option<Place>> {
+async fn embedded(_: &Likeness, _: &str) -> Result<Option<Place>> {
     Ok(None)
 }

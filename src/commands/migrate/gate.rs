@@ -63,8 +63,8 @@ impl<'a> Gate<'a> {
     }
 
     async fn pass_in_order(&self) -> Result<Report> {
-        let (mut connection, snapshot) = self.connect().await?;
-        let found = self.adoptable(&mut connection, &snapshot).await?;
+        let (mut connection, mut snapshot) = self.connect().await?;
+        let found = self.adoptable(&mut connection, &mut snapshot).await?;
         let history = found.as_ref().map(Found::history);
         let history = history.as_ref().unwrap_or(&snapshot.history);
         let work = self.decide(history, self.resume_from)?;
@@ -114,7 +114,7 @@ impl<'a> Gate<'a> {
     async fn adoptable(
         &self,
         connection: &mut PgConnection,
-        snapshot: &Snapshot,
+        snapshot: &mut Snapshot,
     ) -> Result<Option<Found<'a>>> {
         let Some(question) = self.adopt.as_ref().filter(|_| snapshot.history.is_blank()) else {
             return Ok(None);
@@ -123,9 +123,7 @@ impl<'a> Gate<'a> {
             Err(Error::Mismatch(_)) => {}
             other => return other.map(|()| None),
         }
-        let found = question.answer(connection, snapshot.facts.schema()?).await?;
-        info!("{}", found.how);
-        Ok(Some(found))
+        question.answer(connection, snapshot).await
     }
 
     /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,

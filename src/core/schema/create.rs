@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::names::{self, Made};
+use super::names::Made;
+use super::quoting;
 use super::{
     Column, Constraint, Domain, Generated, Index, OwnSequence, RowSecurity, SequenceKind, Table, Trigger,
     Type, View,
@@ -179,7 +180,7 @@ pub(super) fn own_sequence(table: &str, name: &str, column: &Column) -> String {
     let go_on = format!(
         "\nSELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, {}), (SELECT max({name}) FROM {table}));",
         literal(table),
-        literal(&names::unquoted(name))
+        literal(&quoting::unquoted(name))
     );
     match identity(sequence) {
         Some(identity) => {
@@ -244,10 +245,10 @@ fn identity(sequence: &OwnSequence) -> Option<String> {
 /// The qualified name of the sequence of a `serial`.
 pub(super) fn sequence_name(table: &str, column: &str, sequence: &OwnSequence) -> String {
     sequence.name.clone().unwrap_or_else(|| {
-        let (schema, table) = names::split(table);
-        let (table, columns) = (names::unquoted(table), [names::unquoted(column)]);
+        let (schema, table) = quoting::split(table);
+        let (table, columns) = (quoting::unquoted(table), [quoting::unquoted(column)]);
         let name = Made { table: &table, columns: &columns, label: "seq" }.first();
-        format!("{schema}.{}", names::quoted(&name))
+        format!("{schema}.{}", quoting::quoted(&name))
     })
 }
 

@@ -7,7 +7,7 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use super::{Difference, Routine, Schema, Sequence, create, names};
+use super::{Difference, Routine, Schema, Sequence, create, quoting};
 
 /// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
 ///
@@ -73,7 +73,7 @@ impl Found {
 
     /// Whether an object is in a schema that is itself no file's.
     fn is_elsewhere(&self, name: &str) -> bool {
-        self.extra_schemas.iter().any(|schema| names::split(name).0 == schema)
+        self.extra_schemas.iter().any(|schema| quoting::split(name).0 == schema)
     }
 
     fn in_order(mut self) -> Vec<Difference> {
@@ -141,7 +141,9 @@ fn extra_schemas(expected: &Schema, live: &Schema) -> Vec<String> {
 }
 
 fn schemas(found: &mut Found, expected: &Schema, live: &Schema) {
-    for name in expected.schemas.difference(&live.schemas) {
+    // Every new database has a `public`, so it tells nothing that nobody uses it.
+    let is_wanted = |name: &&String| *name != "public" || expected.uses("public");
+    for name in expected.schemas.difference(&live.schemas).filter(is_wanted) {
         found.missing(Step::Schema, "schema", name, format!("CREATE SCHEMA {name};"));
     }
     for name in found.extra_schemas.clone() {

@@ -1,6 +1,4 @@
-//! Names that the server makes where none is given, and names that it quotes in one version and not in another.
-
-use crate::core::sql::lex::{Kind, scan};
+//! Names that the server makes where none is given.
 
 /// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN - 1`).
 const NAME_BYTES: usize = 63;
@@ -65,80 +63,6 @@ fn joined(columns: &[String]) -> String {
     joined
 }
 
-/// Words that became keywords after PostgreSQL 14 and may be names without quotes all the same. Newer servers quote them.
-const NEW_KEYWORDS: [&str; 12] = [
-    "json",
-    "json_array",
-    "json_arrayagg",
-    "json_exists",
-    "json_object",
-    "json_objectagg",
-    "json_query",
-    "json_scalar",
-    "json_serialize",
-    "json_table",
-    "json_value",
-    "merge_action",
-];
-
-/// A word that is no name without quotes since PostgreSQL 16, which prints what it then means in capitals.
-const NEW_RESERVED: &str = "system_user";
-
-/// SQL in which names are quoted the same way, whichever server wrote it.
-#[must_use]
-pub fn plain(sql: &str) -> String {
-    if !sql.contains(NEW_RESERVED) && !NEW_KEYWORDS.iter().any(|word| sql.contains(&format!("\"{word}\""))) {
-        return sql.to_owned();
-    }
-    let mut plain = String::with_capacity(sql.len());
-    let mut done = 0;
-    for token in scan(sql).map_while(Result::ok) {
-        let name = match token.kind {
-            Kind::Quoted => Some(token.text.trim_matches('"')).filter(|word| NEW_KEYWORDS.contains(word)),
-            Kind::Word => (token.text == NEW_RESERVED).then_some("\"system_user\""),
-            _ => None,
-        };
-        if let Some(name) = name {
-            plain += &sql[done..token.start];
-            plain += name;
-            done = token.end();
-        }
-    }
-    plain + &sql[done..]
-}
-
-/// A name as a statement needs it: quoted only where it has to be, as the server prints it.
-#[must_use]
-pub fn quoted(name: &str) -> String {
-    let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    // Words are left to the server, which prints most of what is here; ours are made from names and labels.
-    if is_plain { name.to_owned() } else { crate::core::sql::quote::ident(name) }
-}
-
-/// A name as it is, from how it is written.
-#[must_use]
-pub fn unquoted(name: &str) -> String {
-    match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
-        Some(inner) => inner.replace("\"\"", "\""),
-        None => name.to_owned(),
-    }
-}
-
-/// The schema and the rest of a qualified name, as they are written.
-#[must_use]
-pub fn split(name: &str) -> (&str, &str) {
-    let mut in_quotes = false;
-    for (at, c) in name.char_indices() {
-        match c {
-            '"' => in_quotes = !in_quotes,
-            '.' if !in_quotes => return (&name[..at], &name[at + 1..]),
-            _ => {}
-        }
-    }
-    ("", name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,25 +90,5 @@ mod tests {
         for name in ["users_pk", "users_email_key0", "users_mail_key", "users_email_key_1", "email"] {
             assert!(!made("users", &["email"], "key", name), "{name}");
         }
-    }
-
-    #[test]
-    fn names_are_quoted_the_same_way_whichever_server_wrote_them() {
-        assert_eq!(
-            plain(r#"(("json" IS NOT NULL) AND ("Json" = '"json"'))"#),
-            r#"((json IS NOT NULL) AND ("Json" = '"json"'))"#
-        );
-        for sql in [r#""order""#, r#"("system_user" = SYSTEM_USER)"#, "'system_user'"] {
-            assert_eq!(plain(sql), sql);
-        }
-        assert_eq!(plain("(system_user > 1)"), r#"("system_user" > 1)"#);
-    }
-
-    #[test]
-    fn qualified_names_are_split_outside_quotes() {
-        assert_eq!(split("public.users"), ("public", "users"));
-        assert_eq!(split(r#""a.b"."c.d""#), (r#""a.b""#, r#""c.d""#));
-        assert_eq!(unquoted(r#""we""ird""#), "we\"ird");
-        assert_eq!((quoted("users_1"), quoted("Users")), ("users_1".into(), "\"Users\"".into()));
     }
 }

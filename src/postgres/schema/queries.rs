@@ -7,14 +7,16 @@ use crate::core::sql::quote::literal;
 
 /// All of them as one message, in a transaction that sees one moment; `hidden` are tables that do not count.
 ///
-/// The settings decide how the server prints: everything qualified, constants the same whatever the role prefers.
+/// The settings decide how the server prints: everything qualified, constants the same whatever the role prefers. It looks
+/// at a view under a lock, for which it may have to wait while somebody changes a table.
 pub(super) fn message<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
     let hidden: Vec<_> = hidden.map(literal).collect();
     let mut sql = String::from(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = ''; \
          SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on; \
          SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = hex; SET LOCAL DateStyle = 'ISO, YMD'; \
-         SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = 'UTC'; SET LOCAL statement_timeout = 0;\n",
+         SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = 'UTC'; SET LOCAL statement_timeout = 0; \
+         SET LOCAL lock_timeout = 10000;\n",
     );
     for question in QUESTIONS {
         // The last two stand in the first two.
@@ -30,7 +32,7 @@ pub(super) fn message<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Statements of [`message`] before the first question.
-pub(super) const BEFORE: usize = 10;
+pub(super) const BEFORE: usize = 11;
 
 /// In the order in which the answers are read.
 const QUESTIONS: [&str; 13] = [

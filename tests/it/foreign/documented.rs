@@ -30,7 +30,7 @@ fn catalog() -> Catalog {
 }
 
 async fn found(database: &Database, from: Option<Tool>) -> Result<Option<ForeignHistory>> {
-    only(histories(&mut database.connect().await, from).await?, from)
+    Ok(only(&histories(&mut database.connect().await, from).await?, from)?.cloned())
 }
 
 async fn expect_mapped(database: &Database, tool: Tool, version: i64) {

@@ -47,6 +47,7 @@ impl Releases {
         let folder = crate::root().join("target/e2e-releases");
         let registry = Registry::start(sh, &folder.join("registry"), provider)?;
         let sh = checkout(&folder.join("checkout"))?;
+        let (program, home) = (std::env::current_exe()?, sh.current_dir().join("xtask"));
         let next = |minor: usize| -> Result<String> {
             let (major, rest) = released::version().split_once('.').context("a version has three numbers")?;
             let now: usize = rest.split('.').next().unwrap_or_default().parse()?;
@@ -62,6 +63,13 @@ impl Releases {
             sh.write_file("CHANGELOG.md", changelog.replacen(heading, &entry, 1))?;
             if let Some((name, text)) = added {
                 sh.write_file(format!("migrations/{:04}_{name}.sql", FIRST + number), text)?;
+                // Its snapshot of the schema, as who writes a migration commits it.
+                cmd!(sh, "{program} gen")
+                    .env("CARGO_MANIFEST_DIR", &home)
+                    .quiet()
+                    .ignore_stdout()
+                    .ignore_stderr()
+                    .run()?;
             }
             cmd!(sh, "git add --all").quiet().run()?;
             cmd!(sh, "git commit --quiet --message {note}").quiet().run()?;

@@ -1,7 +1,7 @@
 //! One column of a table that both have.
 
 use super::{Found, Step};
-use crate::core::schema::{Column, Generated, OwnSequence, SequenceKind, create};
+use crate::core::schema::{Column, Generated, OwnSequence, SequenceKind, create, quoting};
 
 pub(super) fn compare(found: &mut Found, table: &str, name: &str, wanted: &Column, there: &Column) {
     let object = format!("{table}.{name}");
@@ -108,11 +108,11 @@ fn sequence(table: &str, name: &str, wanted: &Column, there: &Column) -> String 
                 (create::sequence_name(table, name, new), create::sequence_name(table, name, old));
             let mut statements = Vec::new();
             if new_name != old_name && !(new.named_by_server && old.named_by_server) {
-                let (schema, local) = crate::core::schema::names::split(&new_name);
-                if crate::core::schema::names::split(&old_name).0 != schema {
+                let (schema, local) = quoting::split(&new_name);
+                if quoting::split(&old_name).0 != schema {
                     statements.push(format!("ALTER SEQUENCE {old_name} SET SCHEMA {schema};"));
                 }
-                let (_, old_local) = crate::core::schema::names::split(&old_name);
+                let (_, old_local) = quoting::split(&old_name);
                 if old_local != local {
                     statements.push(format!("ALTER SEQUENCE {schema}.{old_local} RENAME TO {local};"));
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Found, Step, by_dependency, column, pairs};
-use crate::core::schema::{Constraint, Index, RowSecurity, Schema, Table, Trigger, create, names};
+use crate::core::schema::{Constraint, Index, RowSecurity, Schema, Table, Trigger, create, quoting};
 
 pub(super) fn compare_all(found: &mut Found, expected: &Schema, live: &Schema) {
     let (mut missing, mut extra) = (Vec::new(), Vec::new());
@@ -190,7 +190,7 @@ pub(super) fn indexes(
     wanted: &BTreeMap<String, Index>,
     there: &BTreeMap<String, Index>,
 ) {
-    let (schema, _) = names::split(table);
+    let (schema, _) = quoting::split(table);
     let object = |name: &str| format!("{schema}.{name}");
     let is_same = |a: &Index, b: &Index| (a.unique, &a.definition) == (b.unique, &b.definition);
     let mut invalid = Vec::new();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Found, Step, pairs};
-use crate::core::schema::{Domain, Schema, Type, create};
+use crate::core::schema::{Domain, Schema, Type, create, quoting};
 use crate::core::sql::quote::literal;
 
 pub(super) fn compare(found: &mut Found, expected: &Schema, live: &Schema) {
@@ -103,11 +103,8 @@ fn domain(found: &mut Found, name: &str, wanted: &Domain, there: &Domain) {
 
 /// Makes a type anew, and lets the columns that have it go over to the new one through text.
 fn replace(name: &str, wanted: &Type, expected: &Schema, live: &Schema) -> String {
-    let (schema, local) = crate::core::schema::names::split(name);
-    let old = crate::core::schema::names::quoted(&format!(
-        "{}_replaced",
-        crate::core::schema::names::unquoted(local)
-    ));
+    let (schema, local) = quoting::split(name);
+    let old = quoting::quoted(&format!("{}_replaced", quoting::unquoted(local)));
     let mut sql = format!("ALTER TYPE {name} RENAME TO {old};\n{}", create::user_type(name, wanted));
     let array = format!("{name}[]");
     for (table, of) in &live.tables {

@@ -15,6 +15,9 @@ use crate::released;
 /// How many of our migrations the schema of 1.0.0 amounts to. No other version has this schema.
 const FORMER: usize = 6;
 
+/// The last of them.
+const LAST: &str = "0006_add_api_keys_name.sql";
+
 /// The history that its app kept, whose versions are none of ours.
 const FORMER_HISTORY: &str =
     "CREATE TABLE schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL);
@@ -38,6 +41,10 @@ pub(super) fn run(world: &World) -> Result<String> {
     ensure!(everything(world)? == schema, "the database was written to");
     gated.expect_no_pod(Build::First)?;
     ensure!(image_of_server(world)? == BITNAMI, "the server was replaced");
+
+    let said = look_first(world)?;
+    ensure!(said.contains(&format!("would record {LAST}\n")), "looking first says: {said}");
+    ensure!(everything(world)? == schema, "looking wrote to the database");
 
     let history = query(world, "TABLE schema_migrations ORDER BY name")?;
     world.roll(&gated.rollout_with(Build::First, &adopt()))?.expect_success()?;
@@ -89,6 +96,19 @@ pub(super) fn differs(world: &World) -> Result<String> {
 
 fn adopt() -> Value {
     json!({"migrate": {"adopt": {"enabled": true}}})
+}
+
+/// The pod that the README tells to start before an upgrade.
+fn look_first(world: &World) -> Result<String> {
+    let image = format!("{}:{}", released::current().repository(), Build::First.tag());
+    let container = json!({
+        "name": "corveil-adopt", "image": image, "command": ["corveil", "adopt", "--dry-run"],
+        "envFrom": [{"secretRef": {"name": "prod-secrets"}}],
+    });
+    let overrides = json!({"spec": {"enableServiceLinks": false, "containers": [container]}});
+    let (image, overrides) = (format!("--image={image}"), format!("--overrides={overrides}"));
+    let run = ["run", "corveil-adopt", "--rm", "--attach", "--quiet", "--restart=Never"];
+    world.kubectl(&[&run[..], &[&image, &overrides]].concat())
 }
 
 /// Chart 1.0.0, and what its app made of the database at boot.
