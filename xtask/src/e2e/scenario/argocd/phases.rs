@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::e2e::builds::Build;
 use crate::e2e::database::Database;
-use crate::e2e::scenario::argocd::{FIRST_SYNC, FIX, Followed, seconds};
+use crate::e2e::scenario::argocd::{FIRST_SYNC, Followed, seconds};
 use crate::e2e::scenario::expect_untouched;
 use crate::e2e::traffic::Traffic;
 use crate::e2e::world::World;
@@ -61,7 +61,7 @@ pub(super) fn go(followed: Followed, left: &[&str]) -> Result<String> {
     followed.gated.expect_no_pod(Build::Broken)?;
 
     let next = followed.roll(Build::Next)?;
-    let fixed = followed.application.live(&next, FIX)?;
+    let fixed = followed.application.live(&next, FIRST_SYNC)?;
     followed.gated.expect_job_before_pods(Build::Next)?;
     let served = traffic.expect_no_failure()?;
     let runs = followed.gated.exit_codes(Build::Broken)?.len();

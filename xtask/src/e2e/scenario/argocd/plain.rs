@@ -7,7 +7,7 @@ use crate::e2e::argocd::{Application, Commit};
 use crate::e2e::builds::{Build, FIRST};
 use crate::e2e::database::Database;
 use crate::e2e::engine::APP;
-use crate::e2e::scenario::argocd::{FIRST_SYNC, FIX, Followed, seconds};
+use crate::e2e::scenario::argocd::{FIRST_SYNC, Followed, seconds};
 use crate::e2e::scenario::{Gated, expect_untouched};
 use crate::e2e::traffic::Traffic;
 use crate::e2e::world::World;
@@ -45,7 +45,7 @@ fn run(world: &World, variant: &str) -> Result<String> {
 
     let next = commit(&followed, variant, Build::Next)?;
     followed.application.refresh()?;
-    let fixed = followed.application.live(&next, FIX)?;
+    let fixed = followed.application.live(&next, FIRST_SYNC)?;
     followed.gated.expect_job_before_pods(Build::Next)?;
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
     let served = traffic.expect_no_failure()?;
