@@ -6,9 +6,12 @@ pub mod progress;
 mod terminal;
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
+
+use crate::exit::ExitCode;
 
 /// How something is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -18,6 +21,25 @@ pub enum Format {
     Text,
     /// For programs
     Json,
+}
+
+/// What a command writes when it ends well.
+#[derive(Serialize)]
+struct Ended<'a, R> {
+    #[serde(flatten)]
+    report: &'a R,
+    duration_ms: u128,
+    exit_code: u8,
+}
+
+/// Writes the report of a command that ended well after that time.
+pub fn report<R: Serialize>(report: &R, text_of: impl FnOnce(&R) -> String, format: Format, took: Duration) {
+    match format {
+        Format::Text => text(&text_of(report)),
+        Format::Json => {
+            json(&Ended { report, duration_ms: took.as_millis(), exit_code: ExitCode::Ok.code() });
+        }
+    }
 }
 
 /// Writes a text to stdout.

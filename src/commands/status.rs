@@ -107,10 +107,7 @@ async fn read(
         Err(error) => return Err(error),
     };
     if history.is_blank() {
-        match foreign::refuse(&mut connection, catalog, None).await {
-            Err(Error::Mismatch(found)) => findings.extend(found),
-            other => other?,
-        }
+        findings.extend(foreign::found(&mut connection, catalog, None).await?);
     }
     let runs = match &snapshot.facts.schema {
         Some(schema) if snapshot.facts.has_own_tables => {

@@ -6,7 +6,6 @@ use std::time::Instant;
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use serde::Serialize;
-use sqlx::postgres::PgConnection;
 
 use crate::commands::expected::{Expected, Scratch};
 use crate::commands::open::{self, Common, Opened};
@@ -92,7 +91,11 @@ async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> R
     let read = async {
         let (mut connection, snapshot) =
             connect_and_read(&opened.database, None, None, Standby::Fine, wait, stop).await?;
-        let findings = others(&mut connection, catalog, &snapshot).await;
+        let findings = if snapshot.history.is_blank() {
+            foreign::found(&mut connection, catalog, None).await
+        } else {
+            Ok(Vec::new())
+        };
         let live = if args.schema { Some(schema::read(&mut connection).await) } else { None };
         query::close(connection).await;
         Ok((snapshot, findings?, live.transpose()?))
@@ -109,21 +112,6 @@ async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> R
     expected.close().await;
     let differences = Some(differences(&wanted?, &live));
     Ok(Looked { snapshot, findings, differences })
-}
-
-/// What is there that is not ours, where there is no history of ours.
-async fn others(
-    connection: &mut PgConnection,
-    catalog: &Catalog,
-    snapshot: &Snapshot,
-) -> Result<Vec<Finding>> {
-    if !snapshot.history.is_blank() {
-        return Ok(Vec::new());
-    }
-    match foreign::refuse(connection, catalog, None).await {
-        Err(Error::Mismatch(findings)) => Ok(findings),
-        other => other.map(|()| Vec::new()),
-    }
 }
 
 /// The version that the schema should be at. An older build does not know what a newer one made.

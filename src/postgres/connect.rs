@@ -37,6 +37,18 @@ impl Unusable {
     pub fn passing(reason: String) -> Self {
         Self { reason, refused: false, permanent: None }
     }
+
+    /// What there is to say once it is not tried again.
+    #[must_use]
+    pub fn after(self, database: &Database, waited: Duration) -> Error {
+        let Self { reason, refused, permanent } = self;
+        permanent.unwrap_or_else(|| Error::Unreachable {
+            database: database.to_string(),
+            waited,
+            reason,
+            refused,
+        })
+    }
 }
 
 /// Connects once.
@@ -189,8 +201,8 @@ async fn wait_on(
     patience: &mut Patience,
     stop: &Stop,
 ) -> Result<()> {
-    if let Some(error) = unusable.permanent {
-        return Err(error);
+    if unusable.permanent.is_some() {
+        return Err(unusable.after(database, patience.limit));
     }
     if patience.should_say(SAY_EVERY) {
         info!("waiting for {database}: {}", unusable.reason);
@@ -198,10 +210,5 @@ async fn wait_on(
     if patience.pause(Duration::from_millis(100), Duration::from_secs(2), stop).await? {
         return Ok(());
     }
-    Err(Error::Unreachable {
-        database: database.to_string(),
-        waited: patience.limit,
-        reason: unusable.reason,
-        refused: unusable.refused,
-    })
+    Err(unusable.after(database, patience.limit))
 }

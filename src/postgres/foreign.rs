@@ -26,12 +26,25 @@ pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// [`Error::Mismatch`] with what was found.
 pub async fn refuse(connection: &mut PgConnection, files: &Catalog, app_role: Option<&str>) -> Result<()> {
+    let found = found(connection, files, app_role).await?;
+    if found.is_empty() { Ok(()) } else { Err(Error::Mismatch(found)) }
+}
+
+/// For a database without a history of ours: what is there that our files would create, or that is another tool's.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn found(
+    connection: &mut PgConnection,
+    files: &Catalog,
+    app_role: Option<&str>,
+) -> Result<Vec<Finding>> {
     let findings = findings(connection, files).await?;
     // Without the lock, another run may have created what was found, and its history, since ours was read.
     if findings.is_empty() || !snapshot::read(connection, app_role, None).await?.history.is_blank() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    Err(Error::Mismatch(findings))
+    Ok(findings)
 }
 
 /// Another tool's history tables, and those objects that our files create without IF NOT EXISTS and that exist.

@@ -52,14 +52,8 @@ pub struct ScratchDatabase {
 }
 
 async fn connect(database: &Database) -> Result<PgConnection> {
-    connect::once(database, &application_name(None), PATIENCE).await.map_err(|unusable| {
-        unusable.permanent.unwrap_or_else(|| Error::Unreachable {
-            database: database.to_string(),
-            waited: PATIENCE,
-            reason: unusable.reason,
-            refused: unusable.refused,
-        })
-    })
+    let attempt = connect::once(database, &application_name(None), PATIENCE).await;
+    attempt.map_err(|unusable| unusable.after(database, PATIENCE))
 }
 
 /// Reads what a scratch database has to have in common with this one.

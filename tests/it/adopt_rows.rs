@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::migrate::{Migrate, Migrator};
+use sqlx::postgres::PgConnection;
 
+use crate::support::corveil::Running;
 use crate::support::{Corveil, Database, Folder, schema};
 
 fn folder() -> Folder {
@@ -22,6 +24,24 @@ const WRITES: &str = "query LIKE '%BEGIN;%CREATE TABLE IF NOT EXISTS%' AND wait_
 
 fn adopt(database: &Database, folder: &Folder) -> Corveil {
     Corveil::with("adopt", database, folder)
+}
+
+/// A run that waits for the lock, which the session holds.
+async fn waiting(database: &Database, folder: &Folder) -> (PgConnection, Running) {
+    let mut other = database.connect().await;
+    other.lock().await.unwrap();
+    let run = adopt(database, folder).spawn();
+    run.until_it_says("waiting for the migration lock").await;
+    (other, run)
+}
+
+/// A run that writes: the table that sqlx has left there cannot be written to before the session ends.
+async fn writing(database: &Database, folder: &Folder) -> (PgConnection, Running) {
+    database.connect().await.ensure_migrations_table("_sqlx_migrations").await.unwrap();
+    let blocker = database.begin("LOCK TABLE _sqlx_migrations IN SHARE MODE").await;
+    let run = adopt(database, folder).spawn();
+    database.runner(WRITES).await;
+    (blocker, run)
 }
 
 #[tokio::test]
@@ -83,10 +103,7 @@ async fn it_waits_for_whoever_migrates_and_gives_up_with_75() {
 async fn what_changes_before_the_lock_is_there_is_not_believed() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
-    let mut other = database.connect().await;
-    other.lock().await.unwrap();
-    let run = adopt(&database, &folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    let (mut other, run) = waiting(&database, &folder).await;
     database.execute("ALTER TABLE a ADD x int").await;
     other.unlock().await.unwrap();
     run.wait().await.expect_code(75).expect_stderr("changed while it was looked at; nothing was recorded");
@@ -98,21 +115,15 @@ async fn a_signal_leaves_nothing_behind() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
     // While it waits for the lock.
-    let mut other = database.connect().await;
-    other.lock().await.unwrap();
-    let run = adopt(&database, &folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    let (mut other, run) = waiting(&database, &folder).await;
     run.signal("TERM").await;
     run.wait().await.expect_code(75).expect_stderr("stopped by SIGTERM");
     other.unlock().await.unwrap();
     other.close().await.unwrap();
     assert!(!database.is_touched().await);
 
-    // While it writes: the table that sqlx has left there cannot be written to just now.
-    database.connect().await.ensure_migrations_table("_sqlx_migrations").await.unwrap();
-    let blocker = database.begin("LOCK TABLE _sqlx_migrations IN SHARE MODE").await;
-    let run = adopt(&database, &folder).spawn();
-    database.runner(WRITES).await;
+    // While it writes.
+    let (blocker, run) = writing(&database, &folder).await;
     run.signal("TERM").await;
     run.wait().await.expect_code(75).expect_stderr("stopped by SIGTERM before anything was recorded");
     blocker.close().await.unwrap();
@@ -125,10 +136,7 @@ async fn a_signal_leaves_nothing_behind() {
 async fn a_kill_leaves_nothing_behind() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
-    database.connect().await.ensure_migrations_table("_sqlx_migrations").await.unwrap();
-    let blocker = database.begin("LOCK TABLE _sqlx_migrations IN SHARE MODE").await;
-    let run = adopt(&database, &folder).spawn();
-    database.runner(WRITES).await;
+    let (blocker, run) = writing(&database, &folder).await;
     run.kill().await;
     database.wait_until_left(Duration::from_secs(20)).await;
     blocker.close().await.unwrap();

@@ -1,10 +1,12 @@
 //! What tasks fetch or build once, kept outside the checkout so that every clone shares it.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Write, stderr};
+use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use xshell::{Shell, cmd};
 
 /// Makes one folder of the cache, unless it is there. `make` fills an empty folder and says which part of it to keep.
@@ -28,6 +30,25 @@ pub(crate) fn folder(sh: &Shell, name: &str, make: impl FnOnce(&Path) -> Result<
         sh.remove_path(&partial)?;
     }
     Ok(home)
+}
+
+/// Names what is made from these files after everything that is in them, and after how it is made.
+pub(crate) fn key(
+    sh: &Shell,
+    name: &str,
+    how: &str,
+    files: impl IntoIterator<Item = PathBuf>,
+) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(how);
+    for file in files {
+        hash.update(sh.read_binary_file(file)?);
+    }
+    let mut key = format!("{name}-");
+    for byte in &hash.finalize()[..8] {
+        write!(key, "{byte:02x}")?;
+    }
+    Ok(key)
 }
 
 /// Waits until no other process has this of the cache. Held until it is dropped.

@@ -1,5 +1,6 @@
-//! Cargo, called from a program that cargo itself runs.
+//! Cargo, called from a program that cargo itself runs, and this program, called as cargo would call it.
 
+use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
 /// Cargo as a person would call it. `cargo run` tells a program about its own package, and build scripts that look there
@@ -8,4 +9,11 @@ pub(crate) fn cargo<'a>(sh: &'a Shell, arguments: &[&str]) -> Cmd<'a> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let ours = names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
     ours.fold(cmd!(sh, "cargo {arguments...}"), Cmd::env_remove)
+}
+
+/// This program, at work on the checkout that is the shell's folder.
+pub(crate) fn xtask<'a>(sh: &'a Shell, arguments: &[&str]) -> Result<Cmd<'a>> {
+    let program = std::env::current_exe().context("find the program that runs")?;
+    let package = sh.current_dir().join("xtask");
+    Ok(cmd!(sh, "{program} {arguments...}").env("CARGO_MANIFEST_DIR", package))
 }

@@ -3,13 +3,11 @@
 //! Those in Go are among the tools. Each of the others has a folder in `xtask/migrators` that pins it, or a version here.
 //! dbmate and Active Record are in no registry that is reached, so their tables are made after their documentation.
 
-use std::fmt::Write as _;
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 use xshell::{Shell, cmd};
 
 use crate::cargo::cargo;
@@ -110,14 +108,7 @@ fn installed(
     install: impl FnOnce(&Shell, &Path, &Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let pins = crate::root().join("xtask/migrators").join(name);
-    let mut hash = Sha256::new();
-    for file in sh.read_dir(&pins)? {
-        hash.update(sh.read_binary_file(file)?);
-    }
-    let mut key = format!("{name}-");
-    for byte in &hash.finalize()[..8] {
-        write!(key, "{byte:02x}")?;
-    }
+    let key = cache::key(sh, name, "", sh.read_dir(&pins)?)?;
     timed(sh, &key, |partial| {
         let whole = partial.join("whole");
         sh.create_dir(&whole)?;

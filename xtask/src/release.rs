@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
+use crate::cargo::xtask;
 use crate::release::chart::Chart;
 use crate::release::checkout::Start;
 use crate::release::copy::Copy;
@@ -215,7 +216,7 @@ impl Release<'_> {
         copy.write(released::FILE, &image.in_text(&copy.read(released::FILE)?)?)?;
         let reference = image.image(&self.version.to_string());
         copy.write(chart::MANIFEST, &chart::with_image(&copy.read(chart::MANIFEST)?, &reference)?)?;
-        copy.xtask(&["gen"]).run()?;
+        xtask(copy.shell(), &["gen"])?.run()?;
         Ok(())
     }
 

@@ -53,12 +53,7 @@ fn servers(sh: &Shell) -> Result<()> {
 
 /// What other tools that migrate databases are installed with, and run on. Diesel's links to PostgreSQL's own client.
 pub(crate) fn migrators(sh: &Shell) -> Result<()> {
-    let programs = [("mvn", "maven"), ("javac", "default-jdk-headless"), ("npm", "npm")];
-    let mut missing: Vec<_> = programs
-        .into_iter()
-        .filter(|(program, _)| !is_installed(program))
-        .map(|(_, package)| package)
-        .collect();
+    let mut missing = missing(&[("mvn", "maven"), ("javac", "default-jdk-headless"), ("npm", "npm")]);
     let answers = |program: &str, argument: &[&str]| {
         let ask = cmd!(sh, "{program} {argument...}").quiet().ignore_stdout().ignore_stderr();
         ask.run().is_ok()
@@ -103,8 +98,7 @@ pub(crate) fn images(sh: &Shell) -> Result<()> {
 
 /// What a local cluster runs besides the programs that are built for it.
 pub(crate) fn node(sh: &Shell) -> Result<()> {
-    let mut missing: Vec<_> =
-        NODE.into_iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| package).collect();
+    let mut missing = missing(&NODE);
     if !Path::new(CNI).join("bridge").is_file() {
         missing.push("containernetworking-plugins");
     }
@@ -121,11 +115,9 @@ pub(crate) fn node(sh: &Shell) -> Result<()> {
 
 /// What Argo CD runs besides the programs that are built for it.
 pub(crate) fn argocd(sh: &Shell) -> Result<()> {
-    let programs = ["git", "gpg", "redis-server"];
-    let missing: Vec<_> = programs.into_iter().filter(|program| !is_installed(program)).collect();
     install(
         sh,
-        &missing,
+        &missing(&["git", "gpg", "redis-server"].map(itself)),
         "Argo CD needs `git`, `gpg` and `redis-server`\n\
          hint: `dnf install git gnupg2 redis`, or `brew install git gnupg redis`",
     )
@@ -133,24 +125,31 @@ pub(crate) fn argocd(sh: &Shell) -> Result<()> {
 
 /// What a release copies images with.
 pub(crate) fn release(sh: &Shell) -> Result<()> {
-    let missing: Vec<_> = ["git", "skopeo"].into_iter().filter(|program| !is_installed(program)).collect();
     install(
         sh,
-        &missing,
+        &missing(&["git", "skopeo"].map(itself)),
         "a release needs `git` and `skopeo`\nhint: `dnf install git skopeo`, or `brew install git skopeo`",
     )
 }
 
 /// A registry on this machine, for the tests of a release.
 pub(crate) fn registry(sh: &Shell) -> Result<()> {
-    let programs = ["docker-registry"];
-    let missing: Vec<_> = programs.into_iter().filter(|program| !is_installed(program)).collect();
     install(
         sh,
-        &missing,
+        &missing(&["docker-registry"].map(itself)),
         "the tests of a release need the program `docker-registry`\n\
          hint: it is a package of Debian and Ubuntu; run them there, or in a container of one",
     )
+}
+
+/// The packages of programs that are not there.
+fn missing(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    programs.iter().filter(|(program, _)| !is_installed(program)).map(|&(_, package)| package).collect()
+}
+
+/// A program in the package of its name.
+const fn itself(program: &'static str) -> (&'static str, &'static str) {
+    (program, program)
 }
 
 /// Installs Debian's packages, or says what to do where there are none.

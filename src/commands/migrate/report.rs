@@ -91,21 +91,9 @@ impl PendingFile {
     }
 }
 
-/// The JSON of a report.
-#[derive(Serialize)]
-struct Json<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    duration_ms: u128,
-    exit_code: u8,
-}
-
 /// Writes the report.
 pub(super) fn write(report: &Report, format: Format, took: Duration) {
-    match format {
-        Format::Text => output::text(&text(report, took)),
-        Format::Json => output::json(&Json { report, duration_ms: took.as_millis(), exit_code: 0 }),
-    }
+    output::report(report, |report| text(report, took), format, took);
 }
 
 fn text(report: &Report, took: Duration) -> String {

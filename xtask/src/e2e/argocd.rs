@@ -54,12 +54,16 @@ impl<'a> Application<'a> {
         let source = &mut object["spec"]["source"];
         follow(source, &repository);
         source["helm"]["valueFiles"] = json!([repository::VALUES]);
-        Self::of(world, object)
+        Self::named(world, repository, object)
+    }
+
+    /// One that need not follow the repository.
+    pub(crate) fn of(world: &'a World<'a>, object: Value) -> Result<Self> {
+        Self::named(world, Repository::new(world)?, object)
     }
 
     /// The object, in the scenario's namespace and under its name.
-    pub(crate) fn of(world: &'a World<'a>, mut object: Value) -> Result<Self> {
-        let repository = Repository::new(world)?;
+    fn named(world: &'a World<'a>, repository: Repository<'a>, mut object: Value) -> Result<Self> {
         let name = world.namespace.clone();
         object["metadata"]["name"] = json!(name);
         object["metadata"]["namespace"] = json!(world.stage.argocd()?.namespace);

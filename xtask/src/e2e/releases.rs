@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
+use crate::cargo::xtask;
 use crate::cluster::Provider;
 use crate::e2e::builds::FIRST;
 use crate::e2e::releases::registry::Registry;
@@ -47,7 +48,6 @@ impl Releases {
         let folder = crate::root().join("target/e2e-releases");
         let registry = Registry::start(sh, &folder.join("registry"), provider)?;
         let sh = checkout(&folder.join("checkout"))?;
-        let (program, home) = (std::env::current_exe()?, sh.current_dir().join("xtask"));
         let next = |minor: usize| -> Result<String> {
             let (major, rest) = released::version().split_once('.').context("a version has three numbers")?;
             let now: usize = rest.split('.').next().unwrap_or_default().parse()?;
@@ -64,12 +64,7 @@ impl Releases {
             if let Some((name, text)) = added {
                 sh.write_file(format!("migrations/{:04}_{name}.sql", FIRST + number), text)?;
                 // Its snapshot of the schema, as who writes a migration commits it.
-                cmd!(sh, "{program} gen")
-                    .env("CARGO_MANIFEST_DIR", &home)
-                    .quiet()
-                    .ignore_stdout()
-                    .ignore_stderr()
-                    .run()?;
+                xtask(&sh, &["gen"])?.quiet().ignore_stdout().run()?;
             }
             cmd!(sh, "git add --all").quiet().run()?;
             cmd!(sh, "git commit --quiet --message {note}").quiet().run()?;
@@ -106,19 +101,14 @@ fn checkout(root: &Path) -> Result<Shell> {
 }
 
 fn release(sh: &Shell, registry: &Registry, folder: &Path, version: String) -> Result<Release> {
-    let (program, root) = (std::env::current_exe()?, sh.current_dir());
     let to = format!("oci://{}", registry.address());
     // What is checked is not what this is about: most of it is a run like this one.
-    let options = ["--registry", &to, "--check", "git status"];
+    let arguments = ["release", &version, "--registry", &to, "--check", "git status"];
     let log = folder.join(format!("{version}.log"));
-    let output = cmd!(sh, "{program} release {version} {options...}")
-        .env("CARGO_MANIFEST_DIR", root.join("xtask"))
-        .quiet()
-        .ignore_status()
-        .output()?;
+    let output = xtask(sh, &arguments)?.quiet().ignore_status().output()?;
     fs::write(&log, [output.stdout, output.stderr].concat())?;
     anyhow::ensure!(output.status.success(), "release {version} failed; {}", crate::tail::tail(&log));
-    let (tag, clone) = (format!("v{version}"), folder.join(&version));
+    let (root, tag, clone) = (sh.current_dir(), format!("v{version}"), folder.join(&version));
     sh.remove_path(&clone)?;
     cmd!(sh, "git -c advice.detachedHead=false clone --quiet --branch {tag} {root} {clone}").quiet().run()?;
     let image = released::read(&clone)?.image(&version);

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Shell, cmd};
 
 use crate::release::version::Version;
 
@@ -43,13 +43,6 @@ impl Copy {
     /// Its commands run in the copy.
     pub(super) fn shell(&self) -> &Shell {
         &self.shell
-    }
-
-    /// This program, which is that of the commit, at work on the copy.
-    pub(super) fn xtask(&self, arguments: &[&str]) -> Cmd<'_> {
-        let program = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
-        let package = self.root.join("xtask");
-        cmd!(self.shell, "{program} {arguments...}").env("CARGO_MANIFEST_DIR", package)
     }
 
     pub(super) fn read(&self, path: &str) -> Result<String> {

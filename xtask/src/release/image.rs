@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::cargo::xtask;
 use crate::release::copy::Copy;
 
 pub(super) struct Image {
@@ -16,7 +17,7 @@ pub(super) struct Image {
 
 impl Image {
     pub(super) fn build(copy: &Copy, folder: &Path) -> Result<Self> {
-        let told = copy.xtask(&["image"]).read()?;
+        let told = xtask(copy.shell(), &["image"])?.read()?;
         let mut lines = told.lines();
         let (built, digest) = (lines.next(), lines.next());
         let (built, digest) = built.zip(digest).context("`cargo xtask image` tells a file and a digest")?;

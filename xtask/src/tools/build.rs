@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use xshell::{Shell, cmd};
 
 use crate::cache;
@@ -33,18 +32,9 @@ pub(super) fn folder(sh: &Shell, module: &Module) -> Result<String> {
     key(sh, module.name, &format!("{}{}", link_flags(sh, module)?, module.tags))
 }
 
-/// Names what is made from a module after everything that is in it, and after how it is made.
+/// Names what is made from a module.
 pub(super) fn key(sh: &Shell, name: &str, how: &str) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(how);
-    for file in ["go.mod", "go.sum"] {
-        hash.update(sh.read_binary_file(module_folder(name).join(file))?);
-    }
-    let mut key = format!("{name}-");
-    for byte in &hash.finalize()[..8] {
-        write!(key, "{byte:02x}")?;
-    }
-    Ok(key)
+    cache::key(sh, name, how, ["go.mod", "go.sum"].map(|file| module_folder(name).join(file)))
 }
 
 /// The version in the module's `go.mod`: `v1.2.3`.

@@ -94,12 +94,9 @@ fn own_settings(found: &mut Found, name: &str, wanted: &Table, there: &Table) {
         let sql = detach.into_iter().chain(attach).collect::<Vec<_>>().join("\n");
         found.add(Step::Column, "table", name, "partition", message, sql);
     }
-    let (mut parents, mut parents_there) = (wanted.inherits.clone(), there.inherits.clone());
-    parents.sort_unstable();
-    parents_there.sort_unstable();
+    let (parents, parents_there) = (sorted(&wanted.inherits), sorted(&there.inherits));
     if parents != parents_there {
-        let text =
-            |parents: &[String]| if parents.is_empty() { "nothing".into() } else { parents.join(", ") };
+        let text = |parents: &[&str]| if parents.is_empty() { "nothing".into() } else { parents.join(", ") };
         let message = format!(
             "table {name} inherits from {}, and should from {}",
             text(&parents_there),
