@@ -8,7 +8,7 @@ use sqlx::postgres::Postgres;
 use sqlx::{AssertSqlSafe, Connection, Decode, PgConnection, Row, Type};
 
 use crate::support::Url;
-use crate::support::server::{PASSWORD, Server};
+use crate::support::server::{Server, VERIFIER};
 
 /// Names databases and roles. Every process has its own server, so they need to differ within this one only.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
@@ -53,7 +53,7 @@ impl Database {
     /// so a fixed name would collide with other tests.
     pub(crate) async fn create_role(&self, attributes: &str) -> String {
         let role = format!("{}_role_{}", self.name, NEXT.fetch_add(1, Ordering::Relaxed));
-        self.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}' {attributes}")).await;
+        self.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD '{VERIFIER}' {attributes}")).await;
         self.roles.lock().unwrap().push(role.clone());
         role
     }

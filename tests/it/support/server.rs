@@ -16,6 +16,11 @@ const SUPERUSER: &str = "postgres";
 /// The password of every role: TCP connections are asked for it, so a wrong one is really wrong.
 pub(crate) const PASSWORD: &str = "correcthorse";
 
+/// What servers know of it ([SCRAM](https://www.rfc-editor.org/rfc/rfc5803)), hashed once and not 4096 times: in
+/// unoptimised programs that would be most of what connecting takes.
+pub(crate) const VERIFIER: &str = "SCRAM-SHA-256$1:YmF0dGVyeS1zdGFwbGUtMQ==\
+    $ItaaqCBiiQ/IpqvnCe3i4OOco92YA4UEVjFh+tvKBUY=:Y9Z/bgs5MO9UklAweJ7Bb2jnu2kqBdiJUKWmE2MgesA=";
+
 /// Speed where a crash of the machine, which no test has, is all that could be lost by it. `synchronous_commit` stays on:
 /// what a crashed server had promised must be there afterwards.
 const SETTINGS: &str = "
@@ -128,7 +133,7 @@ impl Server {
     fn new() -> Self {
         let mut server = Self::unborn();
         let password = server.home.join("password");
-        account::write(&password, PASSWORD);
+        account::write(&password, VERIFIER);
         run(account::command(Programs::server().path("initdb"))
             .args(["--username", SUPERUSER, "--encoding=UTF8", "--locale=C", "--no-sync"])
             .args(["--auth-local=trust", "--auth-host=scram-sha-256"])
