@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every test that needs no cluster, on a machine with Rust, and Go for what is not on its PATH.
 
+use std::thread::available_parallelism;
+
 use anyhow::Result;
 use xshell::Shell;
 
@@ -16,7 +18,13 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
+/// How many tests run at once, if nobody said so: most of them wait for a server half of the time.
+const THREADS: &str = "RUST_TEST_THREADS";
+
 pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
+    if std::env::var_os(THREADS).is_none() {
+        sh.set_var(THREADS, (2 * available_parallelism()?.get()).to_string());
+    }
     setup::run(sh)?;
     migrators::ensure(sh)?;
     for &major in postgres {
