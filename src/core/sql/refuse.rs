@@ -70,6 +70,8 @@ fn never_closed(error: &Unterminated) -> Refusal {
 /// Statements that are SQL, but not where they stand.
 fn misplaced(sql: &str, statements: &[Statement<'_>], transactional: bool) -> Vec<Refusal> {
     let mut refusals: Vec<_> = statements.iter().filter_map(lock_releasing).collect();
+    refusals
+        .extend(statements.iter().filter(|statement| read_only(statement, transactional)).map(unrecordable));
     if transactional {
         let outside = statements.iter().filter(|statement| never_in_a_transaction(statement));
         refusals.extend(outside.map(needs_no_transaction));
@@ -136,6 +138,37 @@ fn lock_releasing(statement: &Statement<'_>) -> Option<Refusal> {
         reason: "`DISCARD ALL` releases the lock that keeps other runners out".to_owned(),
         advice: "delete the statement; the session is reset after every file anyway".to_owned(),
     })
+}
+
+/// Whether a statement makes the transaction read-only in which its file is recorded. Where all of the file is one, what is
+/// set for later ones does no harm.
+fn read_only(statement: &Statement<'_>, transactional: bool) -> bool {
+    let mut reader = Reader::new(statement);
+    let says_so = |words: &[&str]| statement.tokens.windows(2).any(|pair| starts_with(pair, words));
+    if reader.eat_any(&["begin", "start"]).is_some() || reader.eat(&["set", "transaction"]) {
+        return says_so(&["read", "only"]);
+    }
+    if !reader.eat(&["set"]) {
+        return false;
+    }
+    if reader.eat(&["session", "characteristics"]) {
+        return !transactional && says_so(&["read", "only"]);
+    }
+    reader.eat_any(&["local", "session"]);
+    let is_set = reader.eat(&["transaction_read_only"])
+        || !transactional && reader.eat(&["default_transaction_read_only"]);
+    is_set && reader.rest().last().is_some_and(|value| value.is("on") || value.is("true"))
+}
+
+fn unrecordable(statement: &Statement<'_>) -> Refusal {
+    Refusal {
+        start: statement.start,
+        reason: format!(
+            "`{}` lets nothing be written, not even that the file was applied",
+            statement.first_line()
+        ),
+        advice: "leave the read-only mode out".to_owned(),
+    }
 }
 
 /// Whether PostgreSQL refuses a statement inside a transaction block (`PreventInTransactionBlock` in its sources).
@@ -362,6 +395,42 @@ mod tests {
     fn the_lock_is_not_to_be_released() {
         for transactional in [true, false] {
             assert!(refusal("DISCARD ALL", transactional).reason.contains("lock"));
+        }
+    }
+
+    #[test]
+    fn a_read_only_transaction_does_not_end_with_try_again_for_ever() {
+        let always = [
+            "BEGIN READ ONLY; SELECT 1; COMMIT",
+            "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY; SELECT 1; COMMIT",
+            "BEGIN; SET TRANSACTION READ ONLY; SELECT 1; COMMIT",
+            "BEGIN; SET LOCAL transaction_read_only = on; SELECT 1; COMMIT",
+            "BEGIN; SET transaction_read_only TO true; SELECT 1; COMMIT",
+        ];
+        for sql in always {
+            for transactional in [true, false] {
+                let found = refusal(sql, transactional);
+                assert!(found.reason.contains("not even that the file was applied"), "{sql}: {found:?}");
+            }
+        }
+        let for_later_ones = [
+            "SET default_transaction_read_only = on",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        ];
+        for sql in for_later_ones {
+            assert_eq!(refused(sql, true), [], "{sql}");
+            assert_eq!(refusal(sql, false).advice, "leave the read-only mode out", "{sql}");
+        }
+        let harmless = [
+            "BEGIN READ WRITE; SELECT 1; COMMIT",
+            "SET transaction_read_only = off",
+            "ALTER ROLE app SET default_transaction_read_only = on",
+            "CREATE TABLE read (\"only\" int)",
+        ];
+        for sql in harmless {
+            for transactional in [true, false] {
+                assert_eq!(refused(sql, transactional), [], "{sql}");
+            }
         }
     }
 
