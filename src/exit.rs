@@ -11,7 +11,7 @@ pub enum ExitCode {
     Usage,
     /// A migration failed, and would fail again.
     Failed,
-    /// The history in the database does not match the files.
+    /// The database does not match the files: its history, an INVALID index, its schema, or something else migrated it.
     Mismatch,
     /// The cause may pass: database unreachable, lock not obtained, timeout, cancelled by a signal.
     TryAgain,
@@ -49,7 +49,9 @@ impl ExitCode {
             Self::Pending => "migrations are pending (`status` only)",
             Self::Usage => "usage or configuration is wrong, or a file was refused before anything ran",
             Self::Failed => "a migration failed, and would fail again",
-            Self::Mismatch => "the history in the database does not match the files",
+            Self::Mismatch => {
+                "the database does not match the files: its history, an INVALID index, drift, or something else migrated it"
+            }
             Self::TryAgain => {
                 "try again: database unreachable, lock not obtained, timeout, cancelled by a signal"
             }

@@ -30,16 +30,14 @@ use report::{Outcome, Report};
 
 /// Record what a database contains that something else migrated, without running it
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Before it records a migration, it compares the database's schema with the one that the files up to there make. Each
-difference is one line with its id and the SQL that mends it, and ends the run with 4 unless `--accept` names it.
-The other tool's table stays as it is.
+#[command(after_help = "Before it records a migration, it compares the schema with the one that the files up
+to there make. Each difference is one line with its id and the SQL that mends it, and
+ends the run with 4 unless `--accept` names it. The other tool's table stays as it is.
 
 Examples:
-  corveil adopt --dry-run                         say what is there, which version that is, and what differs
+  corveil adopt --dry-run              say what is there, which version that is, what differs
   corveil adopt --from golang-migrate
-  corveil adopt --to 7 --accept ID --accept ID    the schema is at version 7, but for these differences"
-)]
+  corveil adopt --to 7 --accept ID,ID  the schema is at version 7, but for these differences")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
@@ -51,7 +49,7 @@ pub struct Args {
     /// Version that the database is at; by default what the tool's history says, or else the only one whose schema it has
     #[arg(long, value_name = "VERSION", env = env::TO)]
     to: Option<i64>,
-    /// Differences of the schema to put up with
+    /// Differences of the schema to put up with, separated by commas
     #[arg(long, value_name = "DIFFERENCE-ID", env = env::ACCEPT, value_delimiter = ',')]
     accept: Vec<String>,
     /// How long to wait for another run to give back the migration lock

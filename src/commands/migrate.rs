@@ -58,14 +58,14 @@ pub struct Args {
     /// What to do with pending versions below the newest applied one
     #[arg(long, env = env::OUT_OF_ORDER, value_enum, default_value_t)]
     out_of_order: OutOfOrder,
-    /// Versions to run statement by statement, as if they began with `-- no-transaction`
+    /// Versions to run statement by statement, as if they began with `-- no-transaction`, separated by commas
     #[arg(long, value_name = "VERSION", env = env::NO_TRANSACTION, value_delimiter = ',')]
     no_transaction: Vec<i64>,
     /// Statement at which the half-done file goes on; those before it count as done
     #[arg(long, value_name = "N", env = env::RESUME_FROM)]
     resume_from: Option<usize>,
-    /// Take over a database that something else migrated, as `corveil adopt --from TOOL` does, before applying the rest; an
-    /// empty one, and one with a history of ours, are none
+    /// Take over a database that something else migrated, as `corveil adopt --from TOOL` does, before applying the rest;
+    /// does nothing where the database is empty or has our history
     #[arg(
         long,
         value_name = "TOOL",

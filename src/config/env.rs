@@ -2,9 +2,10 @@
 //!
 //! A flag beats its variable, a variable beats the default.
 
-/// The database that the app uses. `status`, `wait`, `verify` and `serve` read it; `migrate` does unless the next one is set.
+/// The database that the app uses. `status`, `wait`, `verify` and `serve` read it; `migrate` and `adopt` do unless the
+/// next one is set.
 pub const DATABASE_URL: &str = "DATABASE_URL";
-/// A role with DDL rights over a direct connection, for `migrate`.
+/// A role with DDL rights over a direct connection, for `migrate` and `adopt`.
 pub const MIGRATE_DATABASE_URL: &str = "MIGRATE_DATABASE_URL";
 /// The pod's name, as Kubernetes sets it.
 pub const HOSTNAME: &str = "HOSTNAME";

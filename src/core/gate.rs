@@ -47,7 +47,7 @@ pub enum Phase {
     PreSync,
     /// Among the objects that are applied, as a hook in a wave before the Deployment.
     Sync,
-    /// The same as a plain object, which selective sync and self-heal do not skip as they skip every hook
+    /// The same as a plain object: for rules that forbid hooks, and for a selective sync, which can name it and no hook
     /// (argo-cd's `controller/sync.go`).
     Wave,
 }

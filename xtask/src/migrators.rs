@@ -1,7 +1,7 @@
 //! Other tools that migrate databases, at pinned versions: what is adopted in tests are histories that they made themselves.
 //!
 //! Those in Go are among the tools. Each of the others has a folder in `xtask/migrators` that pins it, or a version here.
-//! dbmate and Active Record are in no registry that is reached, so their tables are made after their documentation.
+//! dbmate and Active Record are not installed: their tables are made after their documentation.
 
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};

@@ -41,7 +41,7 @@ const FOLDER: &str = "target/publish";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The version, greater than that of the checkout: `2.1.0`.
+    /// The version, greater than that of the checkout: `2.1.0`. Before the first release it may be that one.
     version: Version,
     /// Show every change and every command; change neither the checkout nor the registry.
     #[arg(long)]

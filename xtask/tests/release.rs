@@ -62,8 +62,12 @@ fn what_must_not_be_released_is_refused() {
     };
 
     refuses(&["2.x"], &["`2.x`"]);
-    refuses(&[env!("CARGO_PKG_VERSION"), &to], &["is not greater"]);
     refuses(&["1.9.9", &to], &["is not greater"]);
+    checkout.git(&format!("tag v{}", env!("CARGO_PKG_VERSION")));
+    checkout.write("new.txt", "");
+    checkout.commit_all("Go on");
+    refuses(&[env!("CARGO_PKG_VERSION"), &to], &["is released already"]);
+    checkout.reset();
     refuses(&[&next, "--registry=oci://user:hidden@example.com/a"], &["no address"]);
     refuses(&[&next, &to, "--check=false"], &["`false` has to succeed", "nothing was pushed"]);
 
@@ -130,6 +134,15 @@ fn a_dry_run_shows_everything_and_changes_nothing() {
         );
     }
     assert!(outcome.text.contains(" push --plain-http "), "{}", outcome.text);
+}
+
+#[test]
+fn the_first_release_may_be_of_the_version_that_the_checkout_has() {
+    let checkout = checkout();
+    let registry = registry("first");
+    let version = env!("CARGO_PKG_VERSION");
+    let outcome = run(checkout.release(&[version, &to(&registry), "--dry-run"])).succeeds();
+    assert!(outcome.text.contains(&format!("+## [{version}] - ")), "{}", outcome.text);
 }
 
 #[test]

@@ -19,7 +19,7 @@ impl Machine {
         let mut facts = vec![
             ("Processor".to_owned(), format!("{cores} × {}", processor())),
             ("Load average at the start".to_owned(), load()),
-            ("Kernel".to_owned(), line(Path::new("/proc/sys/kernel/osrelease"))),
+            ("Kernel".to_owned(), kernel()),
             (
                 "File system of the data".to_owned(),
                 cmd!(sh, "stat --file-system --format=%T {folder}").read()?,
@@ -29,6 +29,12 @@ impl Machine {
         facts.extend(programs.iter().map(|it| (it.kind.name().to_owned(), it.version.clone())));
         Ok(Self(facts))
     }
+}
+
+/// Without what its builder put behind the version.
+fn kernel() -> String {
+    let release = line(Path::new("/proc/sys/kernel/osrelease"));
+    release.split('-').next().unwrap_or_default().to_owned()
 }
 
 fn processor() -> String {

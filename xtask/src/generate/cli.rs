@@ -65,7 +65,8 @@ fn flags<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
             .collect();
         let value = match (takes_value, choices.is_empty()) {
             (false, _) => String::new(),
-            // A bar would end the cell.
+            // The value may be left out. A bar would end the cell.
+            (true, false) if argument.is_require_equals_set() => format!("[={}]", choices.join("\\|")),
             (true, false) => format!(" {}", choices.join("\\|")),
             (true, true) => format!(
                 " <{}>",

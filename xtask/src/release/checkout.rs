@@ -54,7 +54,8 @@ pub(super) fn look(sh: &Shell, version: Version, is_dry: bool) -> Result<Start> 
         return Ok(Start::Tagged { commit: tagged });
     }
     let now: Version = released::version().parse()?;
-    ensure!(version > now, "{version} is not greater than {now}, the version of the checkout");
+    // Its own is the first of all: it would have a tag otherwise.
+    ensure!(version >= now, "{version} is not greater than {now}, the version of the checkout");
     // Neither of these is for the last step to find out.
     cmd!(sh, "git var GIT_COMMITTER_IDENT").ignore_stdout().run().context("git does not know who commits")?;
     Ok(Start::New { commit: head })

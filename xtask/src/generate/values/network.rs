@@ -37,7 +37,10 @@ pub(crate) fn keys() -> Vec<Key> {
             "NetworkPolicies: traffic to port 8000, and to DNS, PostgreSQL, Redis and HTTPS, nothing else",
             vec![
                 flag("enabled", false, "Render them"),
-                objects("additionalEgressRules", "More that the app may reach"),
+                objects(
+                    "additionalEgressRules",
+                    "More that the app and the migration Job may reach, such as a database on another port",
+                ),
             ],
         ),
     ]

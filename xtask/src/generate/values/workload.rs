@@ -48,16 +48,16 @@ pub(crate) fn keys() -> Vec<Key> {
         object(
             "securityContext",
             "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}",
-            "Security context of the containers; `wait-for-db` adds a read-only root file system",
+            "Security context of the containers, of which the migration Job takes user and group; `wait-for-db` adds a read-only root file system",
         ),
         object(
             "resources",
             "{requests: {cpu: 250m, memory: 512Mi}, limits: {cpu: '1', memory: 1Gi}}",
             "Requests and limits of the app",
         ),
-        object("nodeSelector", "{}", "Labels of the nodes that may run it"),
-        objects("tolerations", "Taints of nodes that it tolerates"),
-        object("affinity", "{}", "Affinity of the pods"),
+        object("nodeSelector", "{}", "Labels of the nodes that may run it, and the migration Job"),
+        objects("tolerations", "Taints of nodes that it tolerates, and the migration Job"),
+        object("affinity", "{}", "Affinity of the pods; of it the migration Job takes that to nodes"),
     ];
     keys.extend(extras());
     keys
