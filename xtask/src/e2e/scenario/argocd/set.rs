@@ -55,7 +55,8 @@ fn over(world: &World, worlds: &[World; 3]) -> Result<String> {
         let before = environments[1].gated.deployment()?;
         let broken = repository.commit_values(&values(Build::Broken))?;
         refresh(&environments)?;
-        environments[0].application.failed(&broken, FIRST_SYNC)?;
+        // Not until it is given up, as a new sync begins at once then: these do not honour `retry.limit`.
+        environments[0].application.retried(&broken, 1, FIRST_SYNC)?;
         for Followed { gated, .. } in &environments[1..] {
             ensure!(
                 gated.exit_codes(Build::Broken)?.is_empty(),
