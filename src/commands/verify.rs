@@ -11,7 +11,7 @@ use crate::commands::expected::{Expected, Scratch};
 use crate::commands::open::{self, Common, Opened};
 use crate::config::env;
 use crate::config::target::Purpose;
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, Migration};
 use crate::core::history::{History, StepState};
 use crate::core::plan;
 use crate::core::schema::{Difference, differences};
@@ -114,16 +114,27 @@ async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> R
     Ok(Looked { snapshot, findings, differences })
 }
 
-/// The version that the schema should be at. An older build does not know what a newer one made.
+/// The version that the schema should be at. An older build does not know what a newer one made, and files that were
+/// skipped make no part of it.
 fn newest_known(catalog: &Catalog, history: &History) -> Result<i64> {
-    match history.newest() {
-        None => Ok(i64::MIN),
-        Some(newest) if catalog.get(newest).is_some() => Ok(newest),
-        Some(newest) => Err(Error::Config {
+    let Some(newest) = history.newest() else { return Ok(i64::MIN) };
+    if catalog.get(newest).is_none() {
+        return Err(Error::Config {
             message: format!(
                 "version {newest} is applied, and these files do not have it, so what it makes cannot be known"
             ),
             hint: "run `corveil verify --schema` with the build that applied it".into(),
+        });
+    }
+    let is_skipped = |file: &&Migration| file.version < newest && history.applied(file.version).is_none();
+    match catalog.migrations().iter().find(is_skipped) {
+        None => Ok(newest),
+        Some(skipped) => Err(Error::Config {
+            message: format!(
+                "`{}` is pending although version {newest} is applied, so the schema is that of no version",
+                skipped.file
+            ),
+            hint: "`corveil migrate --out-of-order apply` applies it".into(),
         }),
     }
 }

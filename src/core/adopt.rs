@@ -109,6 +109,8 @@ pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
 /// from all versions of a large schema would fill the memory.
 #[derive(Debug, Default)]
 pub struct Comparison {
+    /// Whether any object of any version is there.
+    pub meets: bool,
     equal: Vec<i64>,
     nearest: Option<(i64, Vec<Difference>)>,
 }
@@ -124,13 +126,13 @@ impl Comparison {
         }
     }
 
-    /// The version whose schema the database has, where exactly one is equal, and how that follows. `objects` is how many
-    /// differences there are from a database without anything, and `why` says why this was asked.
+    /// The version whose schema the database has, where exactly one is equal, and how that follows. `why` says why this was
+    /// asked.
     ///
     /// # Errors
     /// [`Error::Config`] where several are equal, as migrations leave them that change data alone; [`Error::Differs`] with
     /// the differences from the nearest version where none is.
-    pub fn conclude(self, catalog: &Catalog, objects: usize, why: &str) -> Result<(i64, String)> {
+    pub fn conclude(self, catalog: &Catalog, why: &str) -> Result<(i64, String)> {
         let equal: Vec<_> = self.equal.iter().filter_map(|version| catalog.get(*version)).collect();
         match equal[..] {
             [only] => {
@@ -151,13 +153,12 @@ impl Comparison {
                     ),
                 })
             }
-            [] => Err(self.unlike_all(catalog, objects, why)),
+            [] => Err(self.unlike_all(catalog, why)),
         }
     }
 
-    fn unlike_all(self, catalog: &Catalog, objects: usize, why: &str) -> Error {
-        let nearest = self.nearest.filter(|(_, differences)| differences.len() < objects);
-        let Some((version, differences)) = nearest else {
+    fn unlike_all(self, catalog: &Catalog, why: &str) -> Error {
+        let Some((version, differences)) = self.nearest.filter(|_| self.meets) else {
             return Error::Mismatch(vec![Finding {
                 kind: FindingKind::ForeignObject,
                 file: None,
@@ -169,7 +170,8 @@ impl Comparison {
         };
         let hint = format!(
             "the schema is that of no version, and this is the nearest: mend it and try again, or record it all the same \
-             with `corveil adopt --to {version} --accept ID,…`"
+             with `{} --to {version} --accept ID,…`",
+            adopt(catalog, None)
         );
         differs(catalog, version, differences, hint)
     }
@@ -203,7 +205,8 @@ pub fn accept(
         return Ok(accepted);
     }
     let hint = format!(
-        "mend the schema and try again, or record it all the same with `corveil adopt --to {version} --accept ID,…`"
+        "mend the schema and try again, or record it all the same with `{} --to {version} --accept ID,…`",
+        adopt(catalog, None)
     );
     Err(differs(catalog, version, rest, hint))
 }
@@ -216,12 +219,13 @@ fn differs(catalog: &Catalog, version: i64, differences: Vec<Difference>, hint: 
 /// Adds to a difference that the schema is that of another version: versions of two histories may be the same numbers and
 /// mean something else.
 #[must_use]
-pub fn with_equal(error: Error, version: i64, how: &str) -> Error {
+pub fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> Error {
     match error {
         Error::Differs(mut differs) => {
             differs.hint = format!(
-                "{how}: if the versions of that history are not those of these files, record it with `corveil adopt --to \
-                 {version}`; otherwise {}",
+                "{how}: if the versions of that history are not those of these files, record it with `{} --to {version}`; \
+                 otherwise {}",
+                adopt(catalog, None),
                 differs.hint
             );
             Error::Differs(differs)
@@ -238,13 +242,17 @@ pub fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migra
 /// The command that shows what adopting would do: what somebody is told who meets such a database.
 #[must_use]
 pub fn command(catalog: &Catalog, from: Option<Tool>) -> String {
+    format!("{} --dry-run", adopt(catalog, from))
+}
+
+fn adopt(catalog: &Catalog, from: Option<Tool>) -> String {
     let from = from.and_then(Tool::name).map(|name| format!(" --from {name}")).unwrap_or_default();
     let source = match &catalog.folder {
         Some(folder) if folder.contains(char::is_whitespace) => format!(" --source '{folder}'"),
         Some(folder) => format!(" --source {folder}"),
         None => String::new(),
     };
-    format!("corveil adopt{from}{source} --dry-run")
+    format!("corveil adopt{from}{source}")
 }
 
 fn version(catalog: &Catalog, version: i64) -> Result<&Migration> {
@@ -326,26 +334,25 @@ mod tests {
 
     #[test]
     fn the_only_equal_version_is_taken_and_otherwise_the_nearest_is_shown() {
-        let conclude = |differences: [&[&str]; 4], objects| {
-            let mut comparison = Comparison::default();
+        let conclude = |differences: [&[&str]; 4], meets| {
+            let mut comparison = Comparison { meets, ..Comparison::default() };
             for (version, ids) in (1..).zip(differences) {
                 comparison.add(version, some(ids));
             }
-            told(comparison.conclude(&catalog(), objects, "why").map(|(version, _)| version))
+            told(comparison.conclude(&catalog(), "why").map(|(version, _)| version))
         };
-        assert_eq!(conclude([&["a"], &[], &["b"], &["b", "c"]], 3), Ok(2));
-        let (code, said) = conclude([&["a"], &[], &[], &["c"]], 3).unwrap_err();
+        assert_eq!(conclude([&["a"], &[], &["b"], &["b", "c"]], true), Ok(2));
+        let (code, said) = conclude([&["a"], &[], &[], &["c"]], true).unwrap_err();
         assert_eq!(code, 2);
         assert!(
             said.contains("`2_m.sql` and `3_m.sql`") && said.contains("`migrate.adopt.to`: 3 if"),
             "{said}"
         );
-        let (code, said) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], 3).unwrap_err();
+        let (code, said) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], true).unwrap_err();
         assert_eq!(code, 4);
         assert!(said.contains("up to `3_m.sql` make: c: is missing") && said.contains("--to 3"), "{said}");
-        // As far from every version as from nothing.
         let (code, said) =
-            conclude([&["a", "b"], &["a", "b"], &["a", "b"], &["a", "b", "c"]], 2).unwrap_err();
+            conclude([&["a", "b"], &["a", "b"], &["a", "b"], &["a", "b", "c"]], false).unwrap_err();
         assert_eq!(code, 4);
         assert!(said.contains("nothing of these migrations"), "{said}");
     }

@@ -62,6 +62,16 @@ impl Schema {
         Self { schemas: self.schemas.clone(), extensions: self.extensions.clone(), ..Self::default() }
     }
 
+    /// Whether any object is in both, by kind and name.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.tables.keys().any(|name| other.tables.contains_key(name))
+            || self.views.keys().any(|name| other.views.contains_key(name))
+            || self.types.keys().any(|name| other.types.contains_key(name))
+            || self.sequences.keys().any(|name| other.sequences.contains_key(name))
+            || self.routines.keys().any(|name| other.routines.contains_key(name))
+    }
+
     /// Whether anything is in the schema of this name.
     fn uses(&self, schema: &str) -> bool {
         let is_in = |name: &String| quoting::split(name).0 == schema;

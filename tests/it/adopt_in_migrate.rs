@@ -89,6 +89,25 @@ async fn an_empty_database_and_one_with_a_history_of_ours_are_as_ever() {
 }
 
 #[tokio::test]
+async fn files_that_would_apply_again_are_not_run_on_what_is_there() {
+    for first in [
+        "CREATE TABLE IF NOT EXISTS accounts (cents int)",
+        "DO $$ BEGIN CREATE TABLE IF NOT EXISTS accounts (cents int); END $$",
+    ] {
+        let folder = Folder::new()
+            .file("1_accounts.sql", first)
+            .file("2_cents.sql", "UPDATE accounts SET cents = cents * 100");
+        let database = Database::fresh().await;
+        database.execute("CREATE TABLE accounts (cents int); INSERT INTO accounts VALUES (500)").await;
+        let run = Corveil::migrate(&database, &folder).arg("--adopt").run().await.expect_code(2);
+        run.expect_stderr("`1_accounts.sql` and `2_cents.sql`; which one cannot be told");
+        let told = Corveil::migrate(&database, &folder).args(["--adopt", "--adopt-to", "2"]);
+        told.run().await.expect_code(0).expect_stdout("recorded 2 migrations");
+        assert_eq!(database.value::<i32>("SELECT cents FROM accounts").await, 500);
+    }
+}
+
+#[tokio::test]
 async fn a_schema_that_differs_ends_the_run_before_it_writes() {
     let (database, folder) = (at_one().await, folder());
     database.execute("ALTER TABLE users ADD extra int").await;
@@ -96,7 +115,7 @@ async fn a_schema_that_differs_ends_the_run_before_it_writes() {
     for arguments in [&["--adopt"][..], &["--adopt", "--dry-run"]] {
         let run = Corveil::migrate(&database, &folder).args(arguments).run().await.expect_code(4);
         assert!(run.termination_log.contains("extra"), "{run}");
-        run.expect_stderr("extra").expect_stderr("corveil adopt --to 1 --accept");
+        run.expect_stderr("extra").expect_stderr("--to 1 --accept");
     }
     for (arguments, code) in [(["--adopt=goose"], 2), (["--adopt-to=1"], 2), (["--adopt=make"], 2)] {
         Corveil::migrate(&database, &folder).args(arguments).run().await.expect_code(code);

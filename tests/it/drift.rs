@@ -62,6 +62,21 @@ async fn what_was_changed_by_hand_is_listed_and_mended() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_skipped_is_not_taken_for_applied() {
+    let database = Database::fresh().await;
+    let folder = Folder::new().file("1_a.sql", "CREATE TABLE a ()").file("3_c.sql", "CREATE TABLE c ()");
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    let folder = folder.file("2_b.sql", "CREATE TABLE b ()");
+    let verify = || Corveil::with("verify", &database, &folder).arg("--schema");
+    let run = verify().run().await.expect_code(2);
+    run.expect_stderr("`2_b.sql` is pending although version 3 is applied")
+        .expect_stderr("--out-of-order apply");
+    let late = Corveil::migrate(&database, &folder).args(["--out-of-order", "apply"]);
+    late.run().await.expect_code(0);
+    verify().run().await.expect_code(0);
+}
+
+#[tokio::test]
 async fn the_app_s_role_may_compare() {
     let database = Database::fresh().await;
     let (ddl, app) = (database.create_role("").await, database.create_role("").await);

@@ -89,6 +89,27 @@ impl<'a> Question<'a> {
         }
     }
 
+    /// Whether any object that the files make is there: `IF NOT EXISTS` and code in `DO` hide from whoever reads the files
+    /// that they would be applied to their own work.
+    ///
+    /// # Errors
+    /// When the files can be replayed nowhere.
+    pub(crate) async fn is_met(&self, connection: &mut PgConnection, home: &str) -> Result<bool> {
+        let live = schema::read(connection).await?;
+        if live.is_bare() {
+            return Ok(false);
+        }
+        self.expect(home, async |expected| {
+            for file in self.catalog.migrations() {
+                if expected.at(file.version).await?.meets(&live) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+        .await
+    }
+
     /// `home` is the schema in which the history of ours would be.
     async fn find(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
         let seen = self.look(connection).await?;
@@ -107,7 +128,7 @@ impl<'a> Question<'a> {
                     Lead::Schema { why: "the schema is not that of the version in the history".into() };
                 // Where that cannot be told either, the difference is all that there is to tell.
                 return Err(match self.compare(lead, &seen.schema, home).await {
-                    Ok((version, how, _)) => adopt::with_equal(error, version, &how),
+                    Ok((version, how, _)) => adopt::with_equal(error, self.catalog, version, &how),
                     Err(interrupted @ Error::Interrupted { .. }) => interrupted,
                     Err(_) => error,
                 });
@@ -144,10 +165,19 @@ impl<'a> Question<'a> {
 
     /// The version, how it follows, and in what the schema differs from it.
     async fn compare(&self, lead: Lead, live: &Schema, home: &str) -> Result<(i64, String, Vec<Difference>)> {
+        self.expect(home, async |expected| self.compare_with(expected, lead, live).await).await
+    }
+
+    /// Does something with the schemas that the files make, and clears up behind it.
+    async fn expect<T>(
+        &self,
+        home: &str,
+        compare: impl AsyncFnOnce(&mut Expected<'_>) -> Result<T>,
+    ) -> Result<T> {
         let (catalog, Self { common, scratch, opened, stop, .. }) = (self.catalog, self);
         let mut expected = Expected::new(catalog, common, scratch, opened, home, stop)?;
         let compared = tokio::select! {
-            compared = self.compare_with(&mut expected, lead, live) => compared,
+            compared = compare(&mut expected) => compared,
             reason = stop.requested() => Err(reason.error("while comparing the schema; nothing was recorded")),
         };
         expected.close().await;
@@ -170,10 +200,11 @@ impl<'a> Question<'a> {
         info!("{why}; comparing the schema with that of each version");
         let mut comparison = Comparison::default();
         for file in self.catalog.migrations() {
-            comparison.add(file.version, differences(&expected.at(file.version).await?, live));
+            let made = expected.at(file.version).await?;
+            comparison.meets |= made.meets(live);
+            comparison.add(file.version, differences(&made, live));
         }
-        let objects = differences(&live.bare(), live).len();
-        let (version, how) = comparison.conclude(self.catalog, objects, &why)?;
+        let (version, how) = comparison.conclude(self.catalog, &why)?;
         Ok((version, how, Vec::new()))
     }
 }

@@ -119,7 +119,9 @@ impl<'a> Gate<'a> {
         let Some(question) = self.adopt.as_ref().filter(|_| snapshot.history.is_blank()) else {
             return Ok(None);
         };
-        if foreign::found(connection, self.catalog, self.app_role).await?.is_empty() {
+        if foreign::found(connection, self.catalog, self.app_role).await?.is_empty()
+            && !question.is_met(connection, snapshot.facts.schema()?).await?
+        {
             return Ok(None);
         }
         question.answer(connection, snapshot).await

@@ -10,6 +10,24 @@ use crate::core::sql::split::{Statement, first_line};
 /// Objects of the whole cluster, as they stand behind CREATE, ALTER, DROP, COMMENT ON and SECURITY LABEL ON.
 const OBJECTS: [&str; 6] = ["role", "user", "group", "database", "tablespace", "subscription"];
 
+/// Functions of the server itself, beside those for replication: settings, files, sessions, the write-ahead log.
+const FUNCTIONS: [&str; 14] = [
+    "lo_export",
+    "pg_backup_start",
+    "pg_cancel_backend",
+    "pg_create_restore_point",
+    "pg_file_write",
+    "pg_promote",
+    "pg_reload_conf",
+    "pg_replication_origin_create",
+    "pg_replication_origin_drop",
+    "pg_rotate_logfile",
+    "pg_start_backup",
+    "pg_switch_wal",
+    "pg_terminate_backend",
+    "pg_wal_replay_resume",
+];
+
 /// How deep strings in strings are looked at.
 const DEPTH: usize = 4;
 
@@ -26,7 +44,9 @@ pub struct ClusterWide {
 #[must_use]
 pub fn cluster_wide(statements: &[Statement<'_>]) -> Option<ClusterWide> {
     let reaches_out = |statement: &&Statement<'_>| {
-        is_cluster_wide(&statement.tokens) || (holds_code(statement) && code(&statement.tokens, DEPTH))
+        is_cluster_wide(&statement.tokens)
+            || (0..statement.tokens.len()).any(|at| calls_the_server(&statement.tokens[at..]))
+            || (holds_code(statement) && code(&statement.tokens, DEPTH))
     };
     statements
         .iter()
@@ -55,7 +75,8 @@ fn code(of: &[Token<'_>], depth: usize) -> bool {
     });
     strings.into_iter().any(|text| {
         let Ok(inside) = tokens(&text) else { return mentions(&text) };
-        (0..inside.len()).any(|at| is_cluster_wide(&inside[at..])) || (depth > 0 && code(&inside, depth - 1))
+        let reaches_out = |at: usize| is_cluster_wide(&inside[at..]) || calls_the_server(&inside[at..]);
+        (0..inside.len()).any(reaches_out) || (depth > 0 && code(&inside, depth - 1))
     })
 }
 
@@ -91,11 +112,35 @@ fn is_cluster_wide(tokens: &[Token<'_>]) -> bool {
     if head.is("grant") || head.is("revoke") {
         return grants_beyond(rest);
     }
-    // Functions of the server itself.
-    head.kind == Kind::Word && {
-        let name = head.text.to_ascii_lowercase();
-        name.starts_with("pg_") && name.ends_with("_replication_slot") || name == "pg_reload_conf"
+    head.is("copy") && copies_out(rest)
+}
+
+/// Whether a function of the server itself is called here.
+fn calls_the_server(tokens: &[Token<'_>]) -> bool {
+    let [name, open, ..] = tokens else { return false };
+    name.kind == Kind::Word && open.kind == Kind::OpenParen && {
+        let name = name.text.to_ascii_lowercase();
+        name.starts_with("pg_") && name.ends_with("_replication_slot") || FUNCTIONS.contains(&name.as_str())
     }
+}
+
+/// COPY to a file or to and from a program: what they do stays, wherever the database is.
+fn copies_out(rest: &[Token<'_>]) -> bool {
+    let mut depth = 0_usize;
+    for (at, token) in rest.iter().enumerate() {
+        match token.kind {
+            Kind::OpenParen => depth += 1,
+            Kind::CloseParen => depth = depth.saturating_sub(1),
+            Kind::Semicolon => return false,
+            Kind::Word if depth == 0 && (token.is("to") || token.is("from")) => {
+                return rest
+                    .get(at + 1)
+                    .is_some_and(|next| next.is("program") || (token.is("to") && next.kind == Kind::String));
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// GRANT of a role, which has no ON; and of what the cluster has.
@@ -154,6 +199,14 @@ mod tests {
             "DO $$ BEGIN EXECUTE $q$ GRANT readers TO app $q$; END $$",
             "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP ROLE app; END $$",
             "CREATE TABLE t (); SELECT 1; CREATE USER u",
+            "SELECT pg_create_physical_replication_slot('s', true)",
+            "SELECT * FROM pg_catalog.pg_reload_conf()",
+            "WITH x AS (SELECT pg_terminate_backend(1)) SELECT 1",
+            "DO $$ BEGIN PERFORM pg_drop_replication_slot('s'); END $$",
+            "COPY t TO '/tmp/t'",
+            "COPY (SELECT x FROM t) TO PROGRAM 'cat'",
+            "COPY t (a, b) FROM PROGRAM 'touch /tmp/t'",
+            "DO $$ BEGIN EXECUTE $q$ COPY t FROM PROGRAM 'cat' $q$; END $$",
         ] {
             assert!(found(sql), "{sql}");
         }
@@ -179,6 +232,9 @@ mod tests {
             "COMMENT ON TABLE t IS 'alter system'",
             "DO $$ BEGIN CREATE TABLE t (role text); UPDATE t SET role = 'x'; END $$",
             "CREATE SCHEMA AUTHORIZATION app",
+            "COPY t FROM '/tmp/t'",
+            "CREATE TABLE pg_reload_conf AS SELECT 1",
+            "SELECT to_regclass('t') FROM t",
         ] {
             assert!(!found(sql), "{sql}");
         }
