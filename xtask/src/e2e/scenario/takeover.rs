@@ -107,8 +107,13 @@ fn look_first(world: &World) -> Result<String> {
     });
     let overrides = json!({"spec": {"enableServiceLinks": false, "containers": [container]}});
     let (image, overrides) = (format!("--image={image}"), format!("--overrides={overrides}"));
-    let run = ["run", "corveil-adopt", "--rm", "--attach", "--quiet", "--restart=Never"];
-    world.kubectl(&[&run[..], &[&image, &overrides]].concat())
+    world.kubectl(&["run", "corveil-adopt", "--restart=Never", &image, &overrides])?;
+    // Not `run --attach`, which prints nothing of a container that ends before it is attached to.
+    let ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
+    world.kubectl(&["wait", "pod/corveil-adopt", "--timeout=2m", ended])?;
+    let said = world.kubectl(&["logs", "corveil-adopt"])?;
+    world.kubectl(&["delete", "pod", "corveil-adopt"])?;
+    Ok(said)
 }
 
 /// Chart 1.0.0, and what its app made of the database at boot.
