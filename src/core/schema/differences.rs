@@ -82,15 +82,19 @@ impl Found {
     }
 }
 
-/// A name that a shell leaves as it is, and that a list with commas does not cut.
+/// A name that a shell leaves as it is, that a list with commas does not cut, and that no other name becomes: what stands
+/// for something outside quotes is encoded within them.
 fn safe(name: &str) -> String {
     let mut safe = String::with_capacity(name.len());
+    let mut in_quotes = false;
     for c in name.replace(", ", ",").chars() {
         match c {
-            '"' | ')' => {}
-            '(' | ',' => safe.push(':'),
-            ' ' => safe.push('_'),
-            c if c.is_alphanumeric() || "_.-:".contains(c) => safe.push(c),
+            '"' => in_quotes = !in_quotes,
+            ')' if !in_quotes => {}
+            '(' | ',' if !in_quotes => safe.push(':'),
+            ' ' if !in_quotes => safe.push('_'),
+            '.' if !in_quotes => safe.push('.'),
+            c if c.is_alphanumeric() || "_-".contains(c) => safe.push(c),
             c => safe.extend(c.to_string().bytes().map(|byte| format!("%{byte:02x}"))),
         }
     }
@@ -265,7 +269,7 @@ mod tests {
             ("public.users.email", "public.users.email"),
             ("app.\"Users\".\"Größe\"", "app.Users.Größe"),
             ("public.f(integer, character varying)", "public.f:integer:character_varying"),
-            ("public.\"it's $x\"", "public.it%27s_%24x"),
+            ("public.\"it's $x\"", "public.it%27s%20%24x"),
         ] {
             assert_eq!(safe(name), expected);
         }
