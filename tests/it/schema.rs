@@ -261,6 +261,24 @@ async fn is_found_and_mended(good: &Database, live: &Database, change: &str, exp
 }
 
 #[tokio::test]
+async fn a_schema_with_what_is_not_compared_is_never_dropped() {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    live.execute(
+        "CREATE SCHEMA hist; CREATE TABLE hist.schema_migrations (version text);
+         CREATE SCHEMA mixed; CREATE TABLE mixed.schema_migrations (version text);
+         CREATE TABLE mixed.t (id serial); CREATE FUNCTION mixed.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    )
+    .await;
+    live.execute("CREATE SCHEMA extensions; CREATE EXTENSION citext SCHEMA extensions").await;
+    let wanted = schema(&good).await;
+    let found = differences(&wanted, &schema(&live).await);
+    assert_eq!(ids(&found), ["table-mixed.t-extra", "function-mixed.f:-extra"], "{found:#?}");
+    mend(&live, &found).await;
+    assert_eq!(ids(&differences(&wanted, &schema(&live).await)), [""; 0]);
+    assert_eq!(live.value::<i64>("SELECT count(*) FROM mixed.schema_migrations").await, 0);
+}
+
+#[tokio::test]
 async fn what_does_not_matter_is_no_difference() {
     let (one, other) = (Database::fresh().await, Database::fresh().await);
     one.execute(BASE).await;

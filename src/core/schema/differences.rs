@@ -12,7 +12,8 @@ use super::{Difference, Routine, Schema, Sequence, create, quoting};
 /// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
 ///
 /// An extension that only the live database has is none: it belongs to whoever runs the server, and its objects are in no
-/// schema. Nor is a schema `public`, which every database has from the start.
+/// schema. Nor is a schema `public`, which every database has from the start, nor one in which there is only what is not
+/// compared.
 #[must_use]
 pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
     let mut found = Found { extra_schemas: extra_schemas(expected, live), ..Found::default() };
@@ -140,8 +141,11 @@ fn mentions(sql: &str, name: &str) -> bool {
         .any(|(at, _)| !sql[..at].ends_with(is_part) && !sql[at + name.len()..].starts_with(is_part))
 }
 
+/// The schemas that can go with everything in them. Where there are things that are not compared, what else is there goes
+/// one by one, so that those stay.
 fn extra_schemas(expected: &Schema, live: &Schema) -> Vec<String> {
-    live.schemas.difference(&expected.schemas).filter(|name| *name != "public").cloned().collect()
+    let extra = live.schemas.difference(&expected.schemas);
+    extra.filter(|name| *name != "public" && !live.shared.contains(*name)).cloned().collect()
 }
 
 fn schemas(found: &mut Found, expected: &Schema, live: &Schema) {
