@@ -279,6 +279,19 @@ async fn a_schema_with_what_is_not_compared_is_never_dropped() {
 }
 
 #[tokio::test]
+async fn a_default_of_a_domain_is_the_same_whatever_the_search_path_was() {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    let function = "CREATE SCHEMA app; CREATE FUNCTION app.one() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+    good.execute(&format!(
+        "{function}; SET search_path = app, public; CREATE DOMAIN app.d AS int DEFAULT one()"
+    ))
+    .await;
+    live.execute(&format!("{function}; CREATE DOMAIN app.d AS int DEFAULT app.one()")).await;
+    let found = differences(&schema(&good).await, &schema(&live).await);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[tokio::test]
 async fn what_does_not_matter_is_no_difference() {
     let (one, other) = (Database::fresh().await, Database::fresh().await);
     one.execute(BASE).await;
