@@ -8,6 +8,7 @@ mod view;
 use std::collections::BTreeMap;
 
 use super::{Difference, Routine, Schema, Sequence, create, quoting};
+use crate::core::sql::lex::{Kind, tokens};
 
 /// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
 ///
@@ -235,8 +236,7 @@ fn routines(found: &mut Found, expected: &Schema, live: &Schema) {
                 found.extra(Step::DropRoutine, kind(routine), name, drop_routine(name, routine));
             }
             (Some(routine), Some(there)) if routine != there => {
-                // What callers see of it cannot be replaced.
-                let drop = if head(routine) == head(there) && routine.procedure == there.procedure {
+                let drop = if is_replaceable(routine, there) {
                     String::new()
                 } else {
                     drop_routine(name, there) + "\n"
@@ -258,9 +258,43 @@ fn drop_routine(name: &str, routine: &Routine) -> String {
     format!("DROP {} {name};", if routine.procedure { "PROCEDURE" } else { "FUNCTION" })
 }
 
+/// Whether `CREATE OR REPLACE` takes the one in place of the other: callers must see the same arguments and result, and may
+/// leave out no fewer arguments.
+fn is_replaceable(routine: &Routine, there: &Routine) -> bool {
+    let (Some(new), Some(old)) = (signature(&routine.definition), signature(&there.definition)) else {
+        return false;
+    };
+    new.words == old.words && new.defaults >= old.defaults && routine.procedure == there.procedure
+}
+
 /// Arguments and result.
-fn head(routine: &Routine) -> &str {
-    routine.definition.split_once("\n LANGUAGE ").map_or(routine.definition.as_str(), |(head, _)| head)
+struct Signature<'a> {
+    /// All of it without the defaults.
+    words: Vec<&'a str>,
+    /// How many arguments, the last ones, have one.
+    defaults: usize,
+}
+
+fn signature(definition: &str) -> Option<Signature<'_>> {
+    let head = definition.split_once("\n LANGUAGE ").map_or(definition, |(head, _)| head);
+    let (mut words, mut defaults) = (Vec::new(), 0);
+    let (mut depth, mut in_default) = (0_usize, false);
+    for token in tokens(head).ok()? {
+        match (token.kind, token.text) {
+            (Kind::OpenParen, _) | (_, "[") => depth += 1,
+            (Kind::CloseParen, _) | (_, "]") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let starts = depth == 1 && token.kind == Kind::Word && token.text == "DEFAULT";
+        defaults += usize::from(starts);
+        // A default reaches to the next argument, or to the end of them.
+        let is_end = depth == 0 || (depth == 1 && token.kind == Kind::Comma);
+        in_default = starts || (in_default && !is_end);
+        if !in_default {
+            words.push(token.text);
+        }
+    }
+    Some(Signature { words, defaults })
 }
 
 #[cfg(test)]
@@ -276,6 +310,50 @@ mod tests {
             ("public.\"it's $x\"", "public.it%27s%20%24x"),
         ] {
             assert_eq!(safe(name), expected);
+        }
+    }
+
+    #[test]
+    fn no_two_names_have_one_id() {
+        let names = [
+            "public.x_y",
+            r#"public."x y""#,
+            r#"public."x%20y""#,
+            r#"public."x""y""#,
+            r#"public."x.y""#,
+            "public.x.y",
+            r#"public."x:y""#,
+            "public.x(y)",
+            r#"public."x(y)""#,
+            "public.x(y, z)",
+            r#"public."x,y""#,
+            r#"public."X_y""#,
+        ];
+        let ids: std::collections::BTreeSet<_> = names.iter().map(|name| safe(name)).collect();
+        assert_eq!(ids.len(), names.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn what_callers_leave_out_is_no_part_of_a_signature() {
+        let routine = |head: &str| Routine {
+            procedure: false,
+            definition: format!(
+                "CREATE OR REPLACE FUNCTION public.f({head}\n LANGUAGE sql\nAS $$ SELECT 1 $$"
+            ),
+        };
+        let is_replaceable = |new: &str, old: &str| super::is_replaceable(&routine(new), &routine(old));
+        let two =
+            "a integer DEFAULT 1, b text[] DEFAULT ARRAY['(,'::text, upper('x'::text)])\n RETURNS integer";
+        let one = "a integer, b text[] DEFAULT '{}'::text[])\n RETURNS integer";
+        let none = "a integer, b text[])\n RETURNS integer";
+        assert!(is_replaceable(two, one) && is_replaceable(one, none) && is_replaceable(two, two));
+        assert!(!is_replaceable(none, one) && !is_replaceable(one, two));
+        for other in [
+            "a integer, b text)\n RETURNS integer",
+            "a integer, c text[])\n RETURNS integer",
+            "a integer, b text[])\n RETURNS bigint",
+        ] {
+            assert!(!is_replaceable(other, none), "{other}");
         }
     }
 
