@@ -33,6 +33,7 @@ pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
 enum Step {
     Free,
     DropView,
+    DropForeignKey,
     DropKey,
     Schema,
     Type,
