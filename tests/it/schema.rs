@@ -261,6 +261,34 @@ async fn is_found_and_mended(good: &Database, live: &Database, change: &str, exp
 }
 
 #[tokio::test]
+async fn a_value_that_is_too_long_for_the_right_type_is_never_cut() {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    for (right, wrong, value) in [
+        ("varchar(5)", "text", "'abcdef'"),
+        ("varchar(5)", "varchar(9)", "'abcdef'"),
+        ("varchar(2)", "int", "123"),
+        ("char(2)", "text", "'abc'"),
+        ("char(1)", "char(2)", "'ab'"),
+        ("bit(3)", "varbit", "B'1010'"),
+        ("bit(3)", "bit(4)", "B'1010'"),
+        ("varbit(3)", "varbit", "B'1010'"),
+        ("varchar(5)[]", "text[]", "'{abcdef}'"),
+    ] {
+        good.clear().await;
+        live.clear().await;
+        good.execute(&format!("CREATE TABLE t (a {right})")).await;
+        live.execute(&format!("CREATE TABLE t (a {wrong}); INSERT INTO t VALUES ({value})")).await;
+        let before: String = live.value("SELECT a::text FROM t").await;
+        let found = differences(&schema(&good).await, &schema(&live).await);
+        assert_eq!(ids(&found), ["column-public.t.a-type"], "{wrong} to {right}");
+        let mut connection = live.connect().await;
+        let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(found[0].sql.clone())).execute(&mut connection).await;
+        assert!(refused.is_err(), "{wrong} to {right}: {}", found[0].sql);
+        assert_eq!(live.value::<String>("SELECT a::text FROM t").await, before, "{wrong} to {right}");
+    }
+}
+
+#[tokio::test]
 async fn a_schema_with_what_is_not_compared_is_never_dropped() {
     let (good, live) = (Database::fresh().await, Database::fresh().await);
     live.execute(
