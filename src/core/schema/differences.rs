@@ -1,13 +1,14 @@
 //! How two schemas differ, and what would mend it.
 
 mod column;
+mod sequence;
 mod table;
 mod user_type;
 mod view;
 
 use std::collections::BTreeMap;
 
-use super::{Difference, Routine, Schema, Sequence, create, quoting};
+use super::{Difference, Routine, Schema, create, quoting};
 use crate::core::sql::lex::{Kind, tokens};
 
 /// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
@@ -17,11 +18,13 @@ use crate::core::sql::lex::{Kind, tokens};
 /// compared.
 #[must_use]
 pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
+    let (expected, live) = sequence::alike(expected, live);
+    let (expected, live) = (expected.as_ref(), live.as_ref());
     let mut found = Found { extra_schemas: extra_schemas(expected, live), ..Found::default() };
     schemas(&mut found, expected, live);
     extensions(&mut found, expected, live);
     user_type::compare(&mut found, expected, live);
-    sequences(&mut found, expected, live);
+    sequence::compare_all(&mut found, expected, live);
     routines(&mut found, expected, live);
     table::compare_all(&mut found, expected, live);
     view::compare_all(&mut found, expected, live);
@@ -181,45 +184,6 @@ fn extensions(found: &mut Found, expected: &Schema, live: &Schema) {
             Some(_) => {}
         }
     }
-}
-
-fn sequences(found: &mut Found, expected: &Schema, live: &Schema) {
-    for (name, expected, live) in pairs(&expected.sequences, &live.sequences) {
-        match (expected, live) {
-            (Some(Sequence { options, owned_by }), None) => {
-                found.missing(Step::Type, "sequence", name, format!("CREATE SEQUENCE {name} {options};"));
-                if let Some(column) = owned_by {
-                    own(found, name, column);
-                }
-            }
-            (None, Some(_)) if found.is_elsewhere(name) => {}
-            (None, Some(_)) => {
-                found.extra(Step::DropRoutine, "sequence", name, format!("DROP SEQUENCE {name};"));
-            }
-            (Some(expected), Some(live)) => {
-                if expected.options != live.options {
-                    let message =
-                        format!("sequence {name} is {}, and should be {}", live.options, expected.options);
-                    let sql = format!("ALTER SEQUENCE {name} {};", expected.options);
-                    found.add(Step::Type, "sequence", name, "options", message, sql);
-                }
-                if expected.owned_by != live.owned_by {
-                    own(found, name, expected.owned_by.as_deref().unwrap_or("NONE"));
-                }
-            }
-            (None, None) => {}
-        }
-    }
-}
-
-/// The column may have to be made first.
-fn own(found: &mut Found, sequence: &str, column: &str) {
-    let message = match column {
-        "NONE" => format!("sequence {sequence} is owned by a column, and should not be"),
-        _ => format!("sequence {sequence} is not owned by column {column}"),
-    };
-    let sql = format!("ALTER SEQUENCE {sequence} OWNED BY {column};");
-    found.add(Step::Key, "sequence", sequence, "owner", message, sql);
 }
 
 fn routines(found: &mut Found, expected: &Schema, live: &Schema) {
