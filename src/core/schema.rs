@@ -29,6 +29,10 @@ pub struct Schema {
     /// The schemas in which objects live.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub schemas: BTreeSet<String>,
+    /// Those of them that hold things which are not compared: a history table, objects of an extension. Only known of a
+    /// database that was just read.
+    #[serde(skip)]
+    pub shared: BTreeSet<String>,
     /// The extensions, each with the schema that its objects are in.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
@@ -59,7 +63,12 @@ impl Schema {
     /// The same without an object.
     #[must_use]
     pub fn bare(&self) -> Self {
-        Self { schemas: self.schemas.clone(), extensions: self.extensions.clone(), ..Self::default() }
+        Self {
+            schemas: self.schemas.clone(),
+            shared: self.shared.clone(),
+            extensions: self.extensions.clone(),
+            ..Self::default()
+        }
     }
 
     /// Whether any object is in both, by kind and name.

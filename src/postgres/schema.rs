@@ -76,7 +76,11 @@ fn make_plain(definition: &mut Value) {
 }
 
 fn schemas(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    schema.schemas.insert(sql(row, 0)?);
+    let name = sql(row, 0)?;
+    if get(row, 1)? {
+        schema.shared.insert(name.clone());
+    }
+    schema.schemas.insert(name);
     Ok(())
 }
 

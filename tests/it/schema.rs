@@ -260,6 +260,224 @@ async fn is_found_and_mended(good: &Database, live: &Database, change: &str, exp
     assert!(rest.is_empty(), "{change}: {rest:#?}");
 }
 
+/// What files make, what is there instead, and the ids of what then differs, each once.
+const OTHERWISE: &[(&str, &str, &[&str])] = &[
+    (
+        "CREATE TABLE t (a varchar(5), b char(2), c bit(3), d varbit(4), e varchar(5)[], f int,
+                         g bigint GENERATED ALWAYS AS (f) STORED)",
+        "CREATE TABLE t (a text, b varchar(9), c varbit, d varbit, e text[], f int,
+                         g int GENERATED ALWAYS AS (f) STORED);
+         INSERT INTO t VALUES ('abcde', 'ab', B'101', B'1010', '{abcde}', 1)",
+        &[
+            "column-public.t.a-type",
+            "column-public.t.b-type",
+            "column-public.t.c-type",
+            "column-public.t.d-type",
+            "column-public.t.e-type",
+            "column-public.t.g-type",
+        ],
+    ),
+    (
+        "CREATE TABLE t (a varchar(5) DEFAULT 'x', b int DEFAULT 1, c text)",
+        "CREATE TABLE t (a text DEFAULT 'x', b text DEFAULT 'one', c int DEFAULT 1)",
+        &["column-public.t.a-type", "column-public.t.b-type", "column-public.t.c-type"],
+    ),
+    (
+        "CREATE TABLE t (a int, b bigint GENERATED ALWAYS AS (a + 1) STORED NOT NULL)",
+        "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a + 2) STORED)",
+        &["column-public.t.b-generated"],
+    ),
+    (
+        "CREATE TABLE t (a int, b int DEFAULT 5, c int DEFAULT 6)",
+        "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY, b int GENERATED ALWAYS AS IDENTITY, c serial)",
+        &[
+            "column-public.t.a-sequence",
+            "column-public.t.a-null",
+            "column-public.t.b-sequence",
+            "column-public.t.b-null",
+            "column-public.t.c-sequence",
+            "column-public.t.c-null",
+        ],
+    ),
+    (
+        "CREATE TABLE t (a int, id bigserial PRIMARY KEY)",
+        "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2)",
+        &["column-public.t.id-missing", "constraint-public.t.t_pkey-missing"],
+    ),
+    (
+        "CREATE TYPE mixed AS (\"my mood\" int, \"it \"\"is\" text)",
+        "CREATE TYPE mixed AS (\"my mood\" text, \"it \"\"is\" text)",
+        &["type-public.mixed-columns"],
+    ),
+    (
+        "CREATE FUNCTION f(a int, b int DEFAULT 2) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE t (a int DEFAULT f(1, 1))",
+        "CREATE FUNCTION f(a int, b int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE t (a int DEFAULT f(1, 1))",
+        &["function-public.f:integer:integer-definition"],
+    ),
+    (
+        "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION f(a int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        &["function-public.f:integer-definition"],
+    ),
+    (
+        "CREATE TABLE t (a int); CREATE MATERIALIZED VIEW v AS SELECT a AS b FROM t; CREATE INDEX ON v (b)",
+        "CREATE TABLE t (a int); CREATE MATERIALIZED VIEW v AS SELECT a FROM t; CREATE INDEX more ON v (a)",
+        &["materialized-view-public.v-query"],
+    ),
+    (
+        "CREATE TABLE t (a int); CREATE INDEX good ON t (a)",
+        "CREATE TABLE t (a int); CREATE INDEX good ON t (a); CREATE INDEX other ON t (a);
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'good'::regclass",
+        &["index-public.good-invalid", "index-public.good-name"],
+    ),
+    (
+        "CREATE TABLE t (a int); CREATE INDEX good ON t (a)",
+        "CREATE TABLE t (a int); CREATE INDEX bad ON t (a);
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'bad'::regclass",
+        &["index-public.bad-invalid", "index-public.good-name"],
+    ),
+    (
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE one PARTITION OF t DEFAULT; CREATE INDEX good ON t (a)",
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE one PARTITION OF t DEFAULT; CREATE INDEX good ON ONLY t (a)",
+        &["index-public.good-invalid"],
+    ),
+    (
+        "CREATE TYPE z AS ENUM ('a'); CREATE DOMAIN y AS z; CREATE TYPE a AS (y y)",
+        "",
+        &["enum-public.z-missing", "domain-public.y-missing", "type-public.a-missing"],
+    ),
+    (
+        "",
+        "CREATE TYPE z AS ENUM ('a'); CREATE DOMAIN y AS z; CREATE TYPE a AS (y y)",
+        &["type-public.a-extra", "domain-public.y-extra", "enum-public.z-extra"],
+    ),
+    (
+        "CREATE TABLE a (id int); CREATE TABLE t (a int)",
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE t (a int REFERENCES a)",
+        &[
+            "constraint-public.t.t_a_fkey-extra",
+            "constraint-public.a.a_pkey-extra",
+            "column-public.a.id-null",
+        ],
+    ),
+    (
+        "",
+        "CREATE TABLE x_y (a int); CREATE TABLE \"x y\" (a int)",
+        &["table-public.x_y-extra", "table-public.x%20y-extra"],
+    ),
+];
+
+#[tokio::test]
+async fn one_cause_is_one_difference_and_its_sql_mends_it() {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    for (files, instead, expected) in OTHERWISE {
+        good.clear().await;
+        live.clear().await;
+        is_mended(&good, &live, files, instead, expected).await;
+    }
+}
+
+async fn is_mended(good: &Database, live: &Database, files: &str, instead: &str, expected: &[&str]) {
+    good.execute(files).await;
+    live.execute(instead).await;
+    let wanted = schema(good).await;
+    let found = differences(&wanted, &schema(live).await);
+    assert_eq!(ids(&found), expected, "{instead}: {found:#?}");
+    mend(live, &found).await;
+    let rest = differences(&wanted, &schema(live).await);
+    assert!(rest.is_empty(), "{instead}: {rest:#?}");
+}
+
+#[tokio::test]
+async fn a_value_that_is_too_long_for_the_right_type_is_never_cut() {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    for (right, wrong, value) in [
+        ("varchar(5)", "text", "'abcdef'"),
+        ("varchar(5)", "varchar(9)", "'abcdef'"),
+        ("varchar(2)", "int", "123"),
+        ("char(2)", "text", "'abc'"),
+        ("char(1)", "char(2)", "'ab'"),
+        ("bit(3)", "varbit", "B'1010'"),
+        ("bit(3)", "bit(4)", "B'1010'"),
+        ("varbit(3)", "varbit", "B'1010'"),
+        ("varchar(5)[]", "text[]", "'{abcdef}'"),
+    ] {
+        good.clear().await;
+        live.clear().await;
+        good.execute(&format!("CREATE TABLE t (a {right})")).await;
+        live.execute(&format!("CREATE TABLE t (a {wrong}); INSERT INTO t VALUES ({value})")).await;
+        let before: String = live.value("SELECT a::text FROM t").await;
+        let found = differences(&schema(&good).await, &schema(&live).await);
+        assert_eq!(ids(&found), ["column-public.t.a-type"], "{wrong} to {right}");
+        let mut connection = live.connect().await;
+        let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(found[0].sql.clone())).execute(&mut connection).await;
+        assert!(refused.is_err(), "{wrong} to {right}: {}", found[0].sql);
+        assert_eq!(live.value::<String>("SELECT a::text FROM t").await, before, "{wrong} to {right}");
+    }
+}
+
+#[tokio::test]
+async fn a_sequence_with_another_owner_goes_on_counting() {
+    const FREE: &str = "CREATE SEQUENCE t_id_seq;
+        CREATE TABLE t (id bigint NOT NULL DEFAULT nextval('t_id_seq'));";
+    const OWNED: &str = "CREATE TABLE t (id bigserial);";
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    for (files, instead, change, expected) in [
+        (FREE, OWNED, "", &["sequence-public.t_id_seq-owner"][..]),
+        (OWNED, OWNED, "ALTER SEQUENCE t_id_seq OWNED BY NONE", &["sequence-public.t_id_seq-owner"]),
+        (
+            OWNED,
+            OWNED,
+            "ALTER SEQUENCE t_id_seq OWNED BY NONE; ALTER TABLE t ALTER id DROP DEFAULT",
+            &["column-public.t.id-default", "sequence-public.t_id_seq-owner"],
+        ),
+        (
+            OWNED,
+            OWNED,
+            "ALTER SEQUENCE t_id_seq OWNED BY NONE INCREMENT 5; DROP TABLE t",
+            &["sequence-public.t_id_seq-options", "table-public.t-missing", "sequence-public.t_id_seq-owner"],
+        ),
+        ("CREATE SEQUENCE t_id_seq", OWNED, "", &["sequence-public.t_id_seq-owner", "table-public.t-extra"]),
+    ] {
+        good.clear().await;
+        live.clear().await;
+        let instead = format!("{instead} SELECT setval('t_id_seq', 41); {change}");
+        is_mended(&good, &live, files, &instead, expected).await;
+        assert_eq!(live.value::<i64>("SELECT nextval('t_id_seq')").await, 42, "{instead}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_with_what_is_not_compared_is_never_dropped() {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    live.execute(
+        "CREATE SCHEMA hist; CREATE TABLE hist.schema_migrations (version text);
+         CREATE SCHEMA mixed; CREATE TABLE mixed.schema_migrations (version text);
+         CREATE TABLE mixed.t (id serial); CREATE FUNCTION mixed.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    )
+    .await;
+    live.execute("CREATE SCHEMA extensions; CREATE EXTENSION citext SCHEMA extensions").await;
+    let wanted = schema(&good).await;
+    let found = differences(&wanted, &schema(&live).await);
+    assert_eq!(ids(&found), ["table-mixed.t-extra", "function-mixed.f:-extra"], "{found:#?}");
+    mend(&live, &found).await;
+    assert_eq!(ids(&differences(&wanted, &schema(&live).await)), [""; 0]);
+    assert_eq!(live.value::<i64>("SELECT count(*) FROM mixed.schema_migrations").await, 0);
+}
+
+#[tokio::test]
+async fn a_default_of_a_domain_is_the_same_whatever_the_search_path_was() {
+    let (good, live) = (Database::fresh().await, Database::fresh().await);
+    let function = "CREATE SCHEMA app; CREATE FUNCTION app.one() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+    good.execute(&format!(
+        "{function}; SET search_path = app, public; CREATE DOMAIN app.d AS int DEFAULT one()"
+    ))
+    .await;
+    live.execute(&format!("{function}; CREATE DOMAIN app.d AS int DEFAULT app.one()")).await;
+    let found = differences(&schema(&good).await, &schema(&live).await);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[tokio::test]
 async fn what_does_not_matter_is_no_difference() {
     let (one, other) = (Database::fresh().await, Database::fresh().await);

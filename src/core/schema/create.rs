@@ -50,8 +50,10 @@ pub(super) fn table(name: &str, table: &Table) -> String {
     let is_inline = |constraint: &Constraint| {
         table.partition_of.is_none() && table.foreign.is_none() && !constraint.definition.ends_with(NOT_VALID)
     };
-    let mut parts: Vec<_> =
-        columns.iter().map(|(column, of)| format!("{column} {}", column_definition(of))).collect();
+    let mut parts: Vec<_> = columns
+        .iter()
+        .map(|(column, of)| format!("{column} {}", column_definition(name, column, of)))
+        .collect();
     parts.extend(
         table
             .constraints
@@ -168,7 +170,7 @@ pub(super) fn column(table: &str, name: &str, column: &Column) -> String {
     format!(
         "{}ALTER TABLE {table} ADD COLUMN {name} {};{}{}",
         sequence_before(table, name, column),
-        column_definition(column),
+        column_definition(table, name, column),
         sequence_after(table, name, column),
         not_validated(table, name, column)
     )
@@ -205,13 +207,14 @@ pub(super) fn column_type(column: &Column) -> String {
     }
 }
 
-fn column_definition(column: &Column) -> String {
+fn column_definition(table: &str, name: &str, column: &Column) -> String {
     let mut sql = column_type(column);
     match (&column.sequence, &column.generated, &column.default) {
         (Some(sequence), ..) => {
-            if let Some(identity) = identity(sequence) {
-                let _ = write!(sql, " {identity}");
-            }
+            // The rows that are there take their numbers from it, so a `serial` cannot be given its default later.
+            let numbers = identity(sequence)
+                .unwrap_or_else(|| format!("DEFAULT {}", next_value(table, name, sequence)));
+            let _ = write!(sql, " {numbers}");
         }
         (None, Some(Generated::Stored(from)), _) => {
             let _ = write!(sql, " GENERATED ALWAYS AS ({from}) STORED");
@@ -274,11 +277,7 @@ fn sequence_after(table: &str, name: &str, column: &Column) -> String {
     else {
         return String::new();
     };
-    format!(
-        "\nALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT {};\nALTER SEQUENCE {} OWNED BY {table}.{name};",
-        next_value(table, name, sequence),
-        sequence_name(table, name, sequence)
-    )
+    format!("\nALTER SEQUENCE {} OWNED BY {table}.{name};", sequence_name(table, name, sequence))
 }
 
 /// NOT NULL for the rows to come.

@@ -1,25 +1,30 @@
 //! How two schemas differ, and what would mend it.
 
 mod column;
+mod sequence;
 mod table;
 mod user_type;
 mod view;
 
 use std::collections::BTreeMap;
 
-use super::{Difference, Routine, Schema, Sequence, create, quoting};
+use super::{Difference, Routine, Schema, create, quoting};
+use crate::core::sql::lex::{Kind, tokens};
 
 /// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
 ///
 /// An extension that only the live database has is none: it belongs to whoever runs the server, and its objects are in no
-/// schema. Nor is a schema `public`, which every database has from the start.
+/// schema. Nor is a schema `public`, which every database has from the start, nor one in which there is only what is not
+/// compared.
 #[must_use]
 pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
+    let (expected, live) = sequence::alike(expected, live);
+    let (expected, live) = (expected.as_ref(), live.as_ref());
     let mut found = Found { extra_schemas: extra_schemas(expected, live), ..Found::default() };
     schemas(&mut found, expected, live);
     extensions(&mut found, expected, live);
     user_type::compare(&mut found, expected, live);
-    sequences(&mut found, expected, live);
+    sequence::compare_all(&mut found, expected, live);
     routines(&mut found, expected, live);
     table::compare_all(&mut found, expected, live);
     view::compare_all(&mut found, expected, live);
@@ -31,6 +36,7 @@ pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
 enum Step {
     Free,
     DropView,
+    DropForeignKey,
     DropKey,
     Schema,
     Type,
@@ -82,15 +88,19 @@ impl Found {
     }
 }
 
-/// A name that a shell leaves as it is, and that a list with commas does not cut.
+/// A name that a shell leaves as it is, that a list with commas does not cut, and that no other name becomes: what stands
+/// for something outside quotes is encoded within them.
 fn safe(name: &str) -> String {
     let mut safe = String::with_capacity(name.len());
+    let mut in_quotes = false;
     for c in name.replace(", ", ",").chars() {
         match c {
-            '"' | ')' => {}
-            '(' | ',' => safe.push(':'),
-            ' ' => safe.push('_'),
-            c if c.is_alphanumeric() || "_.-:".contains(c) => safe.push(c),
+            '"' => in_quotes = !in_quotes,
+            ')' if !in_quotes => {}
+            '(' | ',' if !in_quotes => safe.push(':'),
+            ' ' if !in_quotes => safe.push('_'),
+            '.' if !in_quotes => safe.push('.'),
+            c if c.is_alphanumeric() || "_-".contains(c) => safe.push(c),
             c => safe.extend(c.to_string().bytes().map(|byte| format!("%{byte:02x}"))),
         }
     }
@@ -136,8 +146,11 @@ fn mentions(sql: &str, name: &str) -> bool {
         .any(|(at, _)| !sql[..at].ends_with(is_part) && !sql[at + name.len()..].starts_with(is_part))
 }
 
+/// The schemas that can go with everything in them. Where there are things that are not compared, what else is there goes
+/// one by one, so that those stay.
 fn extra_schemas(expected: &Schema, live: &Schema) -> Vec<String> {
-    live.schemas.difference(&expected.schemas).filter(|name| *name != "public").cloned().collect()
+    let extra = live.schemas.difference(&expected.schemas);
+    extra.filter(|name| *name != "public" && !live.shared.contains(*name)).cloned().collect()
 }
 
 fn schemas(found: &mut Found, expected: &Schema, live: &Schema) {
@@ -173,45 +186,6 @@ fn extensions(found: &mut Found, expected: &Schema, live: &Schema) {
     }
 }
 
-fn sequences(found: &mut Found, expected: &Schema, live: &Schema) {
-    for (name, expected, live) in pairs(&expected.sequences, &live.sequences) {
-        match (expected, live) {
-            (Some(Sequence { options, owned_by }), None) => {
-                found.missing(Step::Type, "sequence", name, format!("CREATE SEQUENCE {name} {options};"));
-                if let Some(column) = owned_by {
-                    own(found, name, column);
-                }
-            }
-            (None, Some(_)) if found.is_elsewhere(name) => {}
-            (None, Some(_)) => {
-                found.extra(Step::DropRoutine, "sequence", name, format!("DROP SEQUENCE {name};"));
-            }
-            (Some(expected), Some(live)) => {
-                if expected.options != live.options {
-                    let message =
-                        format!("sequence {name} is {}, and should be {}", live.options, expected.options);
-                    let sql = format!("ALTER SEQUENCE {name} {};", expected.options);
-                    found.add(Step::Type, "sequence", name, "options", message, sql);
-                }
-                if expected.owned_by != live.owned_by {
-                    own(found, name, expected.owned_by.as_deref().unwrap_or("NONE"));
-                }
-            }
-            (None, None) => {}
-        }
-    }
-}
-
-/// The column may have to be made first.
-fn own(found: &mut Found, sequence: &str, column: &str) {
-    let message = match column {
-        "NONE" => format!("sequence {sequence} is owned by a column, and should not be"),
-        _ => format!("sequence {sequence} is not owned by column {column}"),
-    };
-    let sql = format!("ALTER SEQUENCE {sequence} OWNED BY {column};");
-    found.add(Step::Key, "sequence", sequence, "owner", message, sql);
-}
-
 fn routines(found: &mut Found, expected: &Schema, live: &Schema) {
     for (name, expected, live) in pairs(&expected.routines, &live.routines) {
         // The body of an SQL function is checked against the tables, which may have to be made first.
@@ -227,8 +201,7 @@ fn routines(found: &mut Found, expected: &Schema, live: &Schema) {
                 found.extra(Step::DropRoutine, kind(routine), name, drop_routine(name, routine));
             }
             (Some(routine), Some(there)) if routine != there => {
-                // What callers see of it cannot be replaced.
-                let drop = if head(routine) == head(there) && routine.procedure == there.procedure {
+                let drop = if is_replaceable(routine, there) {
                     String::new()
                 } else {
                     drop_routine(name, there) + "\n"
@@ -250,9 +223,43 @@ fn drop_routine(name: &str, routine: &Routine) -> String {
     format!("DROP {} {name};", if routine.procedure { "PROCEDURE" } else { "FUNCTION" })
 }
 
+/// Whether `CREATE OR REPLACE` takes the one in place of the other: callers must see the same arguments and result, and may
+/// leave out no fewer arguments.
+fn is_replaceable(routine: &Routine, there: &Routine) -> bool {
+    let (Some(new), Some(old)) = (signature(&routine.definition), signature(&there.definition)) else {
+        return false;
+    };
+    new.words == old.words && new.defaults >= old.defaults && routine.procedure == there.procedure
+}
+
 /// Arguments and result.
-fn head(routine: &Routine) -> &str {
-    routine.definition.split_once("\n LANGUAGE ").map_or(routine.definition.as_str(), |(head, _)| head)
+struct Signature<'a> {
+    /// All of it without the defaults.
+    words: Vec<&'a str>,
+    /// How many arguments, the last ones, have one.
+    defaults: usize,
+}
+
+fn signature(definition: &str) -> Option<Signature<'_>> {
+    let head = definition.split_once("\n LANGUAGE ").map_or(definition, |(head, _)| head);
+    let (mut words, mut defaults) = (Vec::new(), 0);
+    let (mut depth, mut in_default) = (0_usize, false);
+    for token in tokens(head).ok()? {
+        match (token.kind, token.text) {
+            (Kind::OpenParen, _) | (_, "[") => depth += 1,
+            (Kind::CloseParen, _) | (_, "]") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let starts = depth == 1 && token.kind == Kind::Word && token.text == "DEFAULT";
+        defaults += usize::from(starts);
+        // A default reaches to the next argument, or to the end of them.
+        let is_end = depth == 0 || (depth == 1 && token.kind == Kind::Comma);
+        in_default = starts || (in_default && !is_end);
+        if !in_default {
+            words.push(token.text);
+        }
+    }
+    Some(Signature { words, defaults })
 }
 
 #[cfg(test)]
@@ -265,9 +272,53 @@ mod tests {
             ("public.users.email", "public.users.email"),
             ("app.\"Users\".\"Größe\"", "app.Users.Größe"),
             ("public.f(integer, character varying)", "public.f:integer:character_varying"),
-            ("public.\"it's $x\"", "public.it%27s_%24x"),
+            ("public.\"it's $x\"", "public.it%27s%20%24x"),
         ] {
             assert_eq!(safe(name), expected);
+        }
+    }
+
+    #[test]
+    fn no_two_names_have_one_id() {
+        let names = [
+            "public.x_y",
+            r#"public."x y""#,
+            r#"public."x%20y""#,
+            r#"public."x""y""#,
+            r#"public."x.y""#,
+            "public.x.y",
+            r#"public."x:y""#,
+            "public.x(y)",
+            r#"public."x(y)""#,
+            "public.x(y, z)",
+            r#"public."x,y""#,
+            r#"public."X_y""#,
+        ];
+        let ids: std::collections::BTreeSet<_> = names.iter().map(|name| safe(name)).collect();
+        assert_eq!(ids.len(), names.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn what_callers_leave_out_is_no_part_of_a_signature() {
+        let routine = |head: &str| Routine {
+            procedure: false,
+            definition: format!(
+                "CREATE OR REPLACE FUNCTION public.f({head}\n LANGUAGE sql\nAS $$ SELECT 1 $$"
+            ),
+        };
+        let is_replaceable = |new: &str, old: &str| super::is_replaceable(&routine(new), &routine(old));
+        let two =
+            "a integer DEFAULT 1, b text[] DEFAULT ARRAY['(,'::text, upper('x'::text)])\n RETURNS integer";
+        let one = "a integer, b text[] DEFAULT '{}'::text[])\n RETURNS integer";
+        let none = "a integer, b text[])\n RETURNS integer";
+        assert!(is_replaceable(two, one) && is_replaceable(one, none) && is_replaceable(two, two));
+        assert!(!is_replaceable(none, one) && !is_replaceable(one, two));
+        for other in [
+            "a integer, b text)\n RETURNS integer",
+            "a integer, c text[])\n RETURNS integer",
+            "a integer, b text[])\n RETURNS bigint",
+        ] {
+            assert!(!is_replaceable(other, none), "{other}");
         }
     }
 

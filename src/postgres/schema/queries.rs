@@ -66,8 +66,16 @@ const RELATIONS: &str = "relations AS (
 
 const IN_EXTENSION: &str = "deptype = 'e' AND refclassid = 'pg_extension'::regclass";
 
-/// name
-const SCHEMAS: &str = "WITH :namespaces SELECT name FROM namespaces";
+/// name, whether there is something in it that is not compared
+const SCHEMAS: &str = "WITH :namespaces, :relations, shared AS (
+    SELECT extnamespace AS oid FROM pg_extension
+     UNION ALL
+    SELECT d.refobjid FROM pg_depend d JOIN pg_depend m ON m.classid = d.classid AND m.objid = d.objid
+     WHERE d.refclassid = 'pg_namespace'::regclass AND m.deptype = 'e' AND m.refclassid = 'pg_extension'::regclass
+     UNION ALL
+    SELECT c.relnamespace FROM pg_class c
+     WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.oid NOT IN (SELECT oid FROM relations))
+    SELECT n.name, n.oid IN (SELECT oid FROM shared) FROM namespaces n";
 
 /// name, schema. PL/pgSQL is everywhere.
 const EXTENSIONS: &str = "SELECT quote_ident(e.extname), quote_ident(n.nspname) FROM pg_extension e
@@ -98,7 +106,7 @@ const DOMAINS: &str = "WITH :namespaces
     SELECT n.name || '.' || quote_ident(t.typname), json_strip_nulls(json_build_object(
              'type', format_type(t.typbasetype, t.typtypmod)
                      || CASE WHEN t.typcollation <> b.typcollation THEN ' COLLATE ' || t.typcollation::regcollation ELSE '' END,
-             'not_null', t.typnotnull, 'default', t.typdefault))::text
+             'not_null', t.typnotnull, 'default', pg_get_expr(t.typdefaultbin, 0)))::text
       FROM pg_type t JOIN namespaces n ON n.oid = t.typnamespace JOIN pg_type b ON b.oid = t.typbasetype
      WHERE t.typtype = 'd'
        AND t.oid NOT IN (SELECT objid FROM pg_depend WHERE classid = 'pg_type'::regclass AND :in_extension)";

@@ -10,33 +10,29 @@ pub(super) fn compare(found: &mut Found, table: &str, name: &str, wanted: &Colum
         found.add(Step::Column, "column", &object, what, format!("column {object} {message}"), sql);
     };
     if wanted.generated != there.generated {
-        let sql = match (&wanted.generated, &there.generated) {
-            (None, Some(Generated::Stored(_))) => format!("{alter} DROP EXPRESSION;"),
-            _ => format!("ALTER TABLE {table} DROP COLUMN {name};\n{}", create::column(table, name, wanted)),
-        };
         let text = |generated: &Option<Generated>| match generated {
             None => "not generated".to_owned(),
             Some(Generated::Stored(from)) => format!("generated and stored as {from}"),
             Some(Generated::Virtual(from)) => format!("generated as {from}"),
         };
         let message = format!("is {}, and should be {}", text(&there.generated), text(&wanted.generated));
-        add("generated", message, sql);
+        if !matches!((&wanted.generated, &there.generated), (None, Some(Generated::Stored(_)))) {
+            // Made anew, it is in everything else as it should be.
+            let sql =
+                format!("ALTER TABLE {table} DROP COLUMN {name};\n{}", create::column(table, name, wanted));
+            add("generated", message, sql);
+            return;
+        }
+        add("generated", message, format!("{alter} DROP EXPRESSION;"));
     }
-    let (wanted_type, type_there) = (create::column_type(wanted), create::column_type(there));
-    if wanted_type != type_there {
-        // A default need not be of the new type.
-        let default = |default: &Option<String>, set: &str| {
-            default.as_ref().map(|default| format!("{alter} {}", set.replace("{}", default)))
-        };
-        let statements = [
-            default(&there.default, "DROP DEFAULT;"),
-            Some(format!("{alter} TYPE {wanted_type} USING {name}::{};", wanted.type_name)),
-            default(&wanted.default, "SET DEFAULT {};"),
-        ];
-        let sql = statements.into_iter().flatten().collect::<Vec<_>>().join("\n");
-        add("type", format!("is {type_there}, and should be {wanted_type}"), sql);
+    let is_same_type = create::column_type(wanted) == create::column_type(there);
+    let is_same_sequence = is_same_sequence(wanted.sequence.as_ref(), there.sequence.as_ref());
+    if !is_same_type {
+        let (message, sql) = other_type(&alter, name, wanted, there);
+        add("type", message, sql);
     }
-    if wanted.default != there.default {
+    // The default goes with the type and with the sequence.
+    if is_same_type && is_same_sequence && wanted.default != there.default {
         let (message, sql) = match (&wanted.default, &there.default) {
             (Some(wanted), Some(there)) => (
                 format!("has the default {there}, and should have {wanted}"),
@@ -49,6 +45,11 @@ pub(super) fn compare(found: &mut Found, table: &str, name: &str, wanted: &Colum
         };
         add("default", message, format!("{alter} {sql};"));
     }
+    if !is_same_sequence {
+        let message = format!("is {}, and should be {}", text(there), text(wanted));
+        add("sequence", message, sequence(table, name, wanted, there));
+    }
+    // An identity refuses NULL, so it goes first.
     if (wanted.not_null, wanted.not_validated) != (there.not_null, there.not_validated) {
         let (message, sql) = match wanted {
             Column { not_validated: true, .. } => {
@@ -65,10 +66,48 @@ pub(super) fn compare(found: &mut Found, table: &str, name: &str, wanted: &Colum
         };
         add("null", message.into(), sql);
     }
-    if !is_same_sequence(wanted.sequence.as_ref(), there.sequence.as_ref()) {
-        let message = format!("is {}, and should be {}", text(there), text(wanted));
-        add("sequence", message, sequence(table, name, wanted, there));
-    }
+}
+
+fn other_type(alter: &str, name: &str, wanted: &Column, there: &Column) -> (String, String) {
+    let (wanted_type, type_there) = (create::column_type(wanted), create::column_type(there));
+    let with_default = |column_type: &str, default: &Option<String>| match default {
+        Some(default) if wanted.default != there.default => {
+            format!("{column_type} with the default {default}")
+        }
+        _ => column_type.to_owned(),
+    };
+    let message = format!(
+        "is {}, and should be {}",
+        with_default(&type_there, &there.default),
+        with_default(&wanted_type, &wanted.default)
+    );
+    // What is generated is computed anew, and the server refuses to be told from what.
+    let using = match wanted.generated {
+        Some(_) => String::new(),
+        None => format!(" USING {name}::{}", without_length(&wanted.type_name)),
+    };
+    // A default need not be of the new type.
+    let drop = there.default.as_ref().map(|_| format!("{alter} DROP DEFAULT;"));
+    // An identity takes no default, and what replaces a sequence sets it.
+    let default = wanted.default.as_ref().filter(|_| there.sequence.is_none());
+    let set = default.map(|default| format!("{alter} SET DEFAULT {default};"));
+    let change = format!("{alter} TYPE {wanted_type}{using};");
+    (message, drop.into_iter().chain([change]).chain(set).collect::<Vec<_>>().join("\n"))
+}
+
+/// A type to cast to. A cast to a length cuts what is longer without a word; the server refuses it where the value is only
+/// assigned to a column of that length.
+fn without_length(type_name: &str) -> String {
+    let (plain, dimensions) = type_name.split_at(type_name.find('[').unwrap_or(type_name.len()));
+    let name = plain.split_once('(').map_or(plain, |(name, _)| name);
+    // Without a length these two words mean a length of 1.
+    let cast = match name {
+        "character varying" | "bit varying" => name,
+        "character" => "bpchar",
+        "bit" => "pg_catalog.\"bit\"",
+        _ => return type_name.to_owned(),
+    };
+    format!("{cast}{dimensions}")
 }
 
 fn is_same_sequence(wanted: Option<&OwnSequence>, there: Option<&OwnSequence>) -> bool {
@@ -101,7 +140,7 @@ fn sequence(table: &str, name: &str, wanted: &Column, there: &Column) -> String 
     match (&wanted.sequence, &there.sequence) {
         (Some(new), Some(old)) if !is_serial(new) && !is_serial(old) => {
             let kind = if new.kind == SequenceKind::Always { "ALWAYS" } else { "BY DEFAULT" };
-            format!("{alter} SET GENERATED {kind}{};", settings(&identity_options(new, wanted)))
+            format!("{alter} SET GENERATED {kind}{};", settings(&spelled_out(new, wanted)))
         }
         (Some(new), Some(old)) if is_serial(new) && is_serial(old) => {
             let (new_name, old_name) =
@@ -119,7 +158,7 @@ fn sequence(table: &str, name: &str, wanted: &Column, there: &Column) -> String 
             }
             if new.options != old.options {
                 let name = if new.named_by_server && old.named_by_server { &old_name } else { &new_name };
-                let options = identity_options(new, wanted);
+                let options = spelled_out(new, wanted);
                 let own_type = if options.starts_with("AS ") {
                     String::new()
                 } else {
@@ -133,34 +172,34 @@ fn sequence(table: &str, name: &str, wanted: &Column, there: &Column) -> String 
             let remove = old.as_ref().map(|old| {
                 if is_serial(old) {
                     let sequence = create::sequence_name(table, name, old);
-                    let default =
-                        wanted.default.as_ref().map(|default| format!("\n{alter} SET DEFAULT {default};"));
-                    format!("{alter} DROP DEFAULT;\nDROP SEQUENCE {sequence};{}", default.unwrap_or_default())
+                    format!("{alter} DROP DEFAULT;\nDROP SEQUENCE {sequence};")
                 } else {
                     format!("{alter} DROP IDENTITY;")
                 }
             });
             // An identity takes no default beside it.
             let free = (there.default.is_some() && new.is_some()).then(|| format!("{alter} DROP DEFAULT;"));
+            let set = wanted.default.as_ref().map(|default| format!("{alter} SET DEFAULT {default};"));
             let make = new.as_ref().map(|_| create::own_sequence(table, name, wanted));
-            remove.into_iter().chain(free).chain(make).collect::<Vec<_>>().join("\n")
+            remove.into_iter().chain(free).chain(set).chain(make).collect::<Vec<_>>().join("\n")
         }
     }
 }
 
-/// How a sequence counts, spelled out.
-fn identity_options(sequence: &OwnSequence, column: &Column) -> String {
-    let most = match column.type_name.as_str() {
+/// How a sequence counts, spelled out; with its type where that is not the column's.
+pub(super) fn spelled_out(sequence: &OwnSequence, column: &Column) -> String {
+    let options = sequence.options.as_deref().unwrap_or_default().trim_end();
+    if options.contains("START WITH") {
+        return options.to_owned();
+    }
+    let own_type = options.strip_prefix("AS ");
+    let most = match own_type.unwrap_or(&column.type_name) {
         "smallint" => "32767",
         "integer" => "2147483647",
         _ => "9223372036854775807",
     };
-    let usual = || format!("START WITH 1 INCREMENT BY 1 MINVALUE 1 MAXVALUE {most} CACHE 1 NO CYCLE");
-    match &sequence.options {
-        Some(options) if options.contains("START WITH") => options.clone(),
-        Some(own_type) => format!("{own_type} {}", usual()),
-        None => usual(),
-    }
+    let usual = format!("START WITH 1 INCREMENT BY 1 MINVALUE 1 MAXVALUE {most} CACHE 1 NO CYCLE");
+    if own_type.is_some() { format!("{options} {usual}") } else { usual }
 }
 
 /// The options in the words of `ALTER COLUMN`.

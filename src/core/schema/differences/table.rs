@@ -57,7 +57,7 @@ fn compare(found: &mut Found, name: &str, wanted: &Table, there: &Table) {
         }
     }
     constraints(found, ("TABLE", name), &wanted.constraints, &there.constraints);
-    indexes(found, name, &wanted.indexes, &there.indexes);
+    indexes(found, name, there.partition_by.is_some(), &wanted.indexes, &there.indexes);
     triggers(found, name, &wanted.triggers, &there.triggers);
     rules(found, name, &wanted.rules, &there.rules);
     policies(found, name, &wanted.policies, &there.policies);
@@ -140,20 +140,22 @@ pub(super) fn constraints(
         format!("{alter} ADD CONSTRAINT {name} {};", constraint.definition)
     };
     let object = |name: &str| format!("{owner}.{name}");
-    for pair in
-        matched(wanted, there, |a, b| a.definition == b.definition, |constraint| constraint.named_by_server)
-    {
+    let is_same = |a: &Constraint, b: &Constraint| a.definition == b.definition;
+    for pair in matched(wanted, there, &[&is_same], |constraint| constraint.named_by_server) {
         match pair {
             Pair::Missing(name, constraint) => {
                 found.missing(step(constraint), "constraint", &object(name), add(name, constraint));
             }
-            Pair::Extra(name) => {
+            Pair::Extra(name, constraint) => {
+                // A key cannot go while another table refers to it.
+                let step = if is_foreign(constraint) { Step::DropForeignKey } else { Step::DropKey };
                 let sql = format!("{alter} DROP CONSTRAINT {name};");
-                found.extra(Step::DropKey, "constraint", &object(name), sql);
+                found.extra(step, "constraint", &object(name), sql);
             }
-            Pair::Renamed(name, there) => {
-                let message = format!("constraint {} is called {there}", object(name));
-                let sql = format!("{alter} RENAME CONSTRAINT {there} TO {name};");
+            Pair::Same { renamed: false, .. } => {}
+            Pair::Same { name, name_there, .. } => {
+                let message = format!("constraint {} is called {name_there}", object(name));
+                let sql = format!("{alter} RENAME CONSTRAINT {name_there} TO {name};");
                 found.add(Step::Key, "constraint", &object(name), "name", message, sql);
             }
             Pair::Other(name, wanted, there) => {
@@ -178,31 +180,56 @@ pub(super) fn constraints(
 }
 
 fn step(constraint: &Constraint) -> Step {
-    if constraint.definition.starts_with("FOREIGN KEY") { Step::ForeignKey } else { Step::Key }
+    if is_foreign(constraint) { Step::ForeignKey } else { Step::Key }
+}
+
+fn is_foreign(constraint: &Constraint) -> bool {
+    constraint.definition.starts_with("FOREIGN KEY")
 }
 
 pub(super) fn indexes(
     found: &mut Found,
     table: &str,
+    partitioned: bool,
     wanted: &BTreeMap<String, Index>,
     there: &BTreeMap<String, Index>,
 ) {
     let (schema, _) = quoting::split(table);
     let object = |name: &str| format!("{schema}.{name}");
     let is_same = |a: &Index, b: &Index| (a.unique, &a.definition) == (b.unique, &b.definition);
-    let mut invalid = Vec::new();
-    for pair in matched(wanted, there, is_same, |index| index.named_by_server) {
+    // One that serves queries is the one, whatever is called as it should be.
+    let is_as_usable = |a: &Index, b: &Index| is_same(a, b) && (a.invalid || !b.invalid);
+    for pair in matched(wanted, there, &[&is_as_usable, &is_same], |index| index.named_by_server) {
         match pair {
             Pair::Missing(name, index) => {
                 found.missing(Step::Key, "index", &object(name), create::index(name, table, index));
             }
-            Pair::Extra(name) => {
-                found.extra(Step::DropKey, "index", &object(name), format!("DROP INDEX {};", object(name)));
+            Pair::Extra(name, index) => {
+                let sql = format!("DROP INDEX {};", object(name));
+                if index.invalid && wanted.values().any(|wanted| is_same(wanted, index)) {
+                    let message = format!("index {} is INVALID, and there is another like it", object(name));
+                    found.add(Step::DropKey, "index", &object(name), "invalid", message, sql);
+                } else {
+                    found.extra(Step::DropKey, "index", &object(name), sql);
+                }
             }
-            Pair::Renamed(name, there) => {
-                let message = format!("index {} is called {there}", object(name));
-                let sql = format!("ALTER INDEX {} RENAME TO {name};", object(there));
-                found.add(Step::Key, "index", &object(name), "name", message, sql);
+            Pair::Same { name, wanted, name_there, there, renamed } => {
+                if there.invalid && !wanted.invalid {
+                    let message = format!("index {} is INVALID", object(name_there));
+                    let sql = if partitioned {
+                        // Those of its partitions are missing, which no rebuilding makes.
+                        let create = create::index(name_there, table, wanted);
+                        format!("DROP INDEX {};\n{create}", object(name_there))
+                    } else {
+                        format!("REINDEX INDEX {};", object(name_there))
+                    };
+                    found.add(Step::Key, "index", &object(name_there), "invalid", message, sql);
+                }
+                if renamed {
+                    let message = format!("index {} is called {name_there}", object(name));
+                    let sql = format!("ALTER INDEX {} RENAME TO {name};", object(name_there));
+                    found.add(Step::Key, "index", &object(name), "name", message, sql);
+                }
             }
             Pair::Other(name, wanted, there) => {
                 let text = |index: &Index| create::index(name, table, index);
@@ -216,22 +243,6 @@ pub(super) fn indexes(
                 found.add(Step::Key, "index", &object(name), "definition", message, sql);
             }
         }
-    }
-    // An index that is of another definition besides is made anew.
-    let usable = wanted.values().filter(|index| !index.invalid);
-    for index in usable {
-        let same = there.iter().find(|(_, other)| is_same(index, other) && other.invalid);
-        if let Some((name, _)) = same
-            && !there.values().any(|other| is_same(index, other) && !other.invalid)
-            && !invalid.contains(&name)
-        {
-            invalid.push(name);
-        }
-    }
-    for name in invalid {
-        let message = format!("index {} is INVALID", object(name));
-        let sql = format!("REINDEX INDEX {};", object(name));
-        found.add(Step::Key, "index", &object(name), "invalid", message, sql);
     }
 }
 
@@ -312,48 +323,54 @@ fn texts(
 /// How a thing that should be there is there.
 enum Pair<'a, T> {
     Missing(&'a str, &'a T),
-    Extra(&'a str),
-    /// The same under another name, the second.
-    Renamed(&'a str, &'a str),
+    Extra(&'a str, &'a T),
+    /// The same, maybe under another name.
+    Same {
+        name: &'a str,
+        wanted: &'a T,
+        name_there: &'a str,
+        there: &'a T,
+        /// Whether the names differ, and that matters.
+        renamed: bool,
+    },
     /// Another of the same name.
     Other(&'a str, &'a T, &'a T),
 }
 
-/// Finds for each thing the one that is the same: first by name, then without, as names that the server makes do not
-/// matter. What is left is compared by name.
+/// When two things are the same.
+type Sameness<'a, T> = &'a dyn Fn(&T, &T) -> bool;
+
+/// Finds for each thing the one that is the same, in each sense of it after the other: first by name, then without, as
+/// names that the server makes do not matter. What is left is compared by name.
 fn matched<'a, T>(
     wanted: &'a BTreeMap<String, T>,
     there: &'a BTreeMap<String, T>,
-    is_same: impl Fn(&T, &T) -> bool,
+    senses: &[Sameness<'_, T>],
     named_by_server: impl Fn(&T) -> bool,
 ) -> Vec<Pair<'a, T>> {
     let mut left: Vec<(&str, &T)> = wanted.iter().map(|(name, thing)| (name.as_str(), thing)).collect();
     let mut left_there: BTreeMap<&str, &T> =
         there.iter().map(|(name, thing)| (name.as_str(), thing)).collect();
     let mut pairs = Vec::new();
-    left.retain(|(name, thing)| {
-        let is_there = left_there.get(name).is_some_and(|other| is_same(thing, other));
-        if is_there {
-            left_there.remove(name);
-        }
-        !is_there
-    });
-    left.retain(|&(name, thing)| {
-        let Some((&other, &same)) = left_there.iter().find(|(_, other)| is_same(thing, other)) else {
-            return true;
-        };
-        left_there.remove(other);
-        if !(named_by_server(thing) && named_by_server(same)) {
-            pairs.push(Pair::Renamed(name, other));
-        }
-        false
-    });
+    for (is_same, by_name) in senses.iter().flat_map(|is_same| [(is_same, true), (is_same, false)]) {
+        left.retain(|&(name, wanted)| {
+            let same = left_there
+                .iter()
+                .find(|&(&other, thing)| (!by_name || other == name) && is_same(wanted, thing))
+                .map(|(&other, &thing)| (other, thing));
+            let Some((name_there, there)) = same else { return true };
+            left_there.remove(name_there);
+            let renamed = name != name_there && !(named_by_server(wanted) && named_by_server(there));
+            pairs.push(Pair::Same { name, wanted, name_there, there, renamed });
+            false
+        });
+    }
     for (name, thing) in left {
         pairs.push(match left_there.remove(name) {
             Some(other) => Pair::Other(name, thing, other),
             None => Pair::Missing(name, thing),
         });
     }
-    pairs.extend(left_there.into_keys().map(Pair::Extra));
+    pairs.extend(left_there.into_iter().map(|(name, thing)| Pair::Extra(name, thing)));
     pairs
 }

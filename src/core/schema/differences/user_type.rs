@@ -2,21 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::{Found, Step, pairs};
+use super::{Found, Step, by_dependency, pairs};
 use crate::core::schema::{Domain, Schema, Type, create, quoting};
 use crate::core::sql::quote::literal;
 
 pub(super) fn compare(found: &mut Found, expected: &Schema, live: &Schema) {
+    let (mut missing, mut extra) = (Vec::new(), Vec::new());
     for (name, wanted, there) in pairs(&expected.types, &live.types) {
         match (wanted, there) {
-            (Some(wanted), None) => {
-                found.missing(Step::Type, word(wanted), name, create::user_type(name, wanted));
-            }
+            (Some(wanted), None) => missing.push((name.as_str(), create::user_type(name, wanted))),
             (None, Some(_)) if found.is_elsewhere(name) => {}
-            (None, Some(there)) => {
-                let kind = if matches!(there, Type::Domain(_)) { "DOMAIN" } else { "TYPE" };
-                found.extra(Step::DropType, word(there), name, format!("DROP {kind} {name};"));
-            }
+            (None, Some(there)) => extra.push((name.as_str(), create::user_type(name, there))),
             (Some(Type::Enum(wanted)), Some(Type::Enum(there))) if wanted != there => {
                 labels(found, name, wanted, there, (expected, live));
             }
@@ -33,6 +29,16 @@ pub(super) fn compare(found: &mut Found, expected: &Schema, live: &Schema) {
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
+    }
+    for at in by_dependency(&missing) {
+        let (name, sql) = &missing[at];
+        found.missing(Step::Type, word(&expected.types[*name]), name, sql.clone());
+    }
+    for at in by_dependency(&extra).into_iter().rev() {
+        let name = extra[at].0;
+        let there = &live.types[name];
+        let kind = if matches!(there, Type::Domain(_)) { "DOMAIN" } else { "TYPE" };
+        found.extra(Step::DropType, word(there), name, format!("DROP {kind} {name};"));
     }
 }
 
@@ -72,12 +78,21 @@ fn add_labels(name: &str, wanted: &[String], there: &[String]) -> String {
 /// The order of a row's columns matters, and new ones come last: so all from the first that differs are made anew.
 fn attributes(found: &mut Found, name: &str, wanted: &[String], there: &[String]) {
     let same = wanted.iter().zip(there).take_while(|(wanted, there)| wanted == there).count();
-    let column = |attribute: &str| attribute.split_once(' ').map_or(attribute, |(name, _)| name).to_owned();
-    let drops = there[same..].iter().map(|attribute| format!("DROP ATTRIBUTE {}", column(attribute)));
+    let drops = there[same..].iter().map(|attribute| format!("DROP ATTRIBUTE {}", attribute_name(attribute)));
     let adds = wanted[same..].iter().map(|attribute| format!("ADD ATTRIBUTE {attribute}"));
     let changes = drops.chain(adds).map(|change| format!("ALTER TYPE {name} {change};"));
     let message = format!("type {name} is ({}), and should be ({})", there.join(", "), wanted.join(", "));
     found.add(Step::Type, "type", name, "columns", message, changes.collect::<Vec<_>>().join("\n"));
+}
+
+/// The name before its type; a quoted one may have blanks in it.
+fn attribute_name(attribute: &str) -> &str {
+    let mut in_quotes = false;
+    let end = attribute.find(|c: char| {
+        in_quotes ^= c == '"';
+        c == ' ' && !in_quotes
+    });
+    end.map_or(attribute, |end| &attribute[..end])
 }
 
 fn domain(found: &mut Found, name: &str, wanted: &Domain, there: &Domain) {

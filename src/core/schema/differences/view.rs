@@ -34,14 +34,16 @@ fn compare(found: &mut Found, name: &str, wanted: &View, there: &View) {
         return;
     }
     if !is_same_query {
+        let message = format!("{kind} {name} has another query");
         // Columns may be added at the end, and nothing else.
-        let sql = if !wanted.materialized && wanted.columns.starts_with(&there.columns) {
-            let with = create::with(wanted.options.as_deref());
-            format!("CREATE OR REPLACE VIEW {name}{with} AS\n{};", wanted.query)
-        } else {
-            remake(name, wanted, there)
-        };
-        found.add(Step::View, kind, name, "query", format!("{kind} {name} has another query"), sql);
+        if wanted.materialized || !wanted.columns.starts_with(&there.columns) {
+            // It brings with it what is on it.
+            found.add(Step::View, kind, name, "query", message, remake(name, wanted, there));
+            return;
+        }
+        let with = create::with(wanted.options.as_deref());
+        let sql = format!("CREATE OR REPLACE VIEW {name}{with} AS\n{};", wanted.query);
+        found.add(Step::View, kind, name, "query", message, sql);
     }
     if wanted.options != there.options {
         let text = |options: &Option<String>| options.clone().unwrap_or_else(|| "no options".into());
@@ -56,8 +58,7 @@ fn compare(found: &mut Found, name: &str, wanted: &View, there: &View) {
         let sql = reset.into_iter().chain(set).collect::<Vec<_>>().join("\n");
         found.add(Step::View, kind, name, "options", message, sql);
     }
-    // A view that is made anew brings them with it.
-    table::indexes(found, name, &wanted.indexes, &there.indexes);
+    table::indexes(found, name, false, &wanted.indexes, &there.indexes);
     table::triggers(found, name, &wanted.triggers, &there.triggers);
     table::rules(found, name, &wanted.rules, &there.rules);
 }
