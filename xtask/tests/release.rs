@@ -137,6 +137,19 @@ fn a_dry_run_shows_everything_and_changes_nothing() {
 }
 
 #[test]
+fn a_clone_that_was_cut_off_does_not_turn_git_on_the_checkout() {
+    let checkout = checkout();
+    let registry = registry("cut");
+    let tree = checkout.root.join("target/publish/tree");
+    checkout.sh.remove_path(&tree).expect("a folder");
+    fs::create_dir_all(tree.join(".git/objects")).expect("a folder");
+    let branch = checkout.git("symbolic-ref HEAD");
+    let before = checkout.state();
+    run(checkout.release(&[&checkout::version(1), &to(&registry), "--dry-run"])).succeeds();
+    assert_eq!((checkout.git("symbolic-ref HEAD"), checkout.state()), (branch, before));
+}
+
+#[test]
 fn the_first_release_may_be_of_the_version_that_the_checkout_has() {
     let checkout = checkout();
     let registry = registry("first");

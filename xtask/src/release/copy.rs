@@ -16,22 +16,24 @@ pub(super) struct Copy {
 impl Copy {
     /// At the commit, whatever an earlier release left there. Its builds are kept beside it, for the next one.
     pub(super) fn of(sh: &Shell, root: &Path, commit: &str) -> Result<Self> {
-        if root.exists() && prepare(sh, root, commit).is_err() {
-            // Broken off while git was writing it.
+        let shell = Shell::new()?;
+        shell.change_dir(root.parent().context("the copy is in a folder")?);
+        // Of a clone that was broken off git knows nothing, and would take the checkout around it for what is meant.
+        shell.set_var("GIT_CEILING_DIRECTORIES", shell.current_dir());
+        if root.exists() && prepare(&shell, root, commit).is_err() {
             sh.remove_path(root)?;
         }
         if !root.exists() {
             // The checkout has the objects; nothing of it is written to.
             let origin = crate::root();
             cmd!(sh, "git clone --quiet --shared --no-checkout --no-tags {origin} {root}").run()?;
-            prepare(sh, root, commit)?;
+            prepare(&shell, root, commit)?;
         }
         let (builds, target) = (root.with_file_name("builds"), root.join("target"));
         sh.create_dir(&builds)?;
         if !target.is_symlink() {
             symlink(&builds, &target).with_context(|| format!("link {}", target.display()))?;
         }
-        let shell = Shell::new()?;
         shell.change_dir(root);
         Ok(Self { shell, root: root.to_owned() })
     }
