@@ -124,7 +124,9 @@ async fn a_history_that_is_not_read_is_passed_over_for_the_schema() {
     for step in &Step::ours()[..APPLIED] {
         theirs.execute(&step.sql).await;
     }
-    theirs.execute("CREATE TABLE knex_migrations (id serial PRIMARY KEY, name text)").await;
+    theirs
+        .execute("CREATE TABLE knex_migrations (id serial PRIMARY KEY, name text); CREATE TABLE knex_migrations_lock (i int)")
+        .await;
     let corveil = |command: &str| Corveil::new(command).url(&theirs.url());
     corveil("migrate").run().await.expect_code(4).expect_stderr("`corveil adopt --dry-run`");
     let run = corveil("adopt").run().await.expect_code(0);

@@ -38,7 +38,7 @@ enum Columns {
 }
 
 /// Where several have one name, the first that fits is meant.
-const TABLES: [Table; 25] = [
+const TABLES: [Table; 26] = [
     table("schema_migrations", Tool::GolangMigrate, Columns::Exactly(&[("version", 'N'), ("dirty", 'B')])),
     // Rails is told from dbmate by the table that it keeps beside.
     table("schema_migrations", Tool::Rails, Columns::Exactly(&[("version", 'S')])),
@@ -65,6 +65,7 @@ const TABLES: [Table; 25] = [
     ),
     table("atlas_schema_revisions", Tool::Other("Atlas"), Columns::Any),
     table("knex_migrations", Tool::Other("Knex"), Columns::Any),
+    table(KNEX_LOCK, Tool::Other("Knex"), Columns::Any),
     table("gorp_migrations", Tool::Other("sql-migrate"), Columns::Any),
     table("pgmigrations", Tool::Other("node-pg-migrate"), Columns::Any),
     table("sequelizemeta", Tool::Other("Sequelize"), Columns::Any),
@@ -81,6 +82,8 @@ const FLYWAY: &[&str] = &["installed_rank", "version", "type", "success"];
 
 /// Rails keeps it beside its history.
 pub const RAILS_METADATA: &str = "ar_internal_metadata";
+/// Knex keeps it beside its history.
+pub const KNEX_LOCK: &str = "knex_migrations_lock";
 /// Liquibase keeps it beside its history.
 pub const LIQUIBASE_LOCK: &str = "databasechangeloglock";
 

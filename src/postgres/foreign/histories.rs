@@ -3,7 +3,7 @@
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::foreign::rows::{self, Row};
-use crate::core::foreign::tables::{self, Column, LIQUIBASE_LOCK, RAILS_METADATA};
+use crate::core::foreign::tables::{self, Column, KNEX_LOCK, LIQUIBASE_LOCK, RAILS_METADATA};
 use crate::core::foreign::{ForeignHistory, Tool};
 use crate::core::sql::quote::literal;
 use crate::error::{Error, Result};
@@ -123,6 +123,7 @@ impl Table {
         let history = match self.name.as_str() {
             RAILS_METADATA => "schema_migrations",
             LIQUIBASE_LOCK => "databasechangelog",
+            KNEX_LOCK => "knex_migrations",
             _ => return false,
         };
         self.has_beside(all, history)
