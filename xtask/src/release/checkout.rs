@@ -35,7 +35,8 @@ pub(super) fn look(sh: &Shell, version: Version, is_dry: bool) -> Result<Start> 
     let reference = format!("refs/tags/{tag}^{{commit}}");
     let tagged = cmd!(sh, "git rev-parse --quiet --verify {reference}").ignore_status().read()?;
     if !tagged.is_empty() {
-        let parent = cmd!(sh, "git rev-parse {tagged}~1").read()?;
+        // A first commit has none.
+        let parent = cmd!(sh, "git rev-parse --quiet --verify {tagged}~1").ignore_status().read()?;
         if head == parent {
             ensure!(
                 !is_dry,
