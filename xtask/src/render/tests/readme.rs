@@ -8,10 +8,11 @@ fn the_command_that_cleans_up_is_that_of_the_notes() {
     let readme = std::fs::read_to_string(crate::root().join("README.md")).unwrap();
     let (is_rendered, notes) = refusals::answer_for("corveil", &["install", "--dry-run=client"], &[]);
     assert!(is_rendered, "{notes}");
-    let notes = notes.replace("kubectl --namespace default ", "kubectl ");
+    let notes = notes.replace("--namespace default ", "--namespace corveil ");
     let commands = |text: &str| {
         let lines = text.lines().map(str::trim);
-        lines.filter(|line| line.starts_with("kubectl delete job,")).map(str::to_owned).collect::<Vec<_>>()
+        let commands = lines.filter(|line| line.starts_with("kubectl --namespace corveil delete job,"));
+        commands.map(str::to_owned).collect::<Vec<_>>()
     };
     let said = commands(&notes);
     assert_eq!(said.len(), 1, "{notes}");
