@@ -110,14 +110,16 @@ pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
 #[derive(Debug, Default)]
 pub struct Comparison {
     /// Whether any object of any version is there.
-    pub meets: bool,
+    meets: bool,
     equal: Vec<i64>,
     nearest: Option<(i64, Vec<Difference>)>,
 }
 
 impl Comparison {
-    /// Adds a version, newer than those before it. Of several that are nearest, the newest counts.
-    pub fn add(&mut self, version: i64, differences: Vec<Difference>) {
+    /// Adds a version, newer than those before it: whether any object of it is there, and how it differs. Of several that are
+    /// nearest, the newest counts.
+    pub fn add(&mut self, version: i64, meets: bool, differences: Vec<Difference>) {
+        self.meets |= meets;
         if differences.is_empty() {
             self.equal.push(version);
         }
@@ -335,9 +337,9 @@ mod tests {
     #[test]
     fn the_only_equal_version_is_taken_and_otherwise_the_nearest_is_shown() {
         let conclude = |differences: [&[&str]; 4], meets| {
-            let mut comparison = Comparison { meets, ..Comparison::default() };
+            let mut comparison = Comparison::default();
             for (version, ids) in (1..).zip(differences) {
-                comparison.add(version, some(ids));
+                comparison.add(version, meets, some(ids));
             }
             told(comparison.conclude(&catalog(), "why").map(|(version, _)| version))
         };

@@ -201,8 +201,7 @@ impl<'a> Question<'a> {
         let mut comparison = Comparison::default();
         for file in self.catalog.migrations() {
             let made = expected.at(file.version).await?;
-            comparison.meets |= made.meets(live);
-            comparison.add(file.version, differences(&made, live));
+            comparison.add(file.version, made.meets(live), differences(&made, live));
         }
         let (version, how) = comparison.conclude(self.catalog, &why)?;
         Ok((version, how, Vec::new()))

@@ -224,15 +224,17 @@ pub fn unquoted(name: &str) -> String {
 /// The schema and the rest of a qualified name, as they are written.
 #[must_use]
 pub fn split(name: &str) -> (&str, &str) {
+    split_once(name, '.').unwrap_or(("", name))
+}
+
+/// What stands before and behind the first of these characters that is in no quoted name.
+pub(super) fn split_once(text: &str, separator: char) -> Option<(&str, &str)> {
     let mut in_quotes = false;
-    for (at, c) in name.char_indices() {
-        match c {
-            '"' => in_quotes = !in_quotes,
-            '.' if !in_quotes => return (&name[..at], &name[at + 1..]),
-            _ => {}
-        }
-    }
-    ("", name)
+    let at = text.find(|c: char| {
+        in_quotes ^= c == '"';
+        c == separator && !in_quotes
+    })?;
+    Some((&text[..at], &text[at + separator.len_utf8()..]))
 }
 
 #[cfg(test)]

@@ -126,43 +126,38 @@ fn calls_the_server(tokens: &[Token<'_>]) -> bool {
 
 /// COPY to a file or to and from a program: what they do stays, wherever the database is.
 fn copies_out(rest: &[Token<'_>]) -> bool {
-    let mut depth = 0_usize;
-    for (at, token) in rest.iter().enumerate() {
-        match token.kind {
-            Kind::OpenParen => depth += 1,
-            Kind::CloseParen => depth = depth.saturating_sub(1),
-            Kind::Semicolon => return false,
-            Kind::Word if depth == 0 && (token.is("to") || token.is("from")) => {
-                return rest
-                    .get(at + 1)
-                    .is_some_and(|next| next.is("program") || (token.is("to") && next.kind == Kind::String));
-            }
-            _ => {}
-        }
-    }
-    false
+    let Some((at, way)) = outside_parens(rest).find(|(_, token)| token.is("to") || token.is("from")) else {
+        return false;
+    };
+    rest.get(at + 1).is_some_and(|next| next.is("program") || (way.is("to") && next.kind == Kind::String))
 }
 
 /// GRANT of a role, which has no ON; and of what the cluster has.
 fn grants_beyond(rest: &[Token<'_>]) -> bool {
     const MOST: usize = 64;
+    let mut words = outside_parens(&rest[..rest.len().min(MOST)]);
+    let Some((at, word)) = words.find(|(_, token)| ["on", "to", "from"].iter().any(|word| token.is(word)))
+    else {
+        return false;
+    };
+    !word.is("on")
+        || rest
+            .get(at + 1)
+            .is_some_and(|next| ["database", "tablespace", "parameter"].iter().any(|object| next.is(object)))
+}
+
+/// The tokens of a statement that are in no parentheses, each with its place.
+fn outside_parens<'t, 'a>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (usize, &'t Token<'a>)> {
     let mut depth = 0_usize;
-    for (at, token) in rest.iter().take(MOST).enumerate() {
+    let of_this = tokens.iter().enumerate().take_while(|(_, token)| token.kind != Kind::Semicolon);
+    of_this.filter(move |(_, token)| {
         match token.kind {
             Kind::OpenParen => depth += 1,
             Kind::CloseParen => depth = depth.saturating_sub(1),
-            Kind::Semicolon => return false,
-            _ if depth > 0 => {}
-            Kind::Word if token.is("on") => {
-                return rest.get(at + 1).is_some_and(|next| {
-                    ["database", "tablespace", "parameter"].iter().any(|object| next.is(object))
-                });
-            }
-            Kind::Word if token.is("to") || token.is("from") => return true,
-            _ => {}
+            _ => return depth == 0,
         }
-    }
-    false
+        false
+    })
 }
 
 #[cfg(test)]

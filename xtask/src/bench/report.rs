@@ -134,7 +134,7 @@ pub(crate) fn markdown(machine: &Machine, tables: &[Table]) -> String {
          Medians of one run, the programs taking turns, each with a fresh database on a server with default\n\
          durability. psql runs one script in one session, with `BEGIN`, the file's statements, its history row and\n\
          `COMMIT` for every file; for a start with everything applied it runs one query of the history table.\n\
-         Ratios travel from machine to machine, times do not. The goals are our own, set before anything was measured.\n\n"
+         Ratios travel from machine to machine, times do not. The goals are our own.\n\n"
         .to_owned();
     let widest = machine.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut add = |line: &str| writeln!(text, "{line}").expect("a string takes any text");

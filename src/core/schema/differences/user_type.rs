@@ -78,21 +78,13 @@ fn add_labels(name: &str, wanted: &[String], there: &[String]) -> String {
 /// The order of a row's columns matters, and new ones come last: so all from the first that differs are made anew.
 fn attributes(found: &mut Found, name: &str, wanted: &[String], there: &[String]) {
     let same = wanted.iter().zip(there).take_while(|(wanted, there)| wanted == there).count();
-    let drops = there[same..].iter().map(|attribute| format!("DROP ATTRIBUTE {}", attribute_name(attribute)));
+    // The name before its type; a quoted one may have blanks in it.
+    let name_of = |attribute| quoting::split_once(attribute, ' ').map_or(attribute, |(name, _)| name);
+    let drops = there[same..].iter().map(|attribute| format!("DROP ATTRIBUTE {}", name_of(attribute)));
     let adds = wanted[same..].iter().map(|attribute| format!("ADD ATTRIBUTE {attribute}"));
     let changes = drops.chain(adds).map(|change| format!("ALTER TYPE {name} {change};"));
     let message = format!("type {name} is ({}), and should be ({})", there.join(", "), wanted.join(", "));
     found.add(Step::Type, "type", name, "columns", message, changes.collect::<Vec<_>>().join("\n"));
-}
-
-/// The name before its type; a quoted one may have blanks in it.
-fn attribute_name(attribute: &str) -> &str {
-    let mut in_quotes = false;
-    let end = attribute.find(|c: char| {
-        in_quotes ^= c == '"';
-        c == ' ' && !in_quotes
-    });
-    end.map_or(attribute, |end| &attribute[..end])
 }
 
 fn domain(found: &mut Found, name: &str, wanted: &Domain, there: &Domain) {
