@@ -16,3 +16,4 @@ pub mod retry;
 pub mod schema;
 pub mod script;
 pub mod sql;
+pub mod trust;

@@ -9,6 +9,7 @@ pub mod control;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod foreign;
+mod gate_tables;
 pub mod glance;
 pub mod indexes;
 pub mod lock;

@@ -130,22 +130,20 @@ impl<'a> Adoption<'a> {
     }
 
     async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
-        let Question { catalog, opened, stop, .. } = &self.question;
-        let app_role = opened.app_role.as_deref();
-        connect_and_read(&opened.database, app_role, Some(catalog), Standby::Useless, self.wait_for_db, stop)
-            .await
+        let Question { opened, stop, .. } = &self.question;
+        let scope = self.question.scope();
+        connect_and_read(&opened.database, scope, Standby::Useless, self.wait_for_db, stop).await
     }
 
     /// Looks again, as another run may have been here.
     async fn under_lock(&self, guard: &mut LockGuard, found: Found<'a>) -> Result<Report> {
-        let Question { catalog, opened, stop, .. } = &self.question;
-        let app_role = opened.app_role.as_deref();
-        let snapshot = snapshot::read(&mut guard.connection, app_role, Some(catalog)).await?;
+        let scope = self.question.scope();
+        let snapshot = snapshot::read(&mut guard.connection, scope).await?;
         if !snapshot.history.is_blank() {
             return self.current(&snapshot);
         }
-        self.question.expect_unchanged(&mut guard.connection, &found).await?;
-        record::record(guard, &found.migrations, app_role, stop).await?;
+        self.question.expect_unchanged(&mut guard.connection, &snapshot.facts, &found).await?;
+        record::record(guard, &found.migrations, scope, self.question.stop).await?;
         Ok(Report::of(Outcome::Adopted, found))
     }
 

@@ -1,5 +1,7 @@
 //! `corveil migrate`: applies what is pending.
 
+mod app;
+mod check;
 mod gate;
 mod report;
 
@@ -100,7 +102,8 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let result = Gate {
         catalog: &catalog,
         database: &opened.database,
-        app_role: opened.app_role.as_deref(),
+        app: opened.app.as_ref(),
+        wanted: args.common.history.wanted(),
         stop: &stop,
         target: args.target,
         out_of_order: args.out_of_order,

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use clap::builder::NonEmptyStringValueParser;
 
 use crate::config::database::Database;
 use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env, source};
 use crate::core::catalog::Catalog;
+use crate::core::trust::{Use, Wanted};
 use crate::error::Result;
+use crate::postgres::snapshot::Scope;
 use crate::stop::Stop;
 
 /// Flags that every command has.
@@ -21,19 +24,57 @@ pub struct Common {
     /// How long to wait for the database to answer
     #[arg(long, value_name = "DURATION", env = env::WAIT_FOR_DB, default_value = "60s", value_parser = duration::parse)]
     pub wait_for_db: Duration,
+    /// Which history is meant.
+    #[command(flatten)]
+    pub history: HistoryFlags,
+}
+
+impl Common {
+    /// How a command reads that changes nothing.
+    #[must_use]
+    pub fn reading<'a>(&'a self, files: Option<&'a Catalog>) -> Scope<'a> {
+        Scope { purpose: Use::Read, wanted: self.history.wanted(), app_role: None, files, limit: None }
+    }
+}
+
+/// Which history is meant.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct HistoryFlags {
+    /// Schema of the migration history, where a database has several, one per tenant or app; by default the first schema of
+    /// the search path that has one
+    #[arg(long, value_name = "SCHEMA", env = env::HISTORY_SCHEMA, value_parser = NonEmptyStringValueParser::new())]
+    pub history_schema: Option<String>,
+    /// Role that is trusted as the owner of the migration history, next to the role that connects and the owner of the
+    /// database
+    #[arg(long, value_name = "ROLE", env = env::HISTORY_OWNER, value_parser = NonEmptyStringValueParser::new())]
+    pub history_owner: Option<String>,
+}
+
+impl HistoryFlags {
+    /// What they ask for.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted { schema: self.history_schema.as_deref(), owner: self.history_owner.as_deref() }
+    }
 }
 
 /// An open database.
 pub struct Opened {
     /// How to reach it.
     pub database: Database,
-    /// The app's role, where it is not the one that migrates.
-    pub app_role: Option<String>,
+    /// The database as the app reaches it, where that is not how it is migrated.
+    pub app: Option<Database>,
     #[cfg(feature = "embedded")]
     embedded: Option<crate::postgres::embedded::Embedded>,
 }
 
 impl Opened {
+    /// The app's role, where it is not the one that migrates.
+    #[must_use]
+    pub fn app_role(&self) -> Option<&str> {
+        self.app.as_ref().map(Database::user).filter(|role| *role != self.database.user())
+    }
+
     /// Ends the embedded server, if it is one.
     #[cfg_attr(
         not(feature = "embedded"),
@@ -88,9 +129,9 @@ pub async fn open(purpose: Purpose, stop: &Stop) -> Result<Opened> {
 
 async fn open_now(purpose: Purpose) -> Result<Opened> {
     match target::resolve(purpose)? {
-        Target::Server { database, app_role } => Ok(Opened {
+        Target::Server { database, app } => Ok(Opened {
             database,
-            app_role,
+            app,
             #[cfg(feature = "embedded")]
             embedded: None,
         }),
@@ -104,7 +145,7 @@ async fn embedded() -> Result<Opened> {
     tracing::info!("`{}` is not set: using the embedded PostgreSQL in `{FOLDER}`", env::DATABASE_URL);
     let embedded = Embedded::start(std::path::Path::new(FOLDER)).await?;
     let database = Database::single_connection(embedded.connect_options());
-    Ok(Opened { database, app_role: None, embedded: Some(embedded) })
+    Ok(Opened { database, app: None, embedded: Some(embedded) })
 }
 
 #[cfg(not(feature = "embedded"))]

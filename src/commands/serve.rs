@@ -16,6 +16,7 @@ use clap::Args as ClapArgs;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use crate::commands::open::HistoryFlags;
 use crate::config::database::Database;
 use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env, source};
@@ -46,6 +47,8 @@ pub struct Args {
     /// Folder of migration files; by default those that the program carries
     #[arg(long, value_name = "DIR", env = env::SOURCE)]
     source: Option<PathBuf>,
+    #[command(flatten)]
+    history: HistoryFlags,
 }
 
 /// Runs the command, until a signal ends it.
@@ -57,7 +60,7 @@ pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
     let catalog = source::load(args.source.as_deref())?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| deaf(args.listen, &error))?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    let watch = Arc::new(Watch::new(catalog, database()?));
+    let watch = Arc::new(Watch::new(catalog, database()?, args.history));
     info!("listening on http://{address}");
     until_stopped(listener, routes::all(Arc::clone(&watch)), &stop, args.shutdown_timeout).await;
     watch.close().await;

@@ -1,12 +1,13 @@
 //! `corveil status`: what is applied, pending, failed and unknown. It creates and changes nothing.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use crate::commands::open::{self, Common};
+use crate::config::database::Database;
 use crate::config::target::Purpose;
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History};
@@ -80,7 +81,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let catalog = open::catalog(&args.common)?;
     let opened = open::open(Purpose::Look, &stop).await?;
     let read = tokio::select! {
-        read = read(&catalog, &opened.database, args.common.wait_for_db, &stop) => read,
+        read = read(&args.common, &catalog, &opened.database, &stop) => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
     };
     opened.close().await;
@@ -93,13 +94,14 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
 }
 
 async fn read(
+    common: &Common,
     catalog: &Catalog,
-    database: &crate::config::database::Database,
-    wait: Duration,
+    database: &Database,
     stop: &Stop,
 ) -> Result<(Report, ExitCode)> {
+    let scope = common.reading(Some(catalog));
     let (mut connection, snapshot) =
-        connect_and_read(database, None, Some(catalog), Standby::Fine, wait, stop).await?;
+        connect_and_read(database, scope, Standby::Fine, common.wait_for_db, stop).await?;
     let history = &snapshot.history;
     let mut findings = match plan::plan(catalog, history, None, OutOfOrder::Fail) {
         Ok(_) => Vec::new(),
@@ -107,13 +109,11 @@ async fn read(
         Err(error) => return Err(error),
     };
     if history.is_blank() {
-        findings.extend(foreign::found(&mut connection, catalog, None).await?);
+        findings.extend(foreign::found(&mut connection, catalog, &snapshot.facts, scope).await?);
     }
-    let runs = match &snapshot.facts.schema {
-        Some(schema) if snapshot.facts.has_own_tables => {
-            runs::last(&mut connection, schema, &snapshot.facts.database).await?.0
-        }
-        _ => Vec::new(),
+    let runs = match snapshot.facts.runs() {
+        Some(table) => runs::last(&mut connection, &table, &snapshot.facts.database).await?.0,
+        None => Vec::new(),
     };
     query::close(connection).await;
     let versions = versions(catalog, history, &findings, runs.first());

@@ -89,10 +89,11 @@ struct Looked {
 async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> Result<Looked> {
     let wait = args.common.wait_for_db;
     let read = async {
+        let scope = args.common.reading(None);
         let (mut connection, snapshot) =
-            connect_and_read(&opened.database, None, None, Standby::Fine, wait, stop).await?;
+            connect_and_read(&opened.database, scope, Standby::Fine, wait, stop).await?;
         let findings = if snapshot.history.is_blank() {
-            foreign::found(&mut connection, catalog, None).await
+            foreign::found(&mut connection, catalog, &snapshot.facts, scope).await
         } else {
             Ok(Vec::new())
         };

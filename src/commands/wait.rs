@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
-use crate::commands::open;
+use crate::commands::open::{self, HistoryFlags};
 use crate::config::database::{Database, application_name};
 use crate::config::target::Purpose;
 use crate::config::{duration, env, source};
@@ -17,12 +17,14 @@ use crate::core::catalog::Catalog;
 use crate::core::message::hex;
 use crate::core::progress::SAY_EVERY;
 use crate::core::requirement::{self, Unmet};
+use crate::core::trust::Use;
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::runs::{self, Outcome, Run};
-use crate::postgres::{foreign, lock, query, snapshot};
+use crate::postgres::snapshot::{self, Scope};
+use crate::postgres::{foreign, lock, query};
 use crate::stop::Stop;
 
 /// First and longest pause between two looks: pods should start soon after the schema is there.
@@ -61,6 +63,8 @@ pub struct Args {
     /// Folder of migration files; by default those that the program carries
     #[arg(long, value_name = "DIR", env = env::SOURCE)]
     source: Option<PathBuf>,
+    #[command(flatten)]
+    history: HistoryFlags,
     /// File for a short account of a failure; by default /dev/termination-log where it exists
     #[arg(long, value_name = "PATH", env = env::TERMINATION_LOG)]
     pub(crate) termination_log: Option<PathBuf>,
@@ -95,7 +99,14 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     };
     let opened = open::open(Purpose::Look, &stop).await?;
     let restart = Restart::read(&args);
-    let waited = until(&opened.database, catalog.as_ref(), args.timeout, restart, &stop).await;
+    let scope = Scope {
+        purpose: Use::Read,
+        wanted: args.history.wanted(),
+        app_role: None,
+        files: catalog.as_ref(),
+        limit: Some(LOOK),
+    };
+    let waited = until(&opened.database, scope, args.timeout, restart, &stop).await;
     opened.close().await;
     waited?;
     match format {
@@ -138,7 +149,7 @@ impl Restart {
 
 async fn until(
     database: &Database,
-    catalog: Option<&Catalog>,
+    scope: Scope<'_>,
     timeout: Duration,
     mut restart: Option<Restart>,
     stop: &Stop,
@@ -148,7 +159,7 @@ async fn until(
     loop {
         let look = tokio::time::timeout(
             LOOK.min(patience.left().max(SHORTEST_LOOK)),
-            look(database, &mut connection, catalog),
+            look(database, &mut connection, scope),
         );
         let missing = tokio::select! {
             seen = look => match seen {
@@ -186,7 +197,7 @@ enum Seen {
     Failed(Error),
 }
 
-async fn look(database: &Database, connection: &mut Option<PgConnection>, catalog: Option<&Catalog>) -> Seen {
+async fn look(database: &Database, connection: &mut Option<PgConnection>, scope: Scope<'_>) -> Seen {
     let open = match connection {
         Some(open) => open,
         None => match connect::once(database, &application_name(None), LOOK).await {
@@ -199,9 +210,9 @@ async fn look(database: &Database, connection: &mut Option<PgConnection>, catalo
             }
         },
     };
-    let seen = match catalog {
+    let seen = match scope.files {
         None => query::all(open, "asking the database", "SELECT 1".into()).await.map(|_| Seen::Ready),
-        Some(catalog) => schema(open, catalog).await,
+        Some(catalog) => schema(open, catalog, scope).await,
     };
     match seen {
         Ok(seen) => seen,
@@ -217,19 +228,20 @@ async fn look(database: &Database, connection: &mut Option<PgConnection>, catalo
     }
 }
 
-async fn schema(connection: &mut PgConnection, catalog: &Catalog) -> Result<Seen> {
-    let snapshot = snapshot::read(connection, None, Some(catalog)).await?;
+async fn schema(connection: &mut PgConnection, catalog: &Catalog, scope: Scope<'_>) -> Result<Seen> {
+    let snapshot = snapshot::read(connection, scope).await?;
     let unmet = requirement::unmet(catalog, &snapshot.history);
     let Some(missing) = requirement::sentence(&unmet) else { return Ok(Seen::Ready) };
-    if let (Some(schema), true) = (&snapshot.facts.schema, snapshot.facts.has_own_tables) {
-        let (runs, locked) = runs::last(connection, schema, &snapshot.facts.database).await?;
+    if let Some(table) = snapshot.facts.runs() {
+        let (runs, locked) = runs::last(connection, &table, &snapshot.facts.database).await?;
         if let Some(error) = runs.first().filter(|_| !locked).and_then(|run| failed_for_good(run, &unmet)) {
             return Ok(Seen::Failed(error));
         }
     }
     // Whoever holds the lock may be adopting it.
     if snapshot.history.is_blank()
-        && let Err(error @ Error::Mismatch(_)) = foreign::refuse(connection, catalog, None).await
+        && let Err(error @ Error::Mismatch(_)) =
+            foreign::refuse(connection, catalog, &snapshot.facts, scope).await
         && !lock::is_taken(connection, &snapshot.facts.database).await?
     {
         return Ok(Seen::Failed(error));

@@ -12,6 +12,10 @@ pub const HOSTNAME: &str = "HOSTNAME";
 
 /// `--source`.
 pub const SOURCE: &str = "CORVEIL_SOURCE";
+/// `--history-schema`.
+pub const HISTORY_SCHEMA: &str = "CORVEIL_HISTORY_SCHEMA";
+/// `--history-owner`.
+pub const HISTORY_OWNER: &str = "CORVEIL_HISTORY_OWNER";
 /// `--target`.
 pub const TARGET: &str = "CORVEIL_TARGET";
 /// `--wait-for-db`.

@@ -20,8 +20,8 @@ pub enum Target {
     Server {
         /// How to reach it.
         database: Database,
-        /// The app's role, where it is not the one that migrates.
-        app_role: Option<String>,
+        /// The same database as the app reaches it, where a URL of its own says how.
+        app: Option<Database>,
     },
     /// No database is configured.
     Embedded,
@@ -40,11 +40,8 @@ fn from(purpose: Purpose, app: Option<String>, migrate: Option<String>) -> Resul
     let migrate = migrate.map(|url| Database::from_url(env::MIGRATE_DATABASE_URL, &url)).transpose()?;
     Ok(match (purpose, app, migrate) {
         (_, None, None) => Target::Embedded,
-        (Purpose::Migrate, Some(app), Some(migrate)) => {
-            let app_role = Some(app.user().to_owned()).filter(|role| role != migrate.user());
-            Target::Server { database: migrate, app_role }
-        }
-        (_, Some(database), _) | (_, None, Some(database)) => Target::Server { database, app_role: None },
+        (Purpose::Migrate, Some(app), Some(migrate)) => Target::Server { database: migrate, app: Some(app) },
+        (_, Some(database), _) | (_, None, Some(database)) => Target::Server { database, app: None },
     })
 }
 
@@ -55,12 +52,9 @@ mod tests {
     fn seen(purpose: Purpose, app: Option<&str>, migrate: Option<&str>) -> String {
         match from(purpose, app.map(Into::into), migrate.map(Into::into)) {
             Ok(Target::Embedded) => "embedded".into(),
-            Ok(Target::Server { database, app_role }) => {
-                format!(
-                    "{}{}",
-                    database.user(),
-                    app_role.map(|role| format!(" for {role}")).unwrap_or_default()
-                )
+            Ok(Target::Server { database, app }) => {
+                let app = app.map(|app| format!(" for {}", app.user())).unwrap_or_default();
+                format!("{}{app}", database.user())
             }
             Err(error) => format!("exit {}", error.exit_code().code()),
         }
@@ -73,7 +67,7 @@ mod tests {
             (Purpose::Migrate, app, ddl, "ddl for app"),
             (Purpose::Migrate, app, None, "app"),
             (Purpose::Migrate, None, ddl, "ddl"),
-            (Purpose::Migrate, app, app, "app"),
+            (Purpose::Migrate, app, app, "app for app"),
             (Purpose::Look, app, ddl, "app"),
             (Purpose::Look, None, ddl, "ddl"),
             (Purpose::Look, None, None, "embedded"),

@@ -14,6 +14,26 @@ use crate::core::sql::quote::{ident, literal};
 pub const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DEALLOCATE ALL; \
                                  CLOSE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES;";
 
+/// Settings for the rest of a transaction in which the program asks and writes for itself.
+///
+/// Whoever may create objects in a schema of the session's `search_path` can offer functions, operators and types that
+/// fit better than those of `pg_catalog` ([PostgreSQL](https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATTERNS)).
+/// Without row security the server refuses what a policy would hide. A message of several statements is one transaction,
+/// so LOCAL ends with it.
+pub const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; \
+                                SET LOCAL bytea_output = hex;";
+
+/// An expression that lets the session commit durably, for its transaction or for longer:
+/// after exit code 0 a crash of the server must lose nothing. Other values than `off` wait for the disk of this server.
+#[must_use]
+pub fn durable(is_local: bool) -> String {
+    const SETTING: &str = "pg_catalog.current_setting('synchronous_commit')";
+    format!(
+        "pg_catalog.set_config('synchronous_commit', \
+         CASE WHEN {SETTING} OPERATOR(pg_catalog.=) 'off' THEN 'on' ELSE {SETTING} END, {is_local})"
+    )
+}
+
 /// The gate's own rights for the rest of a transaction, whatever role the file has taken on.
 ///
 /// Its own role is the default one, not NONE: `ALTER ROLE … SET role` may have given the session another from the start.
@@ -63,7 +83,8 @@ pub fn transaction(
         prefix_chars: prefix.chars().count(),
         prefix_commands: 4,
         sql: format!(
-            "{prefix}{body}\n; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; {history_row} COMMIT; {after}"
+            "{prefix}{body}\n; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; {history_row} SELECT {}; COMMIT; {after}",
+            durable(true)
         ),
     }
 }
@@ -71,18 +92,23 @@ pub fn transaction(
 /// A BEGIN … COMMIT unit of a non-transactional file, recorded as finished in its own transaction.
 #[must_use]
 pub fn recorded_unit(body: &str, record: &str) -> Message {
-    Message { prefix_chars: 0, prefix_commands: 0, sql: format!("{body}\n; {OWN_RIGHTS} {record} COMMIT;") }
+    Message {
+        prefix_chars: 0,
+        prefix_commands: 0,
+        sql: format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true)),
+    }
 }
 
 /// Statements of the gate's own, in a transaction of their own that leaves the file's session state alone, and does not
 /// mind it.
 #[must_use]
 pub fn own(statements: &str) -> String {
-    format!("BEGIN READ WRITE; {OWN_RIGHTS} {statements} COMMIT;")
+    format!("BEGIN READ WRITE; {OWN_RIGHTS} {OWN_SETTINGS} SELECT {}; {statements} COMMIT;", durable(true))
 }
 
 /// The INSERT of a history row, equal to what sqlx 0.9 writes.
 ///
+/// It is free of anything that a `search_path` decides, which is the file's own: its deferred triggers still fire at COMMIT.
 /// `execution_time` is an SQL expression in nanoseconds. The checksum goes through `decode`, so that the row is the
 /// same under any `standard_conforming_strings` that the file may have set.
 #[must_use]
@@ -98,8 +124,9 @@ pub fn history_row(schema: &str, migration: &Migration, execution_time: &str) ->
 }
 
 /// Nanoseconds since the transaction began, as an SQL expression.
-pub const ELAPSED_IN_TRANSACTION: &str = "(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - \
-                                          pg_catalog.transaction_timestamp()) * 1000000000)::pg_catalog.int8";
+pub const ELAPSED_IN_TRANSACTION: &str = "(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) \
+                                          pg_catalog.transaction_timestamp()) OPERATOR(pg_catalog.*) \
+                                          1000000000)::pg_catalog.int8";
 
 /// Bytes in hexadecimal.
 #[must_use]
@@ -129,6 +156,6 @@ mod tests {
         let rest: String = message.sql.chars().skip(message.prefix_chars).collect();
         assert!(rest.starts_with("ÄÖ"));
         assert!(message.sql.starts_with("BEGIN READ WRITE;"));
-        assert_eq!(message.sql.matches(';').count() - 4, message.prefix_commands);
+        assert_eq!(message.sql.matches(';').count() - 5, message.prefix_commands);
     }
 }

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::core::catalog::{Catalog, Migration, Unreadable};
 use crate::core::history::History;
+use crate::core::trust::HISTORY;
+use crate::error::{Finding, FindingKind};
 
 /// A migration of this build that the history does not have as it is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,29 @@ pub fn sentence(unmet: &[Unmet<'_>]) -> Option<String> {
             format!("{} migrations are not applied{as_here}, `{first}` to `{last}`", unmet.len())
         }
     })
+}
+
+/// A file that a run has applied and that is not in the history afterwards, as it was recorded.
+#[must_use]
+pub fn lost(unmet: &Unmet<'_>) -> Finding {
+    let file = unmet.migration;
+    let what = match unmet.why {
+        Why::NotApplied => "was applied, and its row is not in the history any more",
+        Why::Differs => "was applied, and its row in the history has another checksum now",
+        Why::Failed => "was applied, and its row in the history says that it failed",
+        Why::Unreadable => "is applied and cannot be read here",
+    };
+    Finding {
+        kind: FindingKind::RecordLost,
+        file: Some(file.file.clone()),
+        version: Some(file.version),
+        line: None,
+        message: what.into(),
+        hint: format!(
+            "find what changes table `{HISTORY}`: a rule, a trigger, or a statement of a migration; remove it, and restore \
+             the row"
+        ),
+    }
 }
 
 #[cfg(test)]

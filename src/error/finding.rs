@@ -36,6 +36,14 @@ pub enum FindingKind {
     ForeignObject,
     /// An index is INVALID.
     InvalidIndex,
+    /// The history is in a schema where the search path does not lead.
+    HistoryElsewhere,
+    /// A table that is named as one of Corveil's is not one, or another role can interfere with its rows.
+    UntrustedTable,
+    /// A version that was applied is not in the history afterwards, or not as it was recorded.
+    RecordLost,
+    /// The app's role does not find the schema ready.
+    AppNotReady,
 }
 
 /// One finding.

@@ -193,13 +193,13 @@ async fn pause_before_retry(
 /// holds the lock.
 async fn reset_session(guard: &mut LockGuard) -> Result<bool> {
     let sql = format!("{RESET_SESSION} {}", guard.settle_session);
-    let rows = query::last(&mut guard.connection, "resetting the session", sql).await?;
-    is_held(rows.last())
+    let results = query::as_is(&mut guard.connection, "resetting the session", sql).await?;
+    is_held(results.iter().flatten().last())
 }
 
 /// Ends the transaction that a failed statement has left open.
 async fn roll_back(guard: &mut LockGuard) -> Result<()> {
-    query::all(&mut guard.connection, "rolling back", "ROLLBACK".into()).await.map(drop)
+    query::roll_back(&mut guard.connection).await
 }
 
 /// Where a statement failed: its place in the file and its first line.
@@ -268,9 +268,12 @@ async fn applied_by_another(guard: &mut LockGuard, script: &Script<'_>) -> Resul
         ident(guard.facts.schema()?),
         migration.version
     ));
-    let results = query::all(&mut guard.connection, "reading the history again", sql).await?;
-    let Some(row) = results.iter().flatten().next() else { return Ok(false) };
-    if get::<Vec<u8>>(row, 0)? == migration.checksum {
+    let results = query::as_is(&mut guard.connection, "reading the history again", sql).await?;
+    // The last answer but that of COMMIT.
+    let Some(row) = results.into_iter().nth_back(1).and_then(|rows| rows.into_iter().next()) else {
+        return Ok(false);
+    };
+    if get::<Vec<u8>>(&row, 0)? == migration.checksum {
         info!("`{}` was applied by another tool in the meantime", migration.file);
         return Ok(true);
     }

@@ -7,11 +7,10 @@ use sqlx::postgres::PgConnection;
 use tracing::info;
 
 use crate::config::database::{Database, application_name};
-use crate::core::catalog::Catalog;
 use crate::core::retry;
 use crate::error::{Error, Result};
 use crate::postgres::query::server_error;
-use crate::postgres::snapshot::{self, Snapshot};
+use crate::postgres::snapshot::{self, Scope, Snapshot};
 use crate::stop::Stop;
 
 /// How long one attempt may take: a packet filter that swallows packets must not eat the whole patience.
@@ -162,8 +161,7 @@ pub enum Standby {
 /// [`Error::Interrupted`] when the run is to stop.
 pub async fn connect_and_read(
     database: &Database,
-    app_role: Option<&str>,
-    files: Option<&Catalog>,
+    scope: Scope<'_>,
     standby: Standby,
     wait: Duration,
     stop: &Stop,
@@ -175,7 +173,7 @@ pub async fn connect_and_read(
         let limit = patience.left().max(Duration::from_secs(1));
         let unusable = tokio::select! {
             attempt = once(database, &name, limit) => match attempt {
-                Ok(mut connection) => match snapshot::read(&mut connection, app_role, files).await {
+                Ok(mut connection) => match snapshot::read(&mut connection, scope).await {
                     Ok(snapshot) if snapshot.facts.standby && standby == Standby::Useless => {
                         Unusable::passing("the server is a read-only standby".into())
                     }

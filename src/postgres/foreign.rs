@@ -12,7 +12,7 @@ use crate::core::sql::quote::literal;
 use crate::core::sql::split::statements;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::query::{self, get};
-use crate::postgres::snapshot;
+use crate::postgres::snapshot::{self, Facts, Scope};
 
 pub use self::histories::histories;
 
@@ -25,8 +25,13 @@ pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// [`Error::Mismatch`] with what was found.
-pub async fn refuse(connection: &mut PgConnection, files: &Catalog, app_role: Option<&str>) -> Result<()> {
-    let found = found(connection, files, app_role).await?;
+pub async fn refuse(
+    connection: &mut PgConnection,
+    files: &Catalog,
+    facts: &Facts,
+    scope: Scope<'_>,
+) -> Result<()> {
+    let found = found(connection, files, facts, scope).await?;
     if found.is_empty() { Ok(()) } else { Err(Error::Mismatch(found)) }
 }
 
@@ -37,11 +42,14 @@ pub async fn refuse(connection: &mut PgConnection, files: &Catalog, app_role: Op
 pub async fn found(
     connection: &mut PgConnection,
     files: &Catalog,
-    app_role: Option<&str>,
+    facts: &Facts,
+    scope: Scope<'_>,
 ) -> Result<Vec<Finding>> {
-    let findings = findings(connection, files).await?;
+    let findings = findings(connection, files, facts).await?;
     // Without the lock, another run may have created what was found, and its history, since ours was read.
-    if findings.is_empty() || !snapshot::read(connection, app_role, None).await?.history.is_blank() {
+    if findings.is_empty()
+        || !snapshot::read(connection, Scope { files: None, ..scope }).await?.history.is_blank()
+    {
         return Ok(Vec::new());
     }
     Ok(findings)
@@ -54,8 +62,8 @@ pub async fn found(
 ///
 /// # Errors
 /// When the server cannot be asked.
-async fn findings(connection: &mut PgConnection, files: &Catalog) -> Result<Vec<Finding>> {
-    let (mut findings, tool) = others(connection, files).await?;
+async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts) -> Result<Vec<Finding>> {
+    let (mut findings, tool) = others(connection, files, facts).await?;
     let objects: Vec<(&Migration, Created)> = files
         .migrations()
         .iter()
@@ -68,7 +76,7 @@ async fn findings(connection: &mut PgConnection, files: &Catalog) -> Result<Vec<
     }
     let wanted: Vec<String> =
         objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
-    let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted)).await?;
+    let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted, facts)).await?;
     for row in &rows {
         let (file, object) = &objects[usize::try_from(get::<i32>(row, 0)?).unwrap_or_default()];
         findings.push(Finding {
@@ -97,8 +105,12 @@ fn hint(files: &Catalog, tool: Option<Tool>) -> String {
 }
 
 /// Another tool's history tables, whatever is in them, and the tool if there is one alone.
-async fn others(connection: &mut PgConnection, files: &Catalog) -> Result<(Vec<Finding>, Option<Tool>)> {
-    let all = histories::tables(connection).await?;
+async fn others(
+    connection: &mut PgConnection,
+    files: &Catalog,
+    facts: &Facts,
+) -> Result<(Vec<Finding>, Option<Tool>)> {
+    let all = histories::tables(connection, &facts.path).await?;
     let theirs: Vec<_> = all.iter().filter(|table| !table.is_beside(&all)).collect();
     let finding = |table: &&histories::Table| {
         let tool = table.tool(&all);
@@ -138,19 +150,20 @@ fn wanted(index: usize, object: &Created) -> String {
 }
 
 /// An unqualified name means the first schema of the search path that exists, as CREATE takes it.
-fn existing_sql(wanted: &[String]) -> String {
+fn existing_sql(wanted: &[String], facts: &Facts) -> String {
+    let first = facts.path.first().map_or_else(|| "NULL".into(), |schema| literal(schema));
     format!(
         "SELECT w.number::int4, CASE WHEN w.catalog = 'schema' THEN pg_catalog.quote_ident(w.name) ELSE \
            pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(w.name) END \
-         FROM (VALUES {}) AS w(number, catalog, schema, name) \
+         FROM (VALUES {wanted}) AS w(number, catalog, schema, name) \
          JOIN pg_catalog.pg_namespace n ON n.nspname = CASE WHEN w.catalog = 'schema' THEN w.name \
-           ELSE coalesce(w.schema::text, pg_catalog.current_schema()::text) END \
+           ELSE coalesce(w.schema::text, {first}) END \
          WHERE CASE w.catalog \
            WHEN 'schema' THEN true \
            WHEN 'function' THEN EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = w.name) \
            WHEN 'type' THEN EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typnamespace = n.oid AND t.typname = w.name) \
            ELSE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = w.name) END \
          ORDER BY 1",
-        wanted.join(", ")
+        wanted = wanted.join(", ")
     )
 }

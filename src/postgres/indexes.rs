@@ -10,7 +10,7 @@ use crate::core::catalog::Migration;
 use crate::core::sql::index::{self, CreateIndex};
 use crate::core::sql::quote::{ident, literal};
 use crate::core::sql::split::statements;
-use crate::error::{Finding, FindingKind, Result};
+use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::query::{self, get};
 
 /// An INVALID index.
@@ -120,10 +120,8 @@ pub async fn leftovers(
     text: &str,
     create: &CreateIndex,
 ) -> Result<Vec<InvalidIndex>> {
-    let sql = INVALID.replace(
-        " ORDER BY",
-        &format!(" AND t.oid = pg_catalog.to_regclass({}) ORDER BY", literal(&table_sql(create))),
-    );
+    let Some(table) = table_oid(connection, create).await? else { return Ok(Vec::new()) };
+    let sql = INVALID.replace(" ORDER BY", &format!(" AND t.oid = {table} ORDER BY"));
     let mut leftovers = read(connection, sql).await?;
     leftovers.retain(|index| index.is_made_by(create));
     if leftovers.is_empty() || create.name.is_some() {
@@ -179,13 +177,13 @@ pub enum Built {
 /// When the server cannot be asked.
 pub async fn built(connection: &mut PgConnection, text: &str, create: &CreateIndex) -> Result<Built> {
     let Some(name) = &create.name else { return Ok(Built::Other) };
+    let Some(table) = table_oid(connection, create).await? else { return Ok(Built::Absent) };
     let sql = format!(
         "SELECT CASE c.relkind WHEN 'i' THEN i.indisvalid WHEN 'I' THEN i.indisvalid IS NOT NULL END, \
                 pg_catalog.pg_get_indexdef(i.indexrelid) \
            FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace \
            LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid AND i.indrelid = t.oid \
-           WHERE t.oid = pg_catalog.to_regclass({}) AND c.relname = {}",
-        literal(&table_sql(create)),
+           WHERE t.oid = {table} AND c.relname = {}",
         literal(name)
     );
     let rows = query::last(connection, "looking for an index", sql).await?;
@@ -214,20 +212,31 @@ async fn canonical(
     let sql = format!(
         "BEGIN; CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP; {probe}; \
          SELECT pg_catalog.pg_get_indexdef(i.indexrelid) FROM pg_catalog.pg_index i \
-           WHERE i.indrelid = '{}'::pg_catalog.regclass; ROLLBACK;",
+           WHERE i.indrelid OPERATOR(pg_catalog.=) '{}'::pg_catalog.regclass; ROLLBACK;",
         ident(&create.table.name),
         table_sql(create),
         copy.replace('\'', "''"),
     );
-    let (results, error) = query::results(connection, sql).await;
-    if error.is_some() {
-        query::all(connection, "rolling back", "ROLLBACK".into()).await?;
-        return Ok(None);
-    }
+    let results = match query::as_is(connection, "reading the form of an index", sql).await {
+        Ok(results) => results,
+        Err(Error::Server { source, .. }) if !source.connection_lost() => {
+            query::roll_back(connection).await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     match results.get(3).and_then(|rows| rows.first()) {
         Some(row) => get(row, 0).map(Some),
         None => Ok(None),
     }
+}
+
+/// The table of an index, as the session's search path finds it.
+async fn table_oid(connection: &mut PgConnection, create: &CreateIndex) -> Result<Option<i64>> {
+    let name = literal(&table_sql(create));
+    let sql = format!("SELECT pg_catalog.to_regclass({name})::pg_catalog.oid::pg_catalog.int8");
+    let results = query::as_is(connection, "looking for a table", sql).await?;
+    results.iter().flatten().next().map_or(Ok(None), |row| get(row, 0))
 }
 
 /// The table of an index, as its statement names it.

@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use tracing::{debug, info, warn};
 
 use crate::config::database::Database;
+use crate::core::message::durable;
 use crate::core::progress::SAY_EVERY;
 use crate::error::{Error, Result};
 use crate::postgres::connect::Patience;
@@ -189,7 +190,8 @@ impl LockGuard {
             settings.push(("transaction_timeout", "0"));
         }
         let set = |(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false), ");
-        settings.into_iter().map(set).collect::<Vec<_>>().concat()
+        let settings = settings.into_iter().map(set).collect::<Vec<_>>().concat();
+        format!("{settings}{}, ", durable(false))
     }
 
     /// Gives the lock back and ends both connections.

@@ -1,9 +1,14 @@
 //! Simple queries: one message, any number of statements, rows as text.
+//!
+//! What the program asks for itself runs under [`OWN_SETTINGS`]: another role may have put functions, operators and types
+//! into a schema of the `search_path`, and they would run with the rights of whoever runs the program (CVE-2018-1058).
+//! [`as_is`] sends SQL without them, for text that is a file's and for what a transaction cannot contain.
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow, PgSeverity};
 use sqlx::{AssertSqlSafe, Connection, Decode, Either, Postgres, Row, Type};
 
+use crate::core::message::OWN_SETTINGS;
 use crate::error::{Error, Result, ServerError};
 
 /// Runs statements and returns the rows of each.
@@ -14,8 +19,33 @@ pub async fn all(connection: &mut PgConnection, doing: &'static str, sql: String
     let (results, error) = results(connection, sql).await;
     match error {
         None => Ok(results),
-        Some(error) => Err(Error::Server { doing, source: Box::new(server_error(&error)) }),
+        Some(error) => Err(failed(doing, &error)),
     }
+}
+
+/// Runs statements under the session's own settings and returns the rows of each. Every function, operator, type and cast
+/// of the program's own has to be qualified in it.
+///
+/// # Errors
+/// [`Error::Server`], saying what the gate was `doing`.
+pub async fn as_is(
+    connection: &mut PgConnection,
+    doing: &'static str,
+    sql: String,
+) -> Result<Vec<Vec<PgRow>>> {
+    let (results, error) = try_as_is(connection, sql).await;
+    match error {
+        None => Ok(results),
+        Some(error) => Err(failed(doing, &error)),
+    }
+}
+
+/// Ends the transaction that a failed statement has left open.
+///
+/// # Errors
+/// [`Error::Server`].
+pub async fn roll_back(connection: &mut PgConnection) -> Result<()> {
+    as_is(connection, "rolling back", "ROLLBACK".into()).await.map(drop)
 }
 
 /// Runs statements and returns the rows of the last one.
@@ -46,8 +76,21 @@ pub async fn close(connection: PgConnection) {
     let _ = connection.close().await;
 }
 
+/// What the server said, and what the gate was doing.
+#[must_use]
+pub fn failed(doing: &'static str, error: &sqlx::Error) -> Error {
+    Error::Server { doing, source: Box::new(server_error(error)) }
+}
+
 /// Runs statements; returns the rows of those that ended, and why the next one did not.
 pub async fn results(connection: &mut PgConnection, sql: String) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
+    let (mut results, error) = try_as_is(connection, format!("{OWN_SETTINGS} {sql}")).await;
+    let settings = OWN_SETTINGS.matches(';').count();
+    (results.split_off(settings.min(results.len())), error)
+}
+
+/// The same, as [`as_is`].
+pub async fn try_as_is(connection: &mut PgConnection, sql: String) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
     let mut results = Vec::new();
     let mut rows = Vec::new();
     let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
@@ -73,6 +116,14 @@ where
         doing: "reading the server's answer",
         source: Box::new(server_error(&e)),
     })
+}
+
+/// A column as the server writes it, whatever its type.
+///
+/// # Errors
+/// [`Error::Server`] when it is NULL.
+pub fn text(row: &PgRow, column: usize) -> Result<&str> {
+    row.try_get_unchecked(column).map_err(|e| failed("reading the server's answer", &e))
 }
 
 /// What the server said, or how the connection broke.

@@ -4,6 +4,7 @@ use crate::core::catalog::Migration;
 use crate::core::message::history_row;
 use crate::error::{Error, Result};
 use crate::postgres::lock::LockGuard;
+use crate::postgres::snapshot::Scope;
 use crate::postgres::{runs, tables};
 use crate::stop::Stop;
 
@@ -18,7 +19,7 @@ const NOT_RUN: &str = "-1";
 pub async fn record(
     guard: &mut LockGuard,
     migrations: &[&Migration],
-    app_role: Option<&str>,
+    scope: Scope<'_>,
     stop: &Stop,
 ) -> Result<()> {
     let schema = guard.facts.schema()?.to_owned();
@@ -27,7 +28,7 @@ pub async fn record(
     statements.push_str(&runs::recorded(&schema, migrations.last().map(|migration| migration.version)));
     let LockGuard { connection, control, facts, .. } = guard;
     let doing = "recording what the database contains";
-    let write = tables::prepare_and(connection, &schema, app_role, doing, &statements);
+    let write = tables::prepare_and(connection, facts, scope, doing, &statements);
     tokio::pin!(write);
     tokio::select! {
         result = &mut write => result,

@@ -129,16 +129,15 @@ fn number(version: Option<i64>) -> String {
     version.map_or_else(|| "NULL".into(), |version| version.to_string())
 }
 
-/// The last runs, newest first, and whether somebody holds the migration lock now.
+/// The last runs of a table, newest first, and whether somebody holds the migration lock now.
 ///
 /// A row without an end belongs to a run that is at work if its backend holds the lock, and died otherwise.
 ///
 /// # Errors
 /// [`Error::Server`].
-pub async fn last(connection: &mut PgConnection, schema: &str, database: &str) -> Result<(Vec<Run>, bool)> {
-    let table = format!("{}._corveil_runs", ident(schema));
+pub async fn last(connection: &mut PgConnection, table: &str, database: &str) -> Result<(Vec<Run>, bool)> {
     let sql =
-        format!("{} SELECT EXISTS ({});", newest_sql(&table, database, SHOWN), lock_holders_sql(database));
+        format!("{} SELECT EXISTS ({});", newest_sql(table, database, SHOWN), lock_holders_sql(database));
     let doing = "reading the last runs";
     let results = query::all(connection, doing, sql).await?;
     let [runs, locked] = results.as_slice() else { return Err(query::no_row(doing)) };

@@ -21,11 +21,11 @@ const DOING: &str = "reading the schema";
 /// # Errors
 /// [`crate::error::Error::Server`] when the server cannot be asked.
 pub async fn read(connection: &mut PgConnection) -> Result<Schema> {
-    let answers = match query::all(connection, DOING, queries::message(foreign::history_tables())).await {
+    let answers = match query::as_is(connection, DOING, queries::message(foreign::history_tables())).await {
         Ok(answers) => answers,
         Err(error) => {
             // The session goes on, and must not do so in a transaction that failed.
-            let _ = query::all(connection, "rolling back", "ROLLBACK".into()).await;
+            let _ = query::roll_back(connection).await;
             return Err(error);
         }
     };

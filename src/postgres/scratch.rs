@@ -114,7 +114,8 @@ impl ScratchDatabase {
         query::all(&mut maintenance, "marking a scratch database as in use", sql).await?;
         let provider = if get::<i32>(&row, 2)? < 150_000 { "" } else { &likeness.provider };
         let sql = format!("CREATE DATABASE {name} {}{provider}", likeness.options);
-        query::all(&mut maintenance, "making a scratch database", sql)
+        // A transaction cannot contain it.
+        query::as_is(&mut maintenance, "making a scratch database", sql)
             .await
             .map_err(|e| explained(e, server))?;
         debug!("made the scratch database {name} on {server}");
@@ -147,7 +148,7 @@ impl ScratchDatabase {
     /// Drops it.
     pub async fn drop(mut self) {
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        if let Err(error) = query::all(&mut self.maintenance, "dropping the scratch database", sql).await {
+        if let Err(error) = query::as_is(&mut self.maintenance, "dropping the scratch database", sql).await {
             tracing::warn!("the scratch database {} is left for the next run to drop: {error}", self.name);
         }
         query::close(self.maintenance).await;
@@ -192,7 +193,7 @@ async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
             continue;
         }
         let sql = format!("DROP DATABASE IF EXISTS {}", ident(name));
-        match query::all(maintenance, "dropping the scratch database of an earlier run", sql).await {
+        match query::as_is(maintenance, "dropping the scratch database of an earlier run", sql).await {
             Ok(_) => debug!("dropped the scratch database {name} of an earlier run"),
             // Another run may be at it, or somebody looks into it.
             Err(error) => debug!("{error}"),

@@ -1,13 +1,18 @@
 //! What a command reads before it decides: facts about the server and the whole history, in one round trip, or two.
 
+use std::time::Duration;
+
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History, Step, StepState};
-use crate::core::sql::quote::literal;
+use crate::core::message::OWN_SETTINGS;
+use crate::core::sql::quote::{ident, literal, qualified};
+use crate::core::trust::{self, GateTable, Home, Use, Wanted};
 use crate::error::{Error, Result};
+use crate::postgres::gate_tables;
 use crate::postgres::indexes::{self, InvalidIndex};
-use crate::postgres::query::{self, get, server_error};
+use crate::postgres::query::{self, get};
 
 /// `server_version_num` of the oldest server that is tested.
 const OLDEST_SERVER: i32 = 140_000;
@@ -25,7 +30,6 @@ pub struct Snapshot {
 
 /// Facts about server and session.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
 pub struct Facts {
     /// `server_version_num`, such as 150018.
     pub version: i32,
@@ -35,14 +39,10 @@ pub struct Facts {
     pub backend: i32,
     /// Whether the server is a read-only standby.
     pub standby: bool,
-    /// The schema of the history: where the table is, else where it would be created.
-    pub schema: Option<String>,
-    /// Whether `_sqlx_migrations` exists.
-    pub has_history: bool,
-    /// Whether the gate's own tables exist.
-    pub has_own_tables: bool,
-    /// Whether the app's role lacks the right to read the tables; false when there is no such role.
-    pub needs_grant: bool,
+    /// The existing schemas of the session's own search path.
+    pub path: Vec<String>,
+    /// Corveil's tables, and their schema or that in which they would be created.
+    pub home: Home,
 }
 
 impl Facts {
@@ -51,122 +51,214 @@ impl Facts {
     /// # Errors
     /// [`Error::Config`] when `search_path` names no schema that exists.
     pub fn schema(&self) -> Result<&str> {
-        self.schema.as_deref().ok_or_else(|| Error::Config {
+        self.home.schema.as_deref().ok_or_else(|| Error::Config {
             message: format!("no schema of the `search_path` exists in database `{}`", self.database),
             hint: "create one, or set another: `ALTER ROLE … SET search_path = …`".into(),
         })
+    }
+
+    /// Whether `_sqlx_migrations` exists.
+    #[must_use]
+    pub fn has_history(&self) -> bool {
+        self.home.table(trust::HISTORY).is_some()
+    }
+
+    /// The table of the runs, if it exists.
+    #[must_use]
+    pub fn runs(&self) -> Option<String> {
+        self.home.table(trust::RUNS).map(|table| qualified(&table.schema, &table.name))
+    }
+
+    /// Whether the app's role lacks the right to read the tables; false when there is no such role.
+    #[must_use]
+    pub fn needs_grant(&self) -> bool {
+        self.home.tables.iter().any(|table| table.needs_grant)
+    }
+}
+
+/// What is read, and what for.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// What the tables are used for.
+    pub purpose: Use,
+    /// Where the history is to be, and who may own it.
+    pub wanted: Wanted<'a>,
+    /// The role that must be able to read the history.
+    pub app_role: Option<&'a str>,
+    /// The files of this build. Without them everything is read.
+    pub files: Option<&'a Catalog>,
+    /// How long a question may take: the server ends a longer one by itself.
+    pub limit: Option<Duration>,
+}
+
+impl Scope<'_> {
+    /// The setting of the limit, for the message that it stands in.
+    pub(super) fn limit_sql(&self) -> String {
+        let limit = self.limit.map(|limit| format!("SET LOCAL statement_timeout = {};", limit.as_millis()));
+        limit.unwrap_or_default()
     }
 }
 
 /// Reads facts, INVALID indexes and history.
 ///
-/// One message where nothing is pending: every pod's start costs the server a query or two of one table each. A second
-/// message asks for what only matters otherwise, the units of files under way and which indexes are INVALID; without a
-/// `files` it is always sent. `app_role` is the role that must be able to read the history.
+/// For a run with nothing pending it is one message. Another asks for what only matters otherwise: the statements of files
+/// under way, and which indexes are INVALID.
 ///
 /// # Errors
-/// [`Error::Server`], among others without the right to read the history.
-pub async fn read(
-    connection: &mut PgConnection,
-    app_role: Option<&str>,
-    files: Option<&Catalog>,
-) -> Result<Snapshot> {
-    let (facts, any_invalid, applied) = read_applied(connection, app_role).await?;
+/// [`Error::Mismatch`] for tables that are elsewhere or may not be used, [`Error::Server`], among others without the right
+/// to read the history.
+pub async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Snapshot> {
+    // Where there is no history, the statement leaves an error in the server's log. A run does so once, a pod that waits for
+    // the first run would again and again.
+    let at_once = match scope.purpose {
+        Use::Write => applied_at_home_sql(scope.wanted),
+        Use::Read => String::new(),
+    };
+    let (facts, any_invalid, answers) = facts_and(connection, scope, &at_once).await?;
+    let applied = match facts.home.table(trust::HISTORY) {
+        None => Vec::new(),
+        Some(table) if at_once.is_empty() || table.shows_all_rows => {
+            applied_rows(&query::last(connection, DOING, applied_sql(table)).await?)?
+        }
+        // The first answer is that of the search path.
+        Some(_) => applied_rows(answers?.get(1).map(Vec::as_slice).unwrap_or_default())?,
+    };
     let mut snapshot =
-        Snapshot { facts, history: History { applied, steps: Vec::new() }, invalid: Vec::new() };
+        Snapshot { history: History { applied, steps: Vec::new() }, facts, invalid: Vec::new() };
     let is_applied = |version| snapshot.history.applied(version).is_some();
-    let all_applied = files.is_some_and(|files| files.migrations().iter().all(|m| is_applied(m.version)));
-    let steps = if snapshot.facts.has_own_tables && !all_applied { STEPS } else { "" };
+    let all_applied =
+        scope.files.is_some_and(|files| files.migrations().iter().all(|m| is_applied(m.version)));
+    let steps = match snapshot.facts.home.table(trust::STATEMENTS) {
+        Some(table) if !all_applied => steps_sql(table),
+        _ => String::new(),
+    };
     if !any_invalid && steps.is_empty() {
         return Ok(snapshot);
     }
-    let sql = format!("{} {steps}", indexes::INVALID);
-    let results = query::all(connection, "reading the migration history", sql).await?;
+    let results = query::all(connection, DOING, format!("{} {steps}", indexes::INVALID)).await?;
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
     snapshot.invalid = rows(0).iter().map(indexes::invalid).collect::<Result<_>>()?;
     snapshot.history.steps = rows(1).iter().map(step).collect::<Result<_>>()?;
     Ok(snapshot)
 }
 
-/// The first message: facts, whether any index is INVALID, and the history. The last statement fails where there is no
-/// history, after the others have answered.
-async fn read_applied(
+const DOING: &str = "reading the migration history";
+
+/// Facts, with the tables that may be used.
+///
+/// # Errors
+/// As [`read`], but for rights.
+pub(super) async fn read_facts(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Facts> {
+    facts_and(connection, scope, "").await.map(|(facts, ..)| facts)
+}
+
+/// Facts, whether any index is INVALID, and the answers to `more`, which belongs to the same message and may fail.
+async fn facts_and(
     connection: &mut PgConnection,
-    app_role: Option<&str>,
-) -> Result<(Facts, bool, Vec<Applied>)> {
-    const DOING: &str = "reading the migration history";
-    let (results, error) =
-        query::results(connection, format!("{} {ANY_INVALID} {APPLIED}", facts_sql(app_role))).await;
-    let failed = |error| Error::Server { doing: DOING, source: Box::new(server_error(error)) };
-    let row = |index: usize| results.get(index).and_then(|rows| rows.first());
-    let (facts, any_invalid) = match (row(0), row(1), &error) {
-        (Some(row), Some(any), _) => (facts(row)?, get(any, 0)?),
-        (_, _, Some(error)) => return Err(failed(error)),
-        _ => return Err(query::no_row(DOING)),
+    scope: Scope<'_>,
+    more: &str,
+) -> Result<(Facts, bool, Result<Vec<Vec<PgRow>>>)> {
+    let settings = format!("{OWN_PATH} {OWN_SETTINGS} {}", scope.limit_sql());
+    let sql = format!(
+        "{settings} {} {} {ANY_INVALID} {more}",
+        facts_sql(scope.wanted.schema),
+        gate_tables::tables_sql(scope.app_role),
+    );
+    let (mut results, error) = query::try_as_is(connection, sql).await;
+    let more = results.split_off((settings.matches(';').count() + 3).min(results.len()));
+    let more = error.as_ref().map_or(Ok(more), |error| Err(query::failed(DOING, error)));
+    let (any_invalid, tables, facts) = (results.pop(), results.pop(), results.pop());
+    let row = |rows: &Option<Vec<PgRow>>| rows.as_ref()?.first().map(|_| ());
+    let (Some(()), Some(()), Some(tables)) = (row(&facts), row(&any_invalid), tables) else {
+        return Err(more.err().unwrap_or_else(|| query::no_row(DOING)));
     };
-    if facts.version < OLDEST_SERVER {
+    let (facts, any_invalid) = (&facts.unwrap_or_default()[0], &any_invalid.unwrap_or_default()[0]);
+    let version: i32 = get(facts, 0)?;
+    if version < OLDEST_SERVER {
         return Err(Error::Config {
-            message: format!(
-                "the server is PostgreSQL {}, and corveil needs 14 or newer",
-                facts.version / 10_000
-            ),
+            message: format!("the server is PostgreSQL {}, and corveil needs 14 or newer", version / 10_000),
             hint: "upgrade the server; PostgreSQL 13 has been without security fixes since November 2025"
                 .into(),
         });
     }
-    match &error {
-        Some(error) if facts.has_history => Err(failed(error)),
-        _ => Ok((facts, any_invalid, applied(results.get(2).map(Vec::as_slice).unwrap_or_default())?)),
+    let (database, path): (String, Vec<String>) = (get(facts, 1)?, get(facts, 5)?);
+    if let (Some(schema), false) = (scope.wanted.schema, get(facts, 4)?) {
+        return Err(Error::Config {
+            message: format!(
+                "database `{database}` has no schema `{schema}`, which `--history-schema` names"
+            ),
+            hint: format!("`CREATE SCHEMA {}`, or correct `CORVEIL_HISTORY_SCHEMA`", ident(schema)),
+        });
     }
+    let listed = tables.iter().map(gate_tables::listed).collect::<Result<Vec<_>>>()?;
+    let mut home = trust::home(gate_tables::tables(&listed), &path, &database, scope.wanted)?;
+    gate_tables::complete(connection, &mut home, &listed, scope.purpose, scope.wanted).await?;
+    trust::expect_trusted(&home, scope.purpose, scope.wanted)?;
+    let any_invalid = get(any_invalid, 0)?;
+    let facts = Facts { version, database, backend: get(facts, 2)?, standby: get(facts, 3)?, path, home };
+    Ok((facts, any_invalid, more))
 }
 
-fn facts_sql(app_role: Option<&str>) -> String {
-    let needs_grant = match app_role {
-        // `has_table_privilege` fails for a role that does not exist; the join does not.
-        Some(role) => format!(
-            "coalesce((SELECT bool_or(NOT has_table_privilege(r.oid, c.oid, 'SELECT')) FROM pg_roles r, pg_class c \
-               WHERE r.rolname = {} AND c.oid IN (to_regclass('_sqlx_migrations'), to_regclass('_corveil_runs'), \
-               to_regclass('_corveil_statements'))), false)",
-            literal(role)
-        ),
-        None => "false".into(),
+/// Keeps the existing schemas of the session's own search path, before it is set, for the rest of the message.
+const OWN_PATH: &str = "SELECT pg_catalog.set_config('corveil.path', \
+                        pg_catalog.current_schemas(false)::pg_catalog.text, true);";
+
+fn facts_sql(wanted_schema: Option<&str>) -> String {
+    let exists = match wanted_schema {
+        Some(schema) => {
+            format!("EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = {})", literal(schema))
+        }
+        None => "true".into(),
     };
-    // Functions rather than joins: a new backend has to learn every table that a query names.
     format!(
         "SELECT current_setting('server_version_num')::int4, current_database()::text, pg_backend_pid(), \
-           pg_is_in_recovery(), coalesce((pg_identify_object_as_address('pg_class'::regclass, \
-             to_regclass('_sqlx_migrations')::oid, 0)).object_names[1], current_schema()::text), \
-           to_regclass('_sqlx_migrations') IS NOT NULL, to_regclass('_corveil_statements') IS NOT NULL, {needs_grant};"
+         pg_is_in_recovery(), {exists}, current_setting('corveil.path')::text[];"
     )
 }
 
 const ANY_INVALID: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index WHERE NOT indisvalid);";
 
-/// Selects the history, to be read by [`applied`].
-pub(super) const APPLIED: &str = "SELECT version, description, installed_on::text, success, checksum, \
-                       execution_time FROM _sqlx_migrations;";
+/// The columns of the history, to be read by [`applied_rows`]. There is no cast: it could be one that another role made for
+/// a type of its own, and the table is read before it is known whose it is.
+const COLUMNS: &str = "version, description, installed_on, success, checksum, execution_time";
 
-const STEPS: &str =
-    "SELECT version, ordinal, checksum, state, error FROM _corveil_statements ORDER BY version, ordinal;";
-
-fn facts(row: &PgRow) -> Result<Facts> {
-    Ok(Facts {
-        version: get(row, 0)?,
-        database: get(row, 1)?,
-        backend: get(row, 2)?,
-        standby: get(row, 3)?,
-        schema: get(row, 4)?,
-        has_history: get(row, 5)?,
-        has_own_tables: get(row, 6)?,
-        needs_grant: get(row, 7)?,
-    })
+/// Selects the history where [`trust::home`] will find it, without another round trip: the search path leads to the one
+/// schema that has it, or to none, where the statement fails. Only an ordinary table is read, which runs no code.
+fn applied_at_home_sql(wanted: Wanted<'_>) -> String {
+    let path = match wanted.schema {
+        Some(schema) => format!("ARRAY[{}]", literal(schema)),
+        None => "current_setting('corveil.path')::text[]".into(),
+    };
+    format!(
+        "SELECT set_config('search_path', coalesce((SELECT quote_ident(n.nspname) || ', pg_temp' FROM pg_class c \
+           JOIN pg_namespace n ON n.oid = c.relnamespace \
+           WHERE c.relname = '{}' AND c.relkind = 'r' AND n.nspname::text = ANY ({path}) \
+           ORDER BY array_position({path}, n.nspname::text) LIMIT 1), 'pg_temp'), true); \
+         SELECT {COLUMNS} FROM {};",
+        trust::HISTORY,
+        trust::HISTORY
+    )
 }
 
-/// Reads the rows of [`APPLIED`], oldest version first: sorting them here spares the server a plan.
+/// Selects the history of a table, to be read by [`applied_rows`].
+pub(super) fn applied_sql(table: &GateTable) -> String {
+    // Where a policy shows every row, row security need not be refused.
+    let row_security = if table.shows_all_rows { "SET LOCAL row_security = on;" } else { "" };
+    format!("{row_security} SELECT {COLUMNS} FROM {};", qualified(&table.schema, &table.name))
+}
+
+fn steps_sql(table: &GateTable) -> String {
+    format!(
+        "SELECT version, ordinal, checksum, state, error FROM {} ORDER BY version, ordinal;",
+        qualified(&table.schema, &table.name)
+    )
+}
+
+/// Reads the rows of a history, oldest version first: sorting them here spares the server a plan.
 ///
 /// # Errors
 /// When a row is not of that shape.
-pub(super) fn applied(rows: &[PgRow]) -> Result<Vec<Applied>> {
+pub(super) fn applied_rows(rows: &[PgRow]) -> Result<Vec<Applied>> {
     let mut applied: Vec<_> = rows.iter().map(applied_row).collect::<Result<_>>()?;
     applied.sort_by_key(|row| row.version);
     Ok(applied)
@@ -176,7 +268,7 @@ fn applied_row(row: &PgRow) -> Result<Applied> {
     Ok(Applied {
         version: get(row, 0)?,
         description: get(row, 1)?,
-        installed_on: whole_seconds(get(row, 2)?),
+        installed_on: whole_seconds(query::text(row, 2)?),
         success: get(row, 3)?,
         checksum: get(row, 4)?,
         execution_time: get(row, 5)?,

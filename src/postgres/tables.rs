@@ -1,21 +1,28 @@
 //! The tables that a run keeps, and who may read them.
 
+use std::fmt::Write as _;
+
 use sqlx::postgres::PgConnection;
 
-use crate::core::sql::quote::{ident, literal};
-use crate::error::Result;
+use crate::core::sql::quote::{ident, literal, qualified};
+use crate::core::trust::{HISTORY, RUNS, STATEMENTS, TABLES};
+use crate::error::{Error, Result};
 use crate::postgres::query;
+use crate::postgres::snapshot::{self, Facts, Scope};
+
+/// How often the tables are made again when another process makes them at the same moment.
+const TRIES: u32 = 5;
 
 /// Creates the tables that are missing, and lets the app's role read them: `wait`, `status`, `verify` and the app itself
-/// look at them. Both in one transaction, so that nobody sees tables that he may not read yet.
+/// do. Both in one transaction, so that no role sees tables that it may not read yet.
 ///
-/// `_sqlx_migrations` is sqlx's own, column by column. `_corveil_statements` holds the units of files under way, and is
+/// `_sqlx_migrations` is sqlx's own, column by column. `_corveil_statements` holds the statements of files under way, and is
 /// empty otherwise. `_corveil_runs` holds one row for each run that had something to do.
 ///
 /// # Errors
 /// When the role may not create tables in the schema, or not grant.
-pub async fn prepare(connection: &mut PgConnection, schema: &str, app_role: Option<&str>) -> Result<()> {
-    prepare_and(connection, schema, app_role, "preparing the migration history", "").await
+pub async fn prepare(connection: &mut PgConnection, facts: &Facts, scope: Scope<'_>) -> Result<()> {
+    prepare_and(connection, facts, scope, "preparing the migration history", "").await
 }
 
 /// The same, with more `statements` in the transaction.
@@ -24,59 +31,75 @@ pub async fn prepare(connection: &mut PgConnection, schema: &str, app_role: Opti
 /// When the role may not create tables in the schema, or not grant, or a statement fails. Nothing is left then.
 pub async fn prepare_and(
     connection: &mut PgConnection,
-    schema: &str,
-    app_role: Option<&str>,
+    facts: &Facts,
+    scope: Scope<'_>,
     doing: &'static str,
     statements: &str,
 ) -> Result<()> {
-    let grants = match app_role {
+    let schema = facts.schema()?;
+    let grants = match scope.app_role {
         Some(role) => grants(connection, schema, role).await?,
         None => String::new(),
     };
-    let schema = ident(schema);
-    let sql = format!(
-        "SET client_min_messages = warning; BEGIN;
-         CREATE TABLE IF NOT EXISTS {schema}._sqlx_migrations (
-           version BIGINT PRIMARY KEY,
-           description TEXT NOT NULL,
-           installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
-           success BOOLEAN NOT NULL,
-           checksum BYTEA NOT NULL,
-           execution_time BIGINT NOT NULL
-         );
-         CREATE TABLE IF NOT EXISTS {schema}._corveil_statements (
-           version bigint NOT NULL,
-           ordinal integer NOT NULL,
-           checksum bytea NOT NULL,
-           state text NOT NULL CHECK (state IN ('started', 'finished', 'failed')),
-           changed_at timestamptz NOT NULL DEFAULT now(),
-           error text,
-           PRIMARY KEY (version, ordinal)
-         );
-         CREATE TABLE IF NOT EXISTS {schema}._corveil_runs (
-           id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-           started_at timestamptz NOT NULL DEFAULT now(),
-           ended_at timestamptz,
-           outcome text,
-           exit_code smallint,
-           from_version bigint,
-           to_version bigint,
-           failed_version bigint,
-           failed_checksum bytea,
-           error text,
-           build text NOT NULL,
-           host text NOT NULL,
-           backend integer NOT NULL
-         );
-         {grants}
-         {statements}
-         COMMIT; RESET client_min_messages;"
-    );
-    let result = query::all(connection, doing, sql).await;
-    if result.is_err() {
-        let _ = query::all(connection, "rolling back", "ROLLBACK".into()).await;
+    let mut facts = facts.clone();
+    for attempt in 1.. {
+        // Never IF NOT EXISTS: it would take a table that another role has made meanwhile, with that role's triggers.
+        let missing = TABLES.iter().filter(|name| facts.home.table(name).is_none());
+        let create: String = missing.map(|name| create_sql(&ident(schema), name)).collect();
+        let sql = format!(
+            "SET client_min_messages = warning; BEGIN READ WRITE; {create} {grants} {statements} COMMIT; \
+             RESET client_min_messages;"
+        );
+        let Err(error) = query::all(connection, doing, sql).await else { break };
+        let _ = query::roll_back(connection).await;
+        // sqlx makes its table without the lock of its program, and the app may do so at this moment.
+        let is_taken = matches!(&error, Error::Server { source, .. }
+            if matches!(source.sqlstate.as_deref(), Some("42P07" | "23505")));
+        if !is_taken || attempt == TRIES {
+            return Err(error);
+        }
+        facts = snapshot::read_facts(connection, scope).await?;
     }
-    result.map(drop)
+    Ok(())
+}
+
+/// `schema` is quoted.
+fn create_sql(schema: &str, name: &str) -> String {
+    let columns = match name {
+        HISTORY => {
+            "version BIGINT PRIMARY KEY,
+             description TEXT NOT NULL,
+             installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
+             success BOOLEAN NOT NULL,
+             checksum BYTEA NOT NULL,
+             execution_time BIGINT NOT NULL"
+        }
+        STATEMENTS => {
+            "version bigint NOT NULL,
+             ordinal integer NOT NULL,
+             checksum bytea NOT NULL,
+             state text NOT NULL CHECK (state IN ('started', 'finished', 'failed')),
+             changed_at timestamptz NOT NULL DEFAULT now(),
+             error text,
+             PRIMARY KEY (version, ordinal)"
+        }
+        _ => {
+            "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+             started_at timestamptz NOT NULL DEFAULT now(),
+             ended_at timestamptz,
+             outcome text,
+             exit_code smallint,
+             from_version bigint,
+             to_version bigint,
+             failed_version bigint,
+             failed_checksum bytea,
+             error text,
+             build text NOT NULL,
+             host text NOT NULL,
+             backend integer NOT NULL"
+        }
+    };
+    format!("CREATE TABLE {schema}.{name} ({columns});\n")
 }
 
 /// The GRANTs for a role; none, and a warning, for a role that the server does not have.
@@ -98,7 +121,42 @@ async fn grants(connection: &mut PgConnection, schema: &str, role: &str) -> Resu
         format!("GRANT USAGE ON SCHEMA {schema} TO {role};")
     };
     Ok(format!(
-        "{usage} GRANT SELECT ON {schema}._sqlx_migrations, {schema}._corveil_statements, {schema}._corveil_runs \
-         TO {role};"
+        "{usage} GRANT SELECT ON {schema}.{HISTORY}, {schema}.{STATEMENTS}, {schema}.{RUNS} TO {role};"
     ))
+}
+
+/// The name of the policies that let the app's role read.
+const POLICY: &str = "corveil_read";
+
+/// Lets the app's role read the tables once more: a migration may have taken its rights away, and an event trigger may have
+/// switched row security on, as Supabase's does for every new table.
+///
+/// # Errors
+/// When the role that migrates may not grant.
+pub async fn open_to(connection: &mut PgConnection, facts: &Facts, role: &str) -> Result<()> {
+    let schema = facts.schema()?;
+    let mut sql = grants(connection, schema, role).await?;
+    if sql.is_empty() {
+        return Ok(());
+    }
+    let secured = format!(
+        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relname IN ({}) AND c.relrowsecurity AND NOT EXISTS (SELECT FROM pg_policy p \
+           WHERE p.polrelid = c.oid AND p.polname = '{POLICY}' AND (SELECT r.oid FROM pg_roles r WHERE r.rolname = {}) \
+             = ANY (p.polroles))",
+        literal(schema),
+        TABLES.map(literal).join(", "),
+        literal(role)
+    );
+    for row in query::last(connection, "looking for row security", secured).await? {
+        let table = qualified(schema, query::get(&row, 0)?);
+        let _ = write!(
+            sql,
+            "DROP POLICY IF EXISTS {POLICY} ON {table}; \
+             CREATE POLICY {POLICY} ON {table} FOR SELECT TO {} USING (true);",
+            ident(role)
+        );
+    }
+    let sql = format!("SET LOCAL client_min_messages = warning; {sql}");
+    query::all(connection, "letting the app's role read the history", sql).await.map(drop)
 }

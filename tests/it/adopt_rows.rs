@@ -20,7 +20,7 @@ fn folder() -> Folder {
 const TWO: &str = "CREATE TABLE a (); CREATE TABLE b ();";
 
 /// A run that writes, and cannot go on.
-const WRITES: &str = "query LIKE '%BEGIN;%CREATE TABLE IF NOT EXISTS%' AND wait_event_type = 'Lock'";
+const WRITES: &str = "query LIKE '%BEGIN%CREATE TABLE%' AND wait_event_type = 'Lock'";
 
 fn adopt(database: &Database, folder: &Folder) -> Corveil {
     Corveil::with("adopt", database, folder)

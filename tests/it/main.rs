@@ -68,6 +68,12 @@ mod waiting;
 mod pooler;
 // A role that may change the schema beside one that may only look, and roles with settings of their own.
 mod roles;
+// Roles that may only create: their overloads, tables and triggers, and who is trusted as an owner.
+mod hostile;
+// What is checked before a run ends with 0: the history again, what the app finds, and that it outlives a crash.
+mod after_the_last_file;
+// One history per schema, and one that the search path does not find.
+mod history_schema;
 // Old and new build on one database.
 mod builds;
 // Another tool that takes no lock, at work on the same file.

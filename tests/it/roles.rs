@@ -114,6 +114,6 @@ async fn settings_of_a_role_do_not_disturb_a_run() {
         assert_eq!(run.code, Some(0), "{settings:?}: {run}");
         assert!(!run.stderr.contains("; retry "), "{settings:?}: {run}");
         assert_eq!(database.applied().await, [1, 2, 3]);
-        Corveil::migrate(&database, &folder).run().await.expect_code(0);
+        as_two("migrate", &database, &folder, &ddl, &app).run().await.expect_code(0);
     }
 }

@@ -10,8 +10,9 @@ use crate::core::catalog::{Catalog, Migration};
 use crate::core::foreign::ForeignHistory;
 use crate::core::history::{Applied, History};
 use crate::core::schema::{Difference, Schema, differences};
+use crate::core::trust::Use;
 use crate::error::{Error, Result};
-use crate::postgres::snapshot::{self, Snapshot};
+use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
 use crate::postgres::{foreign, schema};
 use crate::stop::Stop;
 
@@ -74,13 +75,11 @@ impl<'a> Question<'a> {
         connection: &mut PgConnection,
         snapshot: &mut Snapshot,
     ) -> Result<Option<Found<'a>>> {
-        let home = snapshot.facts.schema()?.to_owned();
-        let error = match self.find(connection, &home).await {
+        let error = match self.find(connection, &snapshot.facts).await {
             Ok(found) => return Ok(Some(found)),
             Err(error) => error,
         };
-        let app_role = self.opened.app_role.as_deref();
-        match snapshot::read(connection, app_role, Some(self.catalog)).await {
+        match snapshot::read(connection, self.scope()).await {
             Ok(now) if !now.history.is_blank() => {
                 *snapshot = now;
                 Ok(None)
@@ -110,9 +109,19 @@ impl<'a> Question<'a> {
         .await
     }
 
-    /// `home` is the schema in which the history of ours would be.
-    async fn find(&self, connection: &mut PgConnection, home: &str) -> Result<Found<'a>> {
-        let seen = self.look(connection).await?;
+    /// How the history is read and written.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        Scope {
+            purpose: Use::Write,
+            app_role: self.opened.app_role(),
+            ..self.common.reading(Some(self.catalog))
+        }
+    }
+
+    async fn find(&self, connection: &mut PgConnection, facts: &Facts) -> Result<Found<'a>> {
+        // The schema in which the history would be.
+        let home = facts.schema()?;
+        let seen = self.look(connection, facts).await?;
         for history in &seen.histories {
             info!("found table {}, the migration history of {}", history.table, history.tool);
         }
@@ -147,9 +156,10 @@ impl<'a> Question<'a> {
     pub(crate) async fn expect_unchanged(
         &self,
         connection: &mut PgConnection,
+        facts: &Facts,
         found: &Found<'_>,
     ) -> Result<()> {
-        if self.look(connection).await? == found.seen {
+        if self.look(connection, facts).await? == found.seen {
             return Ok(());
         }
         Err(Error::Interrupted {
@@ -158,8 +168,8 @@ impl<'a> Question<'a> {
         })
     }
 
-    async fn look(&self, connection: &mut PgConnection) -> Result<Seen> {
-        let histories = foreign::histories(connection, self.asked.from).await?;
+    async fn look(&self, connection: &mut PgConnection, facts: &Facts) -> Result<Seen> {
+        let histories = foreign::histories(connection, &facts.path, self.asked.from).await?;
         Ok(Seen { histories, schema: schema::read(connection).await? })
     }
 

@@ -19,16 +19,27 @@ use crate::core::schema::Schema;
 use crate::core::script;
 use crate::core::sql::cluster::cluster_wide;
 use crate::core::sql::split::statements;
+use crate::core::trust::{Use, Wanted};
 use crate::error::{Error, Result};
 use crate::postgres::apply::{self, Context, Ended, Settings};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::scratch::{self, Likeness, ScratchDatabase};
+use crate::postgres::snapshot::Scope;
 use crate::postgres::{query, schema, tables};
 use crate::stop::Stop;
 
 /// How long a server that was just reached is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A scratch database has a history of its own, wherever that of the live one is.
+const SCRATCH: Scope<'static> = Scope {
+    purpose: Use::Write,
+    wanted: Wanted { schema: None, owner: None },
+    app_role: None,
+    files: None,
+    limit: None,
+};
 
 /// Files that are replayed up to a version.
 pub(super) struct Replay<'a> {
@@ -113,8 +124,8 @@ impl<'a> Replay<'a> {
         let database = place.database();
         self.place = Some(place);
         let (mut connection, snapshot) =
-            connect_and_read(&database, None, None, Standby::Useless, PATIENCE, self.stop).await?;
-        tables::prepare(&mut connection, snapshot.facts.schema()?, None).await?;
+            connect_and_read(&database, SCRATCH, Standby::Useless, PATIENCE, self.stop).await?;
+        tables::prepare(&mut connection, &snapshot.facts, SCRATCH).await?;
         let guard = LockGuard::acquire(&database, connection, snapshot.facts, PATIENCE, self.stop).await?;
         self.guard = Some(guard);
         Ok(())

@@ -9,19 +9,19 @@ use tracing::{debug, info, warn};
 use super::report::{Adopted, Outcome, PendingFile, Report};
 use crate::commands::adopt::found::{Found, Question};
 use crate::config::database::Database;
-use crate::core::catalog::{Catalog, Migration};
+use crate::core::catalog::Catalog;
 use crate::core::history::History;
 use crate::core::plan::{self, OutOfOrder};
 use crate::core::resume::{Resume, resume};
 use crate::core::script::{self, Script};
+use crate::core::trust::{self, Use, Wanted};
 use crate::error::{Error, Result, ServerError};
 use crate::exit::ExitCode;
 use crate::output::progress;
 use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings};
 use crate::postgres::connect::{Standby, connect_and_read};
-use crate::postgres::indexes::{self, InvalidIndex};
 use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::{self, Snapshot};
+use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
 use crate::postgres::{foreign, query, record, runs, tables};
 use crate::stop::Stop;
 
@@ -29,7 +29,10 @@ use crate::stop::Stop;
 pub(super) struct Gate<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) database: &'a Database,
-    pub(super) app_role: Option<&'a str>,
+    /// The database as the app reaches it, where a URL of its own says how.
+    pub(super) app: Option<&'a Database>,
+    /// Where the history is to be, and who may own it.
+    pub(super) wanted: Wanted<'a>,
     pub(super) stop: &'a Stop,
     pub(super) target: Option<i64>,
     pub(super) out_of_order: OutOfOrder,
@@ -75,9 +78,13 @@ impl<'a> Gate<'a> {
             );
         }
         if self.dry_run {
-            return self.preview(connection, history, &work, found.as_ref()).await;
+            return self.preview(connection, &snapshot.facts, history, &work, found.as_ref()).await;
         }
-        if work.scripts.is_empty() && !snapshot.facts.needs_grant && found.is_none() {
+        if work.scripts.is_empty()
+            && !snapshot.facts.needs_grant()
+            && found.is_none()
+            && self.app_finds_it_ready().await?
+        {
             query::close(connection).await;
             self.refuse_invalid(&snapshot.invalid)?;
             return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
@@ -99,15 +106,18 @@ impl<'a> Gate<'a> {
     }
 
     async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
-        connect_and_read(
-            self.database,
-            self.app_role,
-            Some(self.catalog),
-            Standby::Useless,
-            self.wait_for_db,
-            self.stop,
-        )
-        .await
+        let (scope, wait) = (self.scope(), self.wait_for_db);
+        connect_and_read(self.database, scope, Standby::Useless, wait, self.stop).await
+    }
+
+    pub(super) fn scope(&self) -> Scope<'a> {
+        Scope {
+            purpose: Use::Write,
+            wanted: self.wanted,
+            app_role: self.app.map(Database::user).filter(|role| *role != self.database.user()),
+            files: Some(self.catalog),
+            limit: None,
+        }
     }
 
     /// What the database contains, where it is to be taken over and is one that a run would otherwise refuse.
@@ -119,8 +129,9 @@ impl<'a> Gate<'a> {
         let Some(question) = self.adopt.as_ref().filter(|_| snapshot.history.is_blank()) else {
             return Ok(None);
         };
-        if foreign::found(connection, self.catalog, self.app_role).await?.is_empty()
-            && !question.is_met(connection, snapshot.facts.schema()?).await?
+        let facts = &snapshot.facts;
+        if foreign::found(connection, self.catalog, facts, self.scope()).await?.is_empty()
+            && !question.is_met(connection, facts.schema()?).await?
         {
             return Ok(None);
         }
@@ -172,12 +183,13 @@ impl<'a> Gate<'a> {
     async fn preview(
         &self,
         mut connection: PgConnection,
+        facts: &Facts,
         history: &History,
         work: &Work<'_>,
         found: Option<&Found<'_>>,
     ) -> Result<Report> {
         if history.is_blank() {
-            foreign::refuse(&mut connection, self.catalog, self.app_role).await?;
+            foreign::refuse(&mut connection, self.catalog, facts, self.scope()).await?;
         }
         query::close(connection).await;
         let outcome = if work.scripts.is_empty() { Outcome::Current } else { Outcome::WouldApply };
@@ -189,26 +201,27 @@ impl<'a> Gate<'a> {
 
     /// Reads again, as another run may have been here, and does the work.
     async fn under_lock(&self, guard: &mut LockGuard, found: Option<&Found<'_>>) -> Result<Report, Ended> {
-        let mut snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
+        let mut snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
         let adopted = match found.filter(|_| snapshot.history.is_blank()) {
             Some(found) => {
-                self.take_over(guard, found).await?;
-                snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
+                self.take_over(guard, &snapshot.facts, found).await?;
+                snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
                 Some(Adopted::of(found))
             }
             None => None,
         };
         let work = self.decide(&snapshot.history, self.resume_from)?;
         if snapshot.history.is_blank() {
-            foreign::refuse(&mut guard.connection, self.catalog, self.app_role).await?;
+            foreign::refuse(&mut guard.connection, self.catalog, &snapshot.facts, self.scope()).await?;
         }
         let schema = snapshot.facts.schema()?.to_owned();
-        let is_new = !(snapshot.facts.has_history && snapshot.facts.has_own_tables);
-        if snapshot.facts.needs_grant || (is_new && !work.scripts.is_empty()) {
-            tables::prepare(&mut guard.connection, &schema, self.app_role).await?;
+        let is_new = snapshot.facts.home.tables.len() < trust::TABLES.len();
+        if snapshot.facts.needs_grant() || (is_new && !work.scripts.is_empty()) {
+            tables::prepare(&mut guard.connection, &snapshot.facts, self.scope()).await?;
         }
         if work.scripts.is_empty() {
             self.refuse_invalid(&snapshot.invalid)?;
+            self.let_the_app_in(guard, &snapshot.facts).await?;
             let report = report(Outcome::Current, &snapshot.history, work.newer, Vec::new());
             return Ok(Report { adopted, ..report });
         }
@@ -219,7 +232,7 @@ impl<'a> Gate<'a> {
         let mut ended = apply::all(guard, &work.scripts, &mut context, &mut applied).await;
         progress.end();
         if ended.is_ok() {
-            ended = self.look_once_more(guard).await.map_err(Ended::from);
+            ended = self.check_once_more(guard).await.map_err(Ended::from);
         }
         if let (Ok(()), Some(reason)) = (&ended, self.stop.now()) {
             ended = Err(Ended::With(reason.error("after everything was applied")));
@@ -250,32 +263,15 @@ impl<'a> Gate<'a> {
     }
 
     /// Records what the database contains, unless it is another than it was.
-    async fn take_over(&self, guard: &mut LockGuard, found: &Found<'_>) -> Result<()> {
+    async fn take_over(&self, guard: &mut LockGuard, facts: &Facts, found: &Found<'_>) -> Result<()> {
         let Some(question) = &self.adopt else { return Ok(()) };
-        question.expect_unchanged(&mut guard.connection, found).await?;
-        record::record(guard, &found.migrations, self.app_role, self.stop).await?;
+        question.expect_unchanged(&mut guard.connection, facts, found).await?;
+        record::record(guard, &found.migrations, self.scope(), self.stop).await?;
         info!(
             "recorded {} migrations that the database contains, and ran none of them",
             found.migrations.len()
         );
         Ok(())
-    }
-
-    /// No run ends well while an INVALID index of ours exists.
-    async fn look_once_more(&self, guard: &mut LockGuard) -> Result<()> {
-        self.refuse_invalid(&indexes::all_invalid(&mut guard.connection).await?)
-    }
-
-    fn refuse_invalid(&self, invalid: &[InvalidIndex]) -> Result<()> {
-        let files: Vec<&Migration> = self
-            .catalog
-            .migrations()
-            .iter()
-            .filter(|file| self.target.is_none_or(|target| file.version <= target))
-            .collect();
-        let findings: Vec<_> =
-            indexes::ours(invalid, &files).into_iter().map(InvalidIndex::finding).collect();
-        if findings.is_empty() { Ok(()) } else { Err(Error::Findings(findings)) }
     }
 
     /// Finds out what became of the file that was under way when the connection broke.
@@ -316,12 +312,12 @@ impl<'a> Gate<'a> {
         guard: &mut LockGuard,
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
-        let snapshot = snapshot::read(&mut guard.connection, self.app_role, Some(self.catalog)).await?;
+        let snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
         let work = self.decide(&snapshot.history, None)?;
         let result = match work.scripts.first() {
             None => {
                 info!("everything had been committed before the connection broke");
-                self.refuse_invalid(&snapshot.invalid)
+                self.check_once_more(guard).await
             }
             Some((next, _)) => Err(lost(format!(
                 "the history says that everything before `{}` is applied, and {} files are pending",
@@ -329,7 +325,7 @@ impl<'a> Gate<'a> {
                 work.scripts.len()
             ))),
         };
-        if let (Some(schema), true) = (&snapshot.facts.schema, snapshot.facts.has_own_tables) {
+        if let (Some(schema), Some(_)) = (&snapshot.facts.home.schema, snapshot.facts.runs()) {
             let newest = snapshot.history.newest();
             let ended =
                 runs::end(&mut guard.connection, schema, None, newest, result.as_ref().err(), None).await;

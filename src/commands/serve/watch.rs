@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::commands::open::HistoryFlags;
 use crate::config::database::{Database, application_name};
 use crate::config::env;
 use crate::core::catalog::Catalog;
@@ -35,6 +36,7 @@ const LOG_IN: Duration = Duration::from_secs(2);
 pub(super) struct Watch {
     catalog: Catalog,
     database: Option<Database>,
+    history: HistoryFlags,
     state: Arc<Mutex<State>>,
 }
 
@@ -102,8 +104,8 @@ impl Seen {
 }
 
 impl Watch {
-    pub(super) fn new(catalog: Catalog, database: Option<Database>) -> Self {
-        Self { catalog, database, state: Arc::default() }
+    pub(super) fn new(catalog: Catalog, database: Option<Database>, history: HistoryFlags) -> Self {
+        Self { catalog, database, history, state: Arc::default() }
     }
 
     /// Looks, or shares a look: one that ends while we wait for our turn, or a good one of just now.
@@ -169,7 +171,9 @@ impl Watch {
     }
 
     async fn read(&self, database: &Database, connection: &mut PgConnection) -> Result<Schema, Refusal> {
-        let glance = glance::read(connection, NEW).await.map_err(|error| Refusal::of(database, &error))?;
+        let glance = glance::read(connection, self.history.wanted(), NEW)
+            .await
+            .map_err(|error| Refusal::of(database, &error))?;
         let unmet = requirement::unmet(&self.catalog, &glance.history);
         let missing = unmet.iter().map(|unmet| Missing {
             version: unmet.migration.version,

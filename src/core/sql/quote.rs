@@ -6,6 +6,12 @@ pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// A quoted name with its schema.
+#[must_use]
+pub fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", ident(schema), ident(name))
+}
+
 /// A quoted string, the same under either setting of `standard_conforming_strings`.
 #[must_use]
 pub fn literal(text: &str) -> String {

@@ -76,7 +76,7 @@ async fn run(
     query::all(&mut guard.connection, "settling the session", settings).await?;
     // First the session as it was: what the next statement finds, and so whether it was carried out, depends on it.
     for set in units[..resume.done].iter().flat_map(|unit| &unit.replay) {
-        query::all(&mut guard.connection, "replaying the SETs of finished statements", set.clone()).await?;
+        query::as_is(&mut guard.connection, "replaying the SETs of finished statements", set.clone()).await?;
     }
     if resume.unsettled {
         resume.done += usize::from(is_built(guard, script, &units[resume.done], resume.done + 1).await?);
@@ -323,7 +323,7 @@ fn forget_sql(guard: &LockGuard, script: &Script<'_>) -> Result<String> {
 
 /// Runs statements of the gate's own; when they fail, their transaction is not left open for the next to trip over.
 async fn own(guard: &mut LockGuard, doing: &'static str, sql: &str) -> Result<()> {
-    let result = query::all(&mut guard.connection, doing, message::own(sql)).await;
+    let result = query::as_is(&mut guard.connection, doing, message::own(sql)).await;
     if result.is_err() {
         let _ = roll_back(guard).await;
     }

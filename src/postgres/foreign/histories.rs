@@ -30,8 +30,12 @@ pub(super) struct Table {
 ///
 /// # Errors
 /// [`Error::Config`] without the right to read one; [`Error::Server`].
-pub async fn histories(connection: &mut PgConnection, from: Option<Tool>) -> Result<Vec<ForeignHistory>> {
-    let all = tables(connection).await?;
+pub async fn histories(
+    connection: &mut PgConnection,
+    path: &[String],
+    from: Option<Tool>,
+) -> Result<Vec<ForeignHistory>> {
+    let all = tables(connection, path).await?;
     let mut theirs: Vec<(&Table, Tool)> = Vec::new();
     for table in all.iter().filter(|table| !table.is_beside(&all)) {
         let tool = from.unwrap_or_else(|| table.tool(&all));
@@ -74,8 +78,12 @@ async fn read(
 ///
 /// # Errors
 /// [`Error::Server`].
-pub(super) async fn tables(connection: &mut PgConnection) -> Result<Vec<Table>> {
+pub(super) async fn tables(connection: &mut PgConnection, path: &[String]) -> Result<Vec<Table>> {
     let names: Vec<String> = tables::names().map(literal).collect();
+    let path = format!(
+        "ARRAY[{}]::text[]",
+        path.iter().map(|schema| literal(schema)).collect::<Vec<_>>().join(", ")
+    );
     let sql = format!(
         "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), \
            lower(c.relname), n.nspname::text, \
@@ -86,10 +94,10 @@ pub(super) async fn tables(connection: &mut PgConnection) -> Result<Vec<Table>> 
              THEN 'USAGE ON SCHEMA ' || pg_catalog.quote_ident(n.nspname) \
              WHEN NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') \
              THEN 'SELECT ON ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) END, \
-           n.nspname = ANY (pg_catalog.current_schemas(false)) \
+           n.nspname::text = ANY ({path}) \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind IN ('r', 'p') AND lower(c.relname) IN ({}) AND left(n.nspname, 3) <> 'pg_' \
-         ORDER BY pg_catalog.array_position(pg_catalog.current_schemas(false), n.nspname), 1",
+         ORDER BY pg_catalog.array_position({path}, n.nspname::text), 1",
         names.join(", ")
     );
     let rows = query::last(connection, "looking for another tool's history", sql).await?;

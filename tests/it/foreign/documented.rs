@@ -30,7 +30,7 @@ fn catalog() -> Catalog {
 }
 
 async fn found(database: &Database, from: Option<Tool>) -> Result<Option<ForeignHistory>> {
-    Ok(only(&histories(&mut database.connect().await, from).await?, from)?.cloned())
+    Ok(only(&histories(&mut database.connect().await, &["public".into()], from).await?, from)?.cloned())
 }
 
 async fn expect_mapped(database: &Database, tool: Tool, version: i64) {
@@ -135,7 +135,7 @@ async fn a_history_that_may_not_be_read_names_the_right() {
     for (tool, right) in
         [(Tool::Dbmate, "SELECT ON public.schema_migrations"), (Tool::Goose, "USAGE ON SCHEMA hidden")]
     {
-        let error = histories(&mut connection, Some(tool)).await.unwrap_err();
+        let error = histories(&mut connection, &["public".into()], Some(tool)).await.unwrap_err();
         assert_eq!(error.exit_code().code(), 2);
         assert!(error.to_string().contains(right), "{error}");
         assert!(error.hint().unwrap().contains(&format!("GRANT {right} TO ")), "{error}");

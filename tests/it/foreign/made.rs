@@ -16,7 +16,7 @@ fn catalog(steps: &[Step]) -> Catalog {
 }
 
 async fn only(database: &Database) -> ForeignHistory {
-    let mut histories = histories(&mut database.connect().await, None).await.unwrap();
+    let mut histories = histories(&mut database.connect().await, &["public".into()], None).await.unwrap();
     assert_eq!(histories.len(), 1, "{histories:?}");
     histories.remove(0)
 }
@@ -41,7 +41,7 @@ async fn is_read_and_mapped(tool: Tool) {
     assert_eq!(history.tool, tool);
     expect_mapped(&history, &steps, 10);
 
-    let explicit = histories(&mut theirs.connect().await, Some(tool)).await.unwrap();
+    let explicit = histories(&mut theirs.connect().await, &["public".into()], Some(tool)).await.unwrap();
     assert_eq!(explicit, std::slice::from_ref(&history));
     let mapped = map(&history, &catalog(&steps[..9]));
     assert!(

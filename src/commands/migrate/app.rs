@@ -1,0 +1,153 @@
+//! What the app finds: whether its role, with its own search path and rights, would find the schema ready.
+//!
+//! A run that ends with 0 while every new pod waits has gated nothing. So the app's own connection is opened, as the pods
+//! will open it, and asked what they will ask.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use tracing::warn;
+
+use crate::config::database::{Database, application_name};
+use crate::core::catalog::Catalog;
+use crate::core::requirement;
+use crate::core::sql::quote::ident;
+use crate::core::trust::{Use, Wanted};
+use crate::error::{Error, Finding, FindingKind, Result};
+use crate::postgres::connect::{self, Patience};
+use crate::postgres::query;
+use crate::postgres::snapshot::{self, Scope, Snapshot};
+use crate::stop::Stop;
+
+/// How long the app's connection is tried and asked: what it tells is never worth more.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the app's role finds.
+pub(super) enum View {
+    /// The schema is ready.
+    Ready,
+    /// Its database does not answer from here, which says nothing of where the pods run.
+    Unknown(String),
+    /// The schema is not ready, for this reason.
+    NotReady(Error),
+}
+
+impl View {
+    /// # Errors
+    /// Why the schema is not ready. A database that does not answer from here is a warning.
+    pub(super) fn expect_ready(self) -> Result<()> {
+        match self {
+            Self::Ready => Ok(()),
+            Self::Unknown(reason) => {
+                warn!(
+                    "what the app finds could not be checked: `DATABASE_URL` does not answer from here: {reason}"
+                );
+                Ok(())
+            }
+            Self::NotReady(error) => Err(error),
+        }
+    }
+}
+
+/// The app's connection, and what has to be there.
+pub(super) struct App<'a> {
+    pub(super) database: &'a Database,
+    pub(super) catalog: &'a Catalog,
+    /// Newest version that has to be applied.
+    pub(super) target: Option<i64>,
+    pub(super) wanted: Wanted<'a>,
+    pub(super) stop: &'a Stop,
+}
+
+impl App<'_> {
+    /// Opens a session as the app does, and reads the history in it.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the run is to stop.
+    pub(super) async fn view(&self) -> Result<View> {
+        tokio::select! {
+            seen = tokio::time::timeout(2 * PATIENCE, self.ask()) => match seen {
+                Ok(view) => view,
+                Err(_) => Ok(View::Unknown("no answer in time".into())),
+            },
+            reason = self.stop.requested() => Err(reason.error("while asking what the app finds")),
+        }
+    }
+
+    async fn ask(&self) -> Result<View> {
+        let mut connection = match connect::once(self.database, &application_name(None), PATIENCE).await {
+            Ok(connection) => connection,
+            Err(unusable) if unusable.refused || unusable.permanent.is_some() => {
+                return Ok(View::NotReady(unusable.after(self.database, Duration::ZERO)));
+            }
+            Err(unusable) => return Ok(View::Unknown(unusable.reason)),
+        };
+        let view = self.ask_until_caught_up(&mut connection).await;
+        query::close(connection).await;
+        view
+    }
+
+    /// A read replica may need a moment for what was just committed.
+    async fn ask_until_caught_up(&self, connection: &mut PgConnection) -> Result<View> {
+        let scope = Scope {
+            purpose: Use::Read,
+            wanted: self.wanted,
+            app_role: None,
+            files: Some(self.catalog),
+            limit: Some(PATIENCE),
+        };
+        let mut patience = Patience::new(PATIENCE);
+        loop {
+            let snapshot = match snapshot::read(connection, scope).await {
+                Ok(snapshot) => snapshot,
+                Err(Error::Server { source, .. }) if source.may_pass() => {
+                    return Ok(View::Unknown(source.to_string()));
+                }
+                Err(error) => return Ok(View::NotReady(self.not_ready(&error.to_string(), hint_of(&error)))),
+            };
+            let Some(missing) = self.missing(&snapshot) else { return Ok(View::Ready) };
+            let pauses = (Duration::from_millis(100), Duration::from_secs(1));
+            if !snapshot.facts.standby || !patience.pause(pauses.0, pauses.1, self.stop).await? {
+                let hint = "see that both URLs name one database, and that the role finds the same schema: \
+                            `CORVEIL_HISTORY_SCHEMA` names it";
+                return Ok(View::NotReady(self.not_ready(&missing, hint.into())));
+            }
+        }
+    }
+
+    /// What is not applied, and where that was read; none when nothing is missing.
+    fn missing(&self, snapshot: &Snapshot) -> Option<String> {
+        let mut unmet = requirement::unmet(self.catalog, &snapshot.history);
+        unmet.retain(|unmet| self.target.is_none_or(|target| unmet.migration.version <= target));
+        let missing = requirement::sentence(&unmet)?;
+        let facts = &snapshot.facts;
+        let at = match &facts.home.schema {
+            Some(schema) if facts.has_history() => {
+                format!("by the history in schema {} of database `{}`", ident(schema), facts.database)
+            }
+            _ => format!("and database `{}` has no migration history that it finds", facts.database),
+        };
+        Some(format!("{missing}, {at}"))
+    }
+
+    fn not_ready(&self, reason: &str, hint: String) -> Error {
+        Error::Findings(vec![Finding {
+            kind: FindingKind::AppNotReady,
+            file: None,
+            version: None,
+            line: None,
+            message: format!(
+                "the app's role, `{}` at {}, does not find the schema ready, so no new pod would start: {reason}",
+                self.database.user(),
+                self.database
+            ),
+            hint,
+        }])
+    }
+}
+
+/// What an error says to do, also where it is a list of findings.
+fn hint_of(error: &Error) -> String {
+    let finding = error.findings().first().map(|finding| finding.hint.clone());
+    finding.or_else(|| error.hint()).unwrap_or_else(|| "`corveil status` as that role shows it".into())
+}

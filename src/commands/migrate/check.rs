@@ -1,0 +1,78 @@
+//! What a run checks before it ends with 0: the history again, INVALID indexes, and what the app finds.
+
+use tracing::warn;
+
+use super::app::App;
+use super::gate::Gate;
+use crate::config::database::Database;
+use crate::core::catalog::Migration;
+use crate::core::requirement;
+use crate::error::{Error, Result};
+use crate::postgres::indexes::{self, InvalidIndex};
+use crate::postgres::lock::LockGuard;
+use crate::postgres::snapshot::{self, Facts, Scope};
+use crate::postgres::tables;
+
+impl<'a> Gate<'a> {
+    /// No run ends well unless the history has every file as it was applied, no INVALID index of these files exists, and the
+    /// app finds the same.
+    pub(super) async fn check_once_more(&self, guard: &mut LockGuard) -> Result<()> {
+        let snapshot = snapshot::read(&mut guard.connection, Scope { files: None, ..self.scope() }).await?;
+        let lost: Vec<_> = requirement::unmet(self.catalog, &snapshot.history)
+            .iter()
+            .filter(|unmet| self.is_wanted(unmet.migration))
+            .map(requirement::lost)
+            .collect();
+        if !lost.is_empty() {
+            return Err(Error::Findings(lost));
+        }
+        self.refuse_invalid(&snapshot.invalid)?;
+        self.let_the_app_in(guard, &snapshot.facts).await
+    }
+
+    fn is_wanted(&self, file: &Migration) -> bool {
+        self.target.is_none_or(|target| file.version <= target)
+    }
+
+    /// Grants the app's role again what it may need, if it does not find the schema ready.
+    pub(super) async fn let_the_app_in(&self, guard: &mut LockGuard, facts: &Facts) -> Result<()> {
+        let Some(app) = self.app(guard) else { return Ok(()) };
+        if app.view().await?.expect_ready().is_ok() {
+            return Ok(());
+        }
+        if let Some(role) = self.scope().app_role
+            && let Err(error) = tables::open_to(&mut guard.connection, facts, role).await
+        {
+            warn!("role `{role}` of `DATABASE_URL` cannot be granted what it needs: {error}");
+        }
+        app.view().await?.expect_ready()
+    }
+
+    /// The app's connection; where it has no URL of its own, a new session, which finds what a file set for the database or
+    /// the role. None where the server accepts a single connection.
+    fn app(&self, guard: &LockGuard) -> Option<App<'a>> {
+        let database = self.app.or_else(|| guard.control.as_ref().map(|_| self.database))?;
+        Some(self.app_of(database))
+    }
+
+    fn app_of(&self, database: &'a Database) -> App<'a> {
+        let Self { catalog, target, wanted, stop, .. } = *self;
+        App { database, catalog, target, wanted, stop }
+    }
+
+    /// Whether nothing has to be granted. A session of the role that migrates has just read the history itself.
+    pub(super) async fn app_finds_it_ready(&self) -> Result<bool> {
+        match self.app {
+            Some(database) => Ok(self.app_of(database).view().await?.expect_ready().is_ok()),
+            None => Ok(true),
+        }
+    }
+
+    pub(super) fn refuse_invalid(&self, invalid: &[InvalidIndex]) -> Result<()> {
+        let files: Vec<&Migration> =
+            self.catalog.migrations().iter().filter(|file| self.is_wanted(file)).collect();
+        let findings: Vec<_> =
+            indexes::ours(invalid, &files).into_iter().map(InvalidIndex::finding).collect();
+        if findings.is_empty() { Ok(()) } else { Err(Error::Findings(findings)) }
+    }
+}

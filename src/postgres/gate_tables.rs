@@ -1,0 +1,172 @@
+//! Finds Corveil's tables and what decides whether they may be used: their owners, and what interferes with their rows.
+
+use sqlx::postgres::{PgConnection, PgRow};
+
+use crate::core::sql::quote::literal;
+use crate::core::trust::{GateTable, Guard, Home, Role, TABLES, Use, Wanted, is_plainly_trusted};
+use crate::error::Result;
+use crate::postgres::query::{self, get};
+
+/// A relation that is named as one of the tables, as [`tables_sql`] lists it.
+pub(super) struct Listed {
+    table: GateTable,
+    oid: i64,
+    /// Whether it has triggers or rules.
+    has_guards: bool,
+}
+
+/// Lists every relation of the database that is named as one of the tables, to be read by [`listed`]. `app_role` is the
+/// role that must be able to read them.
+pub(super) fn tables_sql(app_role: Option<&str>) -> String {
+    // The privilege functions fail for a role that does not exist; the subquery does not.
+    let needs_grant = app_role.map_or_else(
+        || "false".into(),
+        |role| {
+            format!(
+                "coalesce((SELECT NOT (has_schema_privilege(a.oid, n.oid, 'USAGE') AND has_table_privilege(a.oid, c.oid, \
+                 'SELECT')) FROM pg_roles a WHERE a.rolname = {}), false)",
+                literal(role)
+            )
+        },
+    );
+    format!(
+        "SELECT n.nspname::text, c.relname::text, c.relkind = 'r', {}, c.relowner = n.nspowner OR ({APPOINTED}), \
+           has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), {needs_grant}, \
+           row_security_active(c.oid), c.oid::int8, c.relhastriggers OR c.relhasrules \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner \
+         JOIN pg_database d ON d.datname = current_database() \
+         WHERE c.relname IN ({}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND left(n.nspname, 3) <> 'pg_' \
+         ORDER BY 1, 2;",
+        role_columns(GRANTED),
+        TABLES.map(literal).join(", ")
+    )
+}
+
+/// Whether the session's role has the rights of role `o`. A superuser counts as a member of every role, and from PostgreSQL
+/// 16 on so does who made a role, without having its rights.
+const GRANTED: &str = "NOT current_setting('is_superuser')::bool AND CASE \
+    WHEN current_setting('server_version_num')::int4 < 160000 THEN pg_has_role(o.oid, 'MEMBER') \
+    ELSE pg_has_role(o.oid, 'USAGE') OR pg_has_role(o.oid, 'SET') END";
+
+/// Whether schema `n` was opened by name to the owner of table `c`, and not to the session's role. What PUBLIC may do says
+/// nothing: up to PostgreSQL 14 everyone may create in `public`.
+const APPOINTED: &str = "NOT current_setting('is_superuser')::bool AND EXISTS (SELECT FROM aclexplode(n.nspacl) a \
+    WHERE a.privilege_type = 'CREATE' AND a.grantee = c.relowner) AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) a \
+    JOIN pg_roles me ON me.oid IN (a.grantee, n.nspowner) WHERE a.privilege_type = 'CREATE' AND me.rolname = current_user)";
+
+/// Role `o` of database `d`, to be read by [`role`].
+fn role_columns(granted: &str) -> String {
+    format!("o.rolname::text, o.rolname = current_user, {granted}, o.oid = d.datdba, o.rolsuper")
+}
+
+/// Reads a row of [`tables_sql`].
+pub(super) fn listed(row: &PgRow) -> Result<Listed> {
+    Ok(Listed {
+        table: GateTable {
+            schema: get(row, 0)?,
+            name: get(row, 1)?,
+            is_ordinary: get(row, 2)?,
+            owner: role(row, 3)?,
+            owner_has_schema: get(row, 8)?,
+            in_reach: get(row, 9)?,
+            readable: get(row, 10)?,
+            needs_grant: get(row, 11)?,
+            guards: Vec::new(),
+            row_security: get(row, 12)?,
+            shows_all_rows: false,
+        },
+        oid: get(row, 13)?,
+        has_guards: get(row, 14)?,
+    })
+}
+
+fn role(row: &PgRow, first: usize) -> Result<Role> {
+    Ok(Role {
+        name: get(row, first)?,
+        is_current: get(row, first + 1)?,
+        is_granted: get(row, first + 2)?,
+        owns_database: get(row, first + 3)?,
+        is_superuser: get(row, first + 4)?,
+    })
+}
+
+/// The tables of all schemas.
+pub(super) fn tables(listed: &[Listed]) -> Vec<GateTable> {
+    listed.iter().map(|listed| listed.table.clone()).collect()
+}
+
+/// Asks for what seldom matters: memberships of a role that is not trusted otherwise, triggers, rules and policies.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(super) async fn complete(
+    connection: &mut PgConnection,
+    home: &mut Home,
+    listed: &[Listed],
+    purpose: Use,
+    wanted: Wanted<'_>,
+) -> Result<()> {
+    let oid_of = |table: &GateTable| {
+        listed.iter().find(|listed| listed.table == *table).map(|listed| (listed.oid, listed.has_guards))
+    };
+    let mut asked: Vec<(i64, &mut GateTable)> = home
+        .tables
+        .iter_mut()
+        .filter_map(|table| {
+            let (oid, has_guards) = oid_of(table)?;
+            let is_plain = is_plainly_trusted(table, purpose, wanted) && !has_guards && !table.row_security;
+            (!is_plain).then_some((oid, table))
+        })
+        .collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let oids = asked.iter().map(|(oid, _)| oid.to_string()).collect::<Vec<_>>().join(", ");
+    let results =
+        query::all(connection, "reading who owns the migration history", details_sql(&oids)).await?;
+    let [authors, policies] = results.as_slice() else {
+        return Err(query::no_row("reading who owns the migration history"));
+    };
+    for (oid, table) in &mut asked {
+        for row in authors {
+            if get::<i64>(row, 0)? == *oid {
+                match get::<Option<String>>(row, 1)? {
+                    Some(what) => table.guards.push(Guard { what, author: role(row, 2)? }),
+                    None => table.owner = role(row, 2)?,
+                }
+            }
+        }
+        for row in policies {
+            if get::<i64>(row, 0)? == *oid {
+                table.shows_all_rows = get(row, 1)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Owners, and the authors of what runs when a row is written; then whether policies show every row. A rule is its table's
+/// owner's, a trigger whoever's function it calls.
+fn details_sql(oids: &str) -> String {
+    let mine = "WITH RECURSIVE mine(role) AS ( \
+        SELECT oid FROM pg_roles WHERE rolname = current_user UNION \
+        SELECT m.roleid FROM pg_auth_members m JOIN mine ON mine.role = m.member, to_jsonb(m) j \
+          WHERE coalesce((j->>'inherit_option')::bool OR (j->>'set_option')::bool, true))";
+    format!(
+        "{mine}, authors(relation, what, author) AS ( \
+           SELECT c.oid, NULL, c.relowner FROM pg_class c WHERE c.oid IN ({oids}) UNION ALL \
+           SELECT t.tgrelid, 'trigger ' || quote_ident(t.tgname), p.proowner FROM pg_trigger t \
+             JOIN pg_proc p ON p.oid = t.tgfoid \
+             WHERE t.tgrelid IN ({oids}) AND NOT t.tgisinternal AND t.tgenabled <> 'D' UNION ALL \
+           SELECT r.ev_class, 'rule ' || quote_ident(r.rulename), c.relowner FROM pg_rewrite r \
+             JOIN pg_class c ON c.oid = r.ev_class WHERE r.ev_class IN ({oids})) \
+         SELECT a.relation::int8, a.what, {} FROM authors a JOIN pg_roles o ON o.oid = a.author \
+           JOIN pg_database d ON d.datname = current_database(); \
+         {mine} SELECT p.polrelid::int8, bool_or(p.polpermissive AND pg_get_expr(p.polqual, p.polrelid) = 'true') \
+             AND NOT bool_or(NOT p.polpermissive) \
+           FROM pg_policy p WHERE p.polrelid IN ({oids}) AND p.polcmd IN ('r', '*') \
+             AND (0 = ANY (p.polroles) OR EXISTS (SELECT FROM mine WHERE mine.role = ANY (p.polroles))) \
+           GROUP BY 1;",
+        role_columns("o.oid IN (SELECT role FROM mine)")
+    )
+}
