@@ -42,6 +42,12 @@ AWS_USE_TASK_ROLE: {{ .useTaskRole | quote }}
 {{- end }}
 MODELS_CONFIG_PATH: "/app/config/models.yaml"
 MODEL_CURATION_ENABLED: "true"
+{{- with .Values.history.schema }}
+CORVEIL_HISTORY_SCHEMA: {{ include "corveil.text" . | quote }}
+{{- end }}
+{{- with .Values.history.owner }}
+CORVEIL_HISTORY_OWNER: {{ include "corveil.text" . | quote }}
+{{- end }}
 {{- if and .Values.existingSecret .Values.redis.enabled }}
 {{- /* The chart cannot write into a Secret that is not its own. One that has the key wins, being read later. */}}
 REDIS_URL: {{ include "corveil.redisUrl" . | quote }}

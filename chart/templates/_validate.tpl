@@ -24,7 +24,7 @@
 {{- if .Values.postgresql.enabled }}
 {{- include "corveil.validate.takeover" . }}
 {{- end }}
-{{- $set := dict "DATABASE_URL" "existingSecret` or `externalDatabase.url" "CORVEIL_TIMEOUT" "wait.timeout" }}
+{{- $set := dict "DATABASE_URL" "existingSecret` or `externalDatabase.url" "CORVEIL_TIMEOUT" "wait.timeout" "CORVEIL_HISTORY_SCHEMA" "history.schema" "CORVEIL_HISTORY_OWNER" "history.owner" }}
 {{- range .Values.extraEnv }}
 {{- with get $set .name }}
 {{- fail (printf "`extraEnv` sets what `%s` is for: use that" .) }}

@@ -1,5 +1,6 @@
 //! The migration's objects in every mode, compared with their types field by field.
 
+use corveil::config::env;
 use corveil::core::gate::bounds::Bounds;
 use corveil::core::gate::{self, Database, Part, Phase, Step};
 use serde_json::{Value, json};
@@ -74,6 +75,7 @@ fn setting(secret: &str) -> Setting {
         ddl: None,
         service_account: None,
         adopt: None,
+        history: Vec::new(),
         labels: strings(&[
             ("app.kubernetes.io/component", "migrate"),
             ("app.kubernetes.io/instance", "corveil"),
@@ -256,6 +258,30 @@ fn every_job_takes_over_what_something_else_migrated_when_it_is_asked_to() {
     let off = adopt(json!({"enabled": false, "from": "goose"}));
     let expected = [hook(Database::External, Phase::PreSync), copy(Database::External, Phase::PreSync)];
     assert_renders(&[], &with(external(), off), &expected);
+}
+
+#[test]
+fn job_pods_and_app_mean_one_history() {
+    let history =
+        [(env::HISTORY_SCHEMA, "tenant".to_owned()), (env::HISTORY_OWNER, "ddl".to_owned())].to_vec();
+    let setting = |secret: &str| Setting { history: history.clone(), ..setting(secret) };
+    let values = with(external(), json!({"history": {"schema": "tenant", "owner": "ddl"}}));
+    let hook = hook_of(Database::External, Phase::PreSync, &setting(COPY));
+    assert_renders(&[], &values, &[hook, copy(Database::External, Phase::PreSync)]);
+    for helm in HELMS {
+        let objects = render(helm, &[], &values).unwrap_or_else(|error| panic!("{helm:?}: {error}"));
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
+        let init = &deployment["spec"]["template"]["spec"]["initContainers"][0]["env"];
+        let config = objects.iter().find(|object| object["metadata"]["name"] == "corveil-env");
+        let data = &config.expect("a ConfigMap")["data"];
+        for (name, value) in &history {
+            assert!(
+                init.as_array().expect("a list").contains(&json!({"name": name, "value": value})),
+                "{init}"
+            );
+            assert_eq!(data[*name], json!(value));
+        }
+    }
 }
 
 #[test]

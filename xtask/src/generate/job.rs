@@ -92,6 +92,9 @@ fn metadata(name: &str, annotations: Option<&str>) -> Holes {
     holes
 }
 
+/// Which history is meant: variables, and the keys of `history` that set them.
+const HISTORY: [(&str, &str); 2] = [(env::HISTORY_SCHEMA, "schema"), (env::HISTORY_OWNER, "owner")];
+
 /// A Job with everything that a value can add, so that there is a place for each hole.
 fn example_setting() -> Setting {
     Setting {
@@ -100,6 +103,7 @@ fn example_setting() -> Setting {
         ddl: Some(("example".into(), "example".into())),
         service_account: Some("example".into()),
         adopt: Some(("example".into(), Some("example".into()))),
+        history: HISTORY.iter().map(|(name, _)| (*name, "example".to_owned())).collect(),
         labels: strings(&[("example", "")]),
         bounds: Bounds::DEFAULT,
     }
@@ -167,6 +171,11 @@ fn holes() -> Result<Holes> {
         (format!("{adopt_to}.value"), value(r#"include "corveil.text" .Values.migrate.adopt.to | quote"#)),
         (adopt_to, Hole::If("and .Values.migrate.adopt.enabled .Values.migrate.adopt.to".into())),
     ]);
+    for (name, key) in HISTORY {
+        let (variable, key) = (env(name), format!(".Values.history.{key}"));
+        holes.insert(format!("{variable}.value"), value(&format!(r#"include "corveil.text" {key} | quote"#)));
+        holes.insert(variable, Hole::If(key));
+    }
     Ok(holes)
 }
 

@@ -33,6 +33,7 @@ pub(crate) fn job() -> k8s_openapi::api::batch::v1::Job {
         ddl: None,
         service_account: None,
         adopt: None,
+        history: Vec::new(),
         labels: strings(&[
             ("app.kubernetes.io/component", "migrate"),
             ("app.kubernetes.io/instance", "corveil"),

@@ -150,6 +150,8 @@ fn validate() -> String {
         (env::DEADLINE, "migrate.activeDeadlineSeconds"),
         (env::ADOPT, "migrate.adopt.enabled"),
         (env::ADOPT_TO, "migrate.adopt.to"),
+        (env::HISTORY_SCHEMA, "history.schema"),
+        (env::HISTORY_OWNER, "history.owner"),
     ];
     let variables: Vec<_> = variables.iter().map(|(name, key)| format!("{name:?} {key:?}")).collect();
     format!(

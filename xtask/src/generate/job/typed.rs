@@ -38,6 +38,8 @@ pub(crate) struct Setting {
     pub(crate) service_account: Option<String>,
     /// What it adopts: the former tool or `auto`, and the version where one is given.
     pub(crate) adopt: Option<(String, Option<String>)>,
+    /// Which history is meant: variables and their values.
+    pub(crate) history: Vec<(&'static str, String)>,
     /// Labels that every object of the migration has, its pods too.
     pub(crate) labels: Strings,
     pub(crate) bounds: Bounds,
@@ -246,5 +248,6 @@ fn variables(which: gate::Job, setting: &Setting) -> Vec<EnvVar> {
         variables.push(plain(env::ADOPT, from.clone()));
         variables.extend(to.as_ref().map(|to| plain(env::ADOPT_TO, to.clone())));
     }
+    variables.extend(setting.history.iter().map(|(name, value)| plain(name, value.clone())));
     variables
 }

@@ -23,7 +23,29 @@ const ADOPT_FROM: &[&str] = &[
 ];
 
 pub(crate) fn keys() -> Vec<Key> {
-    vec![migrate(), wait()]
+    vec![history(), migrate(), wait()]
+}
+
+fn history() -> Key {
+    section(
+        "history",
+        "The table of applied migrations, `_sqlx_migrations`, for the Job, the pods that wait for it, and the app",
+        vec![
+            text(
+                "schema",
+                "",
+                "Schema of the table, where a database has several, one per tenant or app; empty is the first schema of the \
+                 search path that has one",
+            )
+            .sets(&[env::HISTORY_SCHEMA]),
+            text(
+                "owner",
+                "",
+                "Role that is trusted as the owner of the table, next to the role that connects and the owner of the database",
+            )
+            .sets(&[env::HISTORY_OWNER]),
+        ],
+    )
 }
 
 fn migrate() -> Key {
