@@ -333,3 +333,31 @@ async fn a_table_that_appears_between_look_and_creation_is_not_taken() {
     run.expect_stderr(&format!("table public._corveil_runs belongs to role `{low}`"));
     assert!(database.value::<bool>("SELECT to_regclass('a') IS NULL").await);
 }
+
+#[tokio::test]
+async fn the_history_of_another_tool_runs_no_code_when_it_is_read() {
+    let folder = one_file();
+    let (database, low) = with_planted(
+        "CREATE TABLE public.goose_db_version (id int PRIMARY KEY, version_id bigint NOT NULL, is_applied boolean NOT NULL,
+           tstamp timestamp DEFAULT now())",
+    )
+    .await;
+    let trap = format!(
+        "CREATE TYPE public.evil AS ENUM ('x');
+         CREATE FUNCTION public.as_json(public.evil) RETURNS json LANGUAGE plpgsql AS
+           $$ BEGIN EXECUTE 'ALTER ROLE {low} SUPERUSER'; RETURN '1'; END $$;
+         CREATE CAST (public.evil AS json) WITH FUNCTION public.as_json(public.evil);
+         ALTER TABLE public.goose_db_version ADD trap public.evil;
+         INSERT INTO public.goose_db_version VALUES (1, 1, true, now(), 'x');
+         GRANT ALL ON public.goose_db_version TO PUBLIC;"
+    );
+    let mut session = database.url_as(&low).connect().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(trap)).execute(&mut session).await.unwrap();
+    database.execute("CREATE TABLE a (id int)").await;
+    let run = Corveil::with("adopt", &database, &folder).args(["--from", "goose", "--dry-run"]).run().await;
+    let is_super = format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{low}'");
+    assert!(!database.value::<bool>(&is_super).await, "{run}");
+    // The trap works where the whole row is asked for.
+    database.execute("SELECT row_to_json(h) FROM public.goose_db_version h").await;
+    assert!(database.value::<bool>(&is_super).await, "the cast does nothing, so nothing was tested");
+}

@@ -9,6 +9,9 @@ use crate::core::sql::quote::literal;
 use crate::error::{Error, Result};
 use crate::postgres::query::{self, get};
 
+/// The first OID of an object that is not the server's own (`FirstNormalObjectId` in PostgreSQL's `access/transam.h`).
+const FIRST_NORMAL: u32 = 16_384;
+
 /// A table that is named as some tool's.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -18,6 +21,9 @@ pub(super) struct Table {
     name: String,
     schema: String,
     columns: Vec<Column>,
+    /// Columns whose types are the server's own, quoted. A type of another role may bring a cast to JSON, which would run its
+    /// code with the rights of this role.
+    plain: Vec<String>,
     /// What the role needs to read it, if it has not.
     missing: Option<String>,
     /// Whether its schema is on the search path.
@@ -94,7 +100,9 @@ pub(super) async fn tables(connection: &mut PgConnection, path: &[String]) -> Re
              THEN 'USAGE ON SCHEMA ' || pg_catalog.quote_ident(n.nspname) \
              WHEN NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') \
              THEN 'SELECT ON ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) END, \
-           n.nspname::text = ANY ({path}) \
+           n.nspname::text = ANY ({path}), \
+           ARRAY(SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a \
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid < {FIRST_NORMAL}) \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind IN ('r', 'p') AND lower(c.relname) IN ({}) AND left(n.nspname, 3) <> 'pg_' \
          ORDER BY pg_catalog.array_position({path}, n.nspname::text), 1",
@@ -113,6 +121,7 @@ fn table(row: &PgRow) -> Result<Table> {
         columns: columns.iter().filter_map(|column| Column::from_catalog(column)).collect(),
         missing: get(row, 4)?,
         in_sight: get(row, 5)?,
+        plain: get(row, 6)?,
     })
 }
 
@@ -156,7 +165,11 @@ impl Table {
                 ),
             });
         }
-        let sql = format!("SELECT pg_catalog.row_to_json(history)::text FROM {} AS history", self.quoted);
+        let columns = self.plain.join(", ");
+        let sql = format!(
+            "SELECT row_to_json(history)::text FROM (SELECT {columns} FROM {}) AS history",
+            self.quoted
+        );
         let rows = query::last(connection, "reading another tool's history", sql).await?;
         rows.iter().map(|row| Ok(Row::from_json(get(row, 0)?))).collect()
     }
