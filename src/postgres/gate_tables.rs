@@ -2,7 +2,7 @@
 
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::core::sql::quote::literal;
+use crate::core::sql::quote::{literal, unquoted};
 use crate::core::trust::{GateTable, Guard, Home, Role, TABLES, Use, Wanted, is_plainly_trusted};
 use crate::error::Result;
 use crate::postgres::query::{self, get};
@@ -17,76 +17,50 @@ pub(super) struct Listed {
 
 /// Lists every relation of the database that is named as one of the tables, to be read by [`listed`]. `app_role` is the
 /// role that must be able to read them.
+///
+/// Functions rather than joins: a new backend has to learn every table that a query names. Of the owner it says only
+/// whether that is the session's role; [`complete`] asks for the rest where it is not.
 pub(super) fn tables_sql(app_role: Option<&str>) -> String {
     // The privilege functions fail for a role that does not exist; the subquery does not.
     let needs_grant = app_role.map_or_else(
         || "false".into(),
         |role| {
             format!(
-                "coalesce((SELECT NOT (has_schema_privilege(a.oid, n.oid, 'USAGE') AND has_table_privilege(a.oid, c.oid, \
-                 'SELECT')) FROM pg_roles a WHERE a.rolname = {}), false)",
+                "coalesce((SELECT NOT (has_schema_privilege(a.oid, c.relnamespace, 'USAGE') \
+                 AND has_table_privilege(a.oid, c.oid, 'SELECT')) FROM pg_roles a WHERE a.rolname = {}), false)",
                 literal(role)
             )
         },
     );
     format!(
-        "SELECT n.nspname::text, c.relname::text, c.relkind = 'r', {}, c.relowner = n.nspowner OR ({APPOINTED}), \
-           has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), {needs_grant}, \
-           row_security_active(c.oid), c.oid::int8, c.relhastriggers OR c.relhasrules \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner \
-         JOIN pg_database d ON d.datname = current_database() \
-         WHERE c.relname IN ({}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND left(n.nspname, 3) <> 'pg_' \
-         ORDER BY 1, 2;",
-        role_columns(GRANTED),
+        "SELECT c.relnamespace::regnamespace::text, c.relname::text, c.relkind = 'r', pg_get_userbyid(c.relowner)::text, \
+           pg_get_userbyid(c.relowner) = current_user, has_schema_privilege(c.relnamespace, 'USAGE'), \
+           has_table_privilege(c.oid, 'SELECT'), {needs_grant}, row_security_active(c.oid), c.oid::int8, \
+           c.relhastriggers OR c.relhasrules \
+         FROM pg_class c WHERE c.relname IN ({}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+           AND c.relpersistence <> 't';",
         TABLES.map(literal).join(", ")
     )
-}
-
-/// Whether the session's role has the rights of role `o`. A superuser counts as a member of every role, and from PostgreSQL
-/// 16 on so does who made a role, without having its rights.
-const GRANTED: &str = "NOT current_setting('is_superuser')::bool AND CASE \
-    WHEN current_setting('server_version_num')::int4 < 160000 THEN pg_has_role(o.oid, 'MEMBER') \
-    ELSE pg_has_role(o.oid, 'USAGE') OR pg_has_role(o.oid, 'SET') END";
-
-/// Whether schema `n` was opened by name to the owner of table `c`, and not to the session's role. What PUBLIC may do says
-/// nothing: up to PostgreSQL 14 everyone may create in `public`.
-const APPOINTED: &str = "NOT current_setting('is_superuser')::bool AND EXISTS (SELECT FROM aclexplode(n.nspacl) a \
-    WHERE a.privilege_type = 'CREATE' AND a.grantee = c.relowner) AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) a \
-    JOIN pg_roles me ON me.oid IN (a.grantee, n.nspowner) WHERE a.privilege_type = 'CREATE' AND me.rolname = current_user)";
-
-/// Role `o` of database `d`, to be read by [`role`].
-fn role_columns(granted: &str) -> String {
-    format!("o.rolname::text, o.rolname = current_user, {granted}, o.oid = d.datdba, o.rolsuper")
 }
 
 /// Reads a row of [`tables_sql`].
 pub(super) fn listed(row: &PgRow) -> Result<Listed> {
     Ok(Listed {
         table: GateTable {
-            schema: get(row, 0)?,
+            schema: unquoted(get(row, 0)?),
             name: get(row, 1)?,
             is_ordinary: get(row, 2)?,
-            owner: role(row, 3)?,
-            owner_has_schema: get(row, 8)?,
-            in_reach: get(row, 9)?,
-            readable: get(row, 10)?,
-            needs_grant: get(row, 11)?,
+            owner: Role { name: get(row, 3)?, is_current: get(row, 4)?, ..Role::default() },
+            owner_has_schema: false,
+            in_reach: get(row, 5)?,
+            readable: get(row, 6)?,
+            needs_grant: get(row, 7)?,
             guards: Vec::new(),
-            row_security: get(row, 12)?,
+            row_security: get(row, 8)?,
             shows_all_rows: false,
         },
-        oid: get(row, 13)?,
-        has_guards: get(row, 14)?,
-    })
-}
-
-fn role(row: &PgRow, first: usize) -> Result<Role> {
-    Ok(Role {
-        name: get(row, first)?,
-        is_current: get(row, first + 1)?,
-        is_granted: get(row, first + 2)?,
-        owns_database: get(row, first + 3)?,
-        is_superuser: get(row, first + 4)?,
+        oid: get(row, 9)?,
+        has_guards: get(row, 10)?,
     })
 }
 
@@ -95,7 +69,8 @@ pub(super) fn tables(listed: &[Listed]) -> Vec<GateTable> {
     listed.iter().map(|listed| listed.table.clone()).collect()
 }
 
-/// Asks for what seldom matters: memberships of a role that is not trusted otherwise, triggers, rules and policies.
+/// Asks for what does not matter where the session's role owns the tables and nothing is attached to them: who else the
+/// owner is, triggers, rules and policies.
 ///
 /// # Errors
 /// When the server cannot be asked.
@@ -130,9 +105,11 @@ pub(super) async fn complete(
     for (oid, table) in &mut asked {
         for row in authors {
             if get::<i64>(row, 0)? == *oid {
-                match get::<Option<String>>(row, 1)? {
-                    Some(what) => table.guards.push(Guard { what, author: role(row, 2)? }),
-                    None => table.owner = role(row, 2)?,
+                if let Some(what) = get(row, 1)? {
+                    table.guards.push(Guard { what, author: role(row, 3)? });
+                } else {
+                    table.owner_has_schema = get(row, 2)?;
+                    table.owner = role(row, 3)?;
                 }
             }
         }
@@ -145,8 +122,17 @@ pub(super) async fn complete(
     Ok(())
 }
 
+/// Whether the schema is the owner's of its table too, or was opened to that owner by name, and not to the session's role.
+/// What PUBLIC may do says nothing: up to PostgreSQL 14 everyone may create in `public`.
+const OWNER_HAS_SCHEMA: &str = "c.relowner = n.nspowner OR (NOT me.rolsuper AND me.oid <> n.nspowner AND \
+    EXISTS (SELECT FROM aclexplode(n.nspacl) g WHERE g.privilege_type = 'CREATE' AND g.grantee = c.relowner) AND \
+    NOT EXISTS (SELECT FROM aclexplode(n.nspacl) g WHERE g.privilege_type = 'CREATE' AND g.grantee = me.oid))";
+
 /// Owners, and the authors of what runs when a row is written; then whether policies show every row. A rule is its table's
-/// owner's, a trigger whoever's function it calls.
+/// owner's, a trigger the function's owner's that it calls.
+///
+/// Memberships are followed by hand: a superuser counts as a member of every role, and from PostgreSQL 16 on whoever made a
+/// role as a member of it, without having its rights.
 fn details_sql(oids: &str) -> String {
     let mine = "WITH RECURSIVE mine(role) AS ( \
         SELECT oid FROM pg_roles WHERE rolname = current_user UNION \
@@ -160,13 +146,25 @@ fn details_sql(oids: &str) -> String {
              WHERE t.tgrelid IN ({oids}) AND NOT t.tgisinternal AND t.tgenabled <> 'D' UNION ALL \
            SELECT r.ev_class, 'rule ' || quote_ident(r.rulename), c.relowner FROM pg_rewrite r \
              JOIN pg_class c ON c.oid = r.ev_class WHERE r.ev_class IN ({oids})) \
-         SELECT a.relation::int8, a.what, {} FROM authors a JOIN pg_roles o ON o.oid = a.author \
+         SELECT a.relation::int8, a.what, {OWNER_HAS_SCHEMA}, o.rolname::text, o.oid = me.oid, \
+             o.oid IN (SELECT role FROM mine), o.oid = d.datdba, o.rolsuper \
+           FROM authors a JOIN pg_roles o ON o.oid = a.author JOIN pg_class c ON c.oid = a.relation \
+           JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles me ON me.rolname = current_user \
            JOIN pg_database d ON d.datname = current_database(); \
          {mine} SELECT p.polrelid::int8, bool_or(p.polpermissive AND pg_get_expr(p.polqual, p.polrelid) = 'true') \
              AND NOT bool_or(NOT p.polpermissive) \
            FROM pg_policy p WHERE p.polrelid IN ({oids}) AND p.polcmd IN ('r', '*') \
              AND (0 = ANY (p.polroles) OR EXISTS (SELECT FROM mine WHERE mine.role = ANY (p.polroles))) \
-           GROUP BY 1;",
-        role_columns("o.oid IN (SELECT role FROM mine)")
+           GROUP BY 1;"
     )
+}
+
+fn role(row: &PgRow, first: usize) -> Result<Role> {
+    Ok(Role {
+        name: get(row, first)?,
+        is_current: get(row, first + 1)?,
+        is_granted: get(row, first + 2)?,
+        owns_database: get(row, first + 3)?,
+        is_superuser: get(row, first + 4)?,
+    })
 }

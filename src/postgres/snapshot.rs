@@ -223,20 +223,18 @@ const ANY_INVALID: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index WHERE 
 const COLUMNS: &str = "version, description, installed_on, success, checksum, execution_time";
 
 /// Selects the history where [`trust::home`] will find it, without another round trip: the search path leads to the one
-/// schema that has it, or to none, where the statement fails. Only an ordinary table is read, which runs no code.
+/// schema that has it, or to none, where the statement fails. A view has no file on the disk, and is not read: it would run
+/// code. [`trust`] refuses it afterwards.
 fn applied_at_home_sql(wanted: Wanted<'_>) -> String {
     let path = match wanted.schema {
         Some(schema) => format!("ARRAY[{}]", literal(schema)),
         None => "current_setting('corveil.path')::text[]".into(),
     };
+    let history = trust::HISTORY;
     format!(
-        "SELECT set_config('search_path', coalesce((SELECT quote_ident(n.nspname) || ', pg_temp' FROM pg_class c \
-           JOIN pg_namespace n ON n.oid = c.relnamespace \
-           WHERE c.relname = '{}' AND c.relkind = 'r' AND n.nspname::text = ANY ({path}) \
-           ORDER BY array_position({path}, n.nspname::text) LIMIT 1), 'pg_temp'), true); \
-         SELECT {COLUMNS} FROM {};",
-        trust::HISTORY,
-        trust::HISTORY
+        "SELECT set_config('search_path', coalesce((SELECT quote_ident(s) || ', pg_temp' FROM unnest({path}) s \
+           WHERE pg_relation_filenode(to_regclass(quote_ident(s) || '.{history}')) IS NOT NULL LIMIT 1), 'pg_temp'), true); \
+         SELECT {COLUMNS} FROM {history};"
     )
 }
 
