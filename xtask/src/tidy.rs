@@ -112,6 +112,11 @@ fn dependencies_are_pinned_and_explained() {
 }
 
 #[test]
+fn tasks_and_tests_are_one_build() {
+    assert_tidy(&one_build(&repository()));
+}
+
+#[test]
 fn the_readme_tells_what_the_program_does() {
     assert_tidy(&readme(&repository()));
 }
@@ -143,6 +148,12 @@ fn each_check_finds_what_it_is_for() {
     assert_eq!(dependency(r#"a = { path = ".." } # because"#), 0);
     assert_eq!(dependency(r#"a = "=1.2.3""#), 1);
     assert_eq!(dependency(r#"a = "1.2.3" # because"#), 1);
+
+    let manifest = |path: &str, text: &str| File { path: path.into(), text: text.into() };
+    let tests =
+        manifest("Cargo.toml", "[dev-dependencies]\na = { features = [\"b\", \"c\"] }\nd = \"=1.0.0\"\n");
+    let tasks = |line: &str| manifest("xtask/Cargo.toml", &format!("[dependencies]\n{line}\n"));
+    assert_eq!(one_build(&[tests, tasks("a = { features = [\"b\", \"bc\"] }")]).len(), 1);
 }
 
 /// Every source file starts with a sentence about itself.
@@ -260,6 +271,36 @@ fn dependencies(files: &[File]) -> Vec<String> {
         }
     }
     findings
+}
+
+/// What the tests ask of a dependency, the tasks ask too: of a crate with other features Cargo makes another build, and with it
+/// another of each crate above it, up to the product.
+fn one_build(files: &[File]) -> Vec<String> {
+    let section_of = |path: &str, header| {
+        let file = files.iter().find(|file| file.path == path);
+        file.into_iter().flat_map(move |file| section(file, header)).map(|(_, line)| line).collect::<Vec<_>>()
+    };
+    let tasks = section_of("xtask/Cargo.toml", "[dependencies]");
+    let mut findings = Vec::new();
+    for line in section_of("Cargo.toml", "[dev-dependencies]") {
+        let Some((name, _)) = line.split_once(" = ") else { continue };
+        let here =
+            tasks.iter().find(|task| task.starts_with(&format!("{name} = "))).copied().unwrap_or_default();
+        let missing: Vec<_> =
+            features(line).filter(|feature| !features(here).any(|found| found == *feature)).collect();
+        if !missing.is_empty() {
+            findings.push(format!(
+                "xtask/Cargo.toml: `{name}` without {missing:?}, which the tests ask for: add them"
+            ));
+        }
+    }
+    findings
+}
+
+/// The features that a dependency's line asks for, each in its quotes.
+fn features(line: &str) -> impl Iterator<Item = &str> {
+    let list = line.split_once("features = [").and_then(|(_, list)| list.split_once(']'));
+    list.into_iter().flat_map(|(list, _)| list.split(", "))
 }
 
 #[track_caller]
