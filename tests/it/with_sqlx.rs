@@ -156,7 +156,7 @@ async fn a_file_that_another_tool_applies_at_the_same_time_is_applied_once() {
 
 /// The real program, which `cargo xtask test` installs.
 fn sqlx_cli() -> PathBuf {
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/sqlx");
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/migrators/sqlx");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("sqlx"));
     std::env::var_os("CORVEIL_TEST_SQLX")

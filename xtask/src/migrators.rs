@@ -19,14 +19,15 @@ const LINKS: &str = "target/tools/migrators";
 /// A program that Cargo builds.
 struct Crate {
     package: &'static str,
-    version: &'static str,
     features: &'static str,
     program: &'static str,
 }
 
-const CRATES: [Crate; 2] = [
-    Crate { package: "diesel_cli", version: "2.3.14", features: "postgres", program: "diesel" },
-    Crate { package: "refinery_cli", version: "0.10.0", features: "postgresql", program: "refinery" },
+const CRATES: [Crate; 3] = [
+    Crate { package: "diesel_cli@2.3.14", features: "postgres", program: "diesel" },
+    Crate { package: "refinery_cli@0.10.0", features: "postgresql", program: "refinery" },
+    // Reads the history that we write, over plain TCP.
+    Crate { package: "sqlx-cli@0.9.0", features: "postgres", program: "sqlx" },
 ];
 
 /// Installs those that are missing, and links all of them to where the tests look.
@@ -35,9 +36,8 @@ pub(crate) fn ensure(sh: &Shell) -> Result<()> {
     let go = tools::ensure(sh, &tools::MIGRATORS)?;
     let names = tools::MIGRATORS.iter().map(|tool| tool.name());
     let mut links: Vec<_> = names.zip(go).collect();
-    for each in &CRATES {
-        links.push((each.program, each.install(sh)?));
-    }
+    let built = crates(sh)?;
+    links.extend(CRATES.iter().map(|each| (each.program, built.join("bin").join(each.program))));
     links.push(("alembic", installed(sh, "alembic", alembic)?));
     links.push(("java", installed(sh, "java", java)?));
     links.push(("prisma", installed(sh, "prisma", prisma)?));
@@ -50,26 +50,25 @@ pub(crate) fn ensure(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-impl Crate {
-    /// Unoptimised: it builds in half the time and runs for a moment.
-    fn install(&self, sh: &Shell) -> Result<PathBuf> {
-        let Self { package, version, features, program } = self;
-        let folder = timed(sh, &format!("{program}-{version}"), |partial| {
-            let (root, build) = (partial.join("whole"), partial.join("build"));
-            let exact = format!("{package}@{version}");
+/// All that Cargo builds in one folder: what one of them is made of is there for the next. Unoptimised: it takes half the time,
+/// and they run for a moment.
+fn crates(sh: &Shell) -> Result<PathBuf> {
+    let how: String = CRATES.iter().flat_map(|each| [each.package, each.features]).collect();
+    timed(sh, &cache::key(sh, "crates", &how, [])?, |partial| {
+        let (whole, build) = (partial.join("whole"), partial.join("build"));
+        for Crate { package, features, .. } in &CRATES {
             cargo(sh, &["install", "--quiet", "--locked", "--debug", "--no-default-features"])
-                .args(["--features", features, &exact])
+                .args(["--features", features, package])
                 .arg("--root")
-                .arg(&root)
+                .arg(&whole)
                 .arg("--target-dir")
-                .arg(build)
+                .arg(&build)
                 .env("CARGO_PROFILE_DEV_DEBUG", "0")
                 .quiet()
                 .run()?;
-            Ok(root)
-        })?;
-        Ok(folder.join("bin").join(program))
-    }
+        }
+        Ok(whole)
+    })
 }
 
 /// Packages in a folder, to be named as `PYTHONPATH`.

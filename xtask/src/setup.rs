@@ -5,13 +5,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::cargo::cargo;
 use crate::image::product;
 use crate::image::stand_in::machine;
-
-/// The program whose reading of our history is tested, and where it is installed within the checkout.
-const SQLX_CLI: &str = "=0.9.0";
-const TOOLS: &str = "target/tools";
 
 /// Programs of a local cluster, and the packages they are in.
 const NODE: [(&str, &str); 7] = [
@@ -31,8 +26,7 @@ pub(crate) const CNI: &str = "/usr/lib/cni";
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     servers(sh)?;
     release(sh)?;
-    registry(sh)?;
-    sqlx_cli(sh)
+    registry(sh)
 }
 
 fn servers(sh: &Shell) -> Result<()> {
@@ -166,19 +160,6 @@ fn install(sh: &Shell, missing: &[&str], elsewhere: &str) -> Result<()> {
     let apt_get = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"];
     cmd!(sh, "{as_root} {apt_get...} update").run()?;
     cmd!(sh, "{as_root} {apt_get...} install --yes --no-install-recommends {missing...}").run()?;
-    Ok(())
-}
-
-/// Built apart from ours, with the features that reading a history over plain TCP takes: about two minutes, once.
-fn sqlx_cli(sh: &Shell) -> Result<()> {
-    let installed = Path::new(TOOLS).join("bin/sqlx");
-    if std::env::var_os("CORVEIL_TEST_SQLX").is_some() || installed.is_file() {
-        return Ok(());
-    }
-    let build = format!("{TOOLS}/build");
-    cargo(sh, &["install", "sqlx-cli", "--version", SQLX_CLI, "--locked", "--root", TOOLS])
-        .args(["--no-default-features", "--features", "postgres", "--target-dir", &build])
-        .run()?;
     Ok(())
 }
 
