@@ -2,6 +2,9 @@
 //!
 //! Each test has a database of its own on one server that this process starts and ends. `cargo xtask test` installs what
 //! that needs; where it is installed, `cargo test` is enough. `support` is the vocabulary the scenarios are written in.
+//!
+//! What depends on the server's version is marked: catalogs, rights, sessions and locks, and what the server says of an error.
+//! `cargo xtask test --postgres 14,18` runs these on the oldest and the newest. The rest is decided here, whoever answers.
 
 mod support;
 
@@ -15,63 +18,63 @@ mod answers;
 // What a file asks for in its leading comments.
 mod directives;
 // A file and its history row in one transaction, whatever the file does to roles, paths and its own last line.
-mod transactions;
+mod transactions; // on each version
 // What a failure says, in which line and column, and what of it fits into the termination log.
-mod failures;
+mod failures; // on each version
 // What a file does to its session does not reach the next file, nor the lock.
-mod session_state;
+mod session_state; // on each version
 // `-- no-transaction`: statement by statement, units that are one whole, and what such files may contain.
-mod without_transaction;
+mod without_transaction; // on each version
 // Where a half-done file goes on: after what failed, after what was killed, or where `--resume-from` says.
-mod resuming;
+mod resuming; // on each version
 // CREATE INDEX CONCURRENTLY that fails, is repeated, is left INVALID, and waits for readers.
-mod invalid_indexes;
+mod invalid_indexes; // on each version
 
 // Files that are refused before anything runs, and a history that does not match them.
 mod bad_files;
 // Databases that belong to another tool, or hold what our files would create.
-mod foreign;
+mod foreign; // on each version
 // `corveil adopt`: what another tool applied is found, compared and recorded, and nothing is run.
 mod adopt;
 // The same for every tool, by its own program or in its documented table.
 mod adopt_tools;
 // What it writes: sqlx's own rows, all or none of them, also beside others and when it is stopped.
-mod adopt_rows;
+mod adopt_rows; // on each version
 // `migrate --adopt`, and the commands that meet such a database untold.
 mod adopt_in_migrate;
 // sqlx's own Migrator and program on the same database, before, after and in between.
 mod with_sqlx;
 // What a schema is read as, every kind of difference between two, and the SQL that mends it.
-mod schema;
+mod schema; // on each version
 // `verify --schema`: drift, with the migrations that the program carries.
-mod drift;
+mod drift; // on each version
 // The same with a folder, whose files are replayed in a scratch database.
-mod scratch;
+mod scratch; // on each version
 // `status`, `verify` and `wait`: what they see, and that they only look.
-mod looking;
+mod looking; // on each version
 
 // One run at a time: the lock that we share with sqlx, who waits for it, who lost it.
-mod lock;
+mod lock; // on each version
 // Signals and deadlines, at every kind of moment.
-mod stopped;
+mod stopped; // on each version
 // SIGKILL at any point: a rerun completes.
-mod killed;
+mod killed; // on each version
 // Servers that restart or crash, and connections cut right at the commit.
-mod lost;
+mod lost; // on each version
 // Locks of others, timeouts and deadlocks: giving way, coming again, and naming who was in the way.
-mod blocked;
+mod blocked; // on each version
 // The way to the database: absent, full, refusing, read-only, configured wrongly; and no password anywhere.
-mod connecting;
+mod connecting; // on each version
 // Waiting for the database, or for the schema that another process makes.
 mod waiting;
 // PgBouncer between us and the server.
 mod pooler;
 // A role that may change the schema beside one that may only look, and roles with settings of their own.
-mod roles;
+mod roles; // on each version
 // Roles that may only create: their overloads, tables and triggers, and who is trusted as an owner.
-mod hostile;
+mod hostile; // on each version
 // What is checked before a run ends with 0: the history again, what the app finds, and that it outlives a crash.
-mod after_the_last_file;
+mod after_the_last_file; // on each version
 // One history per schema, and one that the search path does not find.
 mod history_schema;
 // Old and new build on one database.

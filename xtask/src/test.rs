@@ -10,10 +10,11 @@ use crate::{migrators, postgres, setup, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run the scenarios on servers of these major versions instead, fetched when needed: `14,18`.
+    /// Run the scenarios whose outcome depends on the server's version, on servers of these major versions, fetched when
+    /// needed: `14,18`.
     #[arg(long, value_name = "MAJORS", value_delimiter = ',')]
     postgres: Vec<u32>,
-    /// Passed on to `cargo test`.
+    /// Passed on to `cargo test`. With `--postgres`, a name runs the scenarios of that name.
     #[arg(last = true)]
     rest: Vec<String>,
 }
@@ -21,16 +22,25 @@ pub(crate) struct Args {
 /// How many tests run at once, if nobody said so: most of them wait for a server half of the time.
 const THREADS: &str = "RUST_TEST_THREADS";
 
+/// The contents page of the scenarios, and what it has behind a module that is run on each server that is asked for.
+const CONTENTS: &str = "tests/it/main.rs";
+const MARK: &str = "// on each version";
+
 pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
     if std::env::var_os(THREADS).is_none() {
         sh.set_var(THREADS, (2 * available_parallelism()?.get()).to_string());
     }
     setup::run(sh)?;
     migrators::ensure(sh)?;
+    let marked = marked(&sh.read_file(CONTENTS)?);
     for &major in postgres {
         let bin = postgres::programs(sh, major)?;
         let _bin = sh.push_env("CORVEIL_TEST_POSTGRES_BIN", bin);
-        cargo(sh, &["test", "--no-default-features", "--test", "it"]).args(rest).run()?;
+        // All packages, as below: a selection of them is another set of features, and with it another build.
+        let scenarios = cargo(sh, &["test", "--workspace", "--no-default-features", "--test", "it"]);
+        let scenarios =
+            if rest.is_empty() { scenarios.arg("--").args(&marked) } else { scenarios.args(rest) };
+        scenarios.run()?;
     }
     if postgres.is_empty() {
         tools::ensure(sh, &tools::CHART)?;
@@ -39,4 +49,37 @@ pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
         cargo(sh, &["test", "--test", "embedded"]).args(rest).run()?;
     }
     Ok(())
+}
+
+/// What the names of the marked modules' tests begin with.
+fn marked(contents: &str) -> Vec<String> {
+    modules(contents).filter(|(_, mark)| *mark == MARK).map(|(name, _)| format!("{name}::")).collect()
+}
+
+/// The modules of a contents page, and what is behind each.
+fn modules(contents: &str) -> impl Iterator<Item = (&str, &str)> {
+    let declared = contents.lines().filter_map(|line| line.strip_prefix("mod ")?.split_once(';'));
+    declared.map(|(name, behind)| (name, behind.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marked_module_is_run_on_each_server() {
+        let contents =
+            "mod support;\n// What a schema is read as.\nmod schema; // on each version\nmod serve;\n";
+        assert_eq!(marked(contents), ["schema::"]);
+    }
+
+    #[test]
+    fn nothing_but_the_mark_is_behind_a_module() {
+        let contents = std::fs::read_to_string(crate::root().join(CONTENTS)).expect(CONTENTS);
+        let others: Vec<_> = modules(&contents).filter(|(_, behind)| !["", MARK].contains(behind)).collect();
+        assert!(others.is_empty(), "{others:?}\nhint: `{MARK}`, or nothing");
+        // As far as anything depends on the version, these do.
+        let marked = marked(&contents);
+        assert!(["schema::", "drift::", "roles::"].iter().all(|name| marked.contains(&(*name).to_owned())));
+    }
 }
