@@ -43,6 +43,7 @@ pub(crate) struct Rollout {
 }
 
 impl Engine {
+    pub(crate) const NONE: &'static [Self] = &[];
     pub(crate) const HELMS: &'static [Self] = &[Self::Helm3, Self::Helm4];
     /// Those that make a Helm release.
     pub(crate) const RELEASES: &'static [Self] = &[Self::Helm3, Self::Helm4, Self::Helmfile];

@@ -34,6 +34,8 @@ pub(crate) struct Scenario {
     /// What is seen in it, for the published table.
     pub(crate) about: &'static str,
     pub(crate) engines: &'static [Engine],
+    /// Those of them under which it belongs to the core: the shortest set that would notice a gate that does not gate.
+    pub(crate) core: &'static [Engine],
     /// Ends with what was measured, in a few words.
     pub(crate) run: fn(&World) -> Result<String>,
 }
@@ -41,10 +43,11 @@ pub(crate) struct Scenario {
 const fn scenario(
     name: &'static str,
     engines: &'static [Engine],
+    core: &'static [Engine],
     run: fn(&World) -> Result<String>,
     about: &'static str,
 ) -> Scenario {
-    Scenario { name, about, engines, run }
+    Scenario { name, about, engines, core, run }
 }
 
 /// Every scenario, those that take longest first: they would otherwise be waited for alone.
@@ -52,77 +55,90 @@ const ALL: &[Scenario] = &[
     scenario(
         "published",
         Engine::RELEASES,
+        Engine::NONE,
         release::helms,
         "three releases from a registry: the chart by its version, the image by its digest; a new migration, then a broken one",
     ),
     scenario(
         "from-1-0-0",
         Engine::HELMS,
+        &[Engine::Helm3],
         takeover::run,
         "one upgrade from chart 1.0.0's objects takes over its volume, its rows, its names and the schema that it migrated itself, and no request fails",
     ),
     scenario(
         "from-1-0-0-differs",
         Engine::HELMS,
+        Engine::NONE,
         takeover::differs,
         "where that schema is not one of ours, the upgrade fails and names each difference, nothing is written, and the old pods serve; mended, it is taken over",
     ),
     scenario(
         "first-without-database",
         Engine::HELMS,
+        Engine::NONE,
         first_install::without_database,
         "a first install whose bundled database never came up is mended by `upgrade --install`",
     ),
     scenario(
         "first-broken-bundled",
         Engine::HELMS,
+        Engine::NONE,
         first_install::broken_bundled,
         "a broken first install with the bundled database fails at the timeout, NOTES lead to the cause, and a fixed image mends it",
     ),
     scenario(
         "deadline",
         Engine::HELMS,
+        Engine::NONE,
         disturbed::deadline,
         "a migration that outlives its deadline fails with the cause in the output, and its statement ends on the server",
     ),
     scenario(
         "stale-job",
         Engine::HELMS,
+        Engine::NONE,
         skipped::stale_job,
         "an old, completed Job held by a finalizer lets no unmigrated pod become ready",
     ),
     scenario(
         "job-deleted",
         Engine::HELMS,
+        Engine::NONE,
         skipped::job_deleted,
         "a Job deleted while the engine waits lets no unmigrated pod become ready",
     ),
     scenario(
         "no-hooks",
-        Engine::HELMS,
+        Engine::RELEASES,
+        Engine::RELEASES,
         skipped::no_hooks,
         "`--no-hooks` lets no unmigrated pod become ready, the blocked pod names what is missing, and the next upgrade recovers",
     ),
     scenario(
         "rollback",
         Engine::HELMS,
+        Engine::NONE,
         rollback::run,
         "`kubectl rollout undo` and `helm rollback` bring the old build back on the newer schema",
     ),
     scenario(
         "restricted",
         Engine::HELMS,
+        &[Engine::Helm4],
         restricted::run,
         "everything runs under Pod Security `restricted`, a quota and default-deny policies",
     ),
     scenario(
         "uninstall",
         Engine::HELMS,
+        Engine::NONE,
         uninstall::run,
         "`helm uninstall` leaves the volume, after a failure what one command removes",
     ),
     scenario(
         "broken",
+        Engine::RELEASES,
         Engine::RELEASES,
         upgrade::broken_then_fixed,
         "a broken migration fails the upgrade, nothing is rolled or written, every request is served; the fixed image recovers",
@@ -130,61 +146,77 @@ const ALL: &[Scenario] = &[
     scenario(
         "next",
         Engine::RELEASES,
+        Engine::RELEASES,
         upgrade::next,
         "a new migration completes before the first new pod exists, and no request fails",
     ),
-    scenario("next-bundled", Engine::RELEASES, upgrade::next_bundled, "the same with the bundled database"),
+    scenario(
+        "next-bundled",
+        Engine::RELEASES,
+        Engine::NONE,
+        upgrade::next_bundled,
+        "the same with the bundled database",
+    ),
     scenario(
         "database-returns",
         Engine::HELMS,
+        Engine::NONE,
         outage::database_returns,
         "a database that comes back within the wait delays the upgrade",
     ),
     scenario(
         "database-gone",
         Engine::HELMS,
+        Engine::NONE,
         outage::database_gone,
         "a database that stays away fails the upgrade with 75 and says so",
     ),
     scenario(
         "lock-released",
         Engine::HELMS,
+        Engine::NONE,
         outage::lock_released,
         "a migration lock that another session gives back in time delays the upgrade",
     ),
     scenario(
         "lock-kept",
         Engine::HELMS,
+        Engine::NONE,
         outage::lock_kept,
         "a migration lock that another session keeps fails the upgrade with 75 and names it",
     ),
     scenario(
         "pod-deleted",
         Engine::HELMS,
+        Engine::NONE,
         disturbed::pod_deleted,
         "a Job whose pod is deleted in mid-migration applies it once, in another pod",
     ),
     scenario(
         "two-releases",
         Engine::HELMS,
+        Engine::NONE,
         shared_database::run,
         "two releases upgraded at once on one database apply each migration once",
     ),
     scenario(
         "first-broken",
         Engine::HELMS,
+        Engine::NONE,
         first_install::broken_external,
         "a broken first install fails at once with the cause in the output, and a fixed image mends it",
     ),
     scenario(
         "first",
         Engine::RELEASES,
+        Engine::NONE,
         first_install::external,
         "a first install migrates before the first pod exists",
     ),
     scenario(
         "first-bundled",
         Engine::RELEASES,
+        Engine::NONE,
         first_install::bundled,
         "a first install with the bundled database, and an upgrade without a change",
     ),
@@ -197,7 +229,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
 
 /// How long the gate takes. It is measured with nothing beside it, and only when it is asked for.
 pub(crate) const LATENCY: Scenario =
-    scenario("latency", Engine::HELMS, latency::run, "how long the gate takes");
+    scenario("latency", Engine::HELMS, Engine::NONE, latency::run, "how long the gate takes");
 
 /// The app's pods.
 const APP_PODS: &str = "app.kubernetes.io/name=corveil-chart";
@@ -351,4 +383,40 @@ fn expect_untouched(before: &Value, after: &Value) -> Result<()> {
         ensure!(before.pointer(part) == after.pointer(part), "the Deployment's `{part}` was changed");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    /// The engines that see one of these scenarios in the core.
+    fn core(names: &[&str]) -> Vec<Engine> {
+        let chosen = all().filter(|scenario| names.contains(&scenario.name));
+        let mut engines: Vec<_> = chosen.flat_map(|scenario| scenario.core).copied().collect();
+        engines.sort_unstable();
+        engines
+    }
+
+    #[test]
+    fn the_core_would_notice_a_gate_that_does_not_gate() {
+        for (what, names) in [
+            ("a new migration", ["next", "argocd-next"]),
+            ("a broken one and its fix", ["broken", "argocd-broken"]),
+            ("a skipped hook", ["no-hooks", "argocd-selective"]),
+        ] {
+            assert_eq!(core(&names), Engine::value_variants(), "{what}");
+        }
+        for name in ["from-1-0-0", "restricted"] {
+            assert_eq!(core(&[name]).len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_core_is_a_part_of_the_whole() {
+        for Scenario { name, engines, core, .. } in all() {
+            assert!(core.iter().all(|engine| engines.contains(engine)), "{name}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::e2e::wait::until;
 use crate::e2e::watch::is_of;
 use crate::e2e::world::{Outcome, World};
 use crate::objects;
+use crate::tools::Tool;
 
 /// A rollout that makes no progress is told of so early here.
 pub(super) fn impatient() -> Value {
@@ -30,7 +31,9 @@ pub(super) fn no_hooks(world: &World) -> Result<String> {
     // Helm 3 knows that time is up; Helm 4 what the Deployment says.
     let reason =
         if world.engine == Engine::Helm3 { "deadline exceeded" } else { "rogress deadline exceeded" };
-    let outcome = world.roll(&rollout.clone().with("--no-hooks"))?.expect_failure(&[reason])?;
+    // Helmfile has a flag of this name too: about what it shows, not about what Helm runs.
+    let skip = if world.engine == Engine::Helmfile { "--sync-args=--no-hooks" } else { "--no-hooks" };
+    let outcome = world.roll(&rollout.clone().with(skip))?.expect_failure(&[reason])?;
     gated.expect_blocked(Build::Next)?;
     expect_named(&gated)?;
     recover(&gated, &database, &rollout.within(180))?;
@@ -49,7 +52,7 @@ fn recover(gated: &Gated, database: &Database, rollout: &Rollout) -> Result<()> 
         let is_done = ["replicas", "updatedReplicas", "readyReplicas"].iter().all(|count| status[count] == 1);
         Ok(is_done.then_some(()))
     })?;
-    if world.engine == Engine::Helm4 && !outcome.success {
+    if world.engine.helm() == Tool::Helm4 && !outcome.success {
         outcome.expect_failure(&["Progress deadline exceeded"])?;
         return world.roll(rollout)?.expect_success().map(drop);
     }
