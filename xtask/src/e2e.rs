@@ -69,11 +69,13 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
         "the cluster of a context could not pull the images of this checkout\n\
          hint: `--provider local`, or `kind`"
     );
+    let tested = args.evidence.as_ref().map(|file| evidence::tested(sh, file)).transpose()?;
     // Two runs on one node would take each other's namespaces away.
     let _lock = cache::lock(sh, "e2e")?;
     let was_up = cluster::running(sh, args.provider).is_ok();
     let needs_argocd = work.iter().any(|(_, engine)| *engine == Engine::Argocd);
-    let done = Stage::set(sh, args.provider, needs_argocd).and_then(|stage| play(&stage, work, args));
+    let done = Stage::set(sh, args.provider, needs_argocd)
+        .and_then(|stage| play(&stage, work, tested.as_deref(), args));
     if !args.keep && !was_up {
         if needs_argocd {
             crate::argocd::down(sh, args.provider)?;
@@ -84,7 +86,7 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
 }
 
 /// Runs the scenarios, and tells how they went.
-fn play(stage: &Stage, work: Vec<Work>, args: &Args) -> Result<()> {
+fn play(stage: &Stage, work: Vec<Work>, tested: Option<&str>, args: &Args) -> Result<()> {
     let mut entries = together(stage, work, args);
     if !args.keep {
         for entry in entries.iter_mut().filter(|entry| entry.outcome.is_err()) {
@@ -107,8 +109,8 @@ fn play(stage: &Stage, work: Vec<Work>, args: &Args) -> Result<()> {
     write!(stdout(), "{}", report::table(&entries, stage.diff))?;
     let junit = stage.folder.join("junit.xml");
     fs::write(&junit, report::junit(&entries)).with_context(|| format!("write {}", junit.display()))?;
-    if let Some(file) = &args.evidence {
-        let text = evidence::markdown(stage, &entries)?;
+    if let Some((file, tested)) = args.evidence.as_ref().zip(tested) {
+        let text = evidence::markdown(stage, tested, &entries)?;
         fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
     let (failed, logs) = (failures.len(), stage.folder.display());
