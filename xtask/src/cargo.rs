@@ -3,12 +3,17 @@
 use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
-/// Cargo as a person would call it. `cargo run` tells a program about its own package, and build scripts that look there
-/// (`ring`'s does) would be run anew at every change between a call from here and one by hand.
+/// Cargo as a person would call it.
 pub(crate) fn cargo<'a>(sh: &'a Shell, arguments: &[&str]) -> Cmd<'a> {
+    by_hand(cmd!(sh, "cargo {arguments...}"))
+}
+
+/// A command in the environment that a person would call it in. `cargo run` tells a program about its own package, and build
+/// scripts that look there (`ring`'s does) would run again at every change between a call from here and one by hand.
+pub(crate) fn by_hand(command: Cmd) -> Cmd {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let ours = names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
-    ours.fold(cmd!(sh, "cargo {arguments...}"), Cmd::env_remove)
+    let told = names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+    told.fold(command, Cmd::env_remove)
 }
 
 /// This program, at work on the checkout that is the shell's folder.

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
-use crate::cargo::xtask;
+use crate::cargo::{by_hand, xtask};
 use crate::release::chart::Chart;
 use crate::release::checkout::Start;
 use crate::release::copy::Copy;
@@ -39,6 +39,9 @@ use crate::{generate, released, setup};
 /// What a release makes, beside the copy of the checkout that it makes it in.
 const FOLDER: &str = "target/publish";
 
+/// What checks a change, and then every rollout: a change is checked with the core of them.
+const CHECKS: [&str; 2] = [".ci/run", "cargo xtask e2e"];
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The version, greater than that of the checkout: `2.1.0`. Before the first release it may be that one.
@@ -49,9 +52,9 @@ pub(crate) struct Args {
     /// Where image and chart go, from now on: `oci://ghcr.io/corveil`. That of the release before by default.
     #[arg(long, value_name = "OCI")]
     registry: Option<String>,
-    /// What has to succeed in the checkout before anything is made, as words without a shell.
-    #[arg(long, value_name = "COMMAND", default_value = ".ci/run")]
-    check: String,
+    /// What has to succeed in the checkout before anything is made, as words without a shell; may be given several times.
+    #[arg(long, value_name = "COMMAND", default_values = CHECKS)]
+    check: Vec<String>,
 }
 
 pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
@@ -157,16 +160,11 @@ impl Release<'_> {
             migrations::expect_kept(sh)?;
             generate::check(sh)
         })?;
-        let words: Vec<_> = self.args.check.split_whitespace().collect();
-        let (program, arguments) = words.split_first().context("`--check` names no command")?;
-        let check = cmd!(sh, "{program} {arguments...}");
         if self.args.dry_run {
-            return steps.skip("run the checks", &format!("not in a dry run: $ {check}"));
+            return steps
+                .skip("run the checks", &format!("not in a dry run: $ {}", self.args.check.join(" && ")));
         }
-        steps.step("run the checks", || {
-            let check = check.run();
-            check.with_context(|| format!("`{}` has to succeed before a release", self.args.check))
-        })
+        steps.step("run the checks", || self.args.check.iter().try_for_each(|check| pass(sh, check)))
     }
 
     fn write_version(&self, copy: &Copy) -> Result<()> {
@@ -269,5 +267,31 @@ impl Release<'_> {
             notes.display(),
         )?;
         Ok(())
+    }
+}
+
+/// Runs one of the checks.
+fn pass(sh: &Shell, check: &str) -> Result<()> {
+    let words: Vec<_> = check.split_whitespace().collect();
+    let (program, arguments) = words.split_first().context("`--check` names no command")?;
+    let passed = by_hand(cmd!(sh, "{program} {arguments...}")).run();
+    passed.with_context(|| format!("`{check}` has to succeed before a release"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command};
+
+    use super::*;
+
+    #[test]
+    fn a_release_is_checked_with_every_rollout_unless_told_otherwise() {
+        let checks = |arguments: &[&str]| {
+            let command = Args::augment_args(Command::new("release"));
+            let told = command.get_matches_from([&["release", "9.9.9"], arguments].concat());
+            told.get_many::<String>("check").into_iter().flatten().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(checks(&[]), [".ci/run", "cargo xtask e2e"]);
+        assert_eq!(checks(&["--check", "git status"]), ["git status"]);
     }
 }

@@ -69,7 +69,10 @@ fn what_must_not_be_released_is_refused() {
     refuses(&[env!("CARGO_PKG_VERSION"), &to], &["is released already"]);
     checkout.reset();
     refuses(&[&next, "--registry=oci://user:hidden@example.com/a"], &["no address"]);
-    refuses(&[&next, &to, "--check=false"], &["`false` has to succeed", "nothing was pushed"]);
+    refuses(
+        &[&next, &to, "--check=true", "--check=false"],
+        &["`false` has to succeed", "nothing was pushed"],
+    );
 
     checkout.write("new.txt", "");
     refuses(&[&next, &to], &["not clean", "new.txt"]);
