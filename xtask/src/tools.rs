@@ -17,14 +17,12 @@ use xshell::{Shell, cmd};
 use crate::tools::table::{Installed, Module};
 use crate::{cache, migrators};
 
-#[cfg(test)]
-pub(crate) use crate::tools::table::GITOPS;
-pub(crate) use crate::tools::table::{CHART, MIGRATORS, NODE, Tool};
+pub(crate) use crate::tools::table::{CHART, GITOPS, MIGRATORS, NODE, Tool};
 pub(crate) use crate::tools::version::Version;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Those to find or build; all of them when none is named.
+    /// Those to find or build; all that tests of the chart and clusters run when none is named.
     names: Vec<Tool>,
     /// Those alone that other projects migrate their databases with, which tests adopt from.
     #[arg(long, conflicts_with = "names")]
@@ -38,7 +36,7 @@ pub(crate) fn run(sh: &Shell, Args { names, migrators, print_path }: &Args) -> R
     if *migrators {
         return migrators::ensure(sh);
     }
-    let all = || NODE.into_iter().chain(CHART).collect();
+    let all = || NODE.into_iter().chain(CHART).chain(GITOPS).collect();
     let tools: Vec<_> = if names.is_empty() { all() } else { names.clone() };
     let paths = ensure(sh, &tools)?;
     if *print_path {

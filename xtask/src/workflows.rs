@@ -28,3 +28,31 @@ fn releases_are_made_in_the_container_that_compares_them() {
     let container = container.expect("a container");
     assert!(read("CONTRIBUTING.md").contains(&format!("`{container}`")), "{container}");
 }
+
+/// A change is checked in the same way on every machine: what `.ci/run` has, one of the workflows has too.
+#[test]
+fn the_workflows_run_what_a_contributor_runs() {
+    let [check, ci, e2e] = [".ci/run", ".github/workflows/ci.yaml", ".github/workflows/e2e.yaml"]
+        .map(|path| fs::read_to_string(crate::root().join(path)).expect(path));
+    let parts: Vec<_> =
+        check.lines().filter_map(|line| line.strip_prefix("part ")?.split_once(' ')).collect();
+    assert_eq!(parts.last(), Some(&("tests", "cargo xtask test")));
+    for (name, command) in parts {
+        match name {
+            // Kind brings the node, and each test builds what else it runs.
+            "tools" | "migrators" => {}
+            // All engines at once here, one in each job there; and everything once it is on the branch.
+            "rollouts" => {
+                let core = "${{ github.event_name == 'pull_request' && '--core' || '' }}";
+                assert_eq!(command, "cargo xtask e2e --core");
+                assert!(e2e.contains(&format!("run: cargo xtask e2e {core} --engine ")));
+            }
+            _ => assert!(ci.contains(&format!("- run: {command}\n")), "`{command}`"),
+        }
+    }
+    let denies_warnings = |text: &str| {
+        text.lines()
+            .any(|line| line.contains("RUSTC_WORKSPACE_WRAPPER") && line.contains("/.ci/deny-warnings"))
+    };
+    assert!(denies_warnings(&check) && denies_warnings(&ci));
+}

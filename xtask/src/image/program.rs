@@ -28,6 +28,8 @@ pub(super) fn build(sh: &Shell) -> Result<PathBuf> {
     cargo(sh, &["build", "--release", "--locked", "--no-default-features", "--bin", "corveil"])
         .args(["--target", host, "--target-dir", TARGET])
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        // What stands between Cargo and the compiler is a part of every symbol's name: another program, by its bytes.
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .run()?;
     Ok(crate::root().join(TARGET).join(host).join("release/corveil"))
 }

@@ -29,8 +29,7 @@ pub(crate) const CHART: [Tool; 6] =
 /// most of Helm is compiled too, so these go before those of the chart.
 pub(crate) const NODE: [Tool; 3] = [Tool::Etcd, Tool::Kubernetes, Tool::Coredns];
 
-/// What follows a git repository. It takes longest to build, so only who names it waits for it.
-#[cfg(test)]
+/// What follows a git repository.
 pub(crate) const GITOPS: [Tool; 1] = [Tool::Argocd];
 
 /// What other projects migrate their databases with.
