@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use sqlx::migrate::Migrate;
 
-use crate::support::{Corveil, Database, Folder, SOON, wait_until};
+use crate::support::corveil::Running;
+use crate::support::{Corveil, Database, Folder, Reply, SOON, http, wait_until};
 
 /// A file of each kind, which needs nothing of `pg_catalog` that a rival could offer.
 fn folder() -> Folder {
@@ -72,13 +73,18 @@ async fn probes_do_not_resolve_by_the_search_path() {
     database.execute(&format!("ALTER ROLE {victim} SET search_path = public, pg_catalog")).await;
     let serve = Corveil::with("serve", &database, &folder).url(&database.url_as(&victim));
     let serve = serve.env("CORVEIL_LISTEN", "127.0.0.1:0").spawn();
-    let address =
-        || serve.stderr().split("listening on http://").nth(1)?.split_whitespace().next()?.parse().ok();
-    wait_until("it listens", SOON, async || address().is_some()).await;
-    let reply = crate::support::http::get(address().unwrap(), "/health/ready").await.unwrap();
+    let reply = probe(&serve).await;
     assert_eq!(reply.status, 200, "{reply:?}\n{}", serve.stderr());
     let called = "SELECT is_called FROM public.hijacks";
     assert!(!database.value::<bool>(called).await, "{}", serve.stderr());
+}
+
+/// The answer of a program that serves to a readiness probe.
+async fn probe(serve: &Running) -> Reply {
+    let address =
+        || serve.stderr().split("listening on http://").nth(1)?.split_whitespace().next()?.parse().ok();
+    wait_until("it listens", SOON, async || address().is_some()).await;
+    http::get(address().unwrap(), "/health/ready").await.unwrap()
 }
 
 /// The overloads that were seen to win although `pg_catalog` is the first schema of the path, each by the arguments that it
@@ -184,6 +190,11 @@ async fn a_planted_history_is_not_believed() {
         run.expect_code(4).expect_stderr(&named).expect_stderr("CORVEIL_HISTORY_OWNER");
     }
     assert!(database.value::<bool>("SELECT to_regclass('a') IS NULL").await);
+    // A probe says no more to a stranger than that.
+    let serve = Corveil::with("serve", &database, &folder).env("CORVEIL_LISTEN", "127.0.0.1:0").spawn();
+    let reply = probe(&serve).await;
+    assert!(reply.status == 503 && reply.body.contains("the log says why"), "{reply:?}");
+    assert!(!reply.body.contains(&low) && serve.stderr().contains(&low), "{reply:?}\n{}", serve.stderr());
     // The user's word counts.
     let run = Corveil::with("wait", &database, &folder).env("CORVEIL_HISTORY_OWNER", &low).run().await;
     run.expect_code(0);

@@ -226,12 +226,13 @@ struct Refusal {
 
 impl Refusal {
     fn of(database: &Database, error: &Error) -> Self {
-        let lost = match error {
-            Error::Server { source, .. } => source.connection_lost(),
-            _ => true,
-        };
         let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
-        let silence = Silence { public: error.to_string(), private: format!("{database}: {error}{hint}") };
-        Self { silence, lost }
+        let private = format!("{database}: {error}{hint}");
+        let (public, lost) = match error {
+            Error::Server { source, .. } => (error.to_string(), source.connection_lost()),
+            // It names roles, schemas and the database.
+            _ => ("the migration history may not be used; the log says why".into(), false),
+        };
+        Self { silence: Silence { public, private }, lost }
     }
 }
