@@ -184,7 +184,7 @@ fn distrust(table: &GateTable, purpose: Use, wanted: Wanted<'_>) -> Vec<Finding>
         return vec![untrusted_owner(table, &name, purpose)];
     }
     if purpose == Use::Read {
-        // Reading an ordinary table runs nobody's code.
+        // Reading an ordinary table runs no code of other roles.
         return Vec::new();
     }
     let foreign = table.guards.iter().filter(|guard| !is_trusted(&guard.author, wanted));
@@ -196,7 +196,7 @@ fn distrust(table: &GateTable, purpose: Use, wanted: Wanted<'_>) -> Vec<Finding>
                     "{} on table {name} runs code of role `{}` whenever Corveil writes a row, with the rights of this role",
                     guard.what, guard.author.name
                 ),
-                format!("drop it, if nobody needs it: `psql -c '\\d {name}'` shows it"),
+                format!("drop it, if nothing needs it: `psql -c '\\d {name}'` shows it"),
             )
         })
         .collect();

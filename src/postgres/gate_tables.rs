@@ -131,8 +131,8 @@ const OWNER_HAS_SCHEMA: &str = "c.relowner = n.nspowner OR (NOT me.rolsuper AND 
 /// Owners, and the authors of what runs when a row is written; then whether policies show every row. A rule is its table's
 /// owner's, a trigger the function's owner's that it calls.
 ///
-/// Memberships are followed by hand: a superuser counts as a member of every role, and from PostgreSQL 16 on whoever made a
-/// role as a member of it, without having its rights.
+/// Memberships are followed by hand: a superuser counts as a member of every role, and from PostgreSQL 16 on a role as a member
+/// of each role that it made, without having that role’s rights.
 fn details_sql(oids: &str) -> String {
     let mine = "WITH RECURSIVE mine(role) AS ( \
         SELECT oid FROM pg_roles WHERE rolname = current_user UNION \
