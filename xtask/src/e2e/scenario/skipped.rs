@@ -33,10 +33,11 @@ pub(super) fn no_hooks(world: &World) -> Result<String> {
         if world.engine == Engine::Helm3 { "deadline exceeded" } else { "rogress deadline exceeded" };
     // Helmfile has a flag of this name too: about what it shows, not about what Helm runs.
     let skip = if world.engine == Engine::Helmfile { "--sync-args=--no-hooks" } else { "--no-hooks" };
-    let outcome = world.roll(&rollout.clone().with(skip))?.expect_failure(&[reason])?;
+    let outcome = world.roll(&rollout.with(skip))?.expect_failure(&[reason])?;
     gated.expect_blocked(Build::Next)?;
     expect_named(&gated)?;
-    recover(&gated, &database, &rollout.within(180))?;
+    // With more patience again: where nothing differs, Helmfile does nothing.
+    recover(&gated, &database, &gated.rollout(Build::Next))?;
     let served = gated.expect_served(&traffic, Build::Next)?;
     Ok(format!("failed after {:.1} s; {served} requests, none failed", outcome.took.as_secs_f64()))
 }
