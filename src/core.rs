@@ -17,3 +17,4 @@ pub mod schema;
 pub mod script;
 pub mod sql;
 pub mod trust;
+pub mod two_ways;

@@ -16,6 +16,7 @@ use crate::commands::open::{self, Common};
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
 use crate::core::adopt::{self, Asked};
+use crate::core::two_ways;
 use crate::error::Result;
 use crate::exit::ExitCode;
 use crate::output::Format;
@@ -108,6 +109,7 @@ struct Adoption<'a> {
 impl<'a> Adoption<'a> {
     async fn in_order(&self) -> Result<Report> {
         let (mut connection, mut snapshot) = self.connect().await?;
+        two_ways::refuse(self.question.catalog, &snapshot.history)?;
         let found = if snapshot.history.is_blank() {
             self.question.answer(&mut connection, &mut snapshot).await?
         } else {

@@ -59,7 +59,7 @@ impl<'a> Expected<'a> {
             Target::Server { database, .. } if !opened.database.is_single_connection() => Some(database),
             Target::Server { .. } | Target::Embedded => None,
         };
-        let replay = common.source.as_ref().map(|_| Replay::new(catalog, url, live, home, stop));
+        let replay = common.files.source.as_ref().map(|_| Replay::new(catalog, url, live, home, stop));
         Ok(Self { catalog, home, has_snapshots: true, replay })
     }
 

@@ -11,16 +11,45 @@ use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env, source};
 use crate::core::catalog::Catalog;
 use crate::core::trust::{Use, Wanted};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::postgres::snapshot::Scope;
 use crate::stop::Stop;
+
+/// Which migration files a command reads.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Files {
+    /// Folder of migration files; by default those that the program carries
+    #[arg(long, value_name = "DIR", env = env::SOURCE)]
+    pub source: Option<PathBuf>,
+    /// Versions whose files run whole although a comment in them is another tool's mark of a way up or down, separated by
+    /// commas
+    #[arg(long, value_name = "VERSION", env = env::RUN_WHOLE, value_delimiter = ',')]
+    run_whole: Vec<i64>,
+}
+
+impl Files {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// As [`source::load`], and [`Error::Config`] for a version that is that of no file.
+    pub fn load(&self) -> Result<Catalog> {
+        let mut catalog = source::load(self.source.as_deref())?;
+        if let Some(unknown) = self.run_whole.iter().find(|version| catalog.get(**version).is_none()) {
+            return Err(Error::Config {
+                message: format!("`--run-whole {unknown}` is not the version of a migration file"),
+                hint: "name the versions of files that must run whole, or leave it out".into(),
+            });
+        }
+        catalog.run_whole = self.run_whole.iter().copied().collect();
+        Ok(catalog)
+    }
+}
 
 /// Flags that every command has.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Common {
-    /// Folder of migration files; by default those that the program carries
-    #[arg(long, value_name = "DIR", env = env::SOURCE)]
-    pub source: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: Files,
     /// How long to wait for the database to answer
     #[arg(long, value_name = "DURATION", env = env::WAIT_FOR_DB, default_value = "60s", value_parser = duration::parse)]
     pub wait_for_db: Duration,
@@ -94,23 +123,21 @@ impl Opened {
 /// one is replaced by itself, and here is where it comes back.
 ///
 /// # Errors
-/// [`crate::error::Error::Config`] when the folder of the embedded server cannot be used.
+/// [`Error::Config`] when the folder of the embedded server cannot be used.
 #[cfg(feature = "embedded")]
 pub fn prepare(purpose: Purpose) -> Result<()> {
     use crate::postgres::embedded::{FOLDER, confine, exists};
     match target::resolve(purpose) {
         Ok(Target::Embedded) if purpose == Purpose::Look && !exists(std::path::Path::new(FOLDER)) => {
-            Err(crate::error::Error::Config {
+            Err(Error::Config {
                 message: format!("no database is configured, and there is no embedded one in `{FOLDER}` yet"),
                 hint: format!("set `{}`, or run `corveil migrate`, which makes one", env::DATABASE_URL),
             })
         }
-        Ok(Target::Embedded) => {
-            confine(std::path::Path::new(FOLDER)).map_err(|error| crate::error::Error::Config {
-                message: format!("the folder `{FOLDER}` of the embedded PostgreSQL cannot be used: {error}"),
-                hint: format!("run in a folder that can be written to, or set `{}`", env::DATABASE_URL),
-            })
-        }
+        Ok(Target::Embedded) => confine(std::path::Path::new(FOLDER)).map_err(|error| Error::Config {
+            message: format!("the folder `{FOLDER}` of the embedded PostgreSQL cannot be used: {error}"),
+            hint: format!("run in a folder that can be written to, or set `{}`", env::DATABASE_URL),
+        }),
         // A wrong setting is reported when the command opens its database.
         Ok(Target::Server { .. }) | Err(_) => Ok(()),
     }
@@ -119,7 +146,7 @@ pub fn prepare(purpose: Purpose) -> Result<()> {
 /// Opens the database of a purpose.
 ///
 /// # Errors
-/// [`crate::error::Error::Config`] for a wrong setting, [`crate::error::Error::EmbeddedInUse`].
+/// [`Error::Config`] for a wrong setting, [`Error::EmbeddedInUse`].
 pub async fn open(purpose: Purpose, stop: &Stop) -> Result<Opened> {
     tokio::select! {
         opened = open_now(purpose) => opened,
@@ -151,7 +178,7 @@ async fn embedded() -> Result<Opened> {
 #[cfg(not(feature = "embedded"))]
 #[expect(clippy::unused_async, reason = "the build with an embedded server has to wait for it")]
 async fn embedded() -> Result<Opened> {
-    Err(crate::error::Error::Config {
+    Err(Error::Config {
         message: "no database is configured, and this build has no embedded one".into(),
         hint: format!("set `{}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`", env::DATABASE_URL),
     })
@@ -160,9 +187,9 @@ async fn embedded() -> Result<Opened> {
 /// Reads the migrations, and says which files are none.
 ///
 /// # Errors
-/// As [`source::load`].
+/// As [`Files::load`].
 pub fn catalog(common: &Common) -> Result<Catalog> {
-    let catalog = source::load(common.source.as_deref())?;
+    let catalog = common.files.load()?;
     for name in &catalog.ignored {
         tracing::warn!(
             "`{name}` is not a migration, as it is not named like `0001_create_users.sql`; ignored"

@@ -7,7 +7,6 @@ mod watch;
 use std::future::IntoFuture as _;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +15,10 @@ use clap::Args as ClapArgs;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::commands::open::HistoryFlags;
+use crate::commands::open::{Files, HistoryFlags};
 use crate::config::database::Database;
 use crate::config::target::{self, Purpose, Target};
-use crate::config::{duration, env, source};
+use crate::config::{duration, env};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
 use crate::stop::Stop;
@@ -44,9 +43,8 @@ pub struct Args {
     /// How long requests under way may take to finish once the process is to stop
     #[arg(long, value_name = "DURATION", env = env::SHUTDOWN_TIMEOUT, default_value = "20s", value_parser = duration::parse)]
     shutdown_timeout: Duration,
-    /// Folder of migration files; by default those that the program carries
-    #[arg(long, value_name = "DIR", env = env::SOURCE)]
-    source: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     #[command(flatten)]
     history: HistoryFlags,
 }
@@ -54,17 +52,23 @@ pub struct Args {
 /// Runs the command, until a signal ends it.
 ///
 /// # Errors
-/// When files or settings are wrong, or the address cannot be listened on.
+/// When files or settings are wrong, or the address cannot be listened on; also later, once the database answers and a
+/// file is refused.
 pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
-    let catalog = source::load(args.source.as_deref())?;
+    let catalog = args.files.load()?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| deaf(args.listen, &error))?;
     let address = listener.local_addr().unwrap_or(args.listen);
     let watch = Arc::new(Watch::new(catalog, database()?, args.history));
     info!("listening on http://{address}");
-    until_stopped(listener, routes::all(Arc::clone(&watch)), &stop, args.shutdown_timeout).await;
+    let ended = tokio::select! {
+        () = until_stopped(listener, routes::all(Arc::clone(&watch)), &stop, args.shutdown_timeout) => {
+            Ok(ExitCode::Ok)
+        }
+        refusal = watch.refusal() => Err(refusal),
+    };
     watch.close().await;
-    Ok(ExitCode::Ok)
+    ended
 }
 
 /// The database to ask; none where none is configured, which is for the readiness probe to say.

@@ -12,6 +12,7 @@ use crate::config::target::Purpose;
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History};
 use crate::core::plan::{self, OutOfOrder};
+use crate::core::two_ways;
 use crate::error::{Error, Finding, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
@@ -103,6 +104,7 @@ async fn read(
     let (mut connection, snapshot) =
         connect_and_read(database, scope, Standby::Fine, common.wait_for_db, stop).await?;
     let history = &snapshot.history;
+    two_ways::refuse(catalog, history)?;
     let mut findings = match plan::plan(catalog, history, None, OutOfOrder::Fail) {
         Ok(_) => Vec::new(),
         Err(Error::Mismatch(findings)) => findings,

@@ -15,6 +15,7 @@ use crate::core::catalog::{Catalog, Migration};
 use crate::core::history::{History, StepState};
 use crate::core::plan;
 use crate::core::schema::{Difference, differences};
+use crate::core::two_ways;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
@@ -92,6 +93,7 @@ async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> R
         let scope = args.common.reading(None);
         let (mut connection, snapshot) =
             connect_and_read(&opened.database, scope, Standby::Fine, wait, stop).await?;
+        two_ways::refuse(catalog, &snapshot.history)?;
         let findings = if snapshot.history.is_blank() {
             foreign::found(&mut connection, catalog, &snapshot.facts, scope).await
         } else {

@@ -9,15 +9,16 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
-use crate::commands::open::{self, HistoryFlags};
+use crate::commands::open::{self, Files, HistoryFlags};
 use crate::config::database::{Database, application_name};
 use crate::config::target::Purpose;
-use crate::config::{duration, env, source};
+use crate::config::{duration, env};
 use crate::core::catalog::Catalog;
 use crate::core::message::hex;
 use crate::core::progress::SAY_EVERY;
 use crate::core::requirement::{self, Unmet};
 use crate::core::trust::Use;
+use crate::core::two_ways;
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
@@ -60,9 +61,8 @@ pub struct Args {
     /// File that tells the second start from the first; its folder has to outlive the container
     #[arg(long, value_name = "PATH", env = env::RESTART_MARKER, requires = "restart_after")]
     restart_marker: Option<PathBuf>,
-    /// Folder of migration files; by default those that the program carries
-    #[arg(long, value_name = "DIR", env = env::SOURCE)]
-    source: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     #[command(flatten)]
     history: HistoryFlags,
     /// File for a short account of a failure; by default /dev/termination-log where it exists
@@ -95,7 +95,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let stop = Stop::listen(started, None)?;
     let catalog = match args.what {
         What::Db => None,
-        What::Schema => Some(source::load(args.source.as_deref())?),
+        What::Schema => Some(args.files.load()?),
     };
     let opened = open::open(Purpose::Look, &stop).await?;
     let restart = Restart::read(&args);
@@ -232,6 +232,7 @@ async fn schema(connection: &mut PgConnection, catalog: &Catalog, scope: Scope<'
     let snapshot = snapshot::read(connection, scope).await?;
     let unmet = requirement::unmet(catalog, &snapshot.history);
     let Some(missing) = requirement::sentence(&unmet) else { return Ok(Seen::Ready) };
+    two_ways::refuse(catalog, &snapshot.history)?;
     if let Some(table) = snapshot.facts.runs() {
         let (runs, locked) = runs::last(connection, &table, &snapshot.facts.database).await?;
         if let Some(error) = runs.first().filter(|_| !locked).and_then(|run| failed_for_good(run, &unmet)) {

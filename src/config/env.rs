@@ -12,6 +12,8 @@ pub const HOSTNAME: &str = "HOSTNAME";
 
 /// `--source`.
 pub const SOURCE: &str = "CORVEIL_SOURCE";
+/// `--run-whole`.
+pub const RUN_WHOLE: &str = "CORVEIL_RUN_WHOLE";
 /// `--history-schema`.
 pub const HISTORY_SCHEMA: &str = "CORVEIL_HISTORY_SCHEMA";
 /// `--history-owner`.

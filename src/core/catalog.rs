@@ -4,6 +4,8 @@
 //! same history. Content that cannot be applied is no error here: an applied file cannot be edited any more, so only
 //! pending ones are refused (see [`crate::core::script`]).
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha384};
 
 use crate::error::{Finding, FindingKind};
@@ -43,6 +45,8 @@ pub struct Catalog {
     pub ignored: Vec<String>,
     /// The folder that they are from, as it was given; none for those that the program carries.
     pub folder: Option<String>,
+    /// Versions whose files run whole although they have another tool's marks of a way up or down.
+    pub run_whole: BTreeSet<i64>,
 }
 
 impl Catalog {

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod create;
 pub mod index;
 pub mod lex;
+pub mod marks;
 pub mod position;
 mod psql;
 pub mod quote;

@@ -20,6 +20,8 @@ pub enum FindingKind {
     Directive,
     /// A statement cannot be run the way migrations are run.
     Statement,
+    /// The file holds another tool's way up and way down.
+    TwoWays,
     /// The file differs from what was applied.
     Edited,
     /// An applied version has no file.

@@ -32,6 +32,8 @@ mod invalid_indexes; // on each version
 
 // Files that are refused before anything runs, and a history that does not match them.
 mod bad_files;
+// Files that hold another tool's way up and way down, which no command takes.
+mod two_ways;
 // Databases that belong to another tool, or hold what our files would create.
 mod foreign; // on each version
 // `corveil adopt`: what another tool applied is found, compared and recorded, and nothing is run.

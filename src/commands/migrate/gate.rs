@@ -15,6 +15,7 @@ use crate::core::plan::{self, OutOfOrder};
 use crate::core::resume::{Resume, resume};
 use crate::core::script::{self, Script};
 use crate::core::trust::{self, Use, Wanted};
+use crate::core::two_ways;
 use crate::error::{Error, Result, ServerError};
 use crate::exit::ExitCode;
 use crate::output::progress;
@@ -67,6 +68,7 @@ impl<'a> Gate<'a> {
 
     async fn pass_in_order(&self) -> Result<Report> {
         let (mut connection, mut snapshot) = self.connect().await?;
+        two_ways::refuse(self.catalog, &snapshot.history)?;
         let found = self.adoptable(&mut connection, &mut snapshot).await?;
         let history = found.as_ref().map(Found::history);
         let history = history.as_ref().unwrap_or(&snapshot.history);

@@ -121,7 +121,9 @@ mod tests {
     }
 
     fn seen(version: Option<i64>, last_run: Run) -> Seen {
-        let schema = Schema { version, missing: Vec::new(), sentence: None, last_run: Some(last_run) };
+        let refused = Vec::new();
+        let schema =
+            Schema { version, missing: Vec::new(), sentence: None, last_run: Some(last_run), refused };
         Seen { required: Some(10), schema: Ok(schema) }
     }
 

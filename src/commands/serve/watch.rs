@@ -14,8 +14,10 @@ use crate::commands::open::HistoryFlags;
 use crate::config::database::{Database, application_name};
 use crate::config::env;
 use crate::core::catalog::Catalog;
+use crate::core::history::History;
 use crate::core::requirement::{self, Why};
-use crate::error::Error;
+use crate::core::two_ways;
+use crate::error::{Error, Finding};
 use crate::postgres::connect::{self, Unusable};
 use crate::postgres::glance;
 use crate::postgres::runs::Run;
@@ -66,6 +68,8 @@ pub(super) struct Schema {
     pub(super) sentence: Option<String>,
     /// The last run that had something to do.
     pub(super) last_run: Option<Run>,
+    /// Files that no run applies as they are.
+    pub(super) refused: Vec<Finding>,
 }
 
 /// A migration that is not applied as it is here.
@@ -120,6 +124,19 @@ impl Watch {
         // A task of its own: a prober that hangs up must not break off a look that others wait for.
         let look = tokio::spawn(Arc::clone(self).look_now(state));
         look.await.unwrap_or_else(|_| Arc::new(self.seen(Err(Silence::of("the look was broken off")))))
+    }
+
+    /// Why this build can never be ready, once the database says so; without an end where nothing says so.
+    pub(super) async fn refusal(self: &Arc<Self>) -> Error {
+        let may_be_refused = two_ways::refuse(&self.catalog, &History::default()).is_err();
+        while may_be_refused && self.database.is_some() {
+            match &self.look().await.schema {
+                Ok(schema) if schema.refused.is_empty() => break,
+                Ok(schema) => return Error::Refused(schema.refused.clone()),
+                Err(_) => tokio::time::sleep(GOOD_FOR).await,
+            }
+        }
+        std::future::pending().await
     }
 
     /// Gives the connection back. Whoever looks afterwards opens another one.
@@ -185,6 +202,10 @@ impl Watch {
             missing: missing.collect(),
             sentence: requirement::sentence(&unmet),
             last_run: glance.last_run,
+            refused: match two_ways::refuse(&self.catalog, &glance.history) {
+                Err(Error::Refused(findings)) => findings,
+                _ => Vec::new(),
+            },
         })
     }
 
