@@ -2,6 +2,7 @@
 //! no logging.
 
 pub mod adopt;
+pub mod carried;
 pub mod catalog;
 pub mod directives;
 pub mod foreign;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha384};
 
+use crate::core::carried;
 use crate::core::catalog::{Migration, Unreadable};
 use crate::core::directives::{self, Directives};
 use crate::core::sql::index::{CreateIndex, create_index, is_concurrently};
@@ -26,8 +27,18 @@ pub struct Script<'a> {
     pub directives: Directives,
     /// How it is applied.
     pub mode: Mode<'a>,
-    /// What a person should know about the file.
-    pub warning: Option<&'static str>,
+    /// Whether it has no statement.
+    is_empty: bool,
+    /// What it leaves to other files, in words.
+    leaves: Vec<String>,
+}
+
+impl Script<'_> {
+    /// What a person should know about the file, each as a predicate of its name. `others_follow`: the run applies files after it.
+    pub fn warnings(&self, others_follow: bool) -> impl Iterator<Item = &str> {
+        let is_empty = self.is_empty.then_some("has no statement; it is recorded as applied");
+        is_empty.into_iter().chain(self.leaves.iter().map(String::as_str).filter(move |_| others_follow))
+    }
 }
 
 /// How a file is applied.
@@ -165,8 +176,8 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
         return Err(refuse(refusals));
     }
     let mode = if transactional { one_transaction(sql, &statements) } else { one_by_one(sql, &statements) };
-    let warning = statements.is_empty().then_some("has no statement; it is recorded as applied");
-    Ok(Script { migration, sql, directives, mode, warning })
+    let (is_empty, leaves) = (statements.is_empty(), carried::warnings(sql, &statements));
+    Ok(Script { migration, sql, directives, mode, is_empty, leaves })
 }
 
 fn one_transaction<'a>(sql: &'a str, statements: &[Statement<'_>]) -> Mode<'a> {

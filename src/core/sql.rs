@@ -3,6 +3,7 @@
 //! Nothing here parses whole statements: each question is answered from the tokens that decide it, so SQL that is
 //! newer than this build passes through untouched.
 
+pub mod carried;
 pub mod cluster;
 pub mod create;
 pub mod index;

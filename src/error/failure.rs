@@ -140,6 +140,20 @@ pub struct Failure {
     pub not_applied: Vec<i64>,
     /// What is left of this file.
     pub left: Left,
+    /// What an earlier file may have to do with it.
+    #[serde(flatten)]
+    pub cause: Option<Cause>,
+}
+
+/// Why a statement may have failed, where the server's answer does not say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// The cause, as a sentence.
+    #[serde(rename = "probable_cause")]
+    pub sentence: String,
+    /// The next step.
+    #[serde(skip)]
+    pub remedy: String,
 }
 
 impl Failure {
@@ -181,6 +195,7 @@ impl Failure {
                     .into()
             }
             (true, _) => "run `corveil migrate` again; nothing is applied twice".into(),
+            (false, _) if let Some(cause) = &self.cause => cause.remedy.clone(),
             (false, Left::Nothing) => {
                 format!("fix `{}` and run `corveil migrate` again; `--dry-run` shows what would run", self.file)
             }

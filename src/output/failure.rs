@@ -91,6 +91,9 @@ fn text(error: &Error) -> String {
         if let Some(context) = &failure.server.context {
             line("context", context);
         }
+        if let Some(cause) = &failure.cause {
+            line("probable cause", &cause.sentence);
+        }
         for blocker in &failure.blockers {
             line("blocked by", blocker);
         }
@@ -211,6 +214,7 @@ mod tests {
             applied: vec![5, 6],
             not_applied: (7..7 + pending).collect(),
             left: Left::Nothing,
+            cause: None,
         }))
     }
 

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tracing::{info, warn};
 
-use crate::core::catalog::Migration;
+use crate::core::carried;
+use crate::core::catalog::{Catalog, Migration};
 use crate::core::directives::Timeout;
 use crate::core::message::{self, RESET_SESSION, Timeouts};
 use crate::core::progress::Progress;
@@ -70,6 +71,17 @@ pub enum Ended {
     With(Error),
 }
 
+impl Ended {
+    /// Adds to a failed statement which earlier file may be why.
+    #[must_use]
+    pub fn with_cause(mut self, catalog: &Catalog) -> Self {
+        if let Self::With(Error::Migration(failure)) = &mut self {
+            failure.cause = carried::cause(catalog, failure.version, &failure.server);
+        }
+        self
+    }
+}
+
 impl From<Error> for Ended {
     fn from(error: Error) -> Self {
         match error {
@@ -104,7 +116,7 @@ pub async fn all(
         if let Some(reason) = context.stop.now() {
             return Err(Ended::With(reason.error(&format!("before `{}`", migration.file))));
         }
-        if let Some(warning) = script.warning {
+        for warning in script.warnings(index + 1 < scripts.len()) {
             warn!("`{}` {warning}", migration.file);
         }
         context.progress.file(&migration.file, index + 1, scripts.len());
@@ -243,6 +255,7 @@ fn failure(
         applied: Vec::new(),
         not_applied: Vec::new(),
         left,
+        cause: None,
     }))
 }
 

@@ -23,6 +23,8 @@ mod transactions; // on each version
 mod failures; // on each version
 // What a file does to its session does not reach the next file, nor the lock.
 mod session_state; // on each version
+// What sqlx would carry to the next file and a run of ours does not: the path, the role, and what comes of that.
+mod carried; // on each version
 // `-- no-transaction`: statement by statement, units that are one whole, and what such files may contain.
 mod without_transaction; // on each version
 // Where a half-done file goes on: after what failed, after what was killed, or where `--resume-from` says.

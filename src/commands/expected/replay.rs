@@ -111,7 +111,7 @@ impl<'a> Replay<'a> {
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
         let (start, count) = (Instant::now(), files.len());
         for file in files {
-            apply(guard, file, self.stop).await?;
+            apply(guard, self.catalog, file, self.stop).await?;
             self.done = file.version;
         }
         debug!(count, took_ms = start.elapsed().as_millis(), "replayed the files");
@@ -192,7 +192,7 @@ fn not_beside_a_live_database(file: &Migration) -> Option<Error> {
 }
 
 /// Applies a file as a run does, so that what applies there applies here.
-async fn apply(guard: &mut LockGuard, file: &Migration, stop: &Stop) -> Result<()> {
+async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop: &Stop) -> Result<()> {
     let none = BTreeSet::new();
     // A file may have been applied with `--no-transaction`, which nobody remembers.
     let scripts = script::prepare(&[file], &none)
@@ -207,12 +207,16 @@ async fn apply(guard: &mut LockGuard, file: &Migration, stop: &Stop) -> Result<(
         stop,
         progress: &mut Silent,
     };
-    match apply::all(guard, &scripts, &mut context, &mut Vec::new()).await {
+    let applied = apply::all(guard, &scripts, &mut context, &mut Vec::new()).await;
+    match applied.map_err(|ended| ended.with_cause(catalog)) {
         Ok(()) => Ok(()),
         Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::Config {
             message: format!(
-                "`{}` cannot be replayed in a scratch database: `{}` failed: {}",
-                file.file, failure.statement, failure.server
+                "`{}` cannot be replayed in a scratch database: `{}` failed: {}{}",
+                file.file,
+                failure.statement,
+                failure.server,
+                failure.cause.map(|cause| format!("; {}", cause.sentence)).unwrap_or_default()
             ),
             hint: format!(
                 "set `{}` to a server on which the files apply from the first on",

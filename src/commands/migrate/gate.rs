@@ -194,6 +194,11 @@ impl<'a> Gate<'a> {
             foreign::refuse(&mut connection, self.catalog, facts, self.scope()).await?;
         }
         query::close(connection).await;
+        for (index, (script, _)) in work.scripts.iter().enumerate() {
+            for warning in script.warnings(index + 1 < work.scripts.len()) {
+                warn!("`{}` {warning}", script.migration.file);
+            }
+        }
         let outcome = if work.scripts.is_empty() { Outcome::Current } else { Outcome::WouldApply };
         let mut report = report(outcome, history, work.newer.clone(), Vec::new());
         report.adopted = found.map(Adopted::of);
@@ -231,7 +236,8 @@ impl<'a> Gate<'a> {
         let mut applied = Vec::new();
         let mut progress = progress::new();
         let mut context = Context { settings: self.settings, stop: self.stop, progress: progress.as_mut() };
-        let mut ended = apply::all(guard, &work.scripts, &mut context, &mut applied).await;
+        let ended = apply::all(guard, &work.scripts, &mut context, &mut applied).await;
+        let mut ended = ended.map_err(|ended| ended.with_cause(self.catalog));
         progress.end();
         if ended.is_ok() {
             ended = self.check_once_more(guard).await.map_err(Ended::from);

@@ -34,6 +34,11 @@ impl<'s, 'a> Reader<'s, 'a> {
         Self { tokens: &statement.tokens, at }
     }
 
+    /// Reads tokens that are no statement of a file by themselves.
+    pub(super) fn of(tokens: &'s [Token<'a>]) -> Self {
+        Self { tokens, at: 0 }
+    }
+
     pub(super) fn rest(&self) -> &'s [Token<'a>] {
         &self.tokens[self.at..]
     }

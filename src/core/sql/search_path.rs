@@ -70,11 +70,18 @@ pub(super) fn set_config(statement: &Statement<'_>) -> Option<SetConfig> {
     Some(SetConfig { name, value, local })
 }
 
-/// The first schema of a list as `search_path` itself is written: `app, "My schema"`.
+/// The first schema of a list as `search_path` itself is written.
 fn first_of_list(path: &str) -> Option<String> {
-    let first = path.split(',').next().unwrap_or_default().trim();
-    let quoted = first.strip_prefix('"').and_then(|first| first.strip_suffix('"'));
-    creatable(quoted.map_or_else(|| first.to_ascii_lowercase(), |name| name.replace("\"\"", "\"")))
+    names_of_list(path).into_iter().next().and_then(creatable)
+}
+
+/// The schemas of a list as `search_path` itself is written: `app, "My schema"`.
+pub(super) fn names_of_list(path: &str) -> Vec<String> {
+    let name = |name: &str| {
+        let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+        quoted.map_or_else(|| name.to_ascii_lowercase(), |name| name.replace("\"\"", "\""))
+    };
+    path.split(',').map(str::trim).map(name).collect()
 }
 
 /// An empty path has no schema to create in, and `"$user"` is for the server to resolve.

@@ -1,0 +1,174 @@
+//! Settings that a file leaves behind, as far as the files after it could need them.
+//!
+//! sqlx-cli runs all pending files in one session and resets nothing between them, so a `SET search_path` or `SET ROLE`
+//! reaches the next files of the same run. Here every file starts from the same session state.
+
+use crate::core::catalog::{Catalog, Migration};
+use crate::core::sql::carried::{Effect, LeftBehind, Setting, effect};
+use crate::core::sql::position::position;
+use crate::core::sql::split::{Statement, statements};
+use crate::error::failure::{Cause, ServerError};
+
+/// What the server says to a name that means nothing, or nothing that the role may use: undefined table, schema, function,
+/// and type or other object, and a missing right.
+const NOT_FOUND: [&str; 5] = ["42P01", "3F000", "42883", "42704", "42501"];
+
+const SETTINGS: [Setting; 2] = [Setting::SearchPath, Setting::Role];
+
+/// What a warning says of a file that leaves something behind, where other files follow it.
+#[must_use]
+pub fn warnings(sql: &str, statements: &[Statement<'_>]) -> Vec<String> {
+    let left = SETTINGS.into_iter().filter_map(|setting| match effect(statements, setting) {
+        Effect::Leaves(left) => Some(left),
+        Effect::None | Effect::Default => None,
+    });
+    left.map(|left| {
+        format!(
+            "line {} leaves the {} set (`{}`): the files after it start without that here, and with it in a run of \
+             sqlx-cli, so they may mean other objects; use `SET LOCAL`, or set it in each file that needs it",
+            line(sql, &left),
+            name(left.setting),
+            left.sql
+        )
+    })
+    .collect()
+}
+
+/// The file before this one that leaves behind what may be missing, if the failure is of that kind.
+#[must_use]
+pub fn cause(catalog: &Catalog, version: i64, server: &ServerError) -> Option<Cause> {
+    server.sqlstate.as_deref().filter(|code| NOT_FOUND.contains(code))?;
+    let failed = catalog.get(version)?;
+    SETTINGS.into_iter().find_map(|setting| of_setting(catalog, failed, setting))
+}
+
+fn of_setting(catalog: &Catalog, failed: &Migration, setting: Setting) -> Option<Cause> {
+    // One that sets it itself does not depend on what was before.
+    if !matches!(effect_of(failed, setting), Effect::None) {
+        return None;
+    }
+    let before = catalog.migrations().iter().rev().skip_while(|file| file.version >= failed.version);
+    let (file, left) = before
+        .map(|file| (file, effect_of(file, setting)))
+        .find(|(_, effect)| *effect != Effect::None)
+        .and_then(|(file, effect)| match effect {
+            Effect::Leaves(left) => Some((file, left)),
+            Effect::None | Effect::Default => None,
+        })?;
+    let (sql, name, failed) = (&left.sql, name(setting), &failed.file);
+    let as_default = match setting {
+        Setting::SearchPath => {
+            ", or, if the file must not change, make it the default with `ALTER ROLE … SET search_path` or `ALTER DATABASE … SET search_path`"
+        }
+        Setting::Role => "",
+    };
+    Some(Cause {
+        sentence: format!(
+            "{}; sqlx-cli keeps that for the next files of a run, and Corveil resets it after each file",
+            sentence(file, &left)
+        ),
+        remedy: format!(
+            "if `{failed}` needs that {name}, put `{sql};` before the failed statement{as_default}, and run `corveil migrate` again"
+        ),
+    })
+}
+
+fn effect_of(file: &Migration, setting: Setting) -> Effect {
+    let statements = file.content.as_deref().ok().and_then(|sql| statements(sql).ok());
+    effect(&statements.unwrap_or_default(), setting)
+}
+
+fn sentence(file: &Migration, left: &LeftBehind) -> String {
+    let (sql, name) = (file.content.as_deref().unwrap_or_default(), name(left.setting));
+    format!("`{}` line {} leaves the {name} set (`{}`)", file.file, line(sql, left), left.sql)
+}
+
+fn line(sql: &str, left: &LeftBehind) -> usize {
+    position(sql, left.start).line
+}
+
+const fn name(setting: Setting) -> &'static str {
+    match setting {
+        Setting::SearchPath => "search path",
+        Setting::Role => "role",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETS_PATH: &str = "CREATE SCHEMA depot;\nSET search_path TO depot, public;";
+
+    fn told(files: &[&str], version: i64, sqlstate: &str) -> Option<Cause> {
+        let file = |(version, sql): (i64, &&str)| (format!("{version}_m.sql"), Ok(sql.as_bytes().to_vec()));
+        let catalog = Catalog::from_files((1..).zip(files).map(file)).unwrap();
+        let server = ServerError {
+            sqlstate: Some(sqlstate.into()),
+            message: "m".into(),
+            detail: None,
+            hint: None,
+            fatal: false,
+            context: None,
+        };
+        cause(&catalog, version, &server)
+    }
+
+    #[test]
+    fn the_file_that_last_set_what_is_missing_is_named() {
+        let cause = told(&[SETS_PATH, "SELECT 1", "TABLE parcels"], 3, "42P01").unwrap();
+        assert_eq!(
+            cause.sentence,
+            "`1_m.sql` line 2 leaves the search path set (`SET search_path TO depot, public`); sqlx-cli keeps that for \
+             the next files of a run, and Corveil resets it after each file"
+        );
+        assert_eq!(
+            cause.remedy,
+            "if `3_m.sql` needs that search path, put `SET search_path TO depot, public;` before the failed statement, or, if the file \
+             must not change, make it the default with `ALTER ROLE … SET search_path` or `ALTER DATABASE … SET \
+             search_path`, and run `corveil migrate` again"
+        );
+        let role = told(&["SET ROLE app", "TABLE t"], 2, "42501").unwrap();
+        assert!(
+            role.sentence.starts_with("`1_m.sql` line 1 leaves the role set (`SET ROLE app`)"),
+            "{role:?}"
+        );
+        assert!(
+            role.remedy.ends_with("before the failed statement, and run `corveil migrate` again"),
+            "{role:?}"
+        );
+    }
+
+    #[test]
+    fn only_what_may_be_missing_is_a_cause() {
+        for (files, version, sqlstate, expected) in [
+            (&[SETS_PATH, "TABLE t"][..], 2, "42P01", true),
+            (&[SETS_PATH, "TABLE t"], 2, "3F000", true),
+            (&[SETS_PATH, "TABLE t"], 2, "42883", true),
+            (&[SETS_PATH, "TABLE t"], 2, "42704", true),
+            (&[SETS_PATH, "TABLE t"], 2, "23505", false),
+            // Its own path, the path of a later file, and one that was reset in between.
+            (&[SETS_PATH], 1, "42P01", false),
+            (&["TABLE t", SETS_PATH], 1, "42P01", false),
+            (&[SETS_PATH, "RESET search_path", "TABLE t"], 3, "42P01", false),
+            (&[SETS_PATH, "SET search_path TO other; TABLE t"], 2, "42P01", false),
+            (&[SETS_PATH, "SET ROLE app", "TABLE t"], 3, "42P01", true),
+            (&[SETS_PATH, "SELECT 'never closed", "TABLE t"], 3, "42P01", true),
+            (&["SELECT 1", "TABLE t"], 2, "42P01", false),
+        ] {
+            assert_eq!(told(files, version, sqlstate).is_some(), expected, "{files:?} {sqlstate}");
+        }
+    }
+
+    #[test]
+    fn a_warning_names_the_line_and_the_statement() {
+        let warnings = |sql| warnings(sql, &statements(sql).unwrap());
+        let warned = warnings(SETS_PATH);
+        assert!(
+            warned[0].starts_with("line 2 leaves the search path set (`SET search_path TO depot, public`)")
+        );
+        assert_eq!(warned.len(), 1);
+        assert_eq!(warnings("SET search_path TO a; SET ROLE b").len(), 2);
+        assert_eq!(warnings("SET LOCAL search_path TO a; SET ROLE b; RESET ROLE"), [""; 0]);
+    }
+}
