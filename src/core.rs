@@ -5,6 +5,7 @@ pub mod adopt;
 pub mod carried;
 pub mod catalog;
 pub mod directives;
+pub mod drift;
 pub mod foreign;
 pub mod gate;
 pub mod history;

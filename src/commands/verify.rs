@@ -12,9 +12,10 @@ use crate::commands::open::{self, Common, Opened};
 use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::catalog::{Catalog, Migration};
+use crate::core::drift::Drift;
 use crate::core::history::{History, StepState};
 use crate::core::plan;
-use crate::core::schema::{Difference, differences};
+use crate::core::schema::Difference;
 use crate::core::two_ways;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
@@ -113,7 +114,7 @@ async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> R
     let mut expected = Expected::new(catalog, &args.common, &args.scratch, opened, home, stop)?;
     let wanted = expected.at(newest).await;
     expected.close().await;
-    let differences = Some(differences(&wanted?, &live));
+    let differences = Some(Drift::new(catalog).differences(newest, &wanted?, &live));
     Ok(Looked { snapshot, findings, differences })
 }
 

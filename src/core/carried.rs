@@ -34,6 +34,18 @@ pub fn warnings(sql: &str, statements: &[Statement<'_>]) -> Vec<String> {
     .collect()
 }
 
+/// What a file leaves behind, if anything, as a sentence that says what may come of it.
+#[must_use]
+pub fn leaves(file: &Migration) -> Option<String> {
+    SETTINGS.into_iter().find_map(|setting| match effect_of(file, setting) {
+        Effect::Leaves(left) => Some(format!(
+            "{}, and sqlx-cli keeps that for the next files of a run, so this may be what one of them made",
+            sentence(file, &left)
+        )),
+        Effect::None | Effect::Default => None,
+    })
+}
+
 /// The file before this one that leaves behind what may be missing, if the failure is of that kind.
 #[must_use]
 pub fn cause(catalog: &Catalog, version: i64, server: &ServerError) -> Option<Cause> {

@@ -14,7 +14,7 @@ pub mod names;
 mod query;
 pub mod quoting;
 
-pub use differences::differences;
+pub use differences::{differences, differences_where};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -13,13 +13,28 @@ pub struct Difference {
     pub object: String,
     /// What differs, in one line.
     pub message: String,
-    /// The statements that make the live database as it should be.
+    /// The statements that make the live database as it should be; empty where they could drop what is in use.
     pub sql: String,
+}
+
+impl Difference {
+    /// Whether it is something that the live database has and the files do not make.
+    #[must_use]
+    pub fn is_extra(&self) -> bool {
+        self.id.ends_with("-extra")
+    }
+
+    /// Takes back the SQL, and says why.
+    pub fn withhold(&mut self, why: &str) {
+        self.sql.clear();
+        self.message = format!("{}; {why}", self.message);
+    }
 }
 
 impl fmt::Display for Difference {
     /// One line, unless the SQL has more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.id, self.message, self.sql.replace('\n', "\n    "))
+        write!(f, "{}: {}", self.id, self.message)?;
+        if self.sql.is_empty() { Ok(()) } else { write!(f, ": {}", self.sql.replace('\n', "\n    ")) }
     }
 }

@@ -129,6 +129,31 @@ async fn other_failures_blame_no_other_file() {
 }
 
 #[tokio::test]
+async fn a_table_that_sqlx_made_in_the_path_left_behind_is_never_offered_to_be_dropped() {
+    let folder = folder();
+    let database = by_sqlx(&folder).await;
+    assert!(database.has("depot.bins").await);
+    database.execute("INSERT INTO depot.bins VALUES (1)").await;
+
+    let found = verify(&database, &folder, 4).await;
+    assert!(!found.stdout.contains("DROP") && !found.stdout.contains("CREATE"), "{found}");
+    let found = found
+        .expect_stdout("- table-public.bins-missing: table public.bins is missing; depot.bins may be it\n")
+        .expect_stdout("- table-depot.bins-extra: ")
+        .expect_stdout("`1_parcels.sql` line 2 leaves the search path set")
+        .expect_stdout(": ALTER TABLE depot.bins SET SCHEMA public;\n");
+    drop(found);
+    // With one in either schema, neither is known to be of no use.
+    database.execute("CREATE TABLE public.bins (id bigint PRIMARY KEY)").await;
+    let found = verify(&database, &folder, 4).await;
+    assert!(!found.stdout.contains("DROP") && found.stdout.contains("table-depot.bins-extra"), "{found}");
+
+    database.execute("DROP TABLE public.bins; ALTER TABLE depot.bins SET SCHEMA public").await;
+    verify(&database, &folder, 0).await;
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM public.bins").await, 1);
+}
+
+#[tokio::test]
 async fn a_replay_that_misses_the_path_says_which_file_left_it() {
     let folder = folder().file("3_label.sql", "ALTER TABLE parcels ADD label text");
     let database = by_sqlx(&folder).await;
@@ -136,4 +161,17 @@ async fn a_replay_that_misses_the_path_says_which_file_left_it() {
         .await
         .expect_stderr("`3_label.sql` cannot be replayed in a scratch database")
         .expect_stderr("does not exist (SQLSTATE 42P01); `1_parcels.sql` line 2 leaves the search path set");
+}
+
+#[tokio::test]
+async fn what_is_in_a_schema_that_no_file_makes_is_moved_and_not_dropped_with_it() {
+    let (database, folder) = (Database::fresh().await, Folder::new().file("1_bins.sql", BINS));
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    // As another path of the role or the database had it.
+    database.execute("CREATE SCHEMA depot; ALTER TABLE bins SET SCHEMA depot").await;
+    let found = verify(&database, &folder, 4).await;
+    assert!(!found.stdout.contains("DROP"), "{found}");
+    found.expect_stdout(
+        "; public.bins is missing, and may be the same table: ALTER TABLE depot.bins SET SCHEMA public;",
+    );
 }

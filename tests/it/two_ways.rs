@@ -169,6 +169,22 @@ async fn a_file_that_is_applied_as_it_is_blocks_nobody() {
 }
 
 #[tokio::test]
+async fn what_the_way_up_of_a_recorded_file_made_is_not_offered_to_be_dropped() {
+    let (database, folder) = (live().await, both("-- +goose Up", "-- +goose Down"));
+    // As an older build adopted it.
+    let to_one = ["adopt", "--run-whole", "1", "--accept"];
+    let refused = run(&to_one[..3], &database, &folder).run().await.expect_code(4);
+    let line = "- table-public.users-extra: table public.users is not what any file makes; `0001_users.sql` holds a way \
+                down of goose too, which ran where the files were replayed, and may not have run here\n";
+    refused.expect_stderr(line);
+    run(&to_one, &database, &folder).arg("table-public.users-extra").run().await.expect_code(0);
+
+    let verified = run(&["verify", "--schema"], &database, &folder).run().await.expect_code(4);
+    assert_eq!(verified.stdout, line);
+    run(&["status"], &database, &folder).run().await.expect_code(0);
+}
+
+#[tokio::test]
 async fn a_server_of_probes_ends_as_soon_as_the_database_says_that_a_file_is_refused() {
     let (database, folder) = (Database::fresh().await, both("-- +goose Up", "-- +goose Down"));
     let proxy = Proxy::before(Server::shared().port());

@@ -7,9 +7,10 @@ use crate::commands::expected::{Expected, Scratch};
 use crate::commands::open::{Common, Opened};
 use crate::core::adopt::{self, Asked, Comparison, Lead};
 use crate::core::catalog::{Catalog, Migration};
+use crate::core::drift::Drift;
 use crate::core::foreign::ForeignHistory;
 use crate::core::history::{Applied, History};
-use crate::core::schema::{Difference, Schema, differences};
+use crate::core::schema::{Difference, Schema};
 use crate::core::trust::Use;
 use crate::error::{Error, Result};
 use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
@@ -200,9 +201,10 @@ impl<'a> Question<'a> {
         lead: Lead,
         live: &Schema,
     ) -> Result<(i64, String, Vec<Difference>)> {
+        let drift = Drift::new(self.catalog);
         let why = match lead {
             Lead::Version { version, how } => {
-                let differences = differences(&expected.at(version).await?, live);
+                let differences = drift.differences(version, &expected.at(version).await?, live);
                 return Ok((version, how, differences));
             }
             Lead::Schema { why } => why,
@@ -211,7 +213,7 @@ impl<'a> Question<'a> {
         let mut comparison = Comparison::default();
         for file in self.catalog.migrations() {
             let made = expected.at(file.version).await?;
-            comparison.add(file.version, made.meets(live), differences(&made, live));
+            comparison.add(file.version, made.meets(live), drift.differences(file.version, &made, live));
         }
         let (version, how) = comparison.conclude(self.catalog, &why)?;
         Ok((version, how, Vec::new()))

@@ -1,6 +1,7 @@
 //! How two schemas differ, and what would mend it.
 
 mod column;
+mod elsewhere;
 mod sequence;
 mod table;
 mod user_type;
@@ -18,9 +19,16 @@ use crate::core::sql::lex::{Kind, tokens};
 /// compared.
 #[must_use]
 pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
+    differences_where(expected, live, None)
+}
+
+/// The same where a namesake of an expected object may be the one that is in use, whichever schema it is in: `doubt` says why.
+#[must_use]
+pub fn differences_where(expected: &Schema, live: &Schema, doubt: Option<&str>) -> Vec<Difference> {
     let (expected, live) = sequence::alike(expected, live);
     let (expected, live) = (expected.as_ref(), live.as_ref());
-    let mut found = Found { extra_schemas: extra_schemas(expected, live), ..Found::default() };
+    let extra_schemas = extra_schemas(expected, live, doubt.is_some());
+    let mut found = Found { extra_schemas, ..Found::default() };
     schemas(&mut found, expected, live);
     extensions(&mut found, expected, live);
     user_type::compare(&mut found, expected, live);
@@ -28,6 +36,10 @@ pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
     routines(&mut found, expected, live);
     table::compare_all(&mut found, expected, live);
     view::compare_all(&mut found, expected, live);
+    if let Some(why) = doubt {
+        elsewhere::doubt(&mut found, expected, why);
+    }
+    elsewhere::keep(&mut found);
     found.in_order()
 }
 
@@ -59,14 +71,31 @@ enum Step {
 #[derive(Default)]
 struct Found {
     extra_schemas: Vec<String>,
-    differences: Vec<(Step, Difference)>,
+    entries: Vec<Entry>,
+}
+
+/// A difference, and what is known of it until they are put in order.
+struct Entry {
+    step: Step,
+    kind: String,
+    /// `missing`, `extra`, or the part that differs.
+    what: String,
+    difference: Difference,
+}
+
+impl Entry {
+    /// The object's schema, and its name in it.
+    fn name(&self) -> (&str, &str) {
+        quoting::split(&self.difference.object)
+    }
 }
 
 impl Found {
     /// `what` differs about the object: `missing`, `extra`, or a part of it.
     fn add(&mut self, step: Step, kind: &str, object: &str, what: &str, message: String, sql: String) {
         let id = format!("{}-{}-{what}", kind.replace(' ', "-"), safe(object));
-        self.differences.push((step, Difference { id, object: object.to_owned(), message, sql }));
+        let difference = Difference { id, object: object.to_owned(), message, sql };
+        self.entries.push(Entry { step, kind: kind.to_owned(), what: what.to_owned(), difference });
     }
 
     fn missing(&mut self, step: Step, kind: &str, object: &str, sql: String) {
@@ -83,8 +112,8 @@ impl Found {
     }
 
     fn in_order(mut self) -> Vec<Difference> {
-        self.differences.sort_by_key(|(step, _)| *step);
-        self.differences.into_iter().map(|(_, difference)| difference).collect()
+        self.entries.sort_by_key(|entry| entry.step);
+        self.entries.into_iter().map(|entry| entry.difference).collect()
     }
 }
 
@@ -148,9 +177,13 @@ fn mentions(sql: &str, name: &str) -> bool {
 
 /// The schemas that can go with everything in them. Where there are things that are not compared, what else is there goes
 /// one by one, so that those stay.
-fn extra_schemas(expected: &Schema, live: &Schema) -> Vec<String> {
-    let extra = live.schemas.difference(&expected.schemas);
-    extra.filter(|name| *name != "public" && !live.shared.contains(*name)).cloned().collect()
+fn extra_schemas(expected: &Schema, live: &Schema, may_be_any: bool) -> Vec<String> {
+    let goes = |name: &&String| {
+        *name != "public"
+            && !live.shared.contains(*name)
+            && !elsewhere::is_used(name, expected, live, may_be_any)
+    };
+    live.schemas.difference(&expected.schemas).filter(goes).cloned().collect()
 }
 
 fn schemas(found: &mut Found, expected: &Schema, live: &Schema) {

@@ -1,0 +1,97 @@
+//! What a database has otherwise than the files of a set make it, without SQL that would drop what may be in use.
+
+use crate::core::carried;
+use crate::core::catalog::Catalog;
+use crate::core::schema::{Difference, Schema, differences_where};
+use crate::core::sql::marks::two_ways;
+
+/// What makes it doubtful that a database has too much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// The first file that leaves a search path or role behind, as a version and a sentence.
+    leaver: Option<(i64, String)>,
+    /// The first file that holds a way down too, likewise.
+    two_ways: Option<(i64, String)>,
+}
+
+impl Drift {
+    /// Reads the files once.
+    #[must_use]
+    pub fn new(catalog: &Catalog) -> Self {
+        let files = catalog.migrations().iter();
+        let leaver = files.clone().find_map(|file| Some((file.version, carried::leaves(file)?)));
+        let two_ways = files.clone().find_map(|file| {
+            let ways = two_ways(file.content.as_deref().ok()?)?;
+            let why = format!(
+                "`{}` holds a way down of {} too, which ran where the files were replayed, and may not have run here",
+                file.file, ways.tool
+            );
+            Some((file.version, why))
+        });
+        Self { leaver, two_ways }
+    }
+
+    /// What makes `live` another schema than the `expected` one, which the files up to a version make.
+    #[must_use]
+    pub fn differences(&self, version: i64, expected: &Schema, live: &Schema) -> Vec<Difference> {
+        let leaver = self.leaver.as_ref().filter(|(leaver, _)| *leaver < version);
+        let mut differences = differences_where(expected, live, leaver.map(|(_, why)| why.as_str()));
+        if let Some((_, why)) = self.two_ways.as_ref().filter(|(two_ways, _)| *two_ways <= version) {
+            let dropping = differences.iter_mut().filter(|difference| difference.is_extra());
+            dropping.filter(|difference| !difference.sql.is_empty()).for_each(|extra| extra.withhold(why));
+        }
+        differences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::schema::{Column, Table};
+
+    fn catalog(files: &[&str]) -> Catalog {
+        let file = |(version, sql): (i64, &&str)| (format!("{version}_m.sql"), Ok(sql.as_bytes().to_vec()));
+        Catalog::from_files((1..).zip(files).map(file)).unwrap()
+    }
+
+    /// Tables of the schemas `public` and `depot`, each with these columns.
+    fn schema(tables: &[(&str, &[&str])]) -> Schema {
+        let table = |(name, columns): &(&str, &[&str])| {
+            let columns = columns.iter().map(|name| ((*name).to_owned(), Column::default())).collect();
+            ((*name).to_owned(), Table { columns, ..Table::default() })
+        };
+        Schema {
+            schemas: ["public", "depot"].map(str::to_owned).into(),
+            tables: tables.iter().map(table).collect(),
+            ..Schema::default()
+        }
+    }
+
+    fn sql(differences: &[Difference]) -> Vec<&str> {
+        differences.iter().map(|difference| difference.sql.as_str()).collect()
+    }
+
+    #[test]
+    fn nothing_is_dropped_that_a_path_left_behind_or_a_way_up_may_have_made() {
+        let expected = schema(&[("public.bins", &[])]);
+        let live = schema(&[("public.bins", &[]), ("depot.bins", &[])]);
+        for (files, version, drops) in [
+            (&["SELECT 1", "SELECT 2"][..], 2, true),
+            (&["SET search_path TO depot", "SELECT 2"], 2, false),
+            (&["SET ROLE depot", "SELECT 2"], 2, false),
+            (&["SET search_path TO depot; RESET search_path", "SELECT 2"], 2, true),
+            // It has no file after it.
+            (&["SELECT 1", "SET search_path TO depot"], 2, true),
+            (
+                &["-- +goose Up\nCREATE TABLE bins ();\n-- +goose Down\nDROP TABLE bins;", "SELECT 2"],
+                1,
+                false,
+            ),
+            (&["SELECT 1", "-- migrate:up\nSELECT 2"], 1, true),
+        ] {
+            let found = Drift::new(&catalog(files)).differences(version, &expected, &live);
+            assert_eq!(sql(&found) == ["DROP TABLE depot.bins;"], drops, "{files:?}: {found:?}");
+            assert_eq!(found[0].id, "table-depot.bins-extra");
+        }
+    }
+}
