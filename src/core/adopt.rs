@@ -2,6 +2,7 @@
 //! or from what its schema is equal to.
 
 use crate::core::catalog::{Catalog, Migration};
+use crate::core::drift;
 use crate::core::foreign::mapping::{self, Mapping};
 use crate::core::foreign::{self, ForeignHistory, Tool};
 use crate::core::history::History;
@@ -118,13 +119,16 @@ pub struct Comparison {
 impl Comparison {
     /// Adds a version, newer than those before it: whether any object of it is there, and how it differs. Of several that are
     /// nearest, the newest counts.
-    pub fn add(&mut self, version: i64, meets: bool, differences: Vec<Difference>) {
+    pub fn add(&mut self, file: &Migration, meets: bool, differences: Vec<Difference>) {
         self.meets |= meets;
         if differences.is_empty() {
-            self.equal.push(version);
+            self.equal.push(file.version);
         }
-        if self.nearest.as_ref().is_none_or(|(_, nearest)| differences.len() <= nearest.len()) {
-            self.nearest = Some((version, differences));
+        match &mut self.nearest {
+            Some((_, nearest)) if nearest.len() < differences.len() => {
+                drift::explain(nearest, file, &differences);
+            }
+            nearest => *nearest = Some((file.version, differences)),
         }
     }
 
@@ -171,8 +175,9 @@ impl Comparison {
             }]);
         };
         let hint = format!(
-            "the schema is that of no version, and this is the nearest: mend it and try again, or record it all the same \
-             with `{} --to {version} --accept ID,…`",
+            "the schema is that of no version, and this is the nearest: {}mend it and try again, or record it all the \
+             same with `{} --to {version} --accept ID,…`",
+            order(&differences),
             adopt(catalog, None)
         );
         differs(catalog, version, differences, hint)
@@ -207,10 +212,22 @@ pub fn accept(
         return Ok(accepted);
     }
     let hint = format!(
-        "mend the schema and try again, or record it all the same with `{} --to {version} --accept ID,…`",
+        "{}mend the schema and try again, or record it all the same with `{} --to {version} --accept ID,…`",
+        order(&rest),
         adopt(catalog, None)
     );
     Err(differs(catalog, version, rest, hint))
+}
+
+/// What to do about later files that are in the schema already.
+fn order(differences: &[Difference]) -> String {
+    let Some(file) = differences.iter().find_map(|difference| difference.made_by.as_ref()) else {
+        return String::new();
+    };
+    format!(
+        "where `{file}` was applied before files that come first here, rename it so that its version has its place: \
+         versions are numbers here, while Diesel and Prisma compare them as text; otherwise "
+    )
 }
 
 fn differs(catalog: &Catalog, version: i64, differences: Vec<Difference>, hint: String) -> Error {
@@ -295,6 +312,7 @@ mod tests {
             object: "public.t".into(),
             message: "is missing".into(),
             sql: "CREATE".into(),
+            made_by: None,
         };
         ids.iter().map(difference).collect()
     }
@@ -339,7 +357,7 @@ mod tests {
         let conclude = |differences: [&[&str]; 4], meets| {
             let mut comparison = Comparison::default();
             for (version, ids) in (1..).zip(differences) {
-                comparison.add(version, meets, some(ids));
+                comparison.add(catalog().get(version).unwrap(), meets, some(ids));
             }
             told(comparison.conclude(&catalog(), "why").map(|(version, _)| version))
         };

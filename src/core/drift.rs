@@ -1,7 +1,7 @@
 //! What a database has otherwise than the files of a set make it, without SQL that would drop what may be in use.
 
 use crate::core::carried;
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, Migration};
 use crate::core::schema::{Difference, Schema, differences_where};
 use crate::core::sql::marks::two_ways;
 
@@ -41,6 +41,22 @@ impl Drift {
             dropping.filter(|difference| !difference.sql.is_empty()).for_each(|extra| extra.withhold(why));
         }
         differences
+    }
+}
+
+/// Says which of the differences a later file makes so: those that are none from the schema after it, `later` being the
+/// differences from that.
+pub fn explain(differences: &mut [Difference], file: &Migration, later: &[Difference]) {
+    for difference in differences.iter_mut().filter(|difference| difference.made_by.is_none()) {
+        // What is on a table that is itself too much shows no more.
+        let is_still_there = later.iter().any(|other| {
+            other.id == difference.id
+                || (other.is_extra() && difference.object.starts_with(&format!("{}.", other.object)))
+        });
+        if !is_still_there {
+            difference.withhold(&format!("`{}`, a later file here, makes it so", file.file));
+            difference.made_by = Some(file.file.clone());
+        }
     }
 }
 
@@ -93,5 +109,34 @@ mod tests {
             assert_eq!(sql(&found) == ["DROP TABLE depot.bins;"], drops, "{files:?}: {found:?}");
             assert_eq!(found[0].id, "table-depot.bins-extra");
         }
+    }
+
+    #[test]
+    fn a_later_file_that_makes_it_so_is_named_and_nothing_is_dropped() {
+        let files = catalog(&["", "", ""]);
+        let drift = Drift::new(&files);
+        let live = schema(&[("public.t", &["a", "b"]), ("public.u", &[]), ("public.v", &["x"])]);
+        let at = |version, tables: &[(&str, &[&str])]| drift.differences(version, &schema(tables), &live);
+        let mut found = at(1, &[("public.t", &["a"]), ("public.v", &[])]);
+        // The second file drops v, and so its column is no difference any more, and yet not what the file makes.
+        explain(&mut found, files.get(2).unwrap(), &at(2, &[("public.t", &["a", "b"])]));
+        explain(&mut found, files.get(3).unwrap(), &at(3, &[("public.t", &["a", "b"]), ("public.u", &[])]));
+        let told: Vec<_> = found
+            .iter()
+            .map(|found| (found.id.as_str(), found.made_by.as_deref(), found.sql.is_empty()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("column-public.t.b-extra", Some("2_m.sql"), true),
+                ("column-public.v.x-extra", None, false),
+                ("table-public.u-extra", Some("3_m.sql"), true),
+            ]
+        );
+        assert!(
+            found[0].to_string().ends_with("; `2_m.sql`, a later file here, makes it so"),
+            "{}",
+            found[0]
+        );
     }
 }

@@ -15,6 +15,9 @@ pub struct Difference {
     pub message: String,
     /// The statements that make the live database as it should be; empty where they could drop what is in use.
     pub sql: String,
+    /// The file that makes it so, where that is one after those compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
 }
 
 impl Difference {

@@ -255,6 +255,76 @@ async fn of_a_schema_that_is_no_version_s_the_nearest_is_shown() {
         .await;
 }
 
+/// Four versions of 14 digits and, as text between the first two of them, one of 18.
+const AS_TEXT: [(&str, &str); 5] = [
+    ("20230101000000_a.sql", "CREATE TABLE a (id int)"),
+    ("202301020000001234_b.sql", "CREATE TABLE b (id int); ALTER TABLE a ADD b int"),
+    ("20230201000000_c.sql", "CREATE TABLE c (id int)"),
+    ("20230301000000_d.sql", "CREATE TABLE d (id int)"),
+    ("20230401000000_e.sql", "CREATE TABLE e (id int)"),
+];
+
+#[tokio::test]
+async fn what_a_tool_that_compares_versions_as_text_applied_before_is_not_offered_to_be_dropped() {
+    let folder = AS_TEXT.iter().fold(Folder::new(), |folder, (name, sql)| folder.file(name, sql));
+    let prisma = "CREATE TABLE _prisma_migrations (id text, checksum text, finished_at timestamptz, migration_name text,
+        logs text, rolled_back_at timestamptz, started_at timestamptz, applied_steps_count int);";
+    let diesel = "CREATE TABLE __diesel_schema_migrations (version varchar(50) PRIMARY KEY, run_on timestamp DEFAULT now());";
+    for tool in ["prisma", "diesel"] {
+        let database = Database::fresh().await;
+        database.execute(if tool == "prisma" { prisma } else { diesel }).await;
+        for (name, sql) in &AS_TEXT[..2] {
+            database.execute(sql).await;
+            let (version, stem) = (name.split_once('_').unwrap().0, name.trim_end_matches(".sql"));
+            database
+                .execute(&if tool == "prisma" {
+                    format!("INSERT INTO _prisma_migrations (migration_name, finished_at) VALUES ('{stem}', now())")
+                } else {
+                    format!("INSERT INTO __diesel_schema_migrations VALUES ('{version}')")
+                })
+                .await;
+        }
+        let made = "`202301020000001234_b.sql`, a later file here, makes it so";
+        for arguments in [&[][..], &["--to", "20230101000000"]] {
+            let run = adopt(&database, &folder).args(arguments);
+            let says = [
+                "table-public.b-extra: table public.b is not what any file makes; ",
+                "column-public.a.b-extra: column public.a.b is not what any file makes; ",
+                made,
+                "hint: ",
+                "where `202301020000001234_b.sql` was applied before files that come first here, rename it",
+            ];
+            let outcome = expect_refused(&database, run, 4, &says).await;
+            assert!(!outcome.stderr.contains("DROP"), "{outcome}");
+        }
+        let json = adopt(&database, &folder).args(["--output", "json"]).run().await.expect_code(4).json();
+        let differences = json["error"]["differences"].as_array().unwrap();
+        assert!(
+            differences.iter().all(|one| one["made_by"] == "202301020000001234_b.sql" && one["sql"] == ""),
+            "{json}"
+        );
+    }
+    // What no file makes is still too much.
+    let database = Database::fresh().await;
+    database.execute("CREATE TABLE a (id int); CREATE TABLE x (id int)").await;
+    let run = adopt(&database, &folder).args(["--to", "20230101000000"]);
+    expect_refused(&database, run, 4, &["DROP TABLE public.x;"]).await;
+}
+
+#[tokio::test]
+async fn where_later_files_cannot_be_tried_nothing_is_offered_to_be_dropped() {
+    let (database, folder) = (Database::fresh().await, Folder::new().file("1_a.sql", "CREATE TABLE a ()"));
+    folder.put("2_fails.sql", "SELECT 1/0");
+    database.execute("CREATE TABLE a (); CREATE TABLE x ()").await;
+    let run = adopt(&database, &folder).args(["--to", "1"]);
+    let says = [
+        "table-public.x-extra",
+        "a later file may make it, which is not known: `2_fails.sql` cannot be replayed",
+    ];
+    let outcome = expect_refused(&database, run, 4, &says).await;
+    assert!(!outcome.stderr.contains("DROP"), "{outcome}");
+}
+
 /// One database that has everything, and what somebody can have changed in it by hand.
 const EVERYTHING: &str = "
     CREATE TYPE mood AS ENUM ('good', 'bad');

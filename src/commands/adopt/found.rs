@@ -7,7 +7,7 @@ use crate::commands::expected::{Expected, Scratch};
 use crate::commands::open::{Common, Opened};
 use crate::core::adopt::{self, Asked, Comparison, Lead};
 use crate::core::catalog::{Catalog, Migration};
-use crate::core::drift::Drift;
+use crate::core::drift::{self, Drift};
 use crate::core::foreign::ForeignHistory;
 use crate::core::history::{Applied, History};
 use crate::core::schema::{Difference, Schema};
@@ -204,7 +204,8 @@ impl<'a> Question<'a> {
         let drift = Drift::new(self.catalog);
         let why = match lead {
             Lead::Version { version, how } => {
-                let differences = drift.differences(version, &expected.at(version).await?, live);
+                let mut differences = drift.differences(version, &expected.at(version).await?, live);
+                self.explain(expected, &drift, version, live, &mut differences).await?;
                 return Ok((version, how, differences));
             }
             Lead::Schema { why } => why,
@@ -213,9 +214,38 @@ impl<'a> Question<'a> {
         let mut comparison = Comparison::default();
         for file in self.catalog.migrations() {
             let made = expected.at(file.version).await?;
-            comparison.add(file.version, made.meets(live), drift.differences(file.version, &made, live));
+            comparison.add(file, made.meets(live), drift.differences(file.version, &made, live));
         }
         let (version, how) = comparison.conclude(self.catalog, &why)?;
         Ok((version, how, Vec::new()))
+    }
+
+    /// Says which of the differences later files make so: another tool may have applied them in another order.
+    async fn explain(
+        &self,
+        expected: &mut Expected<'_>,
+        drift: &Drift,
+        version: i64,
+        live: &Schema,
+        differences: &mut [Difference],
+    ) -> Result<()> {
+        for file in self.catalog.migrations().iter().filter(|file| file.version > version) {
+            if differences.iter().all(|difference| difference.made_by.is_some()) {
+                break;
+            }
+            match expected.at(file.version).await {
+                Ok(made) => {
+                    drift::explain(differences, file, &drift.differences(file.version, &made, live));
+                }
+                Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
+                Err(error) => {
+                    let why = format!("a later file may make it, which is not known: {error}");
+                    let drops = |of: &&mut Difference| of.is_extra() && !of.sql.is_empty();
+                    differences.iter_mut().filter(drops).for_each(|extra| extra.withhold(&why));
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 }
