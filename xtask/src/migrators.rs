@@ -26,7 +26,7 @@ struct Crate {
 const CRATES: [Crate; 3] = [
     Crate { package: "diesel_cli@2.3.14", features: "postgres", program: "diesel" },
     Crate { package: "refinery_cli@0.10.0", features: "postgresql", program: "refinery" },
-    // Reads the history that we write, over plain TCP.
+    // Reads the history that Corveil writes, over plain TCP.
     Crate { package: "sqlx-cli@0.9.0", features: "postgres", program: "sqlx" },
 ];
 

@@ -36,7 +36,7 @@ pub(super) fn no_hooks(world: &World) -> Result<String> {
     let outcome = world.roll(&rollout.with(skip))?.expect_failure(&[reason])?;
     gated.expect_blocked(Build::Next)?;
     expect_named(&gated)?;
-    // With more patience again: where nothing differs, Helmfile does nothing.
+    // With the chart's own patience, which for Helmfile is a difference.
     recover(&gated, &database, &gated.rollout(Build::Next))?;
     let served = gated.expect_served(&traffic, Build::Next)?;
     Ok(format!("failed after {:.1} s; {served} requests, none failed", outcome.took.as_secs_f64()))
@@ -55,7 +55,12 @@ fn recover(gated: &Gated, database: &Database, rollout: &Rollout) -> Result<()> 
     })?;
     if world.engine.helm() == Tool::Helm4 && !outcome.success {
         outcome.expect_failure(&["Progress deadline exceeded"])?;
-        return world.roll(rollout)?.expect_success().map(drop);
+        let mut again = rollout.clone();
+        if world.engine == Engine::Helmfile {
+            // Everything is written, and Helmfile rolls out only what differs.
+            again = again.with("--set=podAnnotations.again=yes");
+        }
+        return world.roll(&again)?.expect_success().map(drop);
     }
     outcome.expect_success().map(drop)
 }
