@@ -1,6 +1,7 @@
 //! What a migration set is and what a run would do to a database, decided without one: no connection, no clock,
 //! no logging.
 
+pub mod abandoned;
 pub mod adopt;
 pub mod carried;
 pub mod catalog;
@@ -9,6 +10,7 @@ pub mod drift;
 pub mod foreign;
 pub mod gate;
 pub mod history;
+pub mod invalid;
 pub mod message;
 pub mod plan;
 pub mod progress;

@@ -4,6 +4,7 @@
 //! and survives the DEALLOCATE ALL between files.
 
 pub mod apply;
+pub mod concurrent;
 pub mod connect;
 pub mod control;
 #[cfg(feature = "embedded")]

@@ -11,17 +11,19 @@ use crate::commands::expected::{Expected, Scratch};
 use crate::commands::open::{self, Common, Opened};
 use crate::config::env;
 use crate::config::target::Purpose;
+use crate::core::abandoned::Files;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift::Drift;
 use crate::core::history::{History, StepState};
+use crate::core::invalid::InvalidIndex;
 use crate::core::plan;
 use crate::core::schema::Difference;
 use crate::core::two_ways;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
+use crate::postgres::concurrent::{self, HalfDetached};
 use crate::postgres::connect::{Standby, connect_and_read};
-use crate::postgres::indexes::InvalidIndex;
 use crate::postgres::snapshot::Snapshot;
 use crate::postgres::{foreign, query, schema};
 use crate::stop::Stop;
@@ -68,7 +70,10 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     opened.close().await;
     let Looked { snapshot, mut findings, differences } = looked?;
     findings.extend(plan::disagreements(&catalog, &snapshot.history));
-    findings.extend(unfinished(&catalog, &snapshot.history));
+    let files = Files { catalog: &catalog, history: &snapshot.history, pending: &[] };
+    let removed = files.removed(&snapshot.history.steps);
+    findings.extend(unfinished(&catalog, &snapshot.history, &removed));
+    findings.extend(removed);
     findings.extend(snapshot.invalid.iter().map(InvalidIndex::finding));
     let is_well = findings.is_empty() && differences.as_ref().is_none_or(Vec::is_empty);
     let code = if is_well { ExitCode::Ok } else { ExitCode::Mismatch };
@@ -82,7 +87,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
 /// What there is to see.
 struct Looked {
     snapshot: Snapshot,
-    /// What is not ours, where there is no history of ours.
+    /// Half detached partitions, and what is not ours where there is no history of ours.
     findings: Vec<Finding>,
     /// How the schema differs, if that is asked.
     differences: Option<Vec<Difference>>,
@@ -100,9 +105,12 @@ async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> R
         } else {
             Ok(Vec::new())
         };
+        let half_detached = concurrent::half_detached(&mut connection).await;
         let live = if args.schema { Some(schema::read(&mut connection).await) } else { None };
         query::close(connection).await;
-        Ok((snapshot, findings?, live.transpose()?))
+        let mut findings = findings?;
+        findings.extend(half_detached?.iter().map(HalfDetached::finding));
+        Ok((snapshot, findings, live.transpose()?))
     };
     let (snapshot, findings, live) = tokio::select! {
         read = read => read,
@@ -158,16 +166,17 @@ fn text(findings: &[Finding], differences: Option<&[Difference]>) -> String {
     }
 }
 
-/// Files without a transaction of which some statements are done and others are not.
-fn unfinished<'a>(catalog: &'a Catalog, history: &'a History) -> impl Iterator<Item = Finding> + 'a {
+/// Files without a transaction of which some statements are done and others are not, but for those that were removed.
+fn unfinished(catalog: &Catalog, history: &History, removed: &[Finding]) -> Vec<Finding> {
     history
         .steps
         .iter()
         .filter(|step| step.state != StepState::Finished && history.applied(step.version).is_none())
+        .filter(|step| removed.iter().all(|finding| finding.version != Some(step.version)))
         .map(|step| {
             let file = catalog.get(step.version).map(|m| m.file.clone());
-            let (what, n) =
-                (if step.state == StepState::Failed { "failed" } else { "was not finished" }, step.ordinal);
+            let failed = step.state == StepState::Failed || step.error.is_some();
+            let (what, n) = (if failed { "failed" } else { "was not finished" }, step.ordinal);
             let reason = step.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             Finding {
                 kind: FindingKind::Unfinished,
@@ -183,4 +192,5 @@ fn unfinished<'a>(catalog: &'a Catalog, history: &'a History) -> impl Iterator<I
                 hint: "`corveil migrate`".into(),
             }
         })
+        .collect()
 }

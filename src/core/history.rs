@@ -1,5 +1,8 @@
 //! What the database says has happened: the rows of our tables, as plain data.
 
+use crate::core::sql::concurrent::{Concurrent, concurrent};
+use crate::core::sql::split::statements;
+
 /// A row of `_sqlx_migrations`, the history that sqlx and corveil share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
@@ -30,6 +33,20 @@ pub struct Step {
     pub state: StepState,
     /// What the server said when it failed.
     pub error: Option<String>,
+    /// The text of a statement that works concurrently: what it leaves half done outlives the file.
+    pub statement: Option<String>,
+    /// The table that such a statement worked on, as its session found it.
+    pub relation: Option<u32>,
+}
+
+impl Step {
+    /// A statement that works concurrently and did not end well, so that some of its work may be left; and the table that it
+    /// worked on.
+    #[must_use]
+    pub fn half_done(&self) -> Option<(Concurrent, Option<u32>)> {
+        let text = self.statement.as_ref().filter(|_| self.state != StepState::Finished)?;
+        Some((concurrent(statements(text).ok()?.first()?)?, self.relation))
+    }
 }
 
 /// How far a unit got.

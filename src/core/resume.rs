@@ -1,7 +1,8 @@
 //! Where a half-done non-transactional file goes on, from its recorded units alone.
 
 use crate::core::history::{Step, StepState};
-use crate::core::script::{Mode, Script, UnitKind};
+use crate::core::script::{Mode, Script, Unit, UnitKind};
+use crate::core::sql::concurrent::Concurrent;
 use crate::error::{Error, Finding, FindingKind, Result};
 
 /// Where a file goes on.
@@ -9,8 +10,26 @@ use crate::error::{Error, Finding, FindingKind, Result};
 pub struct Resume {
     /// Units that are done: the file goes on after them.
     pub done: usize,
-    /// The next unit's intent is recorded and nothing more: whether it was carried out is for the catalog to say.
+    /// What is recorded of the next unit, unless it was edited since.
+    pub begun: Option<Begun>,
+}
+
+/// What is recorded of a unit that was begun before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// Its intent is recorded and nothing more: whether it was carried out is for the catalog to say.
     pub unsettled: bool,
+    /// The table that it works on concurrently, as it was found at the time.
+    pub relation: Option<u32>,
+}
+
+/// Whether a statement that was begun before has nothing left to do, as what it drops or detaches is gone. `found` is the table
+/// of what it works on, none where that does not exist; `before` is the table as it was found when the statement was begun.
+#[must_use]
+pub fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
+    let takes_away =
+        matches!(unit.kind, UnitKind::Concurrent(Concurrent::DropIndex(_) | Concurrent::Detach(_)));
+    takes_away && found.is_none() && before.is_some()
 }
 
 /// Where the file goes on, given its recorded units.
@@ -32,7 +51,7 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
     };
     if let Some(from) = from {
         return if (1..=units.len() + 1).contains(&from) {
-            Ok(Resume { done: from - 1, unsettled: false })
+            Ok(Resume { done: from - 1, begun: None })
         } else {
             Err(Error::Config {
                 message: format!("`--resume-from {from}`: `{file}` has {} statements", units.len()),
@@ -44,8 +63,14 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
     for step in steps {
         let unit = units.get(step.ordinal.wrapping_sub(1));
         let unchanged = unit.is_some_and(|unit| unit.checksum == step.checksum);
+        if unchanged && step.ordinal == resume.done + 1 {
+            let unsettled = step.state == StepState::Started;
+            resume.begun = Some(Begun { unsettled, relation: step.relation });
+        }
         match step.state {
-            StepState::Finished if unchanged => resume.done = resume.done.max(step.ordinal),
+            StepState::Finished if unchanged => {
+                resume = Resume { done: resume.done.max(step.ordinal), begun: None };
+            }
             StepState::Finished => {
                 return Err(edited(
                     script,
@@ -53,16 +78,13 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
                     &format!("statement {} is finished", step.ordinal),
                 ));
             }
-            StepState::Started if unchanged => resume.unsettled |= step.ordinal == resume.done + 1,
+            StepState::Started if step.error.is_some() => return Err(half_committed(file, step.ordinal)),
+            StepState::Started if unchanged => {}
             StepState::Started => {
                 return Err(unsettled(file, step.ordinal, "it was edited after it was started"));
             }
             StepState::Failed if unit.is_some_and(|unit| matches!(unit.kind, UnitKind::Procedure)) => {
-                return Err(unsettled(
-                    file,
-                    step.ordinal,
-                    "it failed, and may have committed part of its work before",
-                ));
+                return Err(half_committed(file, step.ordinal));
             }
             StepState::Failed => {}
         }
@@ -91,6 +113,10 @@ pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
             statement + 1
         ),
     }
+}
+
+fn half_committed(file: &str, statement: usize) -> Error {
+    unsettled(file, statement, "it failed, and may have committed part of its work before")
 }
 
 fn edited(script: &Script<'_>, start: Option<usize>, what: &str) -> Error {

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha384};
 use crate::core::carried;
 use crate::core::catalog::{Migration, Unreadable};
 use crate::core::directives::{self, Directives};
-use crate::core::sql::index::{CreateIndex, create_index, is_concurrently};
+use crate::core::sql::concurrent::{Concurrent, concurrent};
+use crate::core::sql::index::{CreateIndex, create_index};
 use crate::core::sql::position::position;
 use crate::core::sql::refuse::{self, Refusal};
 use crate::core::sql::session::{SessionState, session_state};
@@ -83,7 +84,9 @@ pub enum UnitKind {
     /// One CREATE INDEX.
     Index(Box<CreateIndex>),
     /// One other statement that uses CONCURRENTLY.
-    Concurrent,
+    Concurrent(Concurrent),
+    /// One VACUUM or the like: a second time it changes nothing.
+    Maintenance,
     /// One CALL, or a DO that commits in between: when it fails, part of its work may stay.
     Procedure,
     /// BEGIN … COMMIT.
@@ -100,9 +103,22 @@ impl Unit {
     #[must_use]
     pub fn is_concurrent(&self) -> bool {
         match &self.kind {
-            UnitKind::Concurrent => true,
+            UnitKind::Concurrent(_) => true,
             UnitKind::Index(index) => index.concurrently,
-            UnitKind::Statement | UnitKind::Procedure | UnitKind::Transaction { .. } => false,
+            UnitKind::Statement
+            | UnitKind::Maintenance
+            | UnitKind::Procedure
+            | UnitKind::Transaction { .. } => false,
+        }
+    }
+
+    /// What the unit works on concurrently, or, for a CREATE INDEX without CONCURRENTLY, what an earlier text of it may have.
+    #[must_use]
+    pub fn concurrent(&self) -> Option<Concurrent> {
+        match &self.kind {
+            UnitKind::Concurrent(work) => Some(work.clone()),
+            UnitKind::Index(index) => Some(Concurrent::CreateIndex(index.clone())),
+            _ => None,
         }
     }
 
@@ -206,6 +222,13 @@ fn may_commit_in_between(statement: &Statement<'_>) -> bool {
             && ["commit", "rollback", "call"].iter().any(|word| text.contains(word)))
 }
 
+/// Statements that may be repeated when it is not known whether they ended.
+fn is_maintenance(statement: &Statement<'_>) -> bool {
+    ["vacuum", "analyze", "analyse", "reindex", "cluster", "checkpoint"]
+        .iter()
+        .any(|keyword| statement.starts_with(&[keyword]))
+}
+
 fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
     let (first, last) = (&statements[0], &statements[statements.len() - 1]);
     let text = &sql[first.start..last.end()];
@@ -216,8 +239,10 @@ fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
         }
     } else if let Some(index) = create_index(first) {
         UnitKind::Index(Box::new(index))
-    } else if is_concurrently(first) {
-        UnitKind::Concurrent
+    } else if let Some(work) = concurrent(first) {
+        UnitKind::Concurrent(work)
+    } else if is_maintenance(first) {
+        UnitKind::Maintenance
     } else if may_commit_in_between(first) {
         UnitKind::Procedure
     } else {

@@ -5,6 +5,7 @@
 
 pub mod carried;
 pub mod cluster;
+pub mod concurrent;
 pub mod create;
 pub mod index;
 pub mod lex;

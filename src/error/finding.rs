@@ -38,6 +38,8 @@ pub enum FindingKind {
     ForeignObject,
     /// An index is INVALID.
     InvalidIndex,
+    /// The detachment of a partition was begun and not completed.
+    HalfDetached,
     /// The history is in a schema where the search path does not lead.
     HistoryElsewhere,
     /// A table that is named as one of Corveil's is not one, or another role can interfere with its rows.

@@ -1,5 +1,8 @@
 //! Applying files, one after the other, under the lock.
 
+pub mod abandoned;
+mod leftovers;
+mod records;
 mod send;
 mod statements;
 mod transaction;

@@ -1,43 +1,40 @@
-//! INVALID indexes: which there are, which are ours, and how they are dropped.
+//! Indexes as the catalog has them: which are INVALID, which of those a statement left, and whether one is as its statement
+//! defines it.
 //!
-//! A failed CREATE INDEX CONCURRENTLY leaves its index behind, INVALID: it costs every write and serves no query.
-//! `IF NOT EXISTS` then finds it there and says so with success. Only relkind `i` counts: `CREATE INDEX ON ONLY` a
-//! partitioned table is INVALID by design until its partitions have theirs.
+//! Only relkind `i` counts as INVALID: `CREATE INDEX ON ONLY` a partitioned table is so by design until its partitions have
+//! theirs.
 
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::core::catalog::Migration;
+use crate::core::invalid::{InvalidIndex, Table};
+use crate::core::sql::concurrent::{Concurrent, Reindex};
 use crate::core::sql::index::{self, CreateIndex};
 use crate::core::sql::quote::{ident, literal};
 use crate::core::sql::split::statements;
-use crate::error::{Error, Finding, FindingKind, Result};
+use crate::error::{Error, Result};
 use crate::postgres::query::{self, get};
 
-/// An INVALID index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidIndex {
-    /// Its schema.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
-    /// Its table, in the same schema.
-    pub table: String,
-}
-
-/// Lists the INVALID indexes that nobody is building at the moment.
+/// Lists the INVALID indexes that no session is building at the moment.
 ///
-/// Who builds one holds a SHARE UPDATE EXCLUSIVE lock on the table; the progress view would tell more, but shows other
-/// roles' builds only to those who may read all statistics. Autovacuum takes the same lock, and is told apart where it may
-/// be seen.
-pub const INVALID: &str = "SELECT n.nspname::text, c.relname::text, t.relname::text FROM pg_catalog.pg_index i \
-    JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-    WHERE NOT i.indisvalid AND c.relkind = 'i' AND left(n.nspname, 3) <> 'pg_' AND NOT EXISTS (SELECT FROM \
-      pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
-      LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
-      WHERE d.datname = current_database() AND l.locktype = 'relation' AND l.relation = t.oid AND l.granted \
-      AND l.mode = 'ShareUpdateExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid() \
-      AND a.backend_type IS DISTINCT FROM 'autovacuum worker') \
+/// A session that builds one holds a SHARE UPDATE EXCLUSIVE lock on the table, as do VACUUM, ANALYZE and others. The progress view
+/// tells them apart: to a role that may not see other roles' sessions it shows no more than their process and database, which is
+/// enough here. The first array is the table and the partitioned tables above it, three entries for each.
+pub const INVALID: &str = "SELECT n.nspname::text, c.relname::text, \
+      ARRAY(SELECT u.part FROM \
+        (SELECT t.oid UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(t.oid) a(relid)) x(oid) \
+        JOIN pg_catalog.pg_class o ON o.oid = x.oid JOIN pg_catalog.pg_namespace s ON s.oid = o.relnamespace \
+        CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[o.oid::text, s.nspname::text, o.relname::text]) \
+          WITH ORDINALITY u(part, place) ORDER BY o.oid <> t.oid, o.oid, u.place), \
+      ARRAY(SELECT o.relname::text FROM pg_catalog.pg_index j JOIN pg_catalog.pg_class o ON o.oid = j.indexrelid \
+        WHERE j.indrelid = i.indrelid AND j.indexrelid <> i.indexrelid ORDER BY 1) \
+    FROM pg_catalog.pg_index i \
+    JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    JOIN pg_catalog.pg_class t ON (t.oid = i.indrelid OR t.reltoastrelid = i.indrelid) AND t.relkind <> 't' \
+    JOIN pg_catalog.pg_namespace m ON m.oid = t.relnamespace \
+    WHERE NOT i.indisvalid AND c.relkind = 'i' AND left(m.nspname, 3) <> 'pg_' AND NOT EXISTS (SELECT FROM \
+      pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_progress_create_index p ON p.pid = l.pid AND p.datid = l.database \
+      WHERE p.datname = pg_catalog.current_database() AND l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted \
+      AND l.mode = 'ShareUpdateExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()) \
     ORDER BY 1, 2;";
 
 /// Reads a row of [`INVALID`].
@@ -45,102 +42,19 @@ pub const INVALID: &str = "SELECT n.nspname::text, c.relname::text, t.relname::t
 /// # Errors
 /// When the row is not of that shape.
 pub fn invalid(row: &PgRow) -> Result<InvalidIndex> {
-    Ok(InvalidIndex { schema: get(row, 0)?, name: get(row, 1)?, table: get(row, 2)? })
-}
-
-impl InvalidIndex {
-    /// Its name with its schema, quoted.
-    #[must_use]
-    pub fn qualified(&self) -> String {
-        format!("{}.{}", ident(&self.schema), ident(&self.name))
-    }
-
-    /// The finding that it is.
-    #[must_use]
-    pub fn finding(&self) -> Finding {
-        Finding {
-            kind: FindingKind::InvalidIndex,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "index {} on table \"{}\" is INVALID: it costs every write and serves no query",
-                self.qualified(),
-                self.table
-            ),
-            hint: format!("`psql -c 'REINDEX INDEX CONCURRENTLY {}'`", self.qualified()),
-        }
-    }
-
-    /// Whether a statement of a migration made it: by name, by the name that REINDEX CONCURRENTLY gives the index
-    /// that it builds, or, when the statement leaves the name to the server, by its table. A name stays when the table is
-    /// renamed.
-    fn is_made_by(&self, create: &CreateIndex) -> bool {
-        let named = |name: &str| {
-            self.name == name
-                || self.name.strip_prefix(name).is_some_and(|rest| {
-                    rest.strip_prefix("_cc")
-                        .is_some_and(|rest| rest.starts_with("new") || rest.starts_with("old"))
-                })
-        };
-        create.table.schema.as_ref().is_none_or(|schema| *schema == self.schema)
-            && match create.name.as_deref() {
-                Some(name) => named(name),
-                None => self.table == create.table.name,
-            }
-    }
-}
-
-/// Those of the INVALID indexes that the files created.
-#[must_use]
-pub fn ours<'a>(invalid: &'a [InvalidIndex], files: &[&Migration]) -> Vec<&'a InvalidIndex> {
-    if invalid.is_empty() {
-        // The files are not even read then: a run with nothing to do must cost nothing.
-        return Vec::new();
-    }
-    let created: Vec<CreateIndex> = files
-        .iter()
-        .filter_map(|file| file.content.as_deref().ok())
-        .flat_map(|sql| statements(sql).unwrap_or_default())
-        .filter_map(|statement| index::create_index(&statement))
-        .collect();
-    invalid.iter().filter(|index| created.iter().any(|create| index.is_made_by(create))).collect()
-}
-
-/// The INVALID indexes that failed builds of this index left behind on its table, to be dropped before it is built
-/// again.
-///
-/// The table is the one that the session's search path finds: another schema may have indexes of the same name. An index
-/// without a name of its own is known by its definition.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn leftovers(
-    connection: &mut PgConnection,
-    text: &str,
-    create: &CreateIndex,
-) -> Result<Vec<InvalidIndex>> {
-    let Some(table) = table_oid(connection, create).await? else { return Ok(Vec::new()) };
-    let sql = INVALID.replace(" ORDER BY", &format!(" AND t.oid = {table} ORDER BY"));
-    let mut leftovers = read(connection, sql).await?;
-    leftovers.retain(|index| index.is_made_by(create));
-    if leftovers.is_empty() || create.name.is_some() {
-        return Ok(leftovers);
-    }
-    let wanted = canonical(connection, text, create).await?;
-    let mut same = Vec::new();
-    for index in leftovers {
-        let sql = format!(
-            "SELECT pg_catalog.pg_get_indexdef({}::pg_catalog.regclass)",
-            literal(&index.qualified())
-        );
-        let row = query::one(connection, "reading an index's definition", sql).await?;
-        let definition: String = get(&row, 0)?;
-        if wanted.as_deref().map(after_table) == Some(after_table(&definition)) {
-            same.push(index);
-        }
-    }
-    Ok(same)
+    let tables: Vec<String> = get(row, 2)?;
+    let mut tables = tables.chunks_exact(3).map(|table| Table {
+        oid: table[0].parse().unwrap_or_default(),
+        schema: table[1].clone(),
+        name: table[2].clone(),
+    });
+    Ok(InvalidIndex {
+        schema: get(row, 0)?,
+        name: get(row, 1)?,
+        table: tables.next().ok_or_else(|| query::no_row("reading the server's answer"))?,
+        parents: tables.collect(),
+        others: get(row, 3)?,
+    })
 }
 
 /// Reads what [`INVALID`] lists.
@@ -148,17 +62,50 @@ pub async fn leftovers(
 /// # Errors
 /// When the server cannot be asked.
 pub async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidIndex>> {
-    read(connection, INVALID.into()).await
+    query::last(connection, "looking for INVALID indexes", INVALID.into())
+        .await?
+        .iter()
+        .map(invalid)
+        .collect()
 }
 
-async fn read(connection: &mut PgConnection, sql: String) -> Result<Vec<InvalidIndex>> {
-    query::last(connection, "looking for INVALID indexes", sql).await?.iter().map(invalid).collect()
+/// The INVALID indexes that earlier tries of a statement left on the table that it works on.
+///
+/// An index without a name of its own is known by its definition.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn left_by(
+    connection: &mut PgConnection,
+    text: &str,
+    work: &Concurrent,
+    relation: Option<u32>,
+) -> Result<Vec<InvalidIndex>> {
+    // A name without its table could be that of another role's index.
+    let has_table = !matches!(work, Concurrent::Reindex(Reindex::Schema(_) | Reindex::Database));
+    if has_table && relation.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut left = all_invalid(connection).await?;
+    left.retain(|index| index.is_left_by(work, relation));
+    let Concurrent::CreateIndex(create) = work else { return Ok(left) };
+    if create.name.is_some() || left.is_empty() {
+        return Ok(left);
+    }
+    let mut same = Vec::new();
+    for index in left {
+        let equal = equal(connection, text, create, index.table.oid).await?;
+        if equal.iter().any(|equal| equal.name == index.name) {
+            same.push(index);
+        }
+    }
+    Ok(same)
 }
 
 /// What the catalog says of an index whose build may have ended or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Built {
-    /// There is none of that name.
+    /// There is none.
     Absent,
     /// It is there and INVALID.
     Invalid,
@@ -168,19 +115,28 @@ pub enum Built {
     Other,
 }
 
-/// Looks whether the index of a statement is there, as the statement defines it.
-///
-/// The definitions are not compared as texts, which differ in a hundred harmless ways: the server itself is asked for
-/// its canonical form of the statement, on an empty temporary copy of the table, in a transaction that is rolled back.
+/// Looks whether the index of a statement is there on a table, as the statement defines it.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn built(connection: &mut PgConnection, text: &str, create: &CreateIndex) -> Result<Built> {
-    let Some(name) = &create.name else { return Ok(Built::Other) };
-    let Some(table) = table_oid(connection, create).await? else { return Ok(Built::Absent) };
+pub async fn built(
+    connection: &mut PgConnection,
+    text: &str,
+    create: &CreateIndex,
+    table: Option<u32>,
+) -> Result<Built> {
+    let Some(table) = table else { return Ok(Built::Absent) };
+    let Some(name) = &create.name else {
+        let equal = equal(connection, text, create, table).await?;
+        return Ok(match (equal.is_empty(), equal.iter().any(|index| index.valid)) {
+            (true, _) => Built::Absent,
+            // An earlier statement may have made it.
+            (_, true) => Built::Other,
+            (_, false) => Built::Invalid,
+        });
+    };
     let sql = format!(
-        "SELECT CASE c.relkind WHEN 'i' THEN i.indisvalid WHEN 'I' THEN i.indisvalid IS NOT NULL END, \
-                pg_catalog.pg_get_indexdef(i.indexrelid) \
+        "SELECT CASE c.relkind WHEN 'i' THEN i.indisvalid WHEN 'I' THEN i.indisvalid IS NOT NULL END \
            FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace \
            LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid AND i.indrelid = t.oid \
            WHERE t.oid = {table} AND c.relname = {}",
@@ -188,34 +144,69 @@ pub async fn built(connection: &mut PgConnection, text: &str, create: &CreateInd
     );
     let rows = query::last(connection, "looking for an index", sql).await?;
     let Some(row) = rows.first() else { return Ok(Built::Absent) };
-    match (get::<Option<bool>>(row, 0)?, get::<Option<String>>(row, 1)?) {
-        (Some(false), _) => Ok(Built::Invalid),
-        (Some(true), Some(definition)) => {
-            let wanted = canonical(connection, text, create).await?;
-            let same = wanted.is_some_and(|wanted| after_table(&wanted) == after_table(&definition));
-            Ok(if same { Built::Equal } else { Built::Other })
+    match get::<Option<bool>>(row, 0)? {
+        Some(false) => Ok(Built::Invalid),
+        Some(true) => {
+            let equal = equal(connection, text, create, table).await?;
+            Ok(if equal.iter().any(|index| index.name == *name) { Built::Equal } else { Built::Other })
         }
-        _ => Ok(Built::Other),
+        None => Ok(Built::Other),
     }
 }
 
-/// The server's canonical form of a CREATE INDEX; `None` when it refuses the statement on a copy of the table.
+/// An index that is defined as a statement says.
+struct Equal {
+    name: String,
+    valid: bool,
+}
+
+/// The indexes of a table that are defined as the statement says, whatever they are called.
+///
+/// The definitions are not compared as texts, which differ in a hundred harmless ways: the server itself is asked for
+/// its canonical form of the statement.
+async fn equal(
+    connection: &mut PgConnection,
+    text: &str,
+    create: &CreateIndex,
+    table: u32,
+) -> Result<Vec<Equal>> {
+    let sql = format!(
+        "SELECT n.nspname::text, t.relname::text, c.relname::text, i.indisvalid, pg_catalog.pg_get_indexdef(c.oid) \
+           FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace \
+           JOIN pg_catalog.pg_index i ON i.indrelid = t.oid JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+           WHERE t.oid = {table}"
+    );
+    let rows = query::last(connection, "reading the indexes of a table", sql).await?;
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let table = format!("{}.{}", ident(&get::<String>(first, 0)?), ident(&get::<String>(first, 1)?));
+    let Some(wanted) = canonical(connection, text, create, &table).await? else { return Ok(Vec::new()) };
+    let mut equal = Vec::new();
+    for row in &rows {
+        if after_table(&get::<String>(row, 4)?) == after_table(&wanted) {
+            equal.push(Equal { name: get(row, 2)?, valid: get(row, 3)? });
+        }
+    }
+    Ok(equal)
+}
+
+/// The server's canonical form of a CREATE INDEX, made on an empty temporary copy of the table in a transaction that is rolled
+/// back; `None` when it refuses the statement there.
 async fn canonical(
     connection: &mut PgConnection,
     text: &str,
     create: &CreateIndex,
+    table: &str,
 ) -> Result<Option<String>> {
     let Some(statement) = statements(text).ok().and_then(|s| s.into_iter().next()) else { return Ok(None) };
-    // The copy has the table's own name, so that a column written as `table.column` is found in it.
+    // The copy has the name that the statement says, so that a column written as `table.column` is found in it.
     let copy = format!("pg_temp.{}", ident(&create.table.name));
     let probe = index::probe(&statement, create, &copy, &ident("corveil_probe"));
     let sql = format!(
-        "BEGIN; CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP; {probe}; \
+        "BEGIN; CREATE TEMPORARY TABLE {} (LIKE {table}) ON COMMIT DROP; {probe}; \
          SELECT pg_catalog.pg_get_indexdef(i.indexrelid) FROM pg_catalog.pg_index i \
-           WHERE i.indrelid OPERATOR(pg_catalog.=) '{}'::pg_catalog.regclass; ROLLBACK;",
+           WHERE i.indrelid OPERATOR(pg_catalog.=) {}::pg_catalog.regclass; ROLLBACK;",
         ident(&create.table.name),
-        table_sql(create),
-        copy.replace('\'', "''"),
+        literal(&copy),
     );
     let results = match query::as_is(connection, "reading the form of an index", sql).await {
         Ok(results) => results,
@@ -228,22 +219,6 @@ async fn canonical(
     match results.get(3).and_then(|rows| rows.first()) {
         Some(row) => get(row, 0).map(Some),
         None => Ok(None),
-    }
-}
-
-/// The table of an index, as the session's search path finds it.
-async fn table_oid(connection: &mut PgConnection, create: &CreateIndex) -> Result<Option<i64>> {
-    let name = literal(&table_sql(create));
-    let sql = format!("SELECT pg_catalog.to_regclass({name})::pg_catalog.oid::pg_catalog.int8");
-    let results = query::as_is(connection, "looking for a table", sql).await?;
-    results.iter().flatten().next().map_or(Ok(None), |row| get(row, 0))
-}
-
-/// The table of an index, as its statement names it.
-fn table_sql(create: &CreateIndex) -> String {
-    match &create.table.schema {
-        Some(schema) => format!("{}.{}", ident(schema), ident(&create.table.name)),
-        None => ident(&create.table.name),
     }
 }
 

@@ -6,12 +6,13 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History, Step, StepState};
+use crate::core::invalid::InvalidIndex;
 use crate::core::message::OWN_SETTINGS;
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::trust::{self, GateTable, Home, Use, Wanted};
 use crate::error::{Error, Result};
 use crate::postgres::gate_tables;
-use crate::postgres::indexes::{self, InvalidIndex};
+use crate::postgres::indexes;
 use crate::postgres::query::{self, get};
 
 /// `server_version_num` of the oldest server that is tested.
@@ -114,7 +115,7 @@ pub async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Sna
         Use::Write => applied_at_home_sql(scope.wanted),
         Use::Read => String::new(),
     };
-    let (facts, any_invalid, answers) = facts_and(connection, scope, &at_once).await?;
+    let (facts, any_left, answers) = facts_and(connection, scope, &at_once).await?;
     let applied = match facts.home.table(trust::HISTORY) {
         None => Vec::new(),
         Some(table) if at_once.is_empty() || table.shows_all_rows => {
@@ -128,11 +129,13 @@ pub async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Sna
     let is_applied = |version| snapshot.history.applied(version).is_some();
     let all_applied =
         scope.files.is_some_and(|files| files.migrations().iter().all(|m| is_applied(m.version)));
+    // A run deletes records that outlived their file; who only reads need not know of them.
+    let may_matter = !all_applied || any_left.records && matches!(scope.purpose, Use::Write);
     let steps = match snapshot.facts.home.table(trust::STATEMENTS) {
-        Some(table) if !all_applied => steps_sql(table),
+        Some(table) if may_matter => steps_sql(table),
         _ => String::new(),
     };
-    if !any_invalid && steps.is_empty() {
+    if !any_left.invalid && steps.is_empty() {
         return Ok(snapshot);
     }
     let results = query::all(connection, DOING, format!("{} {steps}", indexes::INVALID)).await?;
@@ -152,27 +155,27 @@ pub(super) async fn read_facts(connection: &mut PgConnection, scope: Scope<'_>) 
     facts_and(connection, scope, "").await.map(|(facts, ..)| facts)
 }
 
-/// Facts, whether any index is INVALID, and the answers to `more`, which belongs to the same message and may fail.
+/// Facts, what may be left of failed statements, and the answers to `more`, which belongs to the same message and may fail.
 async fn facts_and(
     connection: &mut PgConnection,
     scope: Scope<'_>,
     more: &str,
-) -> Result<(Facts, bool, Result<Vec<Vec<PgRow>>>)> {
+) -> Result<(Facts, AnyLeft, Result<Vec<Vec<PgRow>>>)> {
     let settings = format!("{OWN_PATH} {OWN_SETTINGS} {}", scope.limit_sql());
     let sql = format!(
-        "{settings} {} {} {ANY_INVALID} {more}",
+        "{settings} {} {} {ANY_LEFT} {more}",
         facts_sql(scope.wanted.schema),
         gate_tables::tables_sql(scope.app_role),
     );
     let (mut results, error) = query::try_as_is(connection, sql).await;
     let more = results.split_off((settings.matches(';').count() + 3).min(results.len()));
     let more = error.as_ref().map_or(Ok(more), |error| Err(query::failed(DOING, error)));
-    let (any_invalid, tables, facts) = (results.pop(), results.pop(), results.pop());
+    let (any_left, tables, facts) = (results.pop(), results.pop(), results.pop());
     let row = |rows: &Option<Vec<PgRow>>| rows.as_ref()?.first().map(|_| ());
-    let (Some(()), Some(()), Some(tables)) = (row(&facts), row(&any_invalid), tables) else {
+    let (Some(()), Some(()), Some(tables)) = (row(&facts), row(&any_left), tables) else {
         return Err(more.err().unwrap_or_else(|| query::no_row(DOING)));
     };
-    let (facts, any_invalid) = (&facts.unwrap_or_default()[0], &any_invalid.unwrap_or_default()[0]);
+    let (facts, any_left) = (&facts.unwrap_or_default()[0], &any_left.unwrap_or_default()[0]);
     let version: i32 = get(facts, 0)?;
     if version < OLDEST_SERVER {
         return Err(Error::Config {
@@ -194,9 +197,9 @@ async fn facts_and(
     let mut home = trust::home(gate_tables::tables(&listed), &path, &database, scope.wanted)?;
     gate_tables::complete(connection, &mut home, &listed, scope.purpose, scope.wanted).await?;
     trust::expect_trusted(&home, scope.purpose, scope.wanted)?;
-    let any_invalid = get(any_invalid, 0)?;
+    let any_left = AnyLeft { invalid: get(any_left, 0)?, records: get(any_left, 1)? };
     let facts = Facts { version, database, backend: get(facts, 2)?, standby: get(facts, 3)?, path, home };
-    Ok((facts, any_invalid, more))
+    Ok((facts, any_left, more))
 }
 
 /// Keeps the existing schemas of the session's own search path, before it is set, for the rest of the message.
@@ -216,7 +219,17 @@ fn facts_sql(wanted_schema: Option<&str>) -> String {
     )
 }
 
-const ANY_INVALID: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index WHERE NOT indisvalid);";
+/// What may be left of failed statements.
+struct AnyLeft {
+    /// Whether any index is INVALID.
+    invalid: bool,
+    /// Whether there may be statement records.
+    records: bool,
+}
+
+/// The size of a table can be asked before it is known whose the table is, and where there is none.
+const ANY_LEFT: &str = "SELECT EXISTS (SELECT FROM pg_index WHERE NOT indisvalid), \
+    EXISTS (SELECT FROM pg_class WHERE relname = '_corveil_statements' AND pg_relation_size(oid) > 0);";
 
 /// The columns of the history, to be read by [`applied_rows`]. There is no cast: it could be one that another role made for
 /// a type of its own, and the table is read before it is known whose it is.
@@ -245,9 +258,11 @@ pub(super) fn applied_sql(table: &GateTable) -> String {
     format!("{row_security} SELECT {COLUMNS} FROM {};", qualified(&table.schema, &table.name))
 }
 
+/// By way of JSON, as the table of an earlier build lacks the last two columns.
 fn steps_sql(table: &GateTable) -> String {
     format!(
-        "SELECT version, ordinal, checksum, state, error FROM {} ORDER BY version, ordinal;",
+        "SELECT s.version, s.ordinal, s.checksum, s.state, s.error, j.record ->> 'statement', \
+           (j.record ->> 'relation')::int8 FROM {} s, LATERAL to_jsonb(s) j(record) ORDER BY s.version, s.ordinal;",
         qualified(&table.schema, &table.name)
     )
 }
@@ -290,5 +305,7 @@ fn step(row: &PgRow) -> Result<Step> {
         checksum: get(row, 2)?,
         state: StepState::from_word(get(row, 3)?),
         error: get(row, 4)?,
+        statement: get(row, 5)?,
+        relation: get::<Option<i64>>(row, 6)?.and_then(|oid| u32::try_from(oid).ok()),
     })
 }

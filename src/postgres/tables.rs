@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use sqlx::postgres::PgConnection;
 
+use crate::core::message;
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::trust::{HISTORY, RUNS, STATEMENTS, TABLES};
 use crate::error::{Error, Result};
+use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
 use crate::postgres::snapshot::{self, Facts, Scope};
 
@@ -81,6 +83,8 @@ fn create_sql(schema: &str, name: &str) -> String {
              state text NOT NULL CHECK (state IN ('started', 'finished', 'failed')),
              changed_at timestamptz NOT NULL DEFAULT now(),
              error text,
+             statement text,
+             relation oid,
              PRIMARY KEY (version, ordinal)"
         }
         _ => {
@@ -100,6 +104,26 @@ fn create_sql(schema: &str, name: &str) -> String {
         }
     };
     format!("CREATE TABLE {schema}.{name} ({columns});\n")
+}
+
+/// Adds the columns of the statement records that earlier builds did not have.
+///
+/// # Errors
+/// When the role does not own the table.
+pub async fn complete_statements(guard: &mut LockGuard) -> Result<()> {
+    let table = qualified(guard.facts.schema()?, STATEMENTS);
+    let sql = format!(
+        "SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = to_regclass({}) \
+           AND attname IN ('statement', 'relation') AND NOT attisdropped",
+        literal(&table)
+    );
+    let connection = &mut guard.connection;
+    if query::get(&query::one(connection, "reading the columns of the statement records", sql).await?, 0)? {
+        return Ok(());
+    }
+    let sql =
+        message::own(&format!("ALTER TABLE {table} ADD COLUMN statement text, ADD COLUMN relation oid;"));
+    query::as_is(connection, "adding columns to the statement records", sql).await.map(drop)
 }
 
 /// The GRANTs for a role; none, and a warning, for a role that the server does not have.

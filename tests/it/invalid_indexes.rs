@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::Executor;
+use sqlx::{Connection, Executor};
 
 use crate::support::corveil::Outcome;
 use crate::support::{Corveil, Database, Folder, wait_until};
@@ -42,18 +42,91 @@ async fn an_index_that_failed_is_built_again_once_its_data_allow_it() {
     ] {
         let (database, folder) = (Database::fresh().await, folder(statement));
         let run = migrate(&database, &folder).await.expect_code(3);
-        run.expect_stderr("(SQLSTATE 23505)").expect_stderr("2_index.sql:2:1");
-        assert_eq!(validity(&database).await, [false], "{statement}");
-        // Not even a second failure leaves a second index.
+        run.expect_stderr("(SQLSTATE 23505)")
+            .expect_stderr("2_index.sql:2:1")
+            .expect_stderr("dropping INVALID index \"public\".");
+        // INVALID it would go on to reject rows of the version that still serves.
+        assert_eq!(validity(&database).await, [false; 0], "{statement}");
         migrate(&database, &folder).await.expect_code(3);
-        assert_eq!(validity(&database).await, [false], "{statement}");
+        assert_eq!(validity(&database).await, [false; 0], "{statement}");
 
         database.execute("DELETE FROM t WHERE b = 2").await;
-        let run = migrate(&database, &folder).await.expect_code(0);
-        run.expect_stderr("dropping INVALID index \"public\".");
+        migrate(&database, &folder).await.expect_code(0);
         assert!(validity(&database).await.iter().all(|valid| *valid), "{statement}");
         assert_eq!(database.applied().await, [1, 2]);
     }
+}
+
+/// A database in which the build of the second file was cancelled, so that its index is INVALID.
+async fn cancelled(folder: &Folder) -> Database {
+    let database = Database::fresh().await;
+    Corveil::migrate(&database, folder).args(["--target", "1"]).run().await.expect_code(0);
+    let writer = database.begin("LOCK TABLE t IN ROW EXCLUSIVE MODE").await;
+    let run = Corveil::migrate(&database, folder).spawn();
+    database.runner("query LIKE '%INDEX CONCURRENTLY%' AND wait_event_type = 'Lock'").await;
+    run.signal("TERM").await;
+    run.wait().await.expect_code(75);
+    writer.close().await.unwrap();
+    assert_eq!(validity(&database).await, [false]);
+    database
+}
+
+/// The statements that [`cancelled`] is tried with: named, unnamed, and found by another search path; names are cut to 63 bytes.
+const BUILDS: [&str; 4] = [
+    "CREATE UNIQUE INDEX CONCURRENTLY t_b_key ON t (b)",
+    "CREATE INDEX CONCURRENTLY ON public.t (a)",
+    "SET search_path = pg_catalog, public; CREATE INDEX CONCURRENTLY IF NOT EXISTS \"T\" ON t (b)",
+    "CREATE INDEX CONCURRENTLY a_name_that_is_a_good_deal_longer_than_the_sixty_three_bytes_that_are_kept_of_it ON t (a)",
+];
+
+#[tokio::test]
+async fn a_cancelled_build_is_built_by_the_next_run() {
+    for build in BUILDS {
+        let folder = folder(build);
+        let database = cancelled(&folder).await;
+        migrate(&database, &folder).await.expect_code(0).expect_stderr("dropping INVALID index \"public\".");
+        assert_eq!(validity(&database).await, [true], "{build}");
+    }
+}
+
+#[tokio::test]
+async fn no_index_of_a_cancelled_build_is_left_when_its_statement_is_gone() {
+    let [unique, unnamed, _, long] = BUILDS;
+    for (build, name, content, expected) in [
+        // Under another name, of another kind, with fewer statements, in a transaction.
+        (unique, "2_index.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY second ON t (a)", 1),
+        (unnamed, "2_index.sql", "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY ON t (a, b)", 1),
+        (long, "2_index.sql", "-- no-transaction\nCREATE TABLE more ()", 0),
+        (unnamed, "2_index.sql", "-- no-transaction\n", 0),
+        (unnamed, "2_index.sql", "CREATE INDEX second ON t (a)", 1),
+        (unique, "2_index.sql", "CREATE INDEX t_b_key ON t (a)", 1),
+        // Removed, with a newer file or without one.
+        (long, "3_more.sql", "CREATE TABLE more ()", 0),
+        (unnamed, "3_more.sql", "CREATE TABLE more ()", 0),
+        (unique, "no_migration.txt", "", 0),
+    ] {
+        let folder = folder(build);
+        let database = cancelled(&folder).await;
+        folder.remove("2_index.sql");
+        folder.put(name, content);
+        let case = format!("{build} became {name} {content}");
+        let run = migrate(&database, &folder).await;
+        assert_eq!(run.code, Some(0), "{case}: {run}");
+        assert_eq!(validity(&database).await, vec![true; expected], "{case}");
+        assert_eq!(database.value::<i64>("SELECT count(*) FROM _corveil_statements").await, 0, "{case}");
+        Corveil::with("verify", &database, &folder).run().await.expect_code(0);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_build_that_is_said_to_be_done_is_reported_not_dropped() {
+    let folder = folder("CREATE INDEX CONCURRENTLY i ON t (a)");
+    let database = cancelled(&folder).await;
+    // Edited, the statement no longer is the one of the record.
+    folder.put("2_index.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY i ON t (a, b)");
+    let run = Corveil::migrate(&database, &folder).args(["--resume-from", "2"]).run().await.expect_code(4);
+    run.expect_stderr("REINDEX INDEX CONCURRENTLY \"public\".\"i\"");
+    assert_eq!(validity(&database).await, [false]);
 }
 
 #[tokio::test]
@@ -125,6 +198,41 @@ async fn an_invalid_index_of_somebody_else_concerns_verify_alone() {
     let run = Corveil::with("verify", &database, &folder).run().await.expect_code(4);
     run.expect_stdout("index \"public\".\"i\" on table \"t\" is INVALID")
         .expect_stdout("REINDEX INDEX CONCURRENTLY \"public\".\"i\"");
+}
+
+#[tokio::test]
+async fn an_invalid_index_is_seen_while_a_vacuum_holds_its_table() {
+    let folder = folder("CREATE INDEX CONCURRENTLY i ON t (a)");
+    let database = spoilt(&folder).await;
+    // The lock of VACUUM and ANALYZE, and of a build.
+    let vacuum = database.begin("LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE").await;
+    migrate(&database, &folder).await.expect_code(4);
+    drop(vacuum);
+}
+
+#[tokio::test]
+async fn an_index_that_is_being_built_is_no_finding_even_to_a_role_that_sees_no_other_sessions() {
+    let database = Database::fresh().await;
+    let owner = database.create_role("").await;
+    database.execute(&format!("GRANT CREATE ON SCHEMA public TO {owner}")).await;
+    let folder = folder("CREATE INDEX CONCURRENTLY i ON t (a)");
+    let migrate = || Corveil::migrate(&database, &folder).url(&database.url_as(&owner));
+    migrate().run().await.expect_code(0);
+    let writer = database.begin("LOCK TABLE t IN ROW EXCLUSIVE MODE").await;
+    let url = database.url();
+    let rebuild = tokio::spawn(async move {
+        url.connect().await.unwrap().execute("REINDEX TABLE CONCURRENTLY t").await.unwrap();
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                 AND query LIKE 'REINDEX%'";
+    wait_until("the indexes are being rebuilt", Duration::from_secs(20), async || {
+        database.value::<i64>(waits).await == 1
+    })
+    .await;
+    assert!(validity(&database).await.contains(&false));
+    migrate().run().await.expect_code(0);
+    drop(writer);
+    rebuild.await.unwrap();
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ mod without_transaction; // on each version
 mod resuming; // on each version
 // CREATE INDEX CONCURRENTLY that fails, is repeated, is left INVALID, and waits for readers.
 mod invalid_indexes; // on each version
+// REINDEX, DROP INDEX and DETACH PARTITION CONCURRENTLY that end half way, and are sent again, edited, or removed.
+mod half_done; // on each version
 
 // Files that are refused before anything runs, and a history that does not match them.
 mod bad_files;

@@ -303,3 +303,67 @@ async fn a_half_done_first_file_is_known_again_though_no_file_is_applied() {
     folder.put("1_a.sql", sql.replace('$', "1"));
     migrate(&database, &folder).await.expect_code(0);
 }
+
+#[tokio::test]
+async fn a_half_applied_file_that_was_removed_is_missed_once_newer_files_are_here() {
+    for left in [
+        "INSERT INTO t VALUES (2); SELECT 1 / 0",
+        "DO $$ BEGIN INSERT INTO t VALUES (2); COMMIT; RAISE 'no'; END $$",
+    ] {
+        let (database, folder) = (Database::fresh().await, half(left));
+        migrate(&database, &folder).await.expect_code(3);
+        folder.remove("2_half.sql");
+        // As after a rollback to a build that does not have the file yet.
+        migrate(&database, &folder).await.expect_code(0);
+        folder.put("3_more.sql", "CREATE TABLE more ()");
+        let run = migrate(&database, &folder).await.expect_code(4);
+        run.expect_stderr("version 2 is half applied and has no file, although newer files are here");
+        assert!(!database.has("more").await);
+        let run = Corveil::with("verify", &database, &folder).run().await.expect_code(4);
+        let hint = run.stdout.split('`').find(|part| part.starts_with("DELETE FROM")).unwrap();
+        database.execute(hint).await;
+        migrate(&database, &folder).await.expect_code(0);
+    }
+}
+
+#[tokio::test]
+async fn records_of_a_file_that_came_to_nothing_do_not_stay() {
+    // Removed; a transaction now; applied by another tool.
+    let failing = "INSERT INTO t VALUES (1 / 0)";
+    let removed = |folder: &Folder| folder.remove("2_half.sql");
+    let transaction = |folder: &Folder| folder.put("2_half.sql", "INSERT INTO t VALUES (2)");
+    for change in [&removed as &dyn Fn(&Folder), &transaction] {
+        let (database, folder) = (Database::fresh().await, half(failing));
+        migrate(&database, &folder).await.expect_code(3);
+        assert_eq!(count(&database, "_corveil_statements").await, 1);
+        change(&folder);
+        migrate(&database, &folder).await.expect_code(0);
+        assert_eq!(count(&database, "_corveil_statements").await, 0);
+    }
+    let (database, folder) = (Database::fresh().await, half("INSERT INTO t VALUES (2)"));
+    migrate(&database, &folder).await.expect_code(0);
+    record(&database, 1, "INSERT INTO t VALUES (2)", "finished").await;
+    record(&database, 2, "VACUUM", "started").await;
+    migrate(&database, &folder).await.expect_code(0);
+    assert_eq!(count(&database, "_corveil_statements").await, 0);
+}
+
+#[tokio::test]
+async fn records_of_an_earlier_build_are_read_and_their_table_completed() {
+    let statement = "CREATE INDEX CONCURRENTLY i ON t (a)";
+    let database = begun(statement, 1).await;
+    database.execute("ALTER TABLE _corveil_statements DROP COLUMN statement, DROP COLUMN relation").await;
+    Corveil::with("verify", &database, &half(statement)).run().await.expect_code(4);
+    migrate(&database, &half(statement)).await.expect_code(0);
+    assert_eq!(count(&database, "_corveil_statements").await, 0);
+}
+
+#[tokio::test]
+async fn a_begun_index_without_a_name_is_built_unless_an_equal_one_is_there() {
+    let statement = "CREATE INDEX CONCURRENTLY ON t (a)";
+    for (by_hand, code) in [("SELECT", 0), ("CREATE INDEX x ON t (b)", 0), ("CREATE INDEX x ON t (a)", 3)] {
+        let database = begun(statement, 1).await;
+        database.execute(by_hand).await;
+        migrate(&database, &half(statement)).await.expect_code(code);
+    }
+}

@@ -6,9 +6,10 @@ use super::app::App;
 use super::gate::Gate;
 use crate::config::database::Database;
 use crate::core::catalog::Migration;
+use crate::core::history::Step;
+use crate::core::invalid::{InvalidIndex, left_by_migrations};
 use crate::core::requirement;
 use crate::error::{Error, Result};
-use crate::postgres::indexes::{self, InvalidIndex};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Facts, Scope};
 use crate::postgres::tables;
@@ -26,7 +27,7 @@ impl<'a> Gate<'a> {
         if !lost.is_empty() {
             return Err(Error::Findings(lost));
         }
-        self.refuse_invalid(&snapshot.invalid)?;
+        self.refuse_invalid(&snapshot.invalid, &snapshot.history.steps)?;
         self.let_the_app_in(guard, &snapshot.facts).await
     }
 
@@ -68,11 +69,11 @@ impl<'a> Gate<'a> {
         }
     }
 
-    pub(super) fn refuse_invalid(&self, invalid: &[InvalidIndex]) -> Result<()> {
+    pub(super) fn refuse_invalid(&self, invalid: &[InvalidIndex], records: &[Step]) -> Result<()> {
         let files: Vec<&Migration> =
             self.catalog.migrations().iter().filter(|file| self.is_wanted(file)).collect();
-        let findings: Vec<_> =
-            indexes::ours(invalid, &files).into_iter().map(InvalidIndex::finding).collect();
+        let left = left_by_migrations(invalid, &files, records);
+        let findings: Vec<_> = left.into_iter().map(InvalidIndex::finding).collect();
         if findings.is_empty() { Ok(()) } else { Err(Error::Findings(findings)) }
     }
 }

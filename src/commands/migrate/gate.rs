@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 use super::report::{Adopted, Outcome, PendingFile, Report};
 use crate::commands::adopt::found::{Found, Question};
 use crate::config::database::Database;
+use crate::core::abandoned::Files;
 use crate::core::catalog::Catalog;
 use crate::core::history::History;
 use crate::core::plan::{self, OutOfOrder};
@@ -19,7 +20,7 @@ use crate::core::two_ways;
 use crate::error::{Error, Result, ServerError};
 use crate::exit::ExitCode;
 use crate::output::progress;
-use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings};
+use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings, abandoned};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
@@ -85,10 +86,11 @@ impl<'a> Gate<'a> {
         if work.scripts.is_empty()
             && !snapshot.facts.needs_grant()
             && found.is_none()
+            && !abandoned::is_any(self.files(history, &work))
             && self.app_finds_it_ready().await?
         {
             query::close(connection).await;
-            self.refuse_invalid(&snapshot.invalid)?;
+            self.refuse_invalid(&snapshot.invalid, &history.steps)?;
             return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
         }
         let (facts, from) = (snapshot.facts, history.newest());
@@ -181,6 +183,13 @@ impl<'a> Gate<'a> {
         Ok(Work { scripts, newer: plan.newer })
     }
 
+    fn files<'w>(&self, history: &'w History, work: &'w Work<'a>) -> Files<'w>
+    where
+        'a: 'w,
+    {
+        Files { catalog: self.catalog, history, pending: &work.scripts }
+    }
+
     /// What a dry run shows.
     async fn preview(
         &self,
@@ -226,16 +235,16 @@ impl<'a> Gate<'a> {
         if snapshot.facts.needs_grant() || (is_new && !work.scripts.is_empty()) {
             tables::prepare(&mut guard.connection, &snapshot.facts, self.scope()).await?;
         }
+        let mut progress = progress::new();
+        let mut context = Context { settings: self.settings, stop: self.stop, progress: progress.as_mut() };
+        abandoned::clean_up(guard, self.files(&snapshot.history, &work), &mut context).await?;
         if work.scripts.is_empty() {
-            self.refuse_invalid(&snapshot.invalid)?;
-            self.let_the_app_in(guard, &snapshot.facts).await?;
+            self.check_once_more(guard).await?;
             let report = report(Outcome::Current, &snapshot.history, work.newer, Vec::new());
             return Ok(Report { adopted, ..report });
         }
         let run = runs::start(&mut guard.connection, &schema, snapshot.history.newest()).await?;
         let mut applied = Vec::new();
-        let mut progress = progress::new();
-        let mut context = Context { settings: self.settings, stop: self.stop, progress: progress.as_mut() };
         let ended = apply::all(guard, &work.scripts, &mut context, &mut applied).await;
         let mut ended = ended.map_err(|ended| ended.with_cause(self.catalog));
         progress.end();

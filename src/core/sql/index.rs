@@ -1,8 +1,8 @@
-//! What `CREATE INDEX` says of its index, and which statements work concurrently.
+//! What `CREATE INDEX` says of its index.
 
 use std::ops::Range;
 
-use crate::core::sql::lex::{Kind, Token};
+use crate::core::sql::lex::Kind;
 use crate::core::sql::reader::{QualifiedName, Reader, starts_with};
 use crate::core::sql::split::Statement;
 
@@ -76,42 +76,6 @@ pub fn probe(statement: &Statement<'_>, create: &CreateIndex, table: &str, index
     let between = &text[create.head_span.end..create.table_span.start];
     let after = &text[create.table_span.end..];
     format!("{before} {index} {between}{table}{after}")
-}
-
-/// Whether a statement works concurrently: `CREATE`, `DROP` and `REINDEX`, `DETACH PARTITION`, and `REFRESH
-/// MATERIALIZED VIEW`, which alone among them can run inside a transaction.
-#[must_use]
-pub fn is_concurrently(statement: &Statement<'_>) -> bool {
-    const HEADS: [&[&str]; 4] = [
-        &["create", "index", "concurrently"],
-        &["create", "unique", "index", "concurrently"],
-        &["drop", "index", "concurrently"],
-        &["refresh", "materialized", "view", "concurrently"],
-    ];
-    HEADS.iter().any(|head| statement.starts_with(head))
-        || reindexes_concurrently(statement)
-        || detaches_concurrently(statement)
-}
-
-/// `REINDEX TABLE CONCURRENTLY t`, or `REINDEX (VERBOSE, CONCURRENTLY) TABLE t` with a Boolean or none behind the option.
-fn reindexes_concurrently(statement: &Statement<'_>) -> bool {
-    let mut reader = Reader::new(statement);
-    if !reader.eat(&["reindex"]) {
-        return false;
-    }
-    let off = |value: &Token<'_>| {
-        ["false", "off", "0"].iter().any(|off| value.text.trim_matches('\'').eq_ignore_ascii_case(off))
-    };
-    let option = reader.skip_parens().windows(2).any(|pair| pair[0].is("concurrently") && !off(&pair[1]));
-    reader.next();
-    option || reader.eat(&["concurrently"])
-}
-
-/// `ALTER TABLE … DETACH PARTITION p CONCURRENTLY`, where the keyword is the last.
-fn detaches_concurrently(statement: &Statement<'_>) -> bool {
-    statement.starts_with(&["alter", "table"])
-        && statement.tokens.last().is_some_and(|last| last.is("concurrently"))
-        && statement.tokens.windows(2).any(|pair| starts_with(pair, &["detach", "partition"]))
 }
 
 #[cfg(test)]
@@ -190,36 +154,6 @@ mod tests {
             ["create table t (x int)", "drop index i", "create index", "create index i", "create index i on"]
         {
             assert_eq!(create_index(&only_statement(sql)), None, "{sql}");
-        }
-    }
-
-    #[test]
-    fn concurrently_counts_as_a_keyword_only() {
-        let cases = [
-            ("create index concurrently i on t (x)", true),
-            ("CREATE UNIQUE INDEX CONCURRENTLY ON t (x)", true),
-            ("drop index concurrently if exists i", true),
-            ("reindex table concurrently t", true),
-            ("reindex (verbose) index concurrently i", true),
-            ("reindex (concurrently) table t", true),
-            ("reindex (verbose, concurrently true) table t", true),
-            ("reindex (verbose, concurrently off) table t", false),
-            ("reindex (concurrently 0, verbose) table t", false),
-            ("reindex (concurrently 'false') table t", false),
-            ("reindex table t", false),
-            ("alter table p detach partition p1 concurrently", true),
-            ("alter table if exists only s.p detach partition p1 CONCURRENTLY", true),
-            ("alter table p detach partition p1", false),
-            ("alter table p detach partition p1 finalize", false),
-            ("refresh materialized view concurrently v", true),
-            ("refresh materialized view v", false),
-            ("create index i on t (x)", false),
-            ("create index \"concurrently\" on t (x)", false),
-            ("comment on index i is 'built concurrently'", false),
-            ("select concurrently", false),
-        ];
-        for (sql, expected) in cases {
-            assert_eq!(is_concurrently(&only_statement(sql)), expected, "{sql}");
         }
     }
 }

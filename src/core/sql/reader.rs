@@ -96,6 +96,19 @@ impl<'s, 'a> Reader<'s, 'a> {
         &self.tokens[start..self.at]
     }
 
+    /// Reads the table of an ALTER TABLE: `t`, `ONLY t`, `ONLY (t)` or `t *`.
+    pub(super) fn table_name(&mut self) -> Option<QualifiedName> {
+        self.eat(&["only"]);
+        let in_parens = self.eat_kind(Kind::OpenParen);
+        let table = self.qualified_name()?;
+        if in_parens {
+            self.eat_kind(Kind::CloseParen);
+        } else if self.peek().is_some_and(|token| token.text == "*") {
+            self.next();
+        }
+        Some(table)
+    }
+
     /// Reads `name`, `schema.name` or `database.schema.name`.
     pub(super) fn qualified_name(&mut self) -> Option<QualifiedName> {
         let mut qualified = QualifiedName { schema: None, name: self.next()?.name()? };

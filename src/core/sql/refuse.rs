@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::sql::index::is_concurrently;
+use crate::core::sql::concurrent::is_concurrently;
 use crate::core::sql::lex::Unterminated;
 use crate::core::sql::position::position;
 use crate::core::sql::psql::{self, ForPsql, What, for_psql};

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::info;
 
+use super::leftovers::{self, Tidied};
+use super::records::{Record, finish, forget, record_done};
 use super::send::{Sent, send};
 use super::{
     Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, pause_before_retry,
@@ -11,16 +13,19 @@ use super::{
 };
 use crate::config::database::application_name;
 use crate::core::history::StepState;
-use crate::core::message::{self, Timeouts, hex};
-use crate::core::resume::{Resume, unsettled};
+use crate::core::message::{self, Timeouts};
+use crate::core::resume::{Begun, Resume, is_done, unsettled};
 use crate::core::script::{Script, Unit, UnitKind};
-use crate::core::sql::quote::{ident, literal};
+use crate::core::sql::concurrent::Concurrent;
+use crate::core::sql::quote::literal;
 use crate::core::sql::split::first_line;
+use crate::error::Result;
 use crate::error::failure::Left;
-use crate::error::{Error, Result, ServerError};
+use crate::postgres::concurrent::{Subject, subject};
 use crate::postgres::indexes::{self, Built};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query::{self, position, server_error};
+use crate::postgres::tables;
 
 /// Applies the units that are not done and records the file; true when the session still holds the lock.
 pub(super) async fn apply(
@@ -78,8 +83,12 @@ async fn run(
     for set in units[..resume.done].iter().flat_map(|unit| &unit.replay) {
         query::as_is(&mut guard.connection, "replaying the SETs of finished statements", set.clone()).await?;
     }
-    if resume.unsettled {
-        resume.done += usize::from(is_built(guard, script, &units[resume.done], resume.done + 1).await?);
+    tables::complete_statements(guard).await?;
+    if let Some(begun) = resume.begun
+        && begun.unsettled
+        && took_effect(guard, script, &units[resume.done], resume.done + 1, begun).await?
+    {
+        resume = Resume { done: resume.done + 1, begun: None };
     }
     if resume.done > 0 {
         record_done(guard, script, &units[..resume.done]).await?;
@@ -93,7 +102,8 @@ async fn run(
         context.progress.statement(&first_line(&unit.text), index + 1, units.len());
         let sets_own = units[..index].iter().any(Unit::sets_lock_timeout);
         let lock_timeout = LockTimeout::of(script, unit, sets_own, timeouts);
-        if apply_unit(guard, script, units, index, lock_timeout, context).await? == Done::ByAnother {
+        let begun = resume.begun.filter(|_| index == resume.done);
+        if apply_unit(guard, script, units, index, begun, lock_timeout, context).await? == Done::ByAnother {
             return Ok(Done::ByAnother);
         }
     }
@@ -128,22 +138,37 @@ async fn apply_unit(
     script: &Script<'_>,
     units: &[Unit],
     index: usize,
+    begun: Option<Begun>,
     lock_timeout: LockTimeout,
     context: &mut Context<'_>,
 ) -> Result<Done, Ended> {
     let (unit, number) = (&units[index], index + 1);
     let timeouts = timeouts(script, context.settings);
     let retries = script.directives.retries.unwrap_or(context.settings.retries);
+    // The table as the first try found it.
+    let mut relation = begun.and_then(|begun| begun.relation);
     for attempt in 1.. {
-        record(guard, script, unit, number, StepState::Started, None).await?;
+        let subject = match unit.concurrent() {
+            Some(work) => subject(&mut guard.connection, &work).await?,
+            None => None,
+        };
+        let found = subject.map(|subject| subject.relation);
+        if is_done(unit, found, relation) {
+            info!("statement {number} of `{}` is done: {}", script.migration.file, first_line(&unit.text));
+            Record::finished(unit, number).write(guard, script).await?;
+            return Ok(Done::Here);
+        }
+        relation = found.or(relation);
+        let record = |state, error| Record { unit, number, state, error, relation };
+        record(StepState::Started, None).write(guard, script).await?;
         if let LockTimeout::Milliseconds(ms) = lock_timeout {
             let sql = format!("SET lock_timeout = {ms}");
             query::all(&mut guard.connection, "settling the session", sql).await?;
         }
-        let sent = carry_out(guard, script, unit, number, context).await?;
+        let sent = carry_out(guard, script, unit, number, subject, context).await?;
         let Some(error) = &sent.error else {
             if !matches!(unit.kind, UnitKind::Transaction { .. }) {
-                record(guard, script, unit, number, StepState::Finished, None).await?;
+                Record::finished(unit, number).write(guard, script).await?;
             }
             return Ok(Done::Here);
         };
@@ -154,18 +179,22 @@ async fn apply_unit(
         if matches!(unit.kind, UnitKind::Transaction { .. }) {
             roll_back(guard).await?;
         }
-        record(guard, script, unit, number, StepState::Failed, Some(&server)).await?;
+        // A procedure may have committed part of its work, so that its effect stays unknown.
+        let is_procedure = matches!(unit.kind, UnitKind::Procedure);
+        let state = if is_procedure { StepState::Started } else { StepState::Failed };
+        record(state, Some(&server)).write(guard, script).await?;
         if let Some(reason) = sent.stopped {
             return Err(Ended::With(reason.error(&stopped_at(script, index, units.len()))));
         }
         if applied_by_another(guard, script).await? {
             return Ok(Done::ByAnother);
         }
-        // A procedure may have committed part of its work, which a second try would do again.
-        let may_retry = !matches!(unit.kind, UnitKind::Procedure) && attempt <= retries;
-        if may_retry && is_worth_a_retry(&server, &sent, timeouts) {
+        if !is_procedure && attempt <= retries && is_worth_a_retry(&server, &sent, timeouts) {
             pause_before_retry(script, attempt, retries, &server, &sent.blockers, context.stop).await?;
             continue;
+        }
+        if let (Some(work), false) = (unit.concurrent(), server.may_pass()) {
+            leftovers::drop_now(guard, &unit.text, &work, relation, context).await;
         }
         let place = place(script, unit, &sent, position(error));
         let left = Left::Statements { done: index, total: units.len() };
@@ -174,58 +203,81 @@ async fn apply_unit(
     unreachable!("the loop ends by returning")
 }
 
-/// Sends the unit, after what a failed build of the same index left behind is dropped.
+/// Sends the unit, after what earlier tries of it left behind is dropped.
 async fn carry_out(
     guard: &mut LockGuard,
     script: &Script<'_>,
     unit: &Unit,
     number: usize,
+    subject: Option<Subject>,
     context: &mut Context<'_>,
 ) -> Result<Sent, Ended> {
     let look = first_look(timeouts(script, context.settings));
-    if let UnitKind::Index(index) = &unit.kind {
-        for leftover in indexes::leftovers(&mut guard.connection, &unit.text, index).await? {
-            warn!("dropping INVALID index {}, which a failed build left behind", leftover.qualified());
-            let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", leftover.qualified());
-            let sent = send(guard, sql, look, context.stop, context.progress).await;
-            if sent.error.is_some() {
-                return Ok(sent);
-            }
+    let work = unit.concurrent();
+    if let Some(work) = &work {
+        let relation = subject.map(|subject| subject.relation);
+        match leftovers::tidy(guard, &unit.text, work, relation, look, context).await? {
+            Tidied::Failed(sent) => return Ok(*sent),
+            Tidied::Clean | Tidied::Kept(_) => {}
         }
     }
-    let sql = match unit.kind {
-        UnitKind::Transaction { body, .. } => {
-            let finished = record_sql(guard, script, unit, number, StepState::Finished, None)?;
-            message::recorded_unit(&unit.text[..body], &finished).sql
+    let sql = match (&unit.kind, work) {
+        (UnitKind::Transaction { body, .. }, _) => {
+            let finished = Record::finished(unit, number).sql(guard, script)?;
+            message::recorded_unit(&unit.text[..*body], &finished).sql
+        }
+        (_, Some(Concurrent::Detach(detach))) if subject.is_some_and(|subject| subject.detach_pending) => {
+            info!("completing with FINALIZE what was begun before: {}", first_line(&unit.text));
+            detach.finalize(&unit.text)
         }
         _ => unit.text.clone(),
     };
     Ok(send(guard, sql, look, context.stop, context.progress).await)
 }
 
-/// Whether a unit of which only the intent is recorded was carried out.
-async fn is_built(guard: &mut LockGuard, script: &Script<'_>, unit: &Unit, number: usize) -> Result<bool> {
-    let file = &script.migration.file;
+/// Why it cannot be known whether a statement was carried out.
+const UNKNOWN: &str = "the process stopped after sending the statement and before recording its result, so its effect is unknown";
+
+/// Whether a unit of which only the intent is recorded did what it says.
+async fn took_effect(
+    guard: &mut LockGuard,
+    script: &Script<'_>,
+    unit: &Unit,
+    number: usize,
+    begun: Begun,
+) -> Result<bool> {
+    let unknown = |reason| Err(unsettled(&script.migration.file, number, reason));
     match &unit.kind {
-        // Its end is recorded in its own transaction: no record, no effect.
-        UnitKind::Transaction { .. } => Ok(false),
-        UnitKind::Index(index) => match indexes::built(&mut guard.connection, &unit.text, index).await? {
-            Built::Equal => Ok(true),
-            Built::Absent | Built::Invalid => Ok(false),
-            Built::Other => Err(unsettled(
-                file,
-                number,
-                "its runner ended before it could record the end, and the index of that name is not the one that the \
-                 statement describes",
-            )),
-        },
-        UnitKind::Statement if !unit.replay.is_empty() => Ok(false),
-        UnitKind::Statement | UnitKind::Concurrent | UnitKind::Procedure => Err(unsettled(
-            file,
-            number,
-            "its runner ended between the statement and the record of its end, so whether it was carried out cannot \
-             be known",
-        )),
+        UnitKind::Index(create) => {
+            let work = Concurrent::CreateIndex(create.clone());
+            let table = subject(&mut guard.connection, &work).await?.map(|subject| subject.relation);
+            match indexes::built(&mut guard.connection, &unit.text, create, table).await? {
+                Built::Equal => Ok(true),
+                Built::Absent | Built::Invalid => Ok(false),
+                Built::Other if create.name.is_none() => unknown(
+                    "the process stopped before recording its result, and an index as the statement describes it exists, \
+                     which an earlier statement may have made",
+                ),
+                Built::Other => unknown(
+                    "the process stopped before recording its result, and the index of that name is not the one that \
+                     the statement describes",
+                ),
+            }
+        }
+        // What it takes away is gone, but nothing says that it was there: an earlier build recorded no table.
+        UnitKind::Concurrent(work @ (Concurrent::DropIndex(_) | Concurrent::Detach(_)))
+            if begun.relation.is_none() && subject(&mut guard.connection, work).await?.is_none() =>
+        {
+            unknown(UNKNOWN)
+        }
+        UnitKind::Procedure => unknown(UNKNOWN),
+        UnitKind::Statement if unit.replay.is_empty() => unknown(UNKNOWN),
+        // The end of a transaction is recorded in itself: no record, no effect. What there is left to do for a concurrent
+        // statement the catalog tells when it is applied. The others may be repeated.
+        UnitKind::Transaction { .. }
+        | UnitKind::Concurrent(_)
+        | UnitKind::Maintenance
+        | UnitKind::Statement => Ok(false),
     }
 }
 
@@ -249,83 +301,4 @@ fn stopped_at(script: &Script<'_>, done: usize, total: usize) -> String {
         "in `{}`; {done} of its {total} statements are done, the next run goes on there",
         script.migration.file
     )
-}
-
-/// Records exactly these units as finished, in one transaction: the catalog may just have told of one, and
-/// `--resume-from` may count as done what no record says, and as not done what one says.
-async fn record_done(guard: &mut LockGuard, script: &Script<'_>, done: &[Unit]) -> Result<()> {
-    let mut sql = forget_sql(guard, script)?;
-    for (index, unit) in done.iter().enumerate() {
-        sql += &record_sql(guard, script, unit, index + 1, StepState::Finished, None)?;
-    }
-    own(guard, "recording the finished statements", &sql).await
-}
-
-async fn record(
-    guard: &mut LockGuard,
-    script: &Script<'_>,
-    unit: &Unit,
-    number: usize,
-    state: StepState,
-    error: Option<&ServerError>,
-) -> Result<()> {
-    let sql = record_sql(guard, script, unit, number, state, error)?;
-    own(guard, "recording a statement", &sql).await
-}
-
-fn record_sql(
-    guard: &LockGuard,
-    script: &Script<'_>,
-    unit: &Unit,
-    number: usize,
-    state: StepState,
-    error: Option<&ServerError>,
-) -> Result<String> {
-    Ok(format!(
-        "INSERT INTO {}._corveil_statements (version, ordinal, checksum, state, error) \
-         VALUES ({}, {number}, pg_catalog.decode('{}', 'hex'), '{}', {}) ON CONFLICT (version, ordinal) DO UPDATE \
-         SET checksum = EXCLUDED.checksum, state = EXCLUDED.state, error = EXCLUDED.error, \
-         changed_at = pg_catalog.clock_timestamp();",
-        ident(guard.facts.schema()?),
-        script.migration.version,
-        hex(&unit.checksum),
-        state.word(),
-        error.map_or_else(|| "NULL".into(), |error| literal(&error.to_string())),
-    ))
-}
-
-/// Records the file as applied, and forgets its units, in one transaction.
-async fn finish(guard: &mut LockGuard, script: &Script<'_>, start: Instant) -> Result<(), Ended> {
-    let elapsed = start.elapsed().as_nanos().to_string();
-    let row = message::history_row(guard.facts.schema()?, script.migration, &elapsed);
-    let sql = format!("{row} {}", forget_sql(guard, script)?);
-    match own(guard, "recording the migration", &sql).await {
-        // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
-        Err(Error::Server { source, .. })
-            if source.sqlstate.as_deref() == Some("23505") && applied_by_another(guard, script).await? =>
-        {
-            Ok(forget(guard, script).await?)
-        }
-        recorded => Ok(recorded?),
-    }
-}
-
-/// Forgets the units of the file.
-async fn forget(guard: &mut LockGuard, script: &Script<'_>) -> Result<()> {
-    let sql = forget_sql(guard, script)?;
-    own(guard, "forgetting the statements of a file", &sql).await
-}
-
-fn forget_sql(guard: &LockGuard, script: &Script<'_>) -> Result<String> {
-    let schema = ident(guard.facts.schema()?);
-    Ok(format!("DELETE FROM {schema}._corveil_statements WHERE version = {};", script.migration.version))
-}
-
-/// Runs statements of the gate's own; when they fail, their transaction is not left open for the next to trip over.
-async fn own(guard: &mut LockGuard, doing: &'static str, sql: &str) -> Result<()> {
-    let result = query::as_is(&mut guard.connection, doing, message::own(sql)).await;
-    if result.is_err() {
-        let _ = roll_back(guard).await;
-    }
-    result.map(drop)
 }

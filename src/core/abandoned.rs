@@ -1,0 +1,216 @@
+//! Statement records that no pending file will replace: the statement was edited, its file was removed or became a
+//! transaction, or another tool has applied it.
+
+use std::collections::BTreeSet;
+
+use crate::core::catalog::Catalog;
+use crate::core::history::{History, Step, StepState};
+use crate::core::resume::Resume;
+use crate::core::script::{Mode, Script};
+use crate::core::sql::concurrent::Concurrent;
+use crate::error::{Finding, FindingKind};
+
+/// A statement that did not end well and is not sent again, so that nothing removes what it left.
+#[derive(Debug)]
+pub struct HalfDone {
+    /// Its place among the records.
+    pub record: usize,
+    /// What it worked on.
+    pub work: Concurrent,
+    /// The table that it worked on.
+    pub relation: Option<u32>,
+}
+
+/// What decides what becomes of a record.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    /// The files of this build.
+    pub catalog: &'a Catalog,
+    /// What is applied.
+    pub history: &'a History,
+    /// The files that this run is to apply, and where it resumes them.
+    pub pending: &'a [(Script<'a>, Resume)],
+}
+
+impl Files<'_> {
+    /// The statements of the records that did not end well and that the pending files do not send again.
+    #[must_use]
+    pub fn half_done(self, records: &[Step]) -> Vec<HalfDone> {
+        records
+            .iter()
+            .enumerate()
+            .filter(|(_, record)| !self.is_sent_again(record))
+            .filter_map(|(index, record)| {
+                let (work, relation) = record.half_done()?;
+                Some(HalfDone { record: index, work, relation })
+            })
+            .collect()
+    }
+
+    fn is_sent_again(self, record: &Step) -> bool {
+        self.pending.iter().any(|(script, resume)| {
+            script.migration.version == record.version
+                && record.ordinal > resume.done
+                && matches!(&script.mode, Mode::Statements(units)
+                    if units.get(record.ordinal - 1).is_some_and(|unit| unit.checksum == record.checksum))
+        })
+    }
+
+    /// The versions whose records have nothing more to say, once what their statements left is removed: their files are applied,
+    /// or nothing of them is and they start from the beginning, if they are there at all.
+    #[must_use]
+    pub fn forgettable(self, records: &[Step]) -> BTreeSet<i64> {
+        let is_transaction = |version| {
+            self.pending.iter().any(|(script, _)| {
+                script.migration.version == version && matches!(script.mode, Mode::Transaction { .. })
+            })
+        };
+        let failed = |version| {
+            records.iter().filter(|r| r.version == version).all(|record| record.state == StepState::Failed)
+        };
+        records
+            .iter()
+            .map(|record| record.version)
+            .filter(|version| {
+                self.history.applied(*version).is_some()
+                    || failed(*version) && (self.catalog.get(*version).is_none() || is_transaction(*version))
+            })
+            .collect()
+    }
+
+    /// Whether a version has no file and is not applied.
+    #[must_use]
+    pub fn lack(self, version: i64) -> bool {
+        self.catalog.get(version).is_none() && self.history.applied(version).is_none()
+    }
+
+    /// Whether a file of this version can only be one of a newer build, which may come back.
+    #[must_use]
+    pub fn are_older_than(self, version: i64) -> bool {
+        Some(version) > self.catalog.newest()
+    }
+
+    /// Files of which a part is applied that were removed since, as newer ones are here.
+    #[must_use]
+    pub fn removed(self, records: &[Step]) -> Vec<Finding> {
+        let versions: BTreeSet<i64> = records
+            .iter()
+            .filter(|record| record.state != StepState::Failed)
+            .map(|record| record.version)
+            .filter(|version| self.lack(*version) && !self.are_older_than(*version))
+            .collect();
+        versions.into_iter().map(removed).collect()
+    }
+}
+
+fn removed(version: i64) -> Finding {
+    Finding {
+        kind: FindingKind::Unfinished,
+        file: None,
+        version: Some(version),
+        line: None,
+        message: format!("version {version} is half applied and has no file, although newer files are here"),
+        hint: format!(
+            "bring the file back with `git log --diff-filter=D -- '*{version}_*.sql'` and `git checkout`; or undo by hand \
+             what its statements did, then `DELETE FROM _corveil_statements WHERE version = {version}`"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::history::Applied;
+    use crate::core::script::prepare;
+    use sha2::{Digest, Sha384};
+
+    const CREATE: &str = "CREATE INDEX CONCURRENTLY i ON t (a)";
+
+    fn catalog(files: &[(&str, &str)]) -> Catalog {
+        Catalog::from_files(files.iter().map(|(name, sql)| ((*name).into(), Ok(sql.as_bytes().to_vec()))))
+            .unwrap()
+    }
+
+    fn record(version: i64, ordinal: usize, sql: &str, state: StepState) -> Step {
+        Step {
+            version,
+            ordinal,
+            checksum: Sha384::digest(sql).to_vec(),
+            state,
+            error: None,
+            statement: Some(sql.into()),
+            relation: Some(1),
+        }
+    }
+
+    fn pending(catalog: &Catalog, done: usize) -> Vec<(Script<'_>, Resume)> {
+        let files: Vec<_> = catalog.migrations().iter().collect();
+        let scripts = prepare(&files, &BTreeSet::new()).unwrap();
+        scripts.into_iter().map(|script| (script, Resume { done, begun: None })).collect()
+    }
+
+    #[test]
+    fn a_statement_is_half_done_unless_a_pending_file_sends_it_again() {
+        use StepState::{Failed, Finished, Started};
+        let unchanged = catalog(&[("2_b.sql", &format!("-- no-transaction\n{CREATE}"))]);
+        let edited = catalog(&[("2_b.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY j ON t (a)")]);
+        let transaction = catalog(&[("2_b.sql", "CREATE INDEX i ON t (a)")]);
+        let removed = catalog(&[("1_a.sql", "SELECT 1")]);
+        for (files, state, done, expected) in [
+            (&unchanged, Failed, 0, 0),
+            (&unchanged, Started, 0, 0),
+            (&unchanged, Started, 1, 1),
+            (&edited, Failed, 0, 1),
+            (&transaction, Failed, 0, 1),
+            (&removed, Failed, 0, 1),
+            (&removed, Started, 0, 1),
+            (&removed, Finished, 0, 0),
+        ] {
+            let records = [record(2, 1, CREATE, state)];
+            let pending = pending(files, done);
+            let files = Files { catalog: files, history: &History::default(), pending: &pending };
+            assert_eq!(files.half_done(&records).len(), expected, "{:?} {state:?} {done}", files.catalog);
+        }
+        let other = Step { statement: None, ..record(2, 1, "VACUUM", Failed) };
+        let files = Files { catalog: &removed, history: &History::default(), pending: &[] };
+        assert!(files.half_done(&[other]).is_empty());
+    }
+
+    #[test]
+    fn records_are_forgotten_when_they_have_nothing_more_to_say() {
+        use StepState::{Failed, Finished, Started};
+        let statements = catalog(&[("2_b.sql", "-- no-transaction\nSELECT 1")]);
+        let transaction = catalog(&[("2_b.sql", "SELECT 1")]);
+        let (removed, older) = (catalog(&[("3_c.sql", "SELECT 1")]), catalog(&[("1_a.sql", "SELECT 1")]));
+        let nothing = History::default();
+        let mut applied = History::default();
+        applied.applied.push(Applied {
+            version: 2,
+            description: String::new(),
+            installed_on: String::new(),
+            success: true,
+            checksum: Vec::new(),
+            execution_time: 0,
+        });
+        // The files, the history, the states; whether they are forgotten, and whether the file is missing.
+        for (files, history, states, forgotten, missing) in [
+            (&statements, &nothing, &[Failed][..], false, false),
+            (&transaction, &nothing, &[Failed], true, false),
+            (&statements, &applied, &[Finished, Started], true, false),
+            (&removed, &applied, &[Finished, Started], true, false),
+            (&removed, &nothing, &[Failed], true, false),
+            (&removed, &nothing, &[Finished, Failed], false, true),
+            (&removed, &nothing, &[Started], false, true),
+            (&older, &nothing, &[Failed], true, false),
+            (&older, &nothing, &[Finished, Failed], false, false),
+        ] {
+            let records: Vec<_> =
+                states.iter().enumerate().map(|(i, state)| record(2, i + 1, "SELECT 2", *state)).collect();
+            let case = format!("{files:?} {states:?}");
+            let pending = pending(files, 0);
+            let files = Files { catalog: files, history, pending: &pending };
+            assert_eq!(!files.forgettable(&records).is_empty(), forgotten, "{case}");
+            assert_eq!(!files.removed(&records).is_empty(), missing, "{case}");
+        }
+    }
+}

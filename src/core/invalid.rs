@@ -1,0 +1,308 @@
+//! INVALID indexes: which statement left one behind, and what removes it.
+//!
+//! A CREATE INDEX CONCURRENTLY that fails leaves its index INVALID: it costs every write, serves no query, and a unique one may
+//! reject rows. `IF NOT EXISTS` then finds it there and reports success. A REINDEX CONCURRENTLY leaves copies, `…_ccnew` before
+//! it swaps them with the originals and `…_ccold` after it
+//! ([the manual](https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY) says to drop both), a
+//! DROP INDEX CONCURRENTLY the index itself.
+
+use crate::core::catalog::Migration;
+use crate::core::history::Step;
+use crate::core::schema::names::Made;
+use crate::core::sql::QualifiedName;
+use crate::core::sql::concurrent::{Concurrent, Reindex, concurrent};
+use crate::core::sql::index::{CreateIndex, create_index};
+use crate::core::sql::quote::ident;
+use crate::core::sql::split::statements;
+use crate::error::{Finding, FindingKind};
+
+/// The schema of TOAST tables, which only a superuser may use.
+const TOAST_SCHEMA: &str = "pg_toast";
+
+/// An INVALID index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidIndex {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its table; for an index of a TOAST table the table that the values belong to.
+    pub table: Table,
+    /// The partitioned tables that the table is a partition of, directly or not.
+    pub parents: Vec<Table>,
+    /// The names of the other indexes of the same table.
+    pub others: Vec<String>,
+}
+
+/// A table in the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// What the catalog knows it by, whatever it is called.
+    pub oid: u32,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl InvalidIndex {
+    /// Its name with its schema, quoted.
+    #[must_use]
+    pub fn qualified(&self) -> String {
+        format!("{}.{}", ident(&self.schema), ident(&self.name))
+    }
+
+    /// The finding that it is.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
+        let (index, table) = (self.qualified(), &self.table.name);
+        let (message, hint) = match self.copy_of() {
+            Some(original) => (
+                format!(
+                    "index {index} on table \"{table}\" is INVALID: a REINDEX CONCURRENTLY that failed left this copy of \
+                     \"{original}\", which costs every write and serves no query"
+                ),
+                self.drop_hint(),
+            ),
+            None => (
+                format!(
+                    "index {index} on table \"{table}\" is INVALID: it costs every write and serves no query"
+                ),
+                format!("`psql -c 'REINDEX INDEX CONCURRENTLY {index}'`{}", self.orphan_hint()),
+            ),
+        };
+        Finding { kind: FindingKind::InvalidIndex, file: None, version: None, line: None, message, hint }
+    }
+
+    /// The finding that a DROP INDEX CONCURRENTLY left it, which may be dropped or stay.
+    #[must_use]
+    pub fn half_dropped(&self) -> Finding {
+        let (index, table) = (self.qualified(), &self.table.name);
+        Finding {
+            message: format!(
+                "index {index} on table \"{table}\" is INVALID: a DROP INDEX CONCURRENTLY ended before it was complete"
+            ),
+            hint: format!(
+                "{}, or `psql -c 'REINDEX INDEX CONCURRENTLY {index}'` if it is to stay",
+                self.drop_hint()
+            ),
+            ..self.finding()
+        }
+    }
+
+    /// REINDEX would make a second index of a copy, and PostgreSQL refuses it for TOAST tables.
+    fn drop_hint(&self) -> String {
+        let drop = format!("`psql -c 'DROP INDEX CONCURRENTLY {}'`", self.qualified());
+        if self.schema == TOAST_SCHEMA {
+            format!("{drop} as a superuser, or as the table's owner if it is a member of `pg_read_all_data`")
+        } else {
+            drop
+        }
+    }
+
+    /// A copy whose original is gone may as well be an index that is called so.
+    fn orphan_hint(&self) -> String {
+        let number = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+        let has_suffix = ["_ccnew", "_ccold"]
+            .iter()
+            .any(|suffix| self.name.rsplit_once(suffix).is_some_and(|(_, rest)| number(rest)));
+        if has_suffix {
+            format!(", or {} if a REINDEX CONCURRENTLY left it", self.drop_hint())
+        } else {
+            String::new()
+        }
+    }
+
+    /// Whether it is an index of a TOAST table, which the owner of the table may not be allowed to drop.
+    #[must_use]
+    pub fn is_toast(&self) -> bool {
+        self.schema == TOAST_SCHEMA
+    }
+
+    /// The index of which a REINDEX CONCURRENTLY made this copy.
+    #[must_use]
+    pub fn copy_of(&self) -> Option<&str> {
+        self.others.iter().map(String::as_str).find(|original| self.is_called_as_copy_of(original))
+    }
+
+    fn is_called_as_copy_of(&self, original: &str) -> bool {
+        ["ccnew", "ccold"]
+            .iter()
+            .any(|label| Made { table: original, columns: &[], label }.by_server(&self.name))
+    }
+
+    /// Whether a statement that failed left it behind. `table` is the table that the statement worked on; without one the
+    /// names in the statement decide.
+    #[must_use]
+    pub fn is_left_by(&self, statement: &Concurrent, table: Option<u32>) -> bool {
+        let is_copy = self.copy_of().is_some();
+        let is_on = |name: &QualifiedName| {
+            let mut tables = std::iter::once(&self.table).chain(&self.parents);
+            match table {
+                Some(oid) => tables.any(|table| table.oid == oid),
+                None => tables.any(|table| is_called(name, &table.schema, &table.name)),
+            }
+        };
+        match statement {
+            Concurrent::CreateIndex(create) => {
+                !is_copy && is_on(&create.table) && create.name.as_ref().is_none_or(|name| *name == self.name)
+            }
+            Concurrent::DropIndex(name) => match table {
+                Some(oid) => self.table.oid == oid && self.name == name.name,
+                None => is_called(name, &self.schema, &self.name),
+            },
+            Concurrent::Reindex(Reindex::Index(name)) => match table {
+                // The copies of a partitioned index are called after the indexes of the partitions.
+                Some(_) => is_copy && is_on(name),
+                None => self.copy_of().is_some_and(|original| is_called(name, &self.schema, original)),
+            },
+            Concurrent::Reindex(Reindex::Table(name)) => is_copy && is_on(name),
+            Concurrent::Reindex(Reindex::Schema(schema)) => is_copy && *schema == self.table.schema,
+            Concurrent::Reindex(Reindex::Database) => is_copy,
+            Concurrent::Detach(_) | Concurrent::Other => false,
+        }
+    }
+
+    /// Whether a CREATE INDEX of a migration, CONCURRENTLY or not, made it: by name, or by its table when the statement leaves
+    /// the name to the server. A name stays when the table is renamed.
+    #[must_use]
+    pub fn is_made_by(&self, create: &CreateIndex) -> bool {
+        create.table.schema.as_ref().is_none_or(|schema| *schema == self.table.schema)
+            && match &create.name {
+                Some(name) => self.name == *name || self.is_called_as_copy_of(name),
+                None => self.table.name == create.table.name,
+            }
+    }
+}
+
+fn is_called(name: &QualifiedName, schema: &str, plain: &str) -> bool {
+    name.name == plain && name.schema.as_ref().is_none_or(|named| named == schema)
+}
+
+/// Those of the INVALID indexes that migrations left: the files by what they say, and statements that the files may not say any
+/// more by their records.
+#[must_use]
+pub fn left_by_migrations<'a>(
+    invalid: &'a [InvalidIndex],
+    files: &[&Migration],
+    records: &[Step],
+) -> Vec<&'a InvalidIndex> {
+    if invalid.is_empty() {
+        // The files are not even read then: a run with nothing to do must cost nothing.
+        return Vec::new();
+    }
+    let (mut created, mut worked_on) = (Vec::new(), Vec::new());
+    for sql in files.iter().filter_map(|file| file.content.as_deref().ok()) {
+        for statement in statements(sql).unwrap_or_default() {
+            created.extend(create_index(&statement));
+            worked_on.extend(concurrent(&statement).filter(|work| matches!(work, Concurrent::Reindex(_))));
+        }
+    }
+    let recorded: Vec<_> = records.iter().filter_map(Step::half_done).collect();
+    invalid
+        .iter()
+        .filter(|index| {
+            created.iter().any(|create| index.is_made_by(create))
+                || worked_on.iter().any(|statement| index.is_left_by(statement, None))
+                || recorded.iter().any(|(statement, table)| index.is_left_by(statement, *table))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(name: &str, others: &[&str]) -> InvalidIndex {
+        let table = |oid, name: &str| Table { oid, schema: "app".into(), name: name.into() };
+        InvalidIndex {
+            schema: "app".into(),
+            name: name.into(),
+            table: table(2, "t"),
+            parents: vec![table(1, "parent")],
+            others: others.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn work(sql: &str) -> Concurrent {
+        concurrent(&statements(sql).unwrap()[0]).unwrap()
+    }
+
+    #[test]
+    fn copies_are_known_by_the_name_of_another_index() {
+        const LONG: &str = "an_index_with_a_name_of_nearly_sixty_three_bytes_in_all_of_it_x";
+        for (name, others, expected) in [
+            ("t_pkey_ccnew", &["t_pkey"][..], Some("t_pkey")),
+            ("t_pkey_ccold", &["a", "t_pkey"], Some("t_pkey")),
+            ("t_pkey_ccnew12", &["t_pkey"], Some("t_pkey")),
+            ("t_pkey_ccnew_ccnew", &["t_pkey_ccnew", "t_pkey"], Some("t_pkey_ccnew")),
+            ("an_index_with_a_name_of_nearly_sixty_three_bytes_in_all_o_ccnew", &[LONG], Some(LONG)),
+            ("an_index_with_a_name_of_nearly_sixty_three_bytes_in_all__ccnew1", &[LONG], Some(LONG)),
+            (
+                "éééééééééééééééééééééééééééé_ccnew",
+                &["ééééééééééééééééééééééééééééééx"],
+                Some("ééééééééééééééééééééééééééééééx"),
+            ),
+            ("payments_ccnew", &["t_pkey"], None),
+            ("t_pkey_ccnews", &["t_pkey"], None),
+            ("t_pkey_cc", &["t_pkey"], None),
+        ] {
+            assert_eq!(index(name, others).copy_of(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn copies_are_dropped_and_other_indexes_rebuilt() {
+        for (name, hint) in [
+            ("i", "`psql -c 'REINDEX INDEX CONCURRENTLY \"app\".\"i\"'`"),
+            (
+                "payments_ccnew",
+                "`psql -c 'REINDEX INDEX CONCURRENTLY \"app\".\"payments_ccnew\"'`, or `psql -c 'DROP INDEX CONCURRENTLY \
+                 \"app\".\"payments_ccnew\"'` if a REINDEX CONCURRENTLY left it",
+            ),
+            ("t_pkey_ccnew", "`psql -c 'DROP INDEX CONCURRENTLY \"app\".\"t_pkey_ccnew\"'`"),
+        ] {
+            assert_eq!(index(name, &["t_pkey"]).finding().hint, hint);
+        }
+        let toast = InvalidIndex { schema: "pg_toast".into(), ..index("t_pkey_ccnew", &["t_pkey"]) };
+        assert!(toast.finding().hint.contains("as a superuser"));
+    }
+
+    #[test]
+    fn a_statement_leaves_indexes_of_the_table_that_it_found() {
+        let (plain, copy) = (index("i", &["other"]), index("i_ccnew", &["i"]));
+        // The statement; the table it worked on; whether it left `i`, and the copy of it.
+        for (sql, table, left) in [
+            ("create index concurrently i on t (a)", Some(2), (true, false)),
+            ("create index concurrently on t (a)", Some(2), (true, false)),
+            ("create index concurrently j on t (a)", Some(2), (false, false)),
+            ("create index concurrently i on t (a)", Some(3), (false, false)),
+            ("create index concurrently i on old_name (a)", Some(2), (true, false)),
+            ("drop index concurrently x.i", Some(2), (true, false)),
+            ("drop index concurrently i", Some(3), (false, false)),
+            ("reindex index concurrently i", Some(2), (false, true)),
+            ("reindex index concurrently index_of_parent", Some(1), (false, true)),
+            ("reindex table concurrently t", Some(2), (false, true)),
+            ("reindex table concurrently parent", Some(1), (false, true)),
+            ("reindex table concurrently t", Some(3), (false, false)),
+            ("reindex schema concurrently app", None, (false, true)),
+            ("reindex schema concurrently public", None, (false, false)),
+            ("reindex database concurrently", None, (false, true)),
+            ("refresh materialized view concurrently t", Some(2), (false, false)),
+            ("alter table t detach partition i concurrently", Some(2), (false, false)),
+            // Without a table.
+            ("reindex table concurrently app.t", None, (false, true)),
+            ("reindex table concurrently parent", None, (false, true)),
+            ("reindex table concurrently public.t", None, (false, false)),
+            ("reindex index concurrently i", None, (false, true)),
+            ("reindex index concurrently public.i", None, (false, false)),
+        ] {
+            let statement = work(sql);
+            assert_eq!(
+                (plain.is_left_by(&statement, table), copy.is_left_by(&statement, table)),
+                left,
+                "{sql} on {table:?}"
+            );
+        }
+    }
+}
