@@ -6,6 +6,7 @@ use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{adopt, migrate, serve, status, verify, wait};
+use crate::config::database::Database;
 use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
@@ -57,6 +58,18 @@ impl Cli {
             Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Some(Purpose::Look),
             Command::Serve(_) => None,
         }
+    }
+
+    /// The server to try files on, if a flag or its variable names one.
+    #[must_use]
+    pub fn scratch(&self) -> Option<Database> {
+        let scratch = match &self.command {
+            Command::Migrate(args) => &args.scratch,
+            Command::Adopt(args) => &args.scratch,
+            Command::Verify(args) => &args.scratch,
+            Command::Status(_) | Command::Wait(_) | Command::Serve(_) => return None,
+        };
+        scratch.scratch_url.as_ref().and_then(|url| url.database(env::SCRATCH_URL).ok())
     }
 
     /// Where a failure of this command is also written, if the command says so.

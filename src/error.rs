@@ -189,7 +189,9 @@ impl Error {
                 Some("deploy a build whose migration is fixed; `corveil status` shows the run".into())
             }
             Self::Unreachable { refused: true, .. } => Some(
-                "check user, password and database name in `MIGRATE_DATABASE_URL` or `DATABASE_URL`".into(),
+                "check user, password and database name in `MIGRATE_DATABASE_URL` or `DATABASE_URL`, and for TLS \
+                 `sslmode` and `sslrootcert`"
+                    .into(),
             ),
             Self::Unreachable { .. } => {
                 Some("see that the server runs and is reachable from here, or raise `--wait-for-db`".into())

@@ -11,7 +11,8 @@ pub enum ExitCode {
     Usage,
     /// A migration failed, and would fail again.
     Failed,
-    /// The database does not match the files: its history, an INVALID index, its schema, or something else migrated it.
+    /// The database does not match the files: its history, an INVALID index, its schema, something else migrated it, or the app's role would not find it
+    /// ready.
     Mismatch,
     /// The cause may pass: database unreachable, lock not obtained, timeout, cancelled by a signal.
     TryAgain,
@@ -50,7 +51,8 @@ impl ExitCode {
             Self::Usage => "usage or configuration is wrong, or a file was refused before anything ran",
             Self::Failed => "a migration failed, and would fail again",
             Self::Mismatch => {
-                "the database does not match the files: its history, an INVALID index, drift, or something else migrated it"
+                "the database does not match the files: its history, an INVALID index, drift, something else migrated it, or the \
+                 app's role would not find it ready"
             }
             Self::TryAgain => {
                 "try again: database unreachable, lock not obtained, timeout, cancelled by a signal"

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use corveil::cli::Cli;
+use corveil::config::trust;
 use corveil::{commands, output};
 
 fn main() -> ExitCode {
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
         Err(error) => return output::failure::usage(&error).into(),
     };
     output::log::start(cli.log_format, cli.log_level);
+    trust::only_named(cli.scratch());
     let (format, log_format) = (cli.output, cli.log_format);
     let termination_log = cli.termination_log();
     #[cfg(feature = "embedded")]

@@ -1,5 +1,6 @@
 //! Everything that is printed. stdout is data, stderr is everything else.
 
+pub mod clean;
 pub mod failure;
 pub mod log;
 pub mod progress;
@@ -44,6 +45,10 @@ pub fn report<R: Serialize>(report: &R, text_of: impl FnOnce(&R) -> String, form
 
 /// Writes a text to stdout.
 pub fn text(text: &str) {
+    write(&clean::text(text));
+}
+
+fn write(text: &str) {
     // A reader that went away, as `head` does, is no failure of the command.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
@@ -51,7 +56,7 @@ pub fn text(text: &str) {
 /// Writes a value to stdout as one JSON document with a line end.
 pub fn json(value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(document) => text(&format!("{document}\n")),
+        Ok(document) => write(&format!("{}\n", clean::json(&document))),
         Err(error) => tracing::error!("the result cannot be written as JSON: {error}"),
     }
 }

@@ -21,3 +21,4 @@ pub mod schema;
 pub mod scratch;
 pub mod snapshot;
 pub mod tables;
+pub mod transport;

@@ -43,7 +43,7 @@ pub struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
     /// Tool that migrated the database; `auto` finds its table
     #[arg(long, value_name = "TOOL", env = env::FROM, value_enum, default_value_t)]
     from: Origin,

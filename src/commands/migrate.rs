@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "VERSION", env = env::ADOPT_TO, requires = "adopt")]
     adopt_to: Option<i64>,
     #[command(flatten)]
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
     /// Show what would be applied, and change nothing
     #[arg(long, env = env::DRY_RUN, value_parser = BoolishValueParser::new())]
     dry_run: bool,

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, env = env::SCHEMA, value_parser = BoolishValueParser::new())]
     schema: bool,
     #[command(flatten)]
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
 }
 
 /// What the command shows.

@@ -1,15 +1,31 @@
 //! Where a database is and how to log in, with the password kept out of everything that is printed.
 
+mod parameters;
+mod tls;
+mod url;
+
 use std::fmt;
-use std::str::FromStr;
+use std::net::IpAddr;
 
 use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::error::{Error, Result};
+use crate::config::trust::Trust;
+use crate::error::Result;
 
 /// Longest name that the server keeps of an application: NAMEDATALEN - 1 bytes.
 const NAME_BYTES: usize = 63;
+
+/// What becomes of a password on its way to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTheWay {
+    /// Nobody else can read it: there is none, it stays on this machine, or the connection is always encrypted.
+    Safe,
+    /// It is encrypted if the server has TLS, or says so.
+    Negotiated,
+    /// Anyone on the way can read it.
+    Readable,
+}
 
 /// A database to connect to.
 #[derive(Clone)]
@@ -17,33 +33,17 @@ pub struct Database {
     options: Box<PgConnectOptions>,
     shown: String,
     single_connection: bool,
+    trust: Trust,
 }
 
 impl Database {
     /// Reads a connection URL. `variable` names where it came from, for the error.
     ///
     /// # Errors
-    /// [`Error::Config`] for a text that is no PostgreSQL URL; it never repeats the text, which may hold a password.
-    pub fn from_url(variable: &str, url: &str) -> Result<Self> {
-        let wrong = |reason: &str| Error::Config {
-            message: format!("`{variable}` is not a PostgreSQL connection URL: {reason}"),
-            hint: format!("set `{variable}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`"),
-        };
-        if url.trim().is_empty() {
-            return Err(wrong("it is set, but empty"));
-        }
-        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(wrong("it does not start with `postgres://`"));
-        }
-        // The first `/`, `?` or `#` ends the host. One in the password would make the rest of it a host or a database,
-        // which are shown.
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        if rest.split_once(['/', '?', '#']).is_some_and(|(_, after)| after.contains('@')) {
-            return Err(wrong("in a password, `/` is written `%2F`, `?` `%3F`, `#` `%23` and `@` `%40`"));
-        }
-        // sqlx's own words may repeat parts of the text.
-        let options = PgConnectOptions::from_str(url).map_err(|_| wrong("its parts cannot be told apart"))?;
-        Ok(Self::new(options, false))
+    /// [`crate::error::Error::Config`] for a text that is no PostgreSQL URL, or asks for what would be ignored.
+    pub fn from_url(variable: &str, text: &str) -> Result<Self> {
+        let (options, trust) = url::options(variable, text)?;
+        Ok(Self { trust, ..Self::new(options, false) })
     }
 
     /// A server that accepts one connection at a time.
@@ -62,14 +62,58 @@ impl Database {
         // PgBouncer refuses startup parameters that it does not know (08P01), and statements hold secrets as often as
         // not, so they are never logged.
         let options = options.extra_float_digits(None).disable_statement_logging();
-        Self { options: Box::new(options), shown, single_connection }
+        Self { options: Box::new(options), shown, single_connection, trust: Trust::Unchecked }
     }
 
     /// Another database of the same server, in which this is where names without a schema are looked up.
     #[must_use]
     pub fn in_database(&self, name: &str, search_path: &str) -> Self {
         let options = (*self.options).clone().database(name).options([("search_path", search_path)]);
-        Self::new(options, self.single_connection)
+        Self { trust: self.trust, ..Self::new(options, self.single_connection) }
+    }
+
+    /// What becomes of the password on its way.
+    #[must_use]
+    pub fn password_on_the_way(&self) -> OnTheWay {
+        if self.is_local() || !self.has_password() {
+            return OnTheWay::Safe;
+        }
+        match self.options.get_ssl_mode() {
+            // sqlx never has TLS with `allow`.
+            PgSslMode::Disable | PgSslMode::Allow => OnTheWay::Readable,
+            PgSslMode::Prefer => OnTheWay::Negotiated,
+            PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => OnTheWay::Safe,
+        }
+    }
+
+    /// Whose certificates make the server the right one.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// Whether the server is on this machine.
+    fn is_local(&self) -> bool {
+        let host = self.options.get_host().trim_start_matches('[').trim_end_matches(']');
+        let address = host.parse().ok().map(|address: IpAddr| address.to_canonical());
+        self.options.get_socket().is_some()
+            || host.starts_with('/')
+            || host.eq_ignore_ascii_case("localhost")
+            || host.to_ascii_lowercase().ends_with(".localhost")
+            || address.is_some_and(|address| address.is_loopback())
+    }
+
+    /// Whether there is a password to send: in the URL, in `PGPASSWORD` or in a password file. sqlx shows it nowhere but in
+    /// a URL, which it cannot make for every host and user.
+    fn has_password(&self) -> bool {
+        let plain = (*self.options).clone().host("h").username("u").database("d");
+        plain.to_url_lossy().password().is_some_and(|password| !password.is_empty())
+    }
+
+    /// The host, with its port.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("{}:{}", self.options.get_host(), self.options.get_port())
     }
 
     /// The user who logs in.
@@ -149,10 +193,36 @@ mod tests {
             "postgres://u:a#s3cr3t@h/d",
             "postgres://u:p@h/d?sslmode=s3cr3t",
             "s3cr3t",
+            "postgres://u:p@h/d?search_path=s3cr3t",
+            "postgres://u:p@h/d?unknown=s3cr3t",
+            "postgres://u:p@h/d?channel_binding=require&password=s3cr3t",
+            "postgres://u:p@h/d?application_name=x#s3cr3t",
         ] {
             let error = Database::from_url("DATABASE_URL", url).unwrap_err();
             assert!(error.to_string().contains("`DATABASE_URL`"), "{error}");
             assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_readable_where_it_leaves_the_machine_unencrypted() {
+        for (url, expected) in [
+            ("postgres://u:p@db.example/d", OnTheWay::Negotiated),
+            ("postgres://u:p@db.example/d?sslmode=disable", OnTheWay::Readable),
+            ("postgres://u:p@db.example/d?sslmode=allow", OnTheWay::Readable),
+            ("postgres://u:p@db.example/d?sslmode=require", OnTheWay::Safe),
+            ("postgres://u@db.example/d?password=p&sslmode=disable", OnTheWay::Readable),
+            ("postgres://u@db.example/d?sslmode=disable", OnTheWay::Safe),
+            ("postgres://u:p@10.0.0.1/d", OnTheWay::Negotiated),
+            ("postgres://u:p@[fd00::1]/d", OnTheWay::Negotiated),
+            ("postgres://u:p@127.0.0.2/d?sslmode=disable", OnTheWay::Safe),
+            ("postgres://u:p@[::1]/d?sslmode=disable", OnTheWay::Safe),
+            ("postgres://u:p@LOCALHOST/d", OnTheWay::Safe),
+            ("postgres://u:p@h/d?host=/var/run/postgresql", OnTheWay::Safe),
+            ("postgres://u:p@%2Fvar%2Frun/d", OnTheWay::Safe),
+            ("postgres://us%40er:p@db.example/d%2Fe?sslmode=disable", OnTheWay::Readable),
+        ] {
+            assert_eq!(Database::from_url("X", url).unwrap().password_on_the_way(), expected, "{url}");
         }
     }
 

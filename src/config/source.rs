@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::config::secret;
 use crate::core::catalog::Catalog;
 use crate::error::{Error, Result};
 
@@ -15,6 +16,7 @@ include!(concat!(env!("OUT_DIR"), "/embedded_migrations.rs"));
 /// be.
 pub fn load(folder: Option<&Path>) -> Result<Catalog> {
     let Some(folder) = folder else {
+        // Its files are public.
         let files = EMBEDDED.iter().map(|(name, bytes)| ((*name).to_owned(), Ok(bytes.to_vec())));
         return Catalog::from_files(files).map_err(Error::Refused);
     };
@@ -39,6 +41,9 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
         let is_sql = name.to_ascii_lowercase().ends_with(".sql");
         let bytes = if is_sql { fs::read(&path).map_err(|e| e.to_string()) } else { Ok(Vec::new()) };
         files.push((name, bytes));
+    }
+    for bytes in files.iter().filter_map(|(_, bytes)| bytes.as_ref().ok()) {
+        secret::learn(&String::from_utf8_lossy(bytes));
     }
     let mut catalog = Catalog::from_files(files).map_err(Error::Refused)?;
     catalog.folder = Some(folder.display().to_string());

@@ -84,10 +84,12 @@ impl Files<'_> {
         self.catalog.get(version).is_none() && self.history.applied(version).is_none()
     }
 
-    /// Whether a file of this version can only be one of a newer build, which may come back.
+    /// Whether a later run is to go on with a file: it lies beyond `--target`, or is one of a newer build.
     #[must_use]
-    pub fn are_older_than(self, version: i64) -> bool {
-        Some(version) > self.catalog.newest()
+    pub fn are_followed_by(self, version: i64) -> bool {
+        self.history.applied(version).is_none()
+            && self.pending.iter().all(|(script, _)| script.migration.version != version)
+            && (self.catalog.get(version).is_some() || Some(version) > self.catalog.newest())
     }
 
     /// Files of which a part is applied that were removed since, as newer ones are here.
@@ -97,7 +99,7 @@ impl Files<'_> {
             .iter()
             .filter(|record| record.state != StepState::Failed)
             .map(|record| record.version)
-            .filter(|version| self.lack(*version) && !self.are_older_than(*version))
+            .filter(|version| self.lack(*version) && !self.are_followed_by(*version))
             .collect();
         versions.into_iter().map(removed).collect()
     }

@@ -16,6 +16,9 @@ use crate::core::sql::quote::ident;
 use crate::core::sql::split::statements;
 use crate::error::{Finding, FindingKind};
 
+/// Why an INVALID index is not left where it is.
+const COSTS: &str = "it costs every write and serves no query";
+
 /// The schema of TOAST tables, which only a superuser may use.
 const TOAST_SCHEMA: &str = "pg_toast";
 
@@ -55,62 +58,60 @@ impl InvalidIndex {
     /// The finding that it is.
     #[must_use]
     pub fn finding(&self) -> Finding {
-        let (index, table) = (self.qualified(), &self.table.name);
-        let (message, hint) = match self.copy_of() {
-            Some(original) => (
-                format!(
-                    "index {index} on table \"{table}\" is INVALID: a REINDEX CONCURRENTLY that failed left this copy of \
-                     \"{original}\", which costs every write and serves no query"
+        let (drop, reindex) = (self.drop_command(), self.reindex_command());
+        match self.copy_of() {
+            // REINDEX would make a second index of it, and PostgreSQL refuses that for TOAST tables.
+            Some(original) => self.because(
+                &format!(
+                    "a REINDEX CONCURRENTLY that failed left this copy of \"{original}\", which costs every write and serves \
+                     no query"
                 ),
-                self.drop_hint(),
+                drop,
             ),
-            None => (
-                format!(
-                    "index {index} on table \"{table}\" is INVALID: it costs every write and serves no query"
-                ),
-                format!("`psql -c 'REINDEX INDEX CONCURRENTLY {index}'`{}", self.orphan_hint()),
+            // The original was renamed or dropped, or it is an index that is called so.
+            None if self.is_called_as_copy() => self.because(
+                COSTS,
+                format!("{drop} if a REINDEX CONCURRENTLY left it, otherwise {reindex}"),
             ),
-        };
-        Finding { kind: FindingKind::InvalidIndex, file: None, version: None, line: None, message, hint }
+            None => self.because(COSTS, reindex),
+        }
     }
 
     /// The finding that a DROP INDEX CONCURRENTLY left it, which may be dropped or stay.
     #[must_use]
     pub fn half_dropped(&self) -> Finding {
-        let (index, table) = (self.qualified(), &self.table.name);
+        self.because(
+            "a DROP INDEX CONCURRENTLY ended before it was complete",
+            format!("{}, or {} if it is to stay", self.drop_command(), self.reindex_command()),
+        )
+    }
+
+    fn because(&self, reason: &str, hint: String) -> Finding {
         Finding {
+            kind: FindingKind::InvalidIndex,
+            file: None,
+            version: None,
+            line: None,
             message: format!(
-                "index {index} on table \"{table}\" is INVALID: a DROP INDEX CONCURRENTLY ended before it was complete"
+                "index {} on table \"{}\" is INVALID: {reason}",
+                self.qualified(),
+                self.table.name
             ),
-            hint: format!(
-                "{}, or `psql -c 'REINDEX INDEX CONCURRENTLY {index}'` if it is to stay",
-                self.drop_hint()
-            ),
-            ..self.finding()
+            hint,
         }
     }
 
-    /// REINDEX would make a second index of a copy, and PostgreSQL refuses it for TOAST tables.
-    fn drop_hint(&self) -> String {
-        let drop = format!("`psql -c 'DROP INDEX CONCURRENTLY {}'`", self.qualified());
-        if self.schema == TOAST_SCHEMA {
-            format!("{drop} as a superuser, or as the table's owner if it is a member of `pg_read_all_data`")
-        } else {
-            drop
-        }
+    fn reindex_command(&self) -> String {
+        format!("`psql -c 'REINDEX INDEX CONCURRENTLY {}'`", self.qualified())
     }
 
-    /// A copy whose original is gone may as well be an index that is called so.
-    fn orphan_hint(&self) -> String {
-        let number = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
-        let has_suffix = ["_ccnew", "_ccold"]
-            .iter()
-            .any(|suffix| self.name.rsplit_once(suffix).is_some_and(|(_, rest)| number(rest)));
-        if has_suffix {
-            format!(", or {} if a REINDEX CONCURRENTLY left it", self.drop_hint())
-        } else {
-            String::new()
-        }
+    fn drop_command(&self) -> String {
+        let role = " as a superuser, or as the table's owner if it is a member of `pg_read_all_data`";
+        format!(
+            "`psql -c 'DROP INDEX CONCURRENTLY {}'`{}",
+            self.qualified(),
+            if self.is_toast() { role } else { "" }
+        )
     }
 
     /// Whether it is an index of a TOAST table, which the owner of the table may not be allowed to drop.
@@ -125,6 +126,11 @@ impl InvalidIndex {
         self.others.iter().map(String::as_str).find(|original| self.is_called_as_copy_of(original))
     }
 
+    fn is_called_as_copy(&self) -> bool {
+        let stem = self.name.trim_end_matches(|char: char| char.is_ascii_digit());
+        stem.ends_with("_ccnew") || stem.ends_with("_ccold")
+    }
+
     fn is_called_as_copy_of(&self, original: &str) -> bool {
         ["ccnew", "ccold"]
             .iter()
@@ -135,7 +141,7 @@ impl InvalidIndex {
     /// names in the statement decide.
     #[must_use]
     pub fn is_left_by(&self, statement: &Concurrent, table: Option<u32>) -> bool {
-        let is_copy = self.copy_of().is_some();
+        let is_copy = self.is_called_as_copy();
         let is_on = |name: &QualifiedName| {
             let mut tables = std::iter::once(&self.table).chain(&self.parents);
             match table {
@@ -145,7 +151,9 @@ impl InvalidIndex {
         };
         match statement {
             Concurrent::CreateIndex(create) => {
-                !is_copy && is_on(&create.table) && create.name.as_ref().is_none_or(|name| *name == self.name)
+                self.copy_of().is_none()
+                    && is_on(&create.table)
+                    && create.name.as_ref().is_none_or(|name| *name == self.name)
             }
             Concurrent::DropIndex(name) => match table {
                 Some(oid) => self.table.oid == oid && self.name == name.name,
@@ -154,7 +162,7 @@ impl InvalidIndex {
             Concurrent::Reindex(Reindex::Index(name)) => match table {
                 // The copies of a partitioned index are called after the indexes of the partitions.
                 Some(_) => is_copy && is_on(name),
-                None => self.copy_of().is_some_and(|original| is_called(name, &self.schema, original)),
+                None => is_called(name, &self.schema, &name.name) && self.is_called_as_copy_of(&name.name),
             },
             Concurrent::Reindex(Reindex::Table(name)) => is_copy && is_on(name),
             Concurrent::Reindex(Reindex::Schema(schema)) => is_copy && *schema == self.table.schema,
@@ -257,8 +265,8 @@ mod tests {
             ("i", "`psql -c 'REINDEX INDEX CONCURRENTLY \"app\".\"i\"'`"),
             (
                 "payments_ccnew",
-                "`psql -c 'REINDEX INDEX CONCURRENTLY \"app\".\"payments_ccnew\"'`, or `psql -c 'DROP INDEX CONCURRENTLY \
-                 \"app\".\"payments_ccnew\"'` if a REINDEX CONCURRENTLY left it",
+                "`psql -c 'DROP INDEX CONCURRENTLY \"app\".\"payments_ccnew\"'` if a REINDEX CONCURRENTLY left it, otherwise \
+                 `psql -c 'REINDEX INDEX CONCURRENTLY \"app\".\"payments_ccnew\"'`",
             ),
             ("t_pkey_ccnew", "`psql -c 'DROP INDEX CONCURRENTLY \"app\".\"t_pkey_ccnew\"'`"),
         ] {

@@ -2,13 +2,15 @@
 //! Argo CD show.
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Format;
-use crate::config::env;
+use super::{Format, clean};
+use crate::config::{env, secret};
+use crate::core::printable::is_unprintable;
 use crate::error::Error;
 use crate::exit::ExitCode;
 
@@ -34,13 +36,16 @@ pub fn report(error: &Error, format: Format, log_format: Format, termination_log
 }
 
 /// Prints what the command line parser says: help and version on stdout, a wrong flag or variable as a failure.
+///
+/// The parser repeats values: of the flag or variable that it cannot read, and in the help that of every variable.
 #[must_use]
 pub fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
     if !error.use_stderr() {
+        super::write(&coloured(error, io::stdout().is_terminal()));
         return ExitCode::Ok;
     }
-    let text = error.to_string();
+    print(&coloured(error, super::terminal::is_one()));
+    let text = clean::text(&error.to_string());
     let (headline, _) = text.split_once("\n\n").unwrap_or((&text, ""));
     let sentence = one_line(headline.trim_start_matches("error: "), 1024);
     let document = json!({
@@ -50,6 +55,22 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     let path = env::read(env::TERMINATION_LOG).map(PathBuf::from);
     write_termination_log(path.as_deref(), &format!("{sentence}\n{document}\n"));
     ExitCode::Usage
+}
+
+/// What the parser says without secrets, in colours for a terminal, unless a value has control characters of its own.
+fn coloured(error: &clap::Error, is_terminal: bool) -> String {
+    let plain = error.to_string();
+    let wants_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    if is_terminal && wants_colours && !plain.contains(is_unprintable) {
+        return secret::hidden(&error.render().ansi().to_string());
+    }
+    clean::text(&plain)
+}
+
+/// Prints a panic as everything else is printed: without secrets.
+pub(super) fn cover_panics() {
+    std::panic::set_hook(Box::new(|panic| eprint(&format!("{panic}\n"))));
 }
 
 fn write_termination_log(path: Option<&Path>, message: &str) {
@@ -69,16 +90,20 @@ pub fn no_runtime(error: &std::io::Error) -> ExitCode {
 }
 
 fn eprint(text: &str) {
+    print(&clean::text(text));
+}
+
+fn print(text: &str) {
     use std::io::Write as _;
     let _ = super::terminal::Stderr.write_all(text.as_bytes());
 }
 
 /// The failure for people.
 fn text(error: &Error) -> String {
-    let mut text = format!("error: {error}\n");
+    let mut text = format!("error: {}\n", clean::indented(&error.to_string()));
     if let Some(failure) = error.failure() {
         let mut line = |name: &str, value: &str| {
-            let _ = writeln!(text, "  {name}: {}", value.replace('\n', "\n    "));
+            let _ = writeln!(text, "  {name}: {}", clean::indented(value));
         };
         line("at", &failure.location());
         line("statement", &failure.statement);
@@ -150,12 +175,15 @@ fn document(error: &Error) -> Value {
 
 /// One sentence for people, then JSON that stays valid within the limit: long texts are cut first, then lists.
 fn termination_message(error: &Error) -> String {
-    let headline = one_line(&error.to_string(), 512);
+    let headline = one_line(&clean::text(&error.to_string()), 512);
+    // Texts are cut once nothing in them has to be found.
+    let whole = json!({ "exit_code": error.exit_code().code(), "error": document(error) });
+    let whole: Value = serde_json::from_str(&clean::json(&whole.to_string())).unwrap_or_default();
     let mut longest = 2048;
     loop {
-        let mut value = json!({ "exit_code": error.exit_code().code(), "error": document(error) });
+        let mut value = whole.clone();
         shorten(&mut value, longest);
-        let message = format!("{headline}\n{value}\n");
+        let message = format!("{headline}\n{}\n", clean::json(&value.to_string()));
         if message.len() <= TERMINATION_LOG_BYTES || longest == 1 {
             return message;
         }
@@ -240,6 +268,20 @@ mod tests {
             assert_eq!(value["error"]["failure"]["sqlstate"], "42703");
             assert_eq!(value["exit_code"], 3);
         }
+    }
+
+    #[test]
+    fn what_is_cut_in_the_termination_message_shows_no_secret() {
+        let long = format!("{} ALTER ROLE app PASSWORD 's3cr3t' {}", "x ".repeat(240), "y ".repeat(4000));
+        let message = termination_message(&failed(&long, 1));
+        assert!(message.len() <= TERMINATION_LOG_BYTES && !message.contains("s3c"), "{message}");
+        assert!(serde_json::from_str::<Value>(message.split_once('\n').unwrap().1).is_ok());
+    }
+
+    #[test]
+    fn a_server_s_line_break_begins_no_line_of_ours() {
+        let text = text(&failed("d\nhint: run `rm -rf /`\u{1b}[2J", 1));
+        assert!(text.contains("  detail: d\n    hint: run `rm -rf /`\\u{1b}[2J\n"), "{text}");
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! The log on stderr: lines for people, or one JSON object a line.
 
+use std::io::{self, Write};
+
 use clap::ValueEnum;
 use tracing::Level as TracingLevel;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::{Format, terminal};
+use super::{Format, clean, failure, terminal};
 
 /// What is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -26,6 +30,7 @@ pub enum Level {
 
 /// Starts the log.
 pub fn start(format: Format, level: Level) {
+    failure::cover_panics();
     let (ours, notices) = match level {
         Level::Error => (TracingLevel::ERROR, LevelFilter::OFF),
         Level::Warn | Level::Info => {
@@ -35,12 +40,34 @@ pub fn start(format: Format, level: Level) {
     };
     // Of sqlx only the server's notices: the rest repeats statements, which may hold secrets.
     let filter = Targets::new().with_target("corveil", ours).with_target("sqlx::postgres::notice", notices);
-    let layer = tracing_subscriber::fmt::layer().with_writer(|| terminal::Stderr);
+    let layer = tracing_subscriber::fmt::layer();
+    // A value is cleaned before the line gets its colours, which are control characters too.
+    let fields = debug_fn(|line, field, value| {
+        let value = clean::indented(&format!("{value:?}"));
+        if field.name() == "message" { write!(line, "{value}") } else { write!(line, "{field}={value}") }
+    });
+    let text = || layer.with_writer(|| terminal::Stderr).fmt_fields(fields.delimited(" ")).with_target(false);
     let layer = match format {
-        Format::Json => layer.json().flatten_event(true).boxed(),
+        Format::Json => {
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| JsonLines).boxed()
+        }
         // Somebody who looks on needs no clock; `kubectl logs` shows none by itself.
-        Format::Text if terminal::is_one() => layer.without_time().with_target(false).boxed(),
-        Format::Text => layer.with_target(false).with_ansi(false).boxed(),
+        Format::Text if terminal::is_one() => text().without_time().boxed(),
+        Format::Text => text().with_ansi(false).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+}
+
+/// stderr for lines of JSON, each written at once.
+struct JsonLines;
+
+impl Write for JsonLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        terminal::Stderr.write_all(clean::json(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        terminal::Stderr.flush()
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing::info;
 
-use super::terminal;
+use super::{clean, terminal};
 use crate::core::progress::{IndexBuild, Progress, SAY_EVERY};
 
 /// How often the bar's spinner turns.
@@ -95,7 +95,7 @@ impl Progress for Bar {
             bar
         });
         bar.set_position(number as u64 - 1);
-        bar.set_message(self.work.text(None));
+        bar.set_message(clean::line(&self.work.text(None)));
     }
 
     fn statement(&mut self, first_line: &str, number: usize, of: usize) {
@@ -105,7 +105,7 @@ impl Progress for Bar {
 
     fn working(&mut self, _elapsed: Duration, build: Option<&IndexBuild>) {
         if let Some(bar) = &self.bar {
-            bar.set_message(self.work.text(build));
+            bar.set_message(clean::line(&self.work.text(build)));
         }
     }
 

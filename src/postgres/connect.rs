@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnection;
 use tracing::info;
 
@@ -11,6 +10,7 @@ use crate::core::retry;
 use crate::error::{Error, Result};
 use crate::postgres::query::server_error;
 use crate::postgres::snapshot::{self, Scope, Snapshot};
+use crate::postgres::transport;
 use crate::stop::Stop;
 
 /// How long one attempt may take: a packet filter that swallows packets must not eat the whole patience.
@@ -59,7 +59,8 @@ pub async fn once(
     application_name: &str,
     patience: Duration,
 ) -> Result<PgConnection, Unusable> {
-    match tokio::time::timeout(patience.min(ATTEMPT), database.options(application_name).connect()).await {
+    let attempt = transport::connect(database, application_name);
+    match tokio::time::timeout(patience.min(ATTEMPT), attempt).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(unusable(database, &error)),
         Err(_) => Err(Unusable::passing("no answer to the connection attempt".into())),
@@ -68,7 +69,10 @@ pub async fn once(
 
 fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     let source = server_error(error);
+    // A certificate that is not accepted: rustls has it in an error of the socket.
+    let is_untrusted = matches!(error, sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData);
     let reason = match error {
+        sqlx::Error::Io(e) if is_untrusted => format!("the server is not trusted: {e}"),
         sqlx::Error::Io(e) => e.to_string(),
         _ => source.to_string(),
     };
@@ -88,7 +92,8 @@ fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     // 28000 and 28P01 are refused credentials, 3D000 an unknown database, 42501 no CONNECT right, 08P01 is how PgBouncer
     // says most of what it has to say.
     let refused = matches!(source.sqlstate.as_deref(), Some("28000" | "28P01" | "3D000" | "42501" | "08P01"))
-        || matches!(error, sqlx::Error::Tls(_));
+        || matches!(error, sqlx::Error::Tls(_))
+        || is_untrusted;
     Unusable { reason, refused, permanent }
 }
 

@@ -101,7 +101,8 @@ pub const SESSION_LINE: &str = "'pid ' || a.pid || ' (' || coalesce(nullif(a.app
     || coalesce(', ' || host(a.client_addr), '') || ', ' || coalesce(a.state, 'state not visible') \
     || coalesce(', transaction open for ' || extract(epoch FROM clock_timestamp() - a.xact_start)::int || ' s', \
                 ', idle for ' || extract(epoch FROM clock_timestamp() - a.state_change)::int || ' s', '') \
-    || '): ' || coalesce(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 120), '')";
+    || '): ' || coalesce(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 120) \
+                         || CASE WHEN length(a.query) > 120 THEN '…' ELSE '' END, '')";
 
 fn observation(backend: i32) -> String {
     format!(

@@ -11,9 +11,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{self, Path};
-use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -26,6 +24,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::sync::oneshot;
 use tokio::task;
 
+use crate::config::restart;
 use crate::error::{Error, Result};
 use bridge::converse;
 use endpoint::{Endpoint, Listener, PORT, SOCKET};
@@ -195,13 +194,7 @@ pub fn confine(dir: &Path) -> io::Result<()> {
     }
     fs::create_dir_all(&cache)?;
     fs::create_dir_all(&temporary)?;
-    let mut arguments = env::args_os();
-    let mut command = Command::new(env::current_exe()?);
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
-    }
-    let command = command.args(arguments);
-    Err(command.env("XDG_CACHE_HOME", cache).env("TMPDIR", temporary).exec())
+    Err(restart::with(&[("XDG_CACHE_HOME", Some(cache)), ("TMPDIR", Some(temporary))]))
 }
 
 /// What both threads know about the clients.

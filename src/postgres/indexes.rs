@@ -87,7 +87,10 @@ pub async fn left_by(
         return Ok(Vec::new());
     }
     let mut left = all_invalid(connection).await?;
-    left.retain(|index| index.is_left_by(work, relation));
+    // What is only called as a copy may be an index that is to stay.
+    let is_known =
+        |index: &InvalidIndex| !matches!(work, Concurrent::Reindex(_)) || index.copy_of().is_some();
+    left.retain(|index| index.is_left_by(work, relation) && is_known(index));
     let Concurrent::CreateIndex(create) = work else { return Ok(left) };
     if create.name.is_some() || left.is_empty() {
         return Ok(left);

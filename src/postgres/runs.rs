@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::config::host;
+use crate::config::{host, secret};
 use crate::core::catalog::Migration;
 use crate::core::message::hex;
 use crate::core::sql::quote::{ident, literal};
@@ -106,7 +106,7 @@ pub async fn end(
         number(to),
         number(failed.map(|migration| migration.version)),
         failed.map_or_else(|| "NULL".into(), |migration| format!("'{}'", hex(&migration.checksum))),
-        error.map_or_else(|| "NULL".into(), |error| literal(&error.to_string())),
+        error.map_or_else(|| "NULL".into(), |error| literal(&secret::hidden(&error.to_string()))),
     );
     query::all(connection, "recording the run's end", sql).await.map(drop)
 }

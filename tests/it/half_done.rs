@@ -228,6 +228,35 @@ async fn copies_that_a_statement_left_are_dropped_when_it_is_edited_away() {
 }
 
 #[tokio::test]
+async fn a_copy_whose_original_was_renamed_still_ends_a_run_with_4() {
+    let folder = folder("REINDEX TABLE CONCURRENTLY t");
+    let database = first_only(&folder).await;
+    end(&database, &folder, WRITER, End::Signal).await;
+    database.execute("ALTER INDEX t_pkey RENAME TO t_key").await;
+    let run = migrate(&database, &folder).await.expect_code(4);
+    run.expect_stderr("DROP INDEX CONCURRENTLY \"public\".\"t_pkey_ccnew\"'` if a REINDEX");
+    assert_eq!(invalid(&database).await, ["t_pkey_ccnew"]);
+    database.execute("DROP INDEX t_pkey_ccnew").await;
+    migrate(&database, &folder).await.expect_code(0);
+}
+
+#[tokio::test]
+async fn dropping_what_an_edited_statement_left_waits_for_readers_whatever_timeout_the_role_has() {
+    let folder = folder("REINDEX INDEX CONCURRENTLY t_pkey");
+    let database = first_only(&folder).await;
+    end(&database, &folder, WRITER, End::Signal).await;
+    let name = database.name();
+    database.execute(&format!("ALTER DATABASE {name} SET lock_timeout = '10ms'")).await;
+    folder.put("2_second.sql", "CREATE TABLE after ()");
+    let reader = database.begin(READER).await;
+    let run = Corveil::migrate(&database, &folder).spawn();
+    run.until_it_says("waiting behind pid").await;
+    reader.close().await.unwrap();
+    run.wait().await.expect_code(0);
+    is_well(&database, &folder).await;
+}
+
+#[tokio::test]
 async fn an_index_that_is_half_dropped_is_dropped_by_the_next_run() {
     for end_by in ENDS {
         let folder = folder("DROP INDEX CONCURRENTLY m1_old;\nCREATE TABLE after ();");
@@ -408,6 +437,7 @@ async fn a_newer_build_that_is_half_way_does_not_block_an_older_one() {
     let database = first_only(&newer).await;
     end(&database, &newer, READER, End::Kill).await;
     migrate(&database, &older).await.expect_code(0);
+    Corveil::migrate(&database, &newer).args(["--target", "1"]).run().await.expect_code(0);
     // And comes back.
     migrate(&database, &newer).await.expect_code(0);
     assert_eq!(partitions(&database, "m").await, [false; 0]);

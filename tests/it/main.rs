@@ -71,6 +71,12 @@ mod lost; // on each version
 mod blocked; // on each version
 // The way to the database: absent, full, refusing, read-only, configured wrongly; and no password anywhere.
 mod connecting; // on each version
+// Which parameters of a URL are followed, and which are refused because they would be ignored.
+mod parameters;
+// TLS: whose certificate is believed, and what is said where a password is not encrypted.
+mod encryption;
+// Passwords in the wrong place, in statements and in what others say; control characters of others.
+mod secrets; // on each version
 // Waiting for the database, or for the schema that another process makes.
 mod waiting;
 // PgBouncer between us and the server.

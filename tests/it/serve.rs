@@ -90,6 +90,20 @@ async fn dead_end() -> (TcpListener, Url) {
 }
 
 #[tokio::test]
+async fn no_answer_has_control_characters_or_secrets_of_what_is_recorded() {
+    let (database, folder) = (Database::fresh().await, Folder::new());
+    folder.put("1_a.sql", "CREATE ROLE postgres PASSWORD 's3cr3T-W0rd'");
+    Corveil::migrate(&database, &folder).run().await.expect_code(3);
+    database.execute("UPDATE _corveil_runs SET build = E'x\x1b[2J s3cr3T-W0rd', error = E'\x1b[2J'").await;
+    let serving = Serving::with(&database.url(), &folder).await;
+    for path in ["/health", "/health/ready", "/metrics"] {
+        let body = serving.get(path).await.body;
+        assert!(!body.contains(['\u{1b}']) && !body.contains("W0rd"), "{path}: {body}");
+    }
+    assert!(serving.get("/metrics").await.body.contains("version=\"x\\u{1b}[2J ***\""));
+}
+
+#[tokio::test]
 async fn it_lives_without_a_database_and_says_that_none_is_configured() {
     let serving = Serving::start(Corveil::new("serve")).await;
     let health = serving.get("/health").await;

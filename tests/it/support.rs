@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod authority;
 pub(crate) mod corveil;
 pub(crate) mod database;
 pub(crate) mod folder;
@@ -18,6 +19,7 @@ pub(crate) mod server;
 mod url;
 mod wait;
 
+pub(crate) use self::authority::Authority;
 pub(crate) use self::corveil::Corveil;
 pub(crate) use self::database::Database;
 pub(crate) use self::folder::Folder;

@@ -63,7 +63,8 @@ async fn a_file_and_its_row_are_one_transaction() {
 #[tokio::test]
 async fn a_file_costs_one_round_trip() {
     let mut counts = Vec::new();
-    for files in [1, 11] {
+    // A busy machine makes a run look at itself from its second connection: the fewest of three tries count.
+    for files in [1, 1, 1, 11, 11, 11] {
         let (database, folder) = (Database::fresh().await, Folder::new());
         for file in 1..=files {
             folder.put(
@@ -75,8 +76,8 @@ async fn a_file_costs_one_round_trip() {
         Corveil::migrate(&database, &folder).url(&proxy.url(&database)).run().await.expect_code(0);
         counts.push(proxy.round_trips());
     }
-    // A busy machine makes a run look at itself from its second connection.
-    assert!((10..15).contains(&(counts[1] - counts[0])), "{counts:?}");
+    let (one, eleven) = (counts[..3].iter().min().unwrap(), counts[3..].iter().min().unwrap());
+    assert!((10..15).contains(&(eleven - one)), "{counts:?}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::metrics;
 use super::watch::Watch;
+use crate::output::clean;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -49,11 +50,12 @@ async fn ready(State(watch): State<Arc<Watch>>) -> Response {
 
 /// The same for Prometheus. A silent database is a value, not a failed scrape.
 async fn scrape(State(watch): State<Arc<Watch>>) -> Response {
-    answer(StatusCode::OK, metrics::CONTENT_TYPE, metrics::text(VERSION, &*watch.look().await))
+    let text = metrics::text(VERSION, &*watch.look().await);
+    answer(StatusCode::OK, metrics::CONTENT_TYPE, clean::text(&text))
 }
 
 fn document(code: StatusCode, body: &Value) -> Response {
-    answer(code, "application/json", body.to_string())
+    answer(code, "application/json", clean::json(&body.to_string()))
 }
 
 fn answer(code: StatusCode, content_type: &'static str, body: String) -> Response {

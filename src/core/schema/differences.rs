@@ -10,6 +10,7 @@ mod view;
 use std::collections::BTreeMap;
 
 use super::{Difference, Routine, Schema, create, quoting};
+use crate::core::secrets;
 use crate::core::sql::lex::{Kind, tokens};
 
 /// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
@@ -113,8 +114,17 @@ impl Found {
 
     fn in_order(mut self) -> Vec<Difference> {
         self.entries.sort_by_key(|entry| entry.step);
-        self.entries.into_iter().map(|entry| entry.difference).collect()
+        self.entries.into_iter().map(|entry| without_secret(entry.difference)).collect()
     }
+}
+
+/// SQL in which `***` stands for a secret would set that: none is better.
+fn without_secret(mut difference: Difference) -> Difference {
+    if secrets::has(&difference.sql) {
+        difference.sql =
+            "-- the statement has a secret, which is not printed: take it from the migration file".into();
+    }
+    difference
 }
 
 /// A name that a shell leaves as it is, that a list with commas does not cut, and that no other name becomes: what stands
@@ -298,6 +308,17 @@ fn signature(definition: &str) -> Option<Signature<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sql_with_a_secret_is_not_offered() {
+        let mut found = Found::default();
+        let sql = "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ALTER ROLE a PASSWORD 's3cr3t'$$;";
+        found.missing(Step::Routine, "function", "public.f()", sql.into());
+        found.missing(Step::Column, "column", "public.t.token", "ALTER TABLE t ADD token text;".into());
+        let sql: Vec<_> = found.in_order().into_iter().map(|difference| difference.sql).collect();
+        assert!(sql[0].starts_with("-- ") && !sql[0].contains("s3cr3t"), "{sql:?}");
+        assert_eq!(sql[1], "ALTER TABLE t ADD token text;");
+    }
 
     #[test]
     fn ids_are_safe_in_a_shell_and_in_a_list() {

@@ -6,7 +6,7 @@ use tracing::info;
 
 use super::leftovers::{Tidied, drop_all};
 use super::records::own;
-use super::{Context, Ended};
+use super::{Context, Ended, reset_session};
 use crate::core::abandoned::{Files, HalfDone};
 use crate::core::history::{Step, StepState};
 use crate::core::invalid::InvalidIndex;
@@ -95,10 +95,7 @@ async fn remove(
             let left = invalid.iter().filter(|index| index.is_left_by(work, *relation));
             Ok(left.map(InvalidIndex::half_dropped).collect())
         }
-        // The older build is to run whatever a newer one has begun.
-        Concurrent::Detach(_) if files.lack(record.version) && files.are_older_than(record.version) => {
-            Ok(Vec::new())
-        }
+        Concurrent::Detach(_) if files.are_followed_by(record.version) => Ok(Vec::new()),
         Concurrent::Detach(_) => {
             let half_detached = half_detached(&mut guard.connection).await?;
             let left = half_detached.iter().filter(|half| Some(half.parent) == *relation);
@@ -113,7 +110,16 @@ async fn drop_left(
     left: Vec<InvalidIndex>,
     context: &mut Context<'_>,
 ) -> Result<Vec<Finding>, Ended> {
-    match drop_all(guard, left, FIRST_LOOK, context).await {
+    if left.is_empty() {
+        return Ok(Vec::new());
+    }
+    // It waits for other sessions without blocking any, so that a lock timeout would only end it.
+    let statement = context.settings.timeouts.statement.as_millis();
+    let sql = format!("SET lock_timeout = 0; SET statement_timeout = {statement}");
+    query::all(&mut guard.connection, "setting timeouts", sql).await?;
+    let tidied = drop_all(guard, left, FIRST_LOOK, context).await;
+    reset_session(guard).await?;
+    match tidied {
         Tidied::Clean => Ok(Vec::new()),
         Tidied::Kept(kept) => Ok(kept.iter().map(InvalidIndex::finding).collect()),
         Tidied::Failed(sent) => Err(match (sent.stopped, &sent.error) {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Ended, applied_by_another, roll_back};
+use crate::config::secret;
 use crate::core::history::StepState;
 use crate::core::message::{self, hex};
 use crate::core::script::{Script, Unit};
@@ -41,7 +42,7 @@ impl<'a> Record<'a> {
             self.number,
             hex(&self.unit.checksum),
             self.state.word(),
-            self.error.map_or_else(|| "NULL".into(), |error| literal(&error.to_string())),
+            self.error.map_or_else(|| "NULL".into(), |error| literal(&secret::hidden(&error.to_string()))),
             self.relation.map_or_else(|| "NULL".into(), |oid| oid.to_string()),
         ))
     }

@@ -1,12 +1,14 @@
 //! Real PostgreSQL servers, started from the server programs and gone with the test process.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use crate::support::authority::Identity;
 use crate::support::lifeline::Lifeline;
 use crate::support::programs::Programs;
 use crate::support::{Url, account, port, wait_until};
@@ -55,6 +57,18 @@ impl Server {
     /// A server of the test's own, to stop, start and crash.
     pub(crate) fn private() -> Self {
         Self::new()
+    }
+
+    /// A server of the test's own that takes connections with TLS too.
+    pub(crate) fn with_tls(identity: &Identity) -> Self {
+        let mut server = Self::made();
+        let (certificate, key) = (server.data().join("server.crt"), server.data().join("server.key"));
+        account::write(&certificate, &identity.certificate);
+        account::write(&key, &identity.key);
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("close the key");
+        append(&server.data().join("postgresql.conf"), "ssl = on\n");
+        server.start_somewhere();
+        server
     }
 
     /// A read-only copy of this private server that follows it. Stops the server for a moment: a copy of a cold data
@@ -131,7 +145,14 @@ impl Server {
     }
 
     fn new() -> Self {
-        let mut server = Self::unborn();
+        let mut server = Self::made();
+        server.start_somewhere();
+        server
+    }
+
+    /// A server that was never started.
+    fn made() -> Self {
+        let server = Self::unborn();
         let password = server.home.join("password");
         account::write(&password, VERIFIER);
         run(account::command(Programs::server().path("initdb"))
@@ -141,7 +162,6 @@ impl Server {
             .arg("--pgdata")
             .arg(server.data()));
         append(&server.data().join("postgresql.conf"), SETTINGS);
-        server.start_somewhere();
         server
     }
 

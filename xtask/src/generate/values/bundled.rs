@@ -19,7 +19,10 @@ pub(crate) fn keys() -> Vec<Key> {
         section(
             "externalDatabase",
             "A database that is there already; read when `postgresql.enabled` is false",
-            vec![text("url", "", "`postgres://user:password@host:5432/database`").sets(&["DATABASE_URL"])],
+            vec![
+                text("url", "", "`postgres://user:password@host:5432/database?sslmode=verify-full`")
+                    .sets(&["DATABASE_URL"]),
+            ],
         ),
         former_subchart(
             "redis",

@@ -1,0 +1,131 @@
+//! Names that say that what follows is a secret, and what stands between such a name and its value.
+
+use super::place::{skip_space, word};
+
+/// What the name of a secret ends with. `token_type` is none.
+const ENDINGS: [&str; 16] = [
+    "password",
+    "password_hash",
+    "passwd",
+    "passphrase",
+    "dbpass",
+    "userpass",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "api-key",
+    "access_key",
+    "accesskey",
+    "private_key",
+    "secret_key",
+    "credentials",
+];
+/// What its last part, between `.`, `_` and `-`, may be.
+const WORDS: [&str; 4] = ["pw", "pwd", "pass", "jwt"];
+/// What the name of a function that takes a secret starts with, where it ends as one.
+const VERBS: [&str; 6] = ["create", "set", "update", "change", "store", "add"];
+/// Functions that take a secret by another name.
+const FUNCTIONS: [&str; 9] = [
+    "crypt",
+    "hmac",
+    "encrypt",
+    "encrypt_iv",
+    "decrypt",
+    "decrypt_iv",
+    "pgp_sym_encrypt",
+    "pgp_sym_decrypt",
+    "pgp_pub_decrypt",
+];
+
+/// Whether a name in lower case is that of a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+        || name.rsplit(['.', '_', '-']).next().is_some_and(|last| WORDS.contains(&last))
+}
+
+/// Whether a secret of this name is a password, and so compared with nothing else.
+pub(super) fn is_password(name: &str) -> bool {
+    name.contains("pass") || name.ends_with("pwd") || name.ends_with("pw")
+}
+
+/// Whether a function of this name takes a secret.
+pub(super) fn takes_secret(name: &str) -> bool {
+    let function = name.rsplit('.').next().unwrap_or_default();
+    FUNCTIONS.contains(&function)
+        || (is_secret(function)
+            && function.split('_').next().is_some_and(|first| first != function && VERBS.contains(&first)))
+}
+
+/// What is between a name and its value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Between {
+    /// Not even white space.
+    Nothing,
+    Space,
+    /// `=`; `tight` without white space around it.
+    Equals {
+        tight: bool,
+    },
+    /// `=>` or `:=`
+    Arrow,
+    Colon,
+    /// The keyword.
+    To,
+    Comma,
+}
+
+impl Between {
+    /// Reads what follows a name that ends at `after`, quotes around it included, and says where the value begins.
+    pub(super) fn read(text: &str, after: usize) -> (Self, usize) {
+        let at = skip_space(text, after);
+        let rest = &text[at..];
+        let tight = at == after;
+        let value = |length: usize| skip_space(text, at + length);
+        if rest.starts_with("=>") || rest.starts_with(":=") {
+            (Self::Arrow, value(2))
+        } else if rest.starts_with('=') {
+            (Self::Equals { tight: tight && value(1) == at + 1 }, value(1))
+        } else if rest.get(..3).is_some_and(|code| code.eq_ignore_ascii_case("%3D")) {
+            (Self::Equals { tight: true }, at + 3)
+        } else if rest.starts_with(':') && !rest.starts_with("::") {
+            (Self::Colon, value(1))
+        } else if rest.starts_with(',') {
+            (Self::Comma, value(1))
+        } else if word(text, at).eq_ignore_ascii_case("to") && !tight {
+            (Self::To, value(2))
+        } else {
+            (if tight { Self::Nothing } else { Self::Space }, at)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_known_by_how_its_name_ends() {
+        for name in
+            ["password", "app.jwt_secret", "aws_secret_access_key", "accesstoken", "db-pass", "sslpassword2"]
+        {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in
+            ["token_type", "password_changed_at", "secrets", "bypass", "passenger", "key", "public_key"]
+        {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_is_about_secrets_need_not_take_one() {
+        for name in ["crypt", "pgcrypto.pgp_sym_encrypt", "vault.create_secret", "set_password"] {
+            assert!(takes_secret(name), "{name}");
+        }
+        for name in ["is_valid_token", "secret", "token", "digest"] {
+            assert!(!takes_secret(name), "{name}");
+        }
+    }
+}

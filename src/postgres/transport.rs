@@ -1,0 +1,50 @@
+//! The way to the server: encrypted where it can be, and a warning where a password is not.
+
+use std::sync::{Mutex, PoisonError};
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnection, PgSslMode};
+use tracing::warn;
+
+use crate::config::database::{Database, OnTheWay};
+
+/// What sqlx says of a server that has no TLS.
+const NO_TLS: &str = "server does not support TLS";
+
+/// Hosts of which a run has said so.
+static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Connects. Whoever is on the way may say that the server has no TLS, and gets the password then: that is said before it
+/// is sent, once for each host.
+///
+/// # Errors
+/// Why not.
+pub async fn connect(database: &Database, application_name: &str) -> sqlx::Result<PgConnection> {
+    let options = database.options(application_name);
+    match database.password_on_the_way() {
+        OnTheWay::Safe => {}
+        OnTheWay::Readable => warn_once(database, "as its `sslmode` says"),
+        OnTheWay::Negotiated => {
+            match options.clone().ssl_mode(PgSslMode::Require).connect().await {
+                Err(sqlx::Error::Tls(error)) if error.to_string() == NO_TLS => {}
+                answer => return answer,
+            }
+            warn_once(database, "as the server says that it has no TLS");
+        }
+    }
+    options.connect().await
+}
+
+fn warn_once(database: &Database, why: &str) {
+    let host = database.host();
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    if warned.contains(&host) {
+        return;
+    }
+    warn!(
+        "the password of `{}` goes to `{host}` unencrypted, {why}: anyone on the way can read it; \
+         `sslmode=verify-full` in the URL prevents that",
+        database.user()
+    );
+    warned.push(host);
+}
