@@ -62,7 +62,7 @@ impl Stage {
         })?;
         let argocd =
             if needs_argocd { Some(step("argocd", || argocd::up(sh, provider, &cluster))?) } else { None };
-        let (plugins, diff) = helm_diff::plugins(sh, &programs[1], &folder)?;
+        let (plugins, diff) = helm_diff::plugins(sh, &programs[1], &cluster.kubectl, &folder)?;
         let stage = Self {
             kubeconfig: cluster.kubeconfig,
             kubectl: cluster.kubectl,
