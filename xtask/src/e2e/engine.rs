@@ -19,7 +19,10 @@ use crate::tools::Tool;
 pub(crate) enum Engine {
     Helm3,
     Helm4,
+    /// With Helm 4.
     Helmfile,
+    /// With Helm 3.
+    Helmfile3,
     Argocd,
 }
 
@@ -40,6 +43,8 @@ pub(crate) struct Rollout {
     timeout: Duration,
     arguments: Vec<String>,
     chart: Option<PathBuf>,
+    /// What Helmfile is told to do.
+    verb: &'static str,
 }
 
 impl Engine {
@@ -47,6 +52,7 @@ impl Engine {
     pub(crate) const HELMS: &'static [Self] = &[Self::Helm3, Self::Helm4];
     /// Those that make a Helm release.
     pub(crate) const RELEASES: &'static [Self] = &[Self::Helm3, Self::Helm4, Self::Helmfile];
+    pub(crate) const HELMFILES: &'static [Self] = &[Self::Helmfile, Self::Helmfile3];
     pub(crate) const ARGOCD: &'static [Self] = &[Self::Argocd];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -54,14 +60,19 @@ impl Engine {
             Self::Helm3 => "helm3",
             Self::Helm4 => "helm4",
             Self::Helmfile => "helmfile",
+            Self::Helmfile3 => "helmfile3",
             Self::Argocd => "argocd",
         }
+    }
+
+    pub(crate) const fn is_helmfile(self) -> bool {
+        matches!(self, Self::Helmfile | Self::Helmfile3)
     }
 
     /// The Helm that does the work.
     pub(crate) const fn helm(self) -> Tool {
         match self {
-            Self::Helm3 => Tool::Helm3,
+            Self::Helm3 | Self::Helmfile3 => Tool::Helm3,
             Self::Helm4 | Self::Helmfile | Self::Argocd => Tool::Helm4,
         }
     }
@@ -79,7 +90,14 @@ impl Rollout {
             "resources": little, "wait": {"resources": little}, "migrate": {"resources": little},
         });
         let values = merge(common, values.clone());
-        Self { build, values, timeout: Duration::from_mins(3), arguments: Vec::new(), chart: None }
+        Self {
+            build,
+            values,
+            timeout: Duration::from_mins(3),
+            arguments: Vec::new(),
+            chart: None,
+            verb: "apply",
+        }
     }
 
     /// Its values, in a file of the scenario's.
@@ -106,6 +124,12 @@ impl Rollout {
         merge(self.values.clone(), json!({"image": {"tag": self.build.tag()}}))
     }
 
+    /// By `helmfile sync`, which upgrades without a difference too.
+    pub(crate) fn by_sync(mut self) -> Self {
+        self.verb = "sync";
+        self
+    }
+
     /// With one more argument for Helm.
     pub(crate) fn with(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -121,7 +145,7 @@ impl World<'_> {
 
     /// The engine as a process, for whoever wants to end it.
     pub(crate) fn command(&self, rollout: &Rollout) -> Result<Command> {
-        let Rollout { build, values, timeout, arguments, chart } = rollout;
+        let Rollout { build, values, timeout, arguments, chart, verb } = rollout;
         let file = rollout.values_file(self)?;
         let helm = self.stage.helm(self.engine);
         let tag = format!("image.tag={}", build.tag());
@@ -136,19 +160,26 @@ impl World<'_> {
                 self.program(helm, &[&upgrade[..], &options].concat())
             }
             Engine::Argocd => bail!("Argo CD rolls out what is committed"),
-            Engine::Helmfile => {
+            Engine::Helmfile | Engine::Helmfile3 => {
                 let is_external = values["postgresql"]["enabled"] == false;
                 let environment = if is_external { "staging" } else { "default" };
-                let (releases, helm, file) =
-                    (text(&crate::root().join("helmfile.yaml")), text(helm), text(&file));
-                let options = ["--file", &releases, "--helm-binary", &helm, "--environment", environment];
-                let apply = ["--namespace", &self.namespace, "apply", "--skip-deps", "--set", &tag];
+                let (releases, file) = (text(&crate::root().join("helmfile.yaml")), text(&file));
+                let options = ["--file", &releases, "--environment", environment];
+                let with = ["--namespace", &self.namespace, verb, "--skip-deps", "--set", &tag];
                 // The timeout is that of `helmfile.yaml`.
-                self.program(&self.stage.helmfile, &[&options[..], &apply, &["--values", &file]].concat())
+                self.helmfile(&[&options[..], &with, &["--values", &file]].concat())
             }
         };
         command.args(arguments);
         Ok(command)
+    }
+
+    /// Helmfile with the engine's Helm.
+    pub(crate) fn helmfile(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program(&self.stage.helmfile, arguments);
+        // By its variable, which hooks see too.
+        command.env("HELMFILE_HELM_BINARY", self.stage.helm(self.engine));
+        command
     }
 
     /// Helm in the scenario's namespace.
@@ -168,6 +199,6 @@ impl World<'_> {
 
     /// `helmfile.yaml` and `argocd/` give the release its own name.
     pub(crate) fn release(&self) -> &'static str {
-        if matches!(self.engine, Engine::Helmfile | Engine::Argocd) { "corveil" } else { RELEASE }
+        if self.engine.is_helmfile() || self.engine == Engine::Argocd { "corveil" } else { RELEASE }
     }
 }

@@ -158,6 +158,27 @@ const ALL: &[Scenario] = &[
         "the same with the bundled database",
     ),
     scenario(
+        "repeated-broken",
+        Engine::HELMFILES,
+        &[Engine::Helmfile],
+        upgrade::broken_repeated,
+        "`helmfile apply` of the same broken migration fails as often as it is repeated; the fixed image recovers, and then nothing differs",
+    ),
+    scenario(
+        "repeated-lock",
+        Engine::HELMFILES,
+        Engine::NONE,
+        outage::lock_kept,
+        "`helmfile apply` that failed with 75 rolls when it is repeated, and then nothing differs",
+    ),
+    scenario(
+        "repeated-rollout",
+        Engine::HELMFILES,
+        Engine::NONE,
+        upgrade::rollout_repeated,
+        "`helmfile apply` after pods that never became ready is an error too, until `helmfile sync` has seen them ready",
+    ),
+    scenario(
         "database-returns",
         Engine::HELMS,
         Engine::NONE,
@@ -233,6 +254,9 @@ pub(crate) const LATENCY: Scenario =
 
 /// The app's pods.
 const APP_PODS: &str = "app.kubernetes.io/name=corveil-chart";
+
+/// What Helmfile says where it found a difference.
+const UPGRADES: &str = "Upgrading release=corveil";
 
 /// A release, and everything that happens to its pods and Jobs.
 struct Gated<'a> {
@@ -362,16 +386,17 @@ impl<'a> Gated<'a> {
 
     /// `helmfile apply` of what is there already finds no difference and runs nothing.
     fn expect_second_apply_without_diff(&self, build: Build) -> Result<()> {
-        if self.world.engine != Engine::Helmfile {
+        self.expect_no_difference(&self.rollout(build))
+    }
+
+    /// The same of a rollout with values of its own.
+    fn expect_no_difference(&self, rollout: &Rollout) -> Result<()> {
+        if !self.world.engine.is_helmfile() {
             return Ok(());
         }
         let before = self.jobs_so_far()?;
-        let again = self.world.roll(&self.rollout(build))?.expect_success()?;
-        ensure!(
-            !again.text.contains("UPDATED RELEASES"),
-            "a second apply found a difference: {}",
-            again.text
-        );
+        let again = self.world.roll(rollout)?.expect_success()?;
+        ensure!(!again.text.contains(UPGRADES), "a second apply found a difference: {}", again.text);
         ensure!(self.jobs_so_far()? == before, "a second apply ran a Job");
         Ok(())
     }

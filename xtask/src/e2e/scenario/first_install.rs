@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::e2e::builds::{ADDED, Build, CAUSE, FIRST};
 use crate::e2e::database::Database;
-use crate::e2e::engine::{Engine, JOB};
+use crate::e2e::engine::JOB;
 use crate::e2e::scenario::Gated;
 use crate::e2e::world::World;
 
@@ -17,7 +17,7 @@ pub(super) fn external(world: &World) -> Result<String> {
     let outcome = world.roll(&gated.rollout(Build::First))?.expect_success()?;
     gated.expect_job_before_pods(Build::First)?;
     ensure!(database.applied()? == FIRST, "{} of {FIRST} are applied", database.applied()?);
-    if world.engine != Engine::Helmfile {
+    if !world.engine.is_helmfile() {
         // Helmfile shows Helm's output only of a failure.
         let said = format!("applied {FIRST} migrations");
         ensure!(outcome.text.contains(&said), "the Job's log was not printed");
@@ -36,7 +36,7 @@ pub(super) fn bundled(world: &World) -> Result<String> {
     let claim = world.get("pvc", &format!("data-{postgres}-0"))?.context("there is no claim")?;
     ensure!(claim["status"]["phase"] == "Bound", "the claim is not bound");
     gated.expect_second_apply_without_diff(Build::First)?;
-    if world.engine != Engine::Helmfile {
+    if !world.engine.is_helmfile() {
         // Now that there is a database, the hook answers for it.
         let again = world.roll(&gated.rollout(Build::First))?.expect_success()?;
         ensure!(again.text.contains("nothing to do"), "the hook's log was not printed: {}", again.text);

@@ -75,6 +75,9 @@ pub(super) fn lock_kept(world: &World) -> Result<String> {
     gated.expect_no_pod(Build::Next)?;
     drop(held);
     world.roll(&rollout)?.expect_success()?;
+    gated.expect_job_before_pods(Build::Next)?;
+    ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
+    gated.expect_no_difference(&rollout)?;
     Ok(format!("two tries, failed after {:.1} s; upgraded once it was free", outcome.took.as_secs_f64()))
 }
 

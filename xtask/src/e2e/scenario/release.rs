@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::e2e::argocd::{self, Application};
 use crate::e2e::builds::{Build, FIRST};
 use crate::e2e::database::Database;
-use crate::e2e::engine::{Engine, RELEASE, Rollout};
+use crate::e2e::engine::{RELEASE, Rollout};
 use crate::e2e::releases::{BROKEN, CAUSE, Release, Releases};
 use crate::e2e::scenario::{APP_PODS, Gated, expect_untouched};
 use crate::e2e::traffic::Traffic;
@@ -159,7 +159,7 @@ fn command(
     let file = file.to_string_lossy().into_owned();
     let (helm, chart) =
         (world.stage.helm(world.engine), format!("oci://{}/corveil-chart", releases.charts()));
-    if world.engine != Engine::Helmfile {
+    if !world.engine.is_helmfile() {
         let upgrade = ["upgrade", "--install", RELEASE, &chart, "--version", &release.version];
         let options = ["--plain-http", "--namespace", &world.namespace, "--values", &file];
         return Ok(world.program(helm, &[&upgrade[..], &options, &["--wait", "--timeout", "3m"]].concat()));
@@ -169,10 +169,10 @@ fn command(
     ensure!(plain != shipped, "`helmfile.yaml` has no line to put `plainHttp` behind");
     let releases_file = release.folder.join("helmfile-plain.yaml");
     std::fs::write(&releases_file, plain)?;
-    let (releases_file, helm) = (releases_file.to_string_lossy(), helm.to_string_lossy());
-    let options = ["--file", &releases_file, "--helm-binary", &helm, "--environment", "staging"];
+    let releases_file = releases_file.to_string_lossy();
+    let options = ["--file", &releases_file, "--environment", "staging"];
     let apply = ["--namespace", &world.namespace, "apply", "--skip-deps", "--values", &file];
-    let mut command = world.program(&world.stage.helmfile, &[&options[..], &apply].concat());
+    let mut command = world.helmfile(&[&options[..], &apply].concat());
     command.env("CORVEIL_CHART", chart);
     Ok(command)
 }

@@ -1,11 +1,11 @@
 //! The two promises: a new migration gates the rollout, and a broken one stops it cleanly.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::e2e::builds::{ADDED, Build, CAUSE, FIRST};
 use crate::e2e::database::Database;
-use crate::e2e::scenario::{Gated, expect_untouched};
+use crate::e2e::scenario::{Gated, UPGRADES, expect_untouched};
 use crate::e2e::traffic::Traffic;
 use crate::e2e::watch::Event;
 use crate::e2e::world::World;
@@ -70,4 +70,45 @@ pub(super) fn broken_then_fixed(world: &World) -> Result<String> {
     let served = gated.expect_served(&traffic, Build::Next)?;
     gated.expect_second_apply_without_diff(Build::Next)?;
     Ok(format!("failed after {:.1} s; {served} requests, none failed", outcome.took.as_secs_f64()))
+}
+
+/// To helm-diff the last revision counts, also one that failed: the second try would find nothing to do, and succeed.
+pub(super) fn broken_repeated(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    let gated = Gated::external(world, &database)?.installed()?;
+    let (before, schema) = (gated.deployment()?, database.schema()?);
+    for _ in 0..2 {
+        world.roll(&gated.rollout(Build::Broken))?.expect_failure(&[UPGRADES, CAUSE, ADDED])?;
+        ensure!(world.release_status()? == "failed", "the release is {}", world.release_status()?);
+        expect_untouched(&before, &gated.deployment()?)?;
+    }
+    gated.expect_no_pod(Build::Broken)?;
+    ensure!(database.schema()? == schema, "the schema was changed");
+    ensure!(gated.exit_codes(Build::Broken)? == [3, 3], "{:?}", gated.exit_codes(Build::Broken)?);
+
+    world.roll(&gated.rollout(Build::Next))?.expect_success()?;
+    gated.expect_job_before_pods(Build::Next)?;
+    ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
+    gated.expect_second_apply_without_diff(Build::Next)?;
+    Ok("failed twice, then recovered".into())
+}
+
+/// Everything was written when it failed, so that nothing differs.
+pub(super) fn rollout_repeated(world: &World) -> Result<String> {
+    let database = Database::create(world)?;
+    let gated = Gated::external(world, &database)?.installed()?;
+    let late = json!({"extraEnv": [
+        {"name": "LATE", "valueFrom": {"secretKeyRef": {"name": "late", "key": "late"}}},
+    ]});
+    let rollout = gated.rollout_with(Build::Next, &late);
+    world.roll(&rollout.clone().with("--timeout=30"))?.expect_failure(&[])?;
+    ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
+    world.roll(&rollout)?.expect_failure(&["the last revision of `corveil` is `failed`", "helmfile sync"])?;
+    gated.expect_blocked(Build::Next)?;
+
+    world.secret("late", &json!({"late": "here"}))?;
+    world.roll(&rollout.clone().by_sync())?.expect_success()?;
+    ensure!(world.release_status()? == "deployed", "the release is {}", world.release_status()?);
+    gated.expect_no_difference(&rollout)?;
+    Ok("failed twice, then recovered".into())
 }

@@ -40,8 +40,40 @@ fn each_environment_renders_with_its_own_database() {
 /// The Job ends by its own deadline, with a reason; Helm's timeout knows none.
 #[test]
 fn the_timeout_is_above_the_deadline_of_the_job() {
-    let text = std::fs::read_to_string(crate::root().join("helmfile.yaml")).unwrap();
-    let release = objects(&text).pop().unwrap()["releases"][0].clone();
+    let release = &state()["releases"][0];
     assert_eq!(release["wait"], true);
     assert!(release["timeout"].as_u64().unwrap() > Bounds::DEFAULT.active_deadline.as_secs());
+}
+
+fn state() -> Value {
+    let text = std::fs::read_to_string(crate::root().join("helmfile.yaml")).unwrap();
+    objects(&text).pop().unwrap()
+}
+
+/// Else `helmfile apply` after a failure compares with what failed, finds nothing to do, and succeeds.
+#[test]
+fn what_failed_is_a_difference() {
+    assert_eq!(state()["helmDefaults"]["diffArgs"], serde_json::json!(["--three-way-merge", "--no-hooks"]));
+}
+
+/// Runs what `helmfile.yaml` runs after a command, with a Helm that does this. Ends with its exit code.
+fn after(command: &str, helm: &str) -> Option<i32> {
+    let hook = &state()["hooks"][0];
+    assert_eq!((&hook["events"][0], &hook["args"][0]), (&"cleanup".into(), &"helmfile/failed.sh".into()));
+    let mut process = std::process::Command::new(hook["command"].as_str().unwrap());
+    // A function of this name comes before any program, and a script that is read in has its reader's arguments.
+    let script = format!("helm() {{ {helm}; }}; . ./helmfile/failed.sh");
+    process.args(["-c", &script, "sh", command, "corveil"]).current_dir(crate::root());
+    process.env_remove("HELMFILE_HELM_BINARY").status().unwrap().code()
+}
+
+/// Where every object was written before the upgrade failed, nothing differs.
+#[test]
+fn an_apply_without_a_difference_fails_after_a_revision_that_failed() {
+    assert_eq!(after("apply", "echo STATUS: failed"), Some(1));
+    assert_eq!(after("apply", "echo STATUS: pending-upgrade"), Some(1), "it was killed, or is under way");
+    assert_eq!(after("apply", "echo STATUS: deployed"), Some(0));
+    assert_eq!(after("apply", "exit 1"), Some(0), "no cluster, no release, or another Helm");
+    assert_eq!(after("template", "echo STATUS: failed"), Some(0));
+    assert_eq!(after("", "echo STATUS: failed"), Some(0), "the apply has failed itself, and said why");
 }

@@ -1,0 +1,16 @@
+# Run by `helmfile.yaml` at the end of each command. `helmfile apply` succeeds where it finds no difference, also when the last
+# revision failed after everything was written, as when pods never became ready. This makes that an error.
+set -eu
+command=$1 namespace=$2
+[ "$command" = apply ] || exit 0
+
+# Where it cannot be read, nothing is known to have failed.
+status=$("${HELMFILE_HELM_BINARY:-helm}" status corveil --namespace "$namespace" 2>/dev/null | sed -n 's/^STATUS: //p')
+case $status in
+failed) hint="find the cause with \`kubectl --namespace $namespace get pods\`, then run \`helmfile sync\`, which always upgrades" ;;
+pending-*) hint="wait for the upgrade that is under way; \`helm rollback corveil --namespace $namespace\` ends one that was killed" ;;
+*) exit 0 ;;
+esac
+echo "the last revision of \`corveil\` is \`$status\`, and nothing differs from it"
+echo "hint: $hint"
+exit 1
