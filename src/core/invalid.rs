@@ -162,7 +162,10 @@ impl InvalidIndex {
             Concurrent::Reindex(Reindex::Index(name)) => match table {
                 // The copies of a partitioned index are called after the indexes of the partitions.
                 Some(_) => is_copy && is_on(name),
-                None => is_called(name, &self.schema, &name.name) && self.is_called_as_copy_of(&name.name),
+                None => {
+                    name.schema.as_ref().is_none_or(|schema| *schema == self.schema)
+                        && self.is_called_as_copy_of(&name.name)
+                }
             },
             Concurrent::Reindex(Reindex::Table(name)) => is_copy && is_on(name),
             Concurrent::Reindex(Reindex::Schema(schema)) => is_copy && *schema == self.table.schema,

@@ -22,6 +22,16 @@ pub fn indented(text: &str) -> String {
     self::text(text).replace('\n', "\n    ")
 }
 
+/// The same for a text that has lines of ours, which begin with a blank.
+#[must_use]
+pub fn continued(text: &str) -> String {
+    let mut lines = self::text(text).lines().map(ToOwned::to_owned).collect::<Vec<_>>();
+    for line in lines.iter_mut().skip(1).filter(|line| !line.starts_with(' ')) {
+        line.insert_str(0, "    ");
+    }
+    lines.join("\n")
+}
+
 /// A text for people on one line.
 #[must_use]
 pub fn line(text: &str) -> String {
@@ -117,6 +127,7 @@ mod tests {
     fn text_keeps_its_lines_and_nobody_elses() {
         assert_eq!(text("a\n\tb\u{1b}[31m"), "a\n\tb\\u{1b}[31m");
         assert_eq!(indented("a\nhint: b"), "a\n    hint: b");
+        assert_eq!(continued("a\n  hint: b\nhint: c"), "a\n  hint: b\n    hint: c");
         assert_eq!(line("a\nb"), "a b");
     }
 }

@@ -129,13 +129,13 @@ fn text(error: &Error) -> String {
         line("not applied", &format!("{}; {}", versions(&failure.not_applied), failure.remains()));
     }
     for finding in error.findings() {
-        let _ = writeln!(text, "- {finding}");
+        let _ = writeln!(text, "- {}", clean::continued(&finding.to_string()));
     }
     for difference in error.differences() {
-        let _ = writeln!(text, "- {difference}");
+        let _ = writeln!(text, "- {}", clean::continued(&difference.to_string()));
     }
     if let Some(hint) = error.hint() {
-        let _ = writeln!(text, "hint: {hint}");
+        let _ = writeln!(text, "hint: {}", clean::continued(&hint));
     }
     text
 }

@@ -22,29 +22,32 @@ static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 pub async fn connect(database: &Database, application_name: &str) -> sqlx::Result<PgConnection> {
     let options = database.options(application_name);
     match database.password_on_the_way() {
-        OnTheWay::Safe => {}
         OnTheWay::Readable => warn_once(database, "as its `sslmode` says"),
-        OnTheWay::Negotiated => {
+        OnTheWay::Negotiated if !is_warned_of(database) => {
             match options.clone().ssl_mode(PgSslMode::Require).connect().await {
                 Err(sqlx::Error::Tls(error)) if error.to_string() == NO_TLS => {}
                 answer => return answer,
             }
             warn_once(database, "as the server says that it has no TLS");
         }
+        OnTheWay::Negotiated | OnTheWay::Safe => {}
     }
     options.connect().await
 }
 
+fn is_warned_of(database: &Database) -> bool {
+    WARNED.lock().unwrap_or_else(PoisonError::into_inner).contains(&database.host())
+}
+
 fn warn_once(database: &Database, why: &str) {
-    let host = database.host();
-    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
-    if warned.contains(&host) {
+    if is_warned_of(database) {
         return;
     }
+    let host = database.host();
     warn!(
         "the password of `{}` goes to `{host}` unencrypted, {why}: anyone on the way can read it; \
          `sslmode=verify-full` in the URL prevents that",
         database.user()
     );
-    warned.push(host);
+    WARNED.lock().unwrap_or_else(PoisonError::into_inner).push(host);
 }

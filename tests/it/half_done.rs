@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use crate::support::corveil::Outcome;
-use crate::support::{Corveil, Database, Folder, SOON};
+use crate::support::{Corveil, Database, Folder, SOON, wait_until};
 
 /// What every database here starts with: indexes of constraints and with a name as long as names may be, a TOAST table, and
 /// partitions.
@@ -53,10 +53,16 @@ const READER: &str = "SELECT FROM t, m, app.m";
 
 /// Ends a run whose last statement waits for a session that has done `blocker`.
 async fn end(database: &Database, folder: &Folder, blocker: &str, end: End) {
+    end_with(database, folder, blocker, end, 0).await;
+}
+
+/// The same once there are so many INVALID indexes: a statement for several tables waits more than once.
+async fn end_with(database: &Database, folder: &Folder, blocker: &str, end: End, left: usize) {
     let blocker: PgConnection = database.begin(blocker).await;
     let run = Corveil::migrate(database, folder);
     let run = if matches!(end, End::Deadline) { run.args(["--deadline", "4s"]) } else { run }.spawn();
     database.runner("query ILIKE '%concurrently%' AND wait_event_type = 'Lock'").await;
+    wait_until("the copies are there", SOON, async || invalid(database).await.len() >= left).await;
     match end {
         End::Signal => {
             run.signal("TERM").await;
@@ -117,7 +123,7 @@ async fn every_form_of_reindex_that_is_repeated_leaves_no_copy() {
         let database = first_only(&folder).await;
         let statement = statement.replace('$', database.name());
         folder.put("2_second.sql", format!("-- no-transaction\n{statement};\nCREATE TABLE after ();"));
-        end(&database, &folder, blocker, end_by).await;
+        end_with(&database, &folder, blocker, end_by, left).await;
         let seen = invalid(&database).await;
         assert!(seen.len() >= left, "{statement} {end_by:?}: {seen:?}");
 
