@@ -2,7 +2,8 @@
 
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::core::sql::quote::{literal, unquoted};
+use crate::core::schema::quoting::unquoted;
+use crate::core::sql::quote::literal;
 use crate::core::trust::{GateTable, Guard, Home, Role, TABLES, Use, Wanted, is_plainly_trusted};
 use crate::error::Result;
 use crate::postgres::query::{self, get};

@@ -6,15 +6,6 @@ pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A name that the server printed, quoted where that is needed.
-#[must_use]
-pub fn unquoted(name: &str) -> String {
-    match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
-        Some(inner) => inner.replace("\"\"", "\""),
-        None => name.to_owned(),
-    }
-}
-
 /// A quoted name with its schema.
 #[must_use]
 pub fn qualified(schema: &str, name: &str) -> String {
@@ -35,8 +26,6 @@ mod tests {
     #[test]
     fn quotes_and_backslashes_survive() {
         assert_eq!(ident("we\"ird"), "\"we\"\"ird\"");
-        assert_eq!(unquoted(&ident("we\"ird")), "we\"ird");
-        assert_eq!(unquoted("plain"), "plain");
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal(r"a\'b"), r"E'a\\''b'");
     }
