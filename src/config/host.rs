@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::config::secret;
+
 /// The pod's name in Kubernetes, the host's name elsewhere; ASCII, at most 63 characters.
 #[must_use]
 pub fn name() -> &'static str {
@@ -10,6 +12,8 @@ pub fn name() -> &'static str {
         std::env::var(crate::config::env::HOSTNAME)
             .ok()
             .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
+            // It is stored with each run, and the variable is anybody's to set.
+            .map(|name| secret::hidden(&name))
             .map(|name| name.trim().chars().filter(char::is_ascii_graphic).take(63).collect())
             .filter(|name: &String| !name.is_empty())
             .unwrap_or_else(|| "unknown-host".into())

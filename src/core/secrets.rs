@@ -213,6 +213,7 @@ mod tests {
             "postgresql+asyncpg://u:s3cr3t@h/d and redis://:s3cr3t@h:6379",
             "postgres:///d?user=u&password=s3cr3t&sslmode=require",
             "postgres://h/d?password=s3cr3t",
+            "postgres://h/d?options=-capp.jwt_secret%3Ds3cr3t&sslmode=require",
             "postgres://u@h/d?sslpassword=s3cr3t#x",
             "jdbc:postgresql://h/d?user=u&password=s3cr3t",
             "DATABASE_URL=postgres://u:s3cr3t@h/d",

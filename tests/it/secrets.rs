@@ -141,6 +141,40 @@ async fn a_failing_statement_shows_no_secret_that_it_sets() {
 }
 
 #[tokio::test]
+async fn a_statement_that_is_refused_shows_no_secret_that_it_sets() {
+    let database = Database::fresh().await;
+    for sql in [
+        "ALTER SYSTEM SET primary_conninfo = 'host=h password=s3cr3T-W0rd'",
+        "CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere password=s3cr3T-W0rd' PUBLICATION p",
+        "COMMIT; CREATE ROLE x PASSWORD 's3cr3T-W0rd'",
+        "CREATE ROLE x PASSWORD 's3cr3T-W0rd",
+        "-- corveil:lock-timeout postgres://u:s3cr3T-W0rd@h/d\nSELECT 1",
+    ] {
+        let folder = Folder::new().file("1_a.sql", sql);
+        let run = Corveil::migrate(&database, &folder).run().await;
+        assert!(matches!(run.code, Some(2 | 3)), "{run}");
+        shows_no_secret(&run, sql);
+    }
+    // Roles are the whole server's, so such a file is tried on none that is in use.
+    let folder = Folder::new().file("1_a.sql", "DROP ROLE IF EXISTS no_such_role; CREATE TABLE t ()");
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    let beyond =
+        Folder::new().file("1_a.sql", "ALTER ROLE postgres PASSWORD 's3cr3T-W0rd'; CREATE TABLE t ()");
+    let run = Corveil::with("verify", &database, &beyond).arg("--schema").run().await;
+    shows_no_secret(&run, "verify --schema");
+    let run = Corveil::new("adopt").url(&database.url()).arg("--source").arg(beyond.path()).run().await;
+    shows_no_secret(&run, "adopt");
+}
+
+#[tokio::test]
+async fn a_url_in_the_variable_of_the_host_s_name_is_not_stored() {
+    let (database, folder) = (Database::fresh().await, Folder::new().file("1_a.sql", "SELECT 1"));
+    let run = Corveil::migrate(&database, &folder).env("HOSTNAME", FORMS[0]).run().await.expect_code(0);
+    shows_no_secret(&run, "HOSTNAME");
+    assert_eq!(database.values::<String>("SELECT host FROM _corveil_runs").await, ["postgres://u:***@h/d"]);
+}
+
+#[tokio::test]
 async fn a_failure_of_a_statement_that_sets_no_secret_says_everything() {
     let database = Database::fresh().await;
     let folder = Folder::new().file(

@@ -195,7 +195,9 @@ impl<'t> Finder<'_, 't> {
     /// A value without quotes.
     fn bare(&mut self, at: usize, tight: bool) -> usize {
         let text = self.text;
-        let in_query = matches!(text[..self.name.start].chars().next_back(), Some('?' | '&'));
+        let in_query = matches!(text[..self.name.start].chars().next_back(), Some('?' | '&'))
+            || text[..at].ends_with("%3D")
+            || text[..at].ends_with("%3d");
         let mut escaped = false;
         let length = text[at..].char_indices().find(|(length, c)| {
             if std::mem::take(&mut escaped) {
