@@ -63,7 +63,8 @@ async fn a_file_and_its_row_are_one_transaction() {
 #[tokio::test]
 async fn a_file_costs_one_round_trip() {
     let mut counts = Vec::new();
-    // A busy machine makes a run look at itself from its second connection: the fewest of three tries count.
+    // On a busy machine a run observes itself from its second connection, and messages of both may pass as one: the middle
+    // of three tries counts.
     for files in [1, 1, 1, 11, 11, 11] {
         let (database, folder) = (Database::fresh().await, Folder::new());
         for file in 1..=files {
@@ -76,8 +77,10 @@ async fn a_file_costs_one_round_trip() {
         Corveil::migrate(&database, &folder).url(&proxy.url(&database)).run().await.expect_code(0);
         counts.push(proxy.round_trips());
     }
-    let (one, eleven) = (counts[..3].iter().min().unwrap(), counts[3..].iter().min().unwrap());
-    assert!((10..15).contains(&(eleven - one)), "{counts:?}");
+    let (one, eleven) = counts.split_at_mut(3);
+    one.sort_unstable();
+    eleven.sort_unstable();
+    assert!((10..15).contains(&(eleven[1] - one[1])), "{counts:?}");
 }
 
 #[tokio::test]
