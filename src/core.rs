@@ -11,6 +11,7 @@ pub mod foreign;
 pub mod gate;
 pub mod history;
 pub mod invalid;
+pub mod line_endings;
 pub mod message;
 pub mod percent;
 pub mod plan;

@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod foreign;
 mod gate_tables;
 pub mod glance;
+pub mod history_lock;
 pub mod indexes;
 pub mod lock;
 pub mod query;

@@ -1,7 +1,7 @@
 //! Opens the database that a command works on: a server, or the embedded one.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use clap::builder::NonEmptyStringValueParser;
@@ -63,6 +63,24 @@ impl Common {
     #[must_use]
     pub fn reading<'a>(&'a self, files: Option<&'a Catalog>) -> Scope<'a> {
         Scope { purpose: Use::Read, wanted: self.history.wanted(), app_role: None, files, limit: None }
+    }
+}
+
+/// The deadline of a command that changes nothing.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Deadline {
+    /// When to give up and end with exit code 75, counted from the start of the process
+    #[arg(long, value_name = "DURATION", env = env::DEADLINE, default_value = "10m", value_parser = duration::parse_or_none)]
+    deadline: Duration,
+}
+
+impl Deadline {
+    /// Listens to signals, and to the deadline, counted from `started`.
+    ///
+    /// # Errors
+    /// As [`Stop::listen`].
+    pub fn listen(&self, started: Instant) -> Result<Stop> {
+        Stop::listen(started, Some(self.deadline).filter(|deadline| !deadline.is_zero()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use crate::commands::open::{self, Common};
+use crate::commands::open::{self, Common, Deadline};
 use crate::config::database::Database;
 use crate::config::target::Purpose;
 use crate::core::catalog::Catalog;
@@ -31,6 +31,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    deadline: Deadline,
 }
 
 /// How a version stands.
@@ -78,7 +80,7 @@ struct Report {
 /// # Errors
 /// When files or database cannot be read.
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
-    let stop = Stop::listen(started, None)?;
+    let stop = args.deadline.listen(started)?;
     let catalog = open::catalog(&args.common)?;
     let opened = open::open(Purpose::Look, &stop).await?;
     let read = tokio::select! {

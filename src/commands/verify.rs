@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use serde::Serialize;
 
 use crate::commands::expected::{Expected, Scratch};
-use crate::commands::open::{self, Common, Opened};
+use crate::commands::open::{self, Common, Deadline, Opened};
 use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::abandoned::Files;
@@ -41,6 +41,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    deadline: Deadline,
     /// Compare the schema with the one that the applied migrations make
     #[arg(long, env = env::SCHEMA, value_parser = BoolishValueParser::new())]
     schema: bool,
@@ -63,7 +65,7 @@ struct Report {
 /// # Errors
 /// When files or database cannot be read.
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
-    let stop = Stop::listen(started, None)?;
+    let stop = args.deadline.listen(started)?;
     let catalog = open::catalog(&args.common)?;
     let opened = open::open(Purpose::Look, &stop).await?;
     let looked = look(&args, &catalog, &opened, &stop).await;

@@ -33,6 +33,8 @@ pub enum Unreadable {
         /// Offset in bytes.
         offset: usize,
     },
+    /// The bytes are UTF-16, by the name that `iconv` has for it.
+    Utf16(&'static str),
     /// The operating system's reason.
     Io(String),
 }
@@ -123,9 +125,22 @@ fn parse_name(name: &str) -> Name {
 fn migration(version: i64, description: String, file: String, bytes: Result<Vec<u8>, String>) -> Migration {
     let checksum = Sha384::digest(bytes.as_deref().unwrap_or_default()).to_vec();
     let content = bytes.map_err(Unreadable::Io).and_then(|bytes| {
+        if let Some(name) = utf16(&bytes) {
+            return Err(Unreadable::Utf16(name));
+        }
         String::from_utf8(bytes).map_err(|e| Unreadable::NotUtf8 { offset: e.utf8_error().valid_up_to() })
     });
     Migration { version, description, file, checksum, content }
+}
+
+/// Tells UTF-16 by its byte order mark, or by its first characters: SQL starts with those of ASCII, of which one byte is 0.
+fn utf16(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("utf-16"),
+        [a, 0, b, 0, ..] if *a != 0 && *b != 0 => Some("utf-16le"),
+        [0, a, 0, b, ..] if *a != 0 && *b != 0 => Some("utf-16be"),
+        _ => None,
+    }
 }
 
 fn misnamed(name: String) -> Finding {
@@ -209,5 +224,19 @@ mod tests {
     fn content_that_is_not_utf8_is_kept_for_when_it_is_pending() {
         let catalog = Catalog::from_files([("1_a.sql".into(), Ok(b"ab\xff".to_vec()))]).unwrap();
         assert_eq!(catalog.migrations()[0].content, Err(Unreadable::NotUtf8 { offset: 2 }));
+    }
+
+    #[test]
+    fn utf16_is_told_by_its_mark_or_its_zeros() {
+        for (bytes, name) in [
+            (&b"\xff\xfeS\0E\0"[..], Some("utf-16")),
+            (b"\xfe\xff\0S\0E", Some("utf-16")),
+            (b"S\0E\0L\0", Some("utf-16le")),
+            (b"\0S\0E\0L", Some("utf-16be")),
+            (b"SELECT '\0'", None),
+            (b"", None),
+        ] {
+            assert_eq!(utf16(bytes), name, "{bytes:?}");
+        }
     }
 }

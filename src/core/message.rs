@@ -23,6 +23,11 @@ pub const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; 
 pub const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; \
                                 SET LOCAL bytea_output = hex;";
 
+/// How long a statement of the program's own may wait for a lock, and how long it may work.
+///
+/// Neither ends a COMMIT that waits for a synchronous standby: the server stops its clock before.
+pub const OWN_LIMITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = '10s';";
+
 /// An expression that lets the session commit durably, for its transaction or for longer:
 /// after exit code 0 a crash of the server must lose nothing. Other values than `off` wait for the disk of this server.
 #[must_use]
@@ -103,7 +108,10 @@ pub fn recorded_unit(body: &str, record: &str) -> Message {
 /// mind it.
 #[must_use]
 pub fn own(statements: &str) -> String {
-    format!("BEGIN READ WRITE; {OWN_RIGHTS} {OWN_SETTINGS} SELECT {}; {statements} COMMIT;", durable(true))
+    format!(
+        "BEGIN READ WRITE; {OWN_RIGHTS} {OWN_SETTINGS} {OWN_LIMITS} SELECT {}; {statements} COMMIT;",
+        durable(true)
+    )
 }
 
 /// The INSERT of a history row, equal to what sqlx 0.9 writes.

@@ -2,6 +2,7 @@
 
 use crate::core::catalog::{Catalog, Migration, Unreadable};
 use crate::core::history::{Applied, History};
+use crate::core::line_endings::{self, LineEndings};
 use crate::error::{Error, Finding, FindingKind, Result};
 
 /// What to do with a pending version that is older than the newest applied one.
@@ -105,16 +106,36 @@ fn unreadable(file: &Migration) -> Finding {
 }
 
 fn edited(file: &Migration, row: &Applied) -> Finding {
+    let endings =
+        file.content.as_ref().ok().and_then(|sql| line_endings::only_difference(sql, &row.checksum));
+    let (message, hint) = match endings {
+        Some(LineEndings { here, applied }) => (
+            format!(
+                "differs from what was applied on {} in its line endings alone: {here} here, {applied} there",
+                row.installed_on
+            ),
+            format!(
+                "`echo '*.sql text eol={}' >> .gitattributes`, then `rm {f} && git checkout -- {f}`; if they are \
+                 committed so, `git add --renormalize .`",
+                if applied == "LF" { "lf" } else { "crlf" },
+                f = file.file
+            ),
+        ),
+        None => (
+            format!("was edited after it was applied on {}", row.installed_on),
+            format!(
+                "`git checkout <applied revision> -- {}`, and put the change into a new migration",
+                file.file
+            ),
+        ),
+    };
     Finding {
         kind: FindingKind::Edited,
         file: Some(file.file.clone()),
         version: Some(file.version),
         line: None,
-        message: format!("was edited after it was applied on {}", row.installed_on),
-        hint: format!(
-            "`git checkout <applied revision> -- {}`, and put the change into a new migration",
-            file.file
-        ),
+        message,
+        hint,
     }
 }
 
@@ -239,6 +260,15 @@ mod tests {
             kinds(plan(&files, &history, None, OutOfOrder::Fail)),
             [FindingKind::Edited, FindingKind::Dirty, FindingKind::Missing]
         );
+    }
+
+    #[test]
+    fn a_file_whose_line_endings_git_changed_is_told_from_one_that_was_edited() {
+        let here = Catalog::from_files([("1_m.sql".into(), Ok(b"SELECT 1;\r\n".to_vec()))]).unwrap();
+        let there = Catalog::from_files([("1_m.sql".into(), Ok(b"SELECT 1;\n".to_vec()))]).unwrap();
+        let findings = disagreements(&here, &history(&there, &[1]));
+        assert!(findings[0].message.contains("line endings alone: CR LF here, LF there"), "{findings:?}");
+        assert!(findings[0].hint.contains("eol=lf' >> .gitattributes"), "{findings:?}");
     }
 
     #[test]

@@ -168,6 +168,12 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
                     f = migration.file
                 ),
             ),
+            Unreadable::Utf16(encoding) => finding(
+                FindingKind::NotUtf8,
+                None,
+                "is UTF-16, and SQL is sent as UTF-8".into(),
+                format!("`iconv -f {encoding} -t utf-8 {f} > new && mv new {f}`", f = migration.file),
+            ),
             Unreadable::Io(reason) => finding(
                 FindingKind::Unreadable,
                 None,

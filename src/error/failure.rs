@@ -172,6 +172,17 @@ impl Failure {
         }
     }
 
+    /// Whether the server refused a statement for being in a transaction: one that it never runs there, or a COMMIT in a
+    /// procedure. A SET TRANSACTION that comes too late, and a VACUUM in a function, have the same SQLSTATE as the first.
+    fn needs_no_transaction(&self) -> bool {
+        let first = self.statement.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+        match self.server.sqlstate.as_deref() {
+            Some("2D000") => true,
+            Some("25001") => !matches!(first.as_str(), "set" | "do" | "select" | "call" | "with"),
+            _ => false,
+        }
+    }
+
     /// What is left of the file, as a sentence.
     #[must_use]
     pub fn remains(&self) -> String {
@@ -196,6 +207,11 @@ impl Failure {
             }
             (true, _) => "run `corveil migrate` again; nothing is applied twice".into(),
             (false, _) if let Some(cause) = &self.cause => cause.remedy.clone(),
+            (false, Left::Nothing) if self.needs_no_transaction() => format!(
+                "begin `{}` with the line `-- no-transaction`, or run `corveil migrate --no-transaction {}` if it must not \
+                 be edited",
+                self.file, self.version
+            ),
             (false, Left::Nothing) => {
                 format!("fix `{}` and run `corveil migrate` again; `--dry-run` shows what would run", self.file)
             }

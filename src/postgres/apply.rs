@@ -138,9 +138,9 @@ pub async fn all(
                     "the migration lock was lost while `{}` ran; the file is applied",
                     migration.file
                 ),
-                hint:
-                    "take `pg_advisory_unlock` out of the file's functions, and run `corveil migrate` again"
-                        .into(),
+                hint: "run `corveil migrate` again; leave the file as it is, since it is applied, and call \
+                       `pg_advisory_unlock` and `pg_advisory_unlock_all` in none of the next"
+                    .into(),
             }));
         }
     }

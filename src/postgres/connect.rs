@@ -7,14 +7,18 @@ use tracing::info;
 
 use crate::config::database::{Database, application_name};
 use crate::core::retry;
-use crate::error::{Error, Result};
-use crate::postgres::query::server_error;
+use crate::error::{Error, Result, ServerError};
+use crate::postgres::history_lock;
+use crate::postgres::query::{self, server_error};
 use crate::postgres::snapshot::{self, Scope, Snapshot};
 use crate::postgres::transport;
 use crate::stop::Stop;
 
 /// How long one attempt may take: a packet filter that swallows packets must not eat the whole patience.
 const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// The SQLSTATE of a lock that was waited for too long.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// How often a waiting run says so.
 pub const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -183,7 +187,11 @@ pub async fn connect_and_read(
                         Unusable::passing("the server is a read-only standby".into())
                     }
                     Ok(snapshot) => return Ok((connection, snapshot)),
-                    Err(Error::Server { source, .. }) if source.may_pass() => Unusable::passing(source.to_string()),
+                    Err(Error::Server { source, .. }) if source.may_pass() => {
+                        let reason = reason(&mut connection, &source).await;
+                        query::close(connection).await;
+                        Unusable::passing(reason)
+                    }
                     Err(error) => return Err(error),
                 },
                 Err(unusable) => unusable,
@@ -191,6 +199,16 @@ pub async fn connect_and_read(
             reason = stop.requested() => return Err(reason.error("while connecting")),
         };
         wait_on(database, unusable, &mut patience, stop).await?;
+    }
+}
+
+/// Why the database could not be read for now.
+async fn reason(connection: &mut PgConnection, error: &ServerError) -> String {
+    match error.sqlstate.as_deref() {
+        Some(LOCK_NOT_AVAILABLE) => {
+            history_lock::reason(connection).await.unwrap_or_else(|_| error.to_string())
+        }
+        _ => error.to_string(),
     }
 }
 

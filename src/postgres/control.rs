@@ -1,98 +1,171 @@
 //! The second connection of a run: it cancels, looks who is in the way, and reads the progress of index builds, while
 //! the first one is busy with a statement.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use sqlx::Connection;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
+use tokio::sync::Mutex;
 
 use crate::config::database::{Database, application_name};
 use crate::core::progress::IndexBuild;
 use crate::error::Result;
-use crate::postgres::{connect, query};
+use crate::postgres::query::{self, get};
+use crate::postgres::transport;
 
 /// How long the second connection may take to answer: what it asks is never worth more.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A second connection to the same database, opened again when it is lost.
-#[derive(Debug)]
+/// Checks without an answer, one after the other, before the server counts as out of reach, and how long that takes at
+/// least: as long as the server waits for us (`tcp_user_timeout`).
+const SILENT_CHECKS: u32 = 10;
+const SILENT_FOR: Duration = Duration::from_secs(20);
+
+/// Checks, about one a second, that find the other session idle or gone, before its answer counts as lost on the way.
+const IDLE_CHECKS: u32 = 10;
+
+/// A second connection to the same database, opened again when it is lost. Its clones share it.
+#[derive(Debug, Clone)]
 pub struct Control {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
     database: Database,
     connection: Option<PgConnection>,
     problem: String,
+    /// Since when no question was answered, and how many were not.
+    silent: Option<(Instant, u32)>,
 }
 
 /// What the server says of a session that is at work.
 #[derive(Debug, Default)]
 pub struct Observation {
-    /// Sessions that block it, one line each.
+    /// What it waits for: sessions that block it, one line each, or a standby.
     pub blockers: Vec<String>,
     /// The index that it builds.
     pub build: Option<IndexBuild>,
+    /// Whether it is there, and not idle.
+    is_at_work: bool,
+}
+
+/// Tells from what is seen of a session, check by check, whether its connection is lost without a word.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    idle: u32,
 }
 
 impl Control {
     /// A control of the sessions of `database`, not connected yet.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, connection: None, problem: String::new() }
-    }
-
-    /// Runs a query of the control's own, within its patience; `None` when that is not possible.
-    async fn ask(&mut self, sql: String) -> Option<Vec<Vec<sqlx::postgres::PgRow>>> {
-        let answer = tokio::time::timeout(PATIENCE, async {
-            if self.connection.is_none() {
-                let new = connect::once(&self.database, &application_name(None), PATIENCE).await;
-                self.connection = Some(new.map_err(|unusable| unusable.reason)?);
-            }
-            let Some(connection) = &mut self.connection else { return Err(String::new()) };
-            query::all(connection, "observing the migration", sql).await.map_err(|error| error.to_string())
-        })
-        .await;
-        match answer.unwrap_or_else(|_| Err("it does not answer in time".into())) {
-            Ok(results) => Some(results),
-            Err(problem) => {
-                // A connection that was lost or did not answer in time is in an unknown state.
-                self.connection = None;
-                self.problem = problem;
-                None
-            }
-        }
+        let inner = Inner { database, connection: None, problem: String::new(), silent: None };
+        Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Why the second connection could not be used when it was last tried.
-    #[must_use]
-    pub fn problem(&self) -> &str {
-        &self.problem
+    pub async fn problem(&self) -> String {
+        self.inner.lock().await.problem.clone()
     }
 
     /// The backend that serves the second connection.
-    pub async fn backend(&mut self) -> Option<i32> {
-        let results = self.ask("SELECT pg_catalog.pg_backend_pid()".into()).await?;
-        query::get(results.first()?.first()?, 0).ok()
+    pub async fn backend(&self) -> Option<i32> {
+        let results = self.inner.lock().await.ask("SELECT pg_catalog.pg_backend_pid()".into()).await?;
+        get(results.first()?.first()?, 0).ok()
     }
 
     /// Cancels what a backend is doing; false when it could not be told.
-    pub async fn cancel(&mut self, backend: i32) -> bool {
-        self.ask(format!("SELECT pg_catalog.pg_cancel_backend({backend})")).await.is_some()
+    pub async fn cancel(&self, backend: i32) -> bool {
+        let sql = format!("SELECT pg_catalog.pg_cancel_backend({backend})");
+        self.inner.lock().await.ask(sql).await.is_some()
     }
 
     /// Ends a backend; false when it could not be told.
-    pub async fn terminate(&mut self, backend: i32) -> bool {
-        self.ask(format!("SELECT pg_catalog.pg_terminate_backend({backend})")).await.is_some()
+    pub async fn terminate(&self, backend: i32) -> bool {
+        // It may have ended by itself, of which the server warns.
+        let sql = format!(
+            "SET LOCAL client_min_messages = error; SELECT pg_catalog.pg_terminate_backend({backend})"
+        );
+        self.inner.lock().await.ask(sql).await.is_some()
     }
 
-    /// Who blocks a backend, and how far its index build is.
-    pub async fn observe(&mut self, backend: i32) -> Observation {
-        let Some(results) = self.ask(observation(backend)).await else { return Observation::default() };
-        read_observation(&results).unwrap_or_default()
-    }
-
-    /// Ends the second connection.
-    pub async fn close(self) {
-        if let Some(connection) = self.connection {
-            let _ = tokio::time::timeout(PATIENCE, connection.close()).await;
+    /// What a backend waits for, and how far its index build is.
+    ///
+    /// # Errors
+    /// Why its connection counts as lost.
+    pub async fn observe(&self, backend: i32, pulse: &mut Pulse) -> Result<Observation, String> {
+        let mut inner = self.inner.lock().await;
+        let Some(results) = inner.ask(observation(backend)).await else {
+            return inner.silence().map_or(Ok(Observation::default()), Err);
+        };
+        let seen = read_observation(&results)
+            .unwrap_or_else(|_| Observation { is_at_work: true, ..Observation::default() });
+        pulse.idle = if seen.is_at_work { 0 } else { pulse.idle + 1 };
+        if pulse.idle >= IDLE_CHECKS {
+            return Err(format!("its session is no longer at work, and no answer came in {IDLE_CHECKS} s"));
         }
+        Ok(seen)
+    }
+
+    /// Ends the second connection; the next question opens another.
+    pub async fn close(&self) {
+        if let Some(connection) = self.inner.lock().await.connection.take() {
+            query::close(connection).await;
+        }
+    }
+}
+
+impl Inner {
+    /// Runs a query of the control's own, within its patience; `None` when that is not possible.
+    async fn ask(&mut self, sql: String) -> Option<Vec<Vec<PgRow>>> {
+        // A server that refuses is there. Who is refused by something on the way to it has learned nothing.
+        let (problem, is_silent) = match tokio::time::timeout(PATIENCE, self.try_ask(sql)).await {
+            Ok(Ok(results)) => {
+                self.silent = None;
+                return Some(results);
+            }
+            Ok(Err(error)) => (query::server_error(&error).to_string(), is_unreachable(&error)),
+            Err(_) => ("it does not answer in time".into(), Some(true)),
+        };
+        match is_silent {
+            Some(true) => self.silent.get_or_insert_with(|| (Instant::now(), 0)).1 += 1,
+            Some(false) => self.silent = None,
+            None => {}
+        }
+        // A connection that was lost or did not answer in time is in an unknown state.
+        self.connection = None;
+        self.problem = problem;
+        None
+    }
+
+    async fn try_ask(&mut self, sql: String) -> sqlx::Result<Vec<Vec<PgRow>>> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(transport::connect(&self.database, &application_name(None)).await?),
+        };
+        query::try_all(connection, sql).await
+    }
+
+    /// Why the server counts as out of reach, if it does.
+    fn silence(&self) -> Option<String> {
+        let (since, checks) = self.silent?;
+        let is_over = checks >= SILENT_CHECKS && since.elapsed() >= SILENT_FOR;
+        is_over.then(|| {
+            format!("the server answered none of {checks} checks in {} s", since.elapsed().as_secs())
+        })
+    }
+}
+
+/// Whether an error means that nothing answers, or that the server does; nothing for what says neither.
+fn is_unreachable(error: &sqlx::Error) -> Option<bool> {
+    use std::io::ErrorKind;
+    match error {
+        sqlx::Error::Io(error) => match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some(true),
+            _ => None,
+        },
+        _ => Some(false),
     }
 }
 
@@ -111,20 +184,27 @@ fn observation(backend: i32) -> String {
            LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) ORDER BY a.xact_start NULLS LAST; \
          SELECT phase::text, coalesce(nullif(blocks_total, 0), tuples_total)::int8, \
                 CASE WHEN blocks_total > 0 THEN blocks_done ELSE tuples_done END::int8 \
-           FROM pg_catalog.pg_stat_progress_create_index WHERE pid = {backend};"
+           FROM pg_catalog.pg_stat_progress_create_index WHERE pid = {backend}; \
+         SELECT coalesce(a.state NOT LIKE 'idle%', true), a.wait_event IS NOT DISTINCT FROM 'SyncRep' \
+           FROM pg_catalog.pg_stat_activity a WHERE a.pid = {backend};"
     )
 }
 
-fn read_observation(results: &[Vec<sqlx::postgres::PgRow>]) -> Result<Observation> {
-    let blockers =
-        results.first().into_iter().flatten().map(|row| query::get(row, 0)).collect::<Result<_>>()?;
-    let build = match results.get(1).and_then(|rows| rows.first()) {
+fn read_observation(results: &[Vec<PgRow>]) -> Result<Observation> {
+    let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
+    let mut blockers: Vec<String> = rows(0).iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
+    let build = match rows(1).first() {
         Some(row) => Some(IndexBuild {
-            phase: query::get(row, 0)?,
-            total: query::get::<i64>(row, 1)?.try_into().unwrap_or_default(),
-            done: query::get::<i64>(row, 2)?.try_into().unwrap_or_default(),
+            phase: get(row, 0)?,
+            total: get::<i64>(row, 1)?.try_into().unwrap_or_default(),
+            done: get::<i64>(row, 2)?.try_into().unwrap_or_default(),
         }),
         None => None,
     };
-    Ok(Observation { blockers, build })
+    // A session that is not in the list has ended.
+    let Some(row) = rows(2).first() else { return Ok(Observation::default()) };
+    if get(row, 1)? {
+        blockers.push("a synchronous standby that does not confirm the COMMIT".into());
+    }
+    Ok(Observation { blockers, build, is_at_work: get(row, 0)? })
 }

@@ -70,6 +70,7 @@ async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts)
         .filter_map(|file| Some((file, file.content.as_deref().ok()?)))
         .filter_map(|(file, sql)| Some((file, created(&statements(sql).ok()?))))
         .flat_map(|(file, objects)| objects.into_iter().map(move |object| (file, object)))
+        .filter(|(_, object)| !is_in_every_database(object))
         .collect();
     if objects.is_empty() {
         return Ok(findings);
@@ -93,6 +94,11 @@ async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts)
         });
     }
     Ok(findings)
+}
+
+/// The schema `public` is in a new database too: a file that drops it creates it again.
+fn is_in_every_database(object: &Created) -> bool {
+    object.kind == ObjectKind::Schema && object.name == "public"
 }
 
 /// Nothing is recorded by a command that somebody copies without reading on.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
+use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
 use crate::config::database::Database;
@@ -78,6 +79,8 @@ pub struct LockGuard {
     /// The SELECT that gives the session its settings; its last two columns tell whether the lock is still held.
     pub(crate) settle_session: String,
     key: i64,
+    /// Ends what the session is doing when the run is to stop.
+    _ending: Option<Ending>,
 }
 
 impl LockGuard {
@@ -94,27 +97,24 @@ impl LockGuard {
         stop: &Stop,
     ) -> Result<Self> {
         let key = key(&facts.database);
-        let mut control = (!database.is_single_connection()).then(|| Control::new(database.clone()));
-        if let Some(control) = &mut control
+        let control = (!database.is_single_connection()).then(|| Control::new(database.clone()));
+        if let Some(control) = &control
             && second_backend(control, database, stop).await? == facts.backend
         {
             return Err(Error::Pooler { database: database.to_string() });
         }
-        let mut patience = Patience::new(wait);
-        let taken_by = loop {
-            if let Some(backend) = try_lock(&mut connection, key).await? {
-                break backend;
-            }
-            let holder = holder(&mut connection, &facts.database).await?;
-            if patience.should_say(SAY_EVERY) {
-                info!("waiting for the migration lock: {holder}");
-            }
-            if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
-                return Err(Error::LockNotObtained { waited: wait, holder });
+        let ending = control.clone().map(|control| Ending::of(control, facts.backend, stop.clone()));
+        let taken_by = take(&mut connection, control.is_some(), key, &facts, wait, stop).await;
+        let mut guard =
+            Self { connection, control, settle_session: String::new(), facts, key, _ending: ending };
+        let taken_by = match taken_by {
+            Ok(backend) => backend,
+            Err(error) => {
+                // The server may have given the lock, and its answer was lost.
+                guard.abandon().await;
+                return Err(error);
             }
         };
-        debug!(waited_ms = patience.elapsed().as_millis(), "lock obtained");
-        let mut guard = Self { connection, control, settle_session: String::new(), facts, key };
         if taken_by != guard.facts.backend || guard.is_pooled().await? || !guard.settle().await? {
             guard.unlock_through_pooler().await?;
             return Err(Error::Pooler { database: database.to_string() });
@@ -127,7 +127,7 @@ impl LockGuard {
     /// On an idle one the second connection meets the first one's backend; on a busy one the first one's changes. Both
     /// are asked again with the lock in hand.
     async fn is_pooled(&mut self) -> Result<bool> {
-        let Some(control) = &mut self.control else { return Ok(false) };
+        let Some(control) = &self.control else { return Ok(false) };
         let second = control.backend().await;
         let sql = "SELECT pg_catalog.pg_backend_pid()".to_owned();
         let first: i32 = get(&query::one(&mut self.connection, "checking the connection", sql).await?, 0)?;
@@ -157,7 +157,7 @@ impl LockGuard {
     async fn settle(&mut self) -> Result<bool> {
         // From here on the lock is held twice, so that giving it back once and taking it again tells whether it was held,
         // without ever letting go of it. Looking it up in pg_locks would cost each file a join.
-        if try_lock(&mut self.connection, self.key).await?.is_none() {
+        if try_lock(&mut self.connection, "", self.key).await?.is_none() {
             return Ok(false);
         }
         let key = self.key;
@@ -175,13 +175,8 @@ impl LockGuard {
             // A server with a single connection has no network, nobody who would end our session, and knows few settings.
             return String::new();
         }
-        let mut settings = vec![
-            ("tcp_keepalives_idle", "30"),
-            ("tcp_keepalives_interval", "10"),
-            ("tcp_keepalives_count", "3"),
-            ("idle_in_transaction_session_timeout", "0"),
-            ("idle_session_timeout", "0"),
-        ];
+        let mut settings = NETWORK.to_vec();
+        settings.extend([("idle_in_transaction_session_timeout", "0"), ("idle_session_timeout", "0")]);
         let check = "SET client_connection_check_interval = 1000";
         if query::all(&mut self.connection, "settling the session", check.into()).await.is_ok() {
             settings.push(("client_connection_check_interval", "1000"));
@@ -189,27 +184,110 @@ impl LockGuard {
         if self.facts.version >= 170_000 {
             settings.push(("transaction_timeout", "0"));
         }
-        let set = |(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false), ");
-        let settings = settings.into_iter().map(set).collect::<Vec<_>>().concat();
-        format!("{settings}{}, ", durable(false))
+        format!("{}{}, ", set(&settings), durable(false))
     }
 
     /// Gives the lock back and ends both connections.
     pub async fn release(mut self) {
-        let unlocked = query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await;
-        if let Err(error) = unlocked {
-            // The lock ends with the session in any case.
-            debug!("{error}");
+        match query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await {
+            Ok(_) => query::close(self.connection).await,
+            Err(error) => {
+                debug!("{error}");
+                return self.abandon().await;
+            }
         }
-        query::close(self.connection).await;
         if let Some(control) = self.control {
+            control.close().await;
+        }
+    }
+
+    /// Ends the session from outside, and so the lock: it does not answer, and would keep the lock until it notices that
+    /// nobody listens.
+    pub async fn abandon(self) {
+        drop(self.connection);
+        if let Some(control) = self.control {
+            control.terminate(self.facts.backend).await;
             control.close().await;
         }
     }
 }
 
+/// Ends what a session is doing when the run is to stop, whatever it is: a COMMIT that waits for a synchronous standby
+/// heeds neither timeouts nor the loss of its client. What [`crate::postgres::apply`] sends is cancelled there at once.
+#[derive(Debug)]
+struct Ending(JoinHandle<()>);
+
+impl Ending {
+    /// How long an orderly end may take before it is cancelled, and how often it is.
+    const PATIENCE: Duration = Duration::from_millis(1500);
+    const EVERY: Duration = Duration::from_millis(750);
+    const CANCELS: u32 = 3;
+
+    fn of(control: Control, backend: i32, stop: Stop) -> Self {
+        Self(tokio::spawn(async move {
+            stop.requested().await;
+            tokio::time::sleep(Self::PATIENCE).await;
+            for _ in 0..Self::CANCELS {
+                control.cancel(backend).await;
+                tokio::time::sleep(Self::EVERY).await;
+            }
+            control.terminate(backend).await;
+        }))
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Settings with which the server notices that our machine has vanished: keepalives while it waits for us, the user timeout
+/// (milliseconds) while data are under way that nobody acknowledges.
+const NETWORK: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "20000"),
+];
+
+/// Settings of the session, as the beginning of a list of expressions.
+fn set(settings: &[(&str, &str)]) -> String {
+    settings
+        .iter()
+        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false), "))
+        .collect()
+}
+
+/// Waits for the lock; returns the backend that has it.
+async fn take(
+    connection: &mut PgConnection,
+    over_network: bool,
+    key: i64,
+    facts: &Facts,
+    wait: Duration,
+    stop: &Stop,
+) -> Result<i32> {
+    // From the moment when the session has the lock.
+    let settings = if over_network { set(&NETWORK) } else { String::new() };
+    let mut patience = Patience::new(wait);
+    loop {
+        if let Some(backend) = try_lock(connection, &settings, key).await? {
+            debug!(waited_ms = patience.elapsed().as_millis(), "lock obtained");
+            return Ok(backend);
+        }
+        let holder = holder(connection, &facts.database).await?;
+        if patience.should_say(SAY_EVERY) {
+            info!("waiting for the migration lock: {holder}");
+        }
+        if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
+            return Err(Error::LockNotObtained { waited: wait, holder });
+        }
+    }
+}
+
 /// The backend of the second connection, which a run needs: it tells a pooler, cancels, and sees who is in the way.
-async fn second_backend(control: &mut Control, database: &Database, stop: &Stop) -> Result<i32> {
+async fn second_backend(control: &Control, database: &Database, stop: &Stop) -> Result<i32> {
     let mut patience = Patience::new(SECOND_CONNECTION);
     loop {
         if let Some(backend) = control.backend().await {
@@ -219,7 +297,10 @@ async fn second_backend(control: &mut Control, database: &Database, stop: &Stop)
             return Err(Error::Unreachable {
                 database: database.to_string(),
                 waited: SECOND_CONNECTION,
-                reason: format!("a run needs a second connection, to cancel with: {}", control.problem()),
+                reason: format!(
+                    "a run needs a second connection, to cancel with: {}",
+                    control.problem().await
+                ),
                 refused: false,
             });
         }
@@ -236,12 +317,13 @@ pub(crate) fn is_held(row: Option<&PgRow>) -> Result<bool> {
     Ok(get(row, last - 1)? && get(row, last)?)
 }
 
-/// Takes the lock if it is free, and tells which backend has it then.
-async fn try_lock(connection: &mut PgConnection, key: i64) -> Result<Option<i32>> {
+/// Takes the lock if it is free, after the settings, and tells which backend has it then.
+async fn try_lock(connection: &mut PgConnection, settings: &str, key: i64) -> Result<Option<i32>> {
     let sql = format!(
-        "SELECT CASE WHEN pg_catalog.pg_try_advisory_lock({key}) THEN pg_catalog.pg_backend_pid() END"
+        "SELECT {settings}CASE WHEN pg_catalog.pg_try_advisory_lock({key}) THEN pg_catalog.pg_backend_pid() END"
     );
-    get(&query::one(connection, "taking the migration lock", sql).await?, 0)
+    let row = query::one(connection, "taking the migration lock", sql).await?;
+    get(&row, row.len() - 1)
 }
 
 /// Gives the lock back twice, as a settled session holds it twice; the server only warns of one too many. The first

@@ -1,26 +1,59 @@
 //! Simple queries: one message, any number of statements, rows as text.
 //!
+//! Every answer is waited for within a bound, as the way to the server may lose packets without a word. The server ends a
+//! question by itself earlier ([`OWN_LIMITS`]), so that none waits behind a lock when its client has given up.
+//!
 //! What the program asks for itself runs under [`OWN_SETTINGS`]: another role may have put functions, operators and types
 //! into a schema of the `search_path`, and they would run with the rights of whoever runs the program (CVE-2018-1058).
 //! [`as_is`] sends SQL without them, for text that is a file's and for what a transaction cannot contain.
+
+use std::io;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow, PgSeverity};
 use sqlx::{AssertSqlSafe, Connection, Decode, Either, Postgres, Row, Type};
 
-use crate::core::message::OWN_SETTINGS;
+use crate::core::message::{OWN_LIMITS, OWN_SETTINGS};
 use crate::error::{Error, Result, ServerError};
+
+/// How long the answer to a statement of the program's own may take: more than [`OWN_LIMITS`] let it work.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// The same for work whose length depends on the database: reading a whole schema, making a scratch database.
+const LONG_WORK: Duration = Duration::from_secs(600);
+
+/// How long a connection may take to end in an orderly way.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Runs statements and returns the rows of each.
 ///
 /// # Errors
 /// [`Error::Server`], saying what the gate was `doing`.
 pub async fn all(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<Vec<Vec<PgRow>>> {
-    let (results, error) = results(connection, sql).await;
-    match error {
-        None => Ok(results),
-        Some(error) => Err(failed(doing, &error)),
-    }
+    try_all(connection, sql).await.map_err(|error| failed(doing, &error))
+}
+
+/// The same with the error as it came.
+///
+/// # Errors
+/// Why a statement failed.
+pub async fn try_all(connection: &mut PgConnection, sql: String) -> sqlx::Result<Vec<Vec<PgRow>>> {
+    let (results, error) = results(connection, &format!("{OWN_SETTINGS} {OWN_LIMITS}"), &sql, ANSWER).await;
+    error.map_or(Ok(results), Err)
+}
+
+/// The same for work that may take long: the limits of the role are its limits.
+///
+/// # Errors
+/// As [`all`].
+pub async fn work(
+    connection: &mut PgConnection,
+    doing: &'static str,
+    sql: String,
+) -> Result<Vec<Vec<PgRow>>> {
+    let (results, error) = results(connection, OWN_SETTINGS, &sql, LONG_WORK).await;
+    result(doing, results, error)
 }
 
 /// Runs statements under the session's own settings and returns the rows of each. Every function, operator, type and cast
@@ -34,10 +67,20 @@ pub async fn as_is(
     sql: String,
 ) -> Result<Vec<Vec<PgRow>>> {
     let (results, error) = try_as_is(connection, sql).await;
-    match error {
-        None => Ok(results),
-        Some(error) => Err(failed(doing, &error)),
-    }
+    result(doing, results, error)
+}
+
+/// The same for work that may take long.
+///
+/// # Errors
+/// As [`as_is`].
+pub async fn work_as_is(
+    connection: &mut PgConnection,
+    doing: &'static str,
+    sql: String,
+) -> Result<Vec<Vec<PgRow>>> {
+    let (results, error) = answers(connection, sql, LONG_WORK).await;
+    result(doing, results, error)
 }
 
 /// Ends the transaction that a failed statement has left open.
@@ -46,6 +89,14 @@ pub async fn as_is(
 /// [`Error::Server`].
 pub async fn roll_back(connection: &mut PgConnection) -> Result<()> {
     as_is(connection, "rolling back", "ROLLBACK".into()).await.map(drop)
+}
+
+/// The same after an error of ours, for a session that is used further: nothing, where the error is that it is lost.
+pub async fn roll_back_after(connection: &mut PgConnection, error: &Error) {
+    if !matches!(error, Error::Server { source, .. } if source.connection_lost()) {
+        // A session that cannot be rolled back shows with its next statement.
+        let _ = roll_back(connection).await;
+    }
 }
 
 /// Runs statements and returns the rows of the last one.
@@ -73,7 +124,7 @@ pub fn no_row(doing: &'static str) -> Error {
 /// Closes a connection in an orderly way, if it still listens.
 pub async fn close(connection: PgConnection) {
     // The server ends the session in any case.
-    let _ = connection.close().await;
+    let _ = tokio::time::timeout(FAREWELL, connection.close()).await;
 }
 
 /// What the server said, and what the gate was doing.
@@ -82,26 +133,58 @@ pub fn failed(doing: &'static str, error: &sqlx::Error) -> Error {
     Error::Server { doing, source: Box::new(server_error(error)) }
 }
 
-/// Runs statements; returns the rows of those that ended, and why the next one did not.
-pub async fn results(connection: &mut PgConnection, sql: String) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
-    let (mut results, error) = try_as_is(connection, format!("{OWN_SETTINGS} {sql}")).await;
-    let settings = OWN_SETTINGS.matches(';').count();
+fn result(
+    doing: &'static str,
+    results: Vec<Vec<PgRow>>,
+    error: Option<sqlx::Error>,
+) -> Result<Vec<Vec<PgRow>>> {
+    match error {
+        None => Ok(results),
+        Some(error) => Err(failed(doing, &error)),
+    }
+}
+
+/// Runs statements under settings; returns the rows of those statements that ended, and why the next one did not.
+async fn results(
+    connection: &mut PgConnection,
+    settings: &str,
+    sql: &str,
+    bound: Duration,
+) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
+    let (mut results, error) = answers(connection, format!("{settings} {sql}"), bound).await;
+    let settings = settings.matches(';').count();
     (results.split_off(settings.min(results.len())), error)
 }
 
 /// The same, as [`as_is`].
 pub async fn try_as_is(connection: &mut PgConnection, sql: String) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
+    answers(connection, sql, ANSWER).await
+}
+
+/// Sends statements and collects their answers, each row and each end of a statement within the bound.
+async fn answers(
+    connection: &mut PgConnection,
+    sql: String,
+    bound: Duration,
+) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
     let mut results = Vec::new();
     let mut rows = Vec::new();
     let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
     loop {
-        match stream.try_next().await {
-            Ok(Some(Either::Right(row))) => rows.push(row),
-            Ok(Some(Either::Left(_))) => results.push(std::mem::take(&mut rows)),
-            Ok(None) => return (results, None),
-            Err(error) => return (results, Some(error)),
+        match tokio::time::timeout(bound, stream.try_next()).await {
+            Ok(Ok(Some(Either::Right(row)))) => rows.push(row),
+            Ok(Ok(Some(Either::Left(_)))) => results.push(std::mem::take(&mut rows)),
+            Ok(Ok(None)) => return (results, None),
+            Ok(Err(error)) => return (results, Some(error)),
+            Err(_) => return (results, Some(silence(&format!("no answer within {} s", bound.as_secs())))),
         }
     }
+}
+
+/// The error of a connection that is given up although nothing says that it broke.
+#[must_use]
+pub fn silence(what: &str) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, what.to_owned()))
 }
 
 /// A column of a row.

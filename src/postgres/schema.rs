@@ -21,11 +21,11 @@ const DOING: &str = "reading the schema";
 /// # Errors
 /// [`crate::error::Error::Server`] when the server cannot be asked.
 pub async fn read(connection: &mut PgConnection) -> Result<Schema> {
-    let answers = match query::as_is(connection, DOING, queries::message(foreign::history_tables())).await {
+    let message = queries::message(foreign::history_tables());
+    let answers = match query::work_as_is(connection, DOING, message).await {
         Ok(answers) => answers,
         Err(error) => {
-            // The session goes on, and must not do so in a transaction that failed.
-            let _ = query::roll_back(connection).await;
+            query::roll_back_after(connection, &error).await;
             return Err(error);
         }
     };

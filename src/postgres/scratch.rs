@@ -115,7 +115,7 @@ impl ScratchDatabase {
         let provider = if get::<i32>(&row, 2)? < 150_000 { "" } else { &likeness.provider };
         let sql = format!("CREATE DATABASE {name} {}{provider}", likeness.options);
         // A transaction cannot contain it.
-        query::as_is(&mut maintenance, "making a scratch database", sql)
+        query::work_as_is(&mut maintenance, "making a scratch database", sql)
             .await
             .map_err(|e| explained(e, server))?;
         debug!("made the scratch database {name} on {server}");
@@ -148,7 +148,9 @@ impl ScratchDatabase {
     /// Drops it.
     pub async fn drop(mut self) {
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        if let Err(error) = query::as_is(&mut self.maintenance, "dropping the scratch database", sql).await {
+        if let Err(error) =
+            query::work_as_is(&mut self.maintenance, "dropping the scratch database", sql).await
+        {
             tracing::warn!("the scratch database {} is left for the next run to drop: {error}", self.name);
         }
         query::close(self.maintenance).await;
@@ -193,7 +195,7 @@ async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
             continue;
         }
         let sql = format!("DROP DATABASE IF EXISTS {}", ident(name));
-        match query::as_is(maintenance, "dropping the scratch database of an earlier run", sql).await {
+        match query::work_as_is(maintenance, "dropping the scratch database of an earlier run", sql).await {
             Ok(_) => debug!("dropped the scratch database {name} of an earlier run"),
             // Another run may be at it, or somebody looks into it.
             Err(error) => debug!("{error}"),

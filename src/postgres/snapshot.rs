@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History, Step, StepState};
 use crate::core::invalid::InvalidIndex;
-use crate::core::message::OWN_SETTINGS;
+use crate::core::message::{OWN_LIMITS, OWN_SETTINGS};
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::trust::{self, GateTable, Home, Use, Wanted};
 use crate::error::{Error, Result};
@@ -161,7 +161,7 @@ async fn facts_and(
     scope: Scope<'_>,
     more: &str,
 ) -> Result<(Facts, AnyLeft, Result<Vec<Vec<PgRow>>>)> {
-    let settings = format!("{OWN_PATH} {OWN_SETTINGS} {}", scope.limit_sql());
+    let settings = format!("{OWN_PATH} {OWN_SETTINGS} {OWN_LIMITS} {}", scope.limit_sql());
     let sql = format!(
         "{settings} {} {} {ANY_LEFT} {more}",
         facts_sql(scope.wanted.schema),

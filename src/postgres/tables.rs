@@ -53,7 +53,7 @@ pub async fn prepare_and(
              RESET client_min_messages;"
         );
         let Err(error) = query::all(connection, doing, sql).await else { break };
-        let _ = query::roll_back(connection).await;
+        query::roll_back_after(connection, &error).await;
         // sqlx makes its table without the lock of its program, and the app may do so at this moment.
         let is_taken = matches!(&error, Error::Server { source, .. }
             if matches!(source.sqlstate.as_deref(), Some("42P07" | "23505")));

@@ -8,8 +8,10 @@ use crate::support::corveil::Outcome;
 use crate::support::{Corveil, Database, Folder};
 
 /// Bad files: the name, the content, the line that is named, and what is said.
-const BAD: [(&str, &[u8], Option<usize>, &str); 16] = [
+const BAD: [(&str, &[u8], Option<usize>, &str); 18] = [
     ("2_latin1.sql", b"SELECT '\xe4'", None, "is not UTF-8: the byte at offset 8"),
+    ("2_utf16.sql", b"\xff\xfeS\0E\0", None, "is UTF-16"),
+    ("2_utf16be.sql", b"\0S\0E\0L", None, "iconv -f utf-16be -t utf-8 2_utf16be.sql"),
     (
         "2_copy.sql",
         b"SELECT 1;\nCOPY t FROM stdin;\n1\tit's\n\\.\n",
@@ -80,7 +82,7 @@ async fn all_bad_files_are_named_at_once() {
     let json = run.json();
     let findings = json["error"]["findings"].as_array().unwrap();
     let versions: Vec<_> = findings.iter().map(|finding| finding["version"].as_u64().unwrap()).collect();
-    assert_eq!(versions, (2..18).collect::<Vec<u64>>(), "{run}");
+    assert_eq!(versions, (2..20).collect::<Vec<u64>>(), "{run}");
     expect_untouched(&database).await;
 }
 
@@ -209,6 +211,17 @@ async fn edited_and_missing_files_are_found_all_at_once_and_nothing_is_applied()
         .expect_stderr("version 2 (t) was applied on 2")
         .expect_stderr("git checkout");
     assert!(!database.has("t5").await);
+}
+
+#[tokio::test]
+async fn a_file_that_git_checked_out_with_other_line_endings_is_not_called_edited() {
+    let (database, folder) =
+        (Database::fresh().await, Folder::new().file("1_t.sql", "SELECT 1;\nSELECT 2;\n"));
+    migrate(&database, &folder).await.expect_code(0);
+    folder.put("1_t.sql", "SELECT 1;\r\nSELECT 2;\r\n");
+    let run = migrate(&database, &folder).await.expect_code(4);
+    let run = run.expect_stderr("in its line endings alone: CR LF here, LF there");
+    run.expect_stderr("*.sql text eol=lf").expect_no_stderr("was edited");
 }
 
 #[tokio::test]

@@ -170,6 +170,31 @@ async fn a_file_without_a_transaction_has_places_too() {
 }
 
 #[tokio::test]
+async fn a_statement_that_needs_to_be_outside_a_transaction_is_named_with_the_way_there() {
+    for (sql, sqlstate) in [
+        ("DO $$ BEGIN COMMIT; END $$", "2D000"),
+        ("CREATE SUBSCRIPTION s CONNECTION 'dbname=x' PUBLICATION p", "25001"),
+    ] {
+        let (database, folder) = (Database::fresh().await, Folder::new().file("7_t.sql", sql));
+        let run = Corveil::migrate(&database, &folder).run().await.expect_code(3).expect_stderr(sqlstate);
+        run.expect_stderr("begin `7_t.sql` with the line `-- no-transaction`");
+    }
+    let (database, folder) =
+        (Database::fresh().await, Folder::new().file("7_t.sql", "DO $$ BEGIN COMMIT; END $$"));
+    Corveil::migrate(&database, &folder).run().await.expect_stderr("corveil migrate --no-transaction 7");
+    Corveil::migrate(&database, &folder).args(["--no-transaction", "7"]).run().await.expect_code(0);
+
+    // The same SQLSTATE, and no help in that.
+    for sql in
+        ["SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "DO $$ BEGIN EXECUTE 'VACUUM'; END $$"]
+    {
+        let (database, folder) = (Database::fresh().await, Folder::new().file("7_t.sql", sql));
+        let run = Corveil::migrate(&database, &folder).run().await.expect_code(3).expect_stderr("25001");
+        run.expect_no_stderr("no-transaction");
+    }
+}
+
+#[tokio::test]
 async fn a_failure_is_printed_once_with_what_was_and_was_not_applied() {
     let (database, folder) = (Database::fresh().await, Folder::new());
     folder.put("1_a.sql", "CREATE TABLE a ()");

@@ -131,6 +131,19 @@ async fn what_our_files_do_not_create_is_no_hindrance() {
 }
 
 #[tokio::test]
+async fn the_schema_that_every_database_has_makes_none_anothers() {
+    let database = Database::fresh().await;
+    let folder =
+        Folder::new().file("1_a.sql", "DROP SCHEMA IF EXISTS app; CREATE SCHEMA public; CREATE TABLE a ()");
+    let run = Corveil::migrate(&database, &folder).run().await.expect_code(3);
+    run.expect_stderr("schema \"public\" already exists (SQLSTATE 42P06)");
+    database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA app").await;
+    database.execute(&format!("ALTER DATABASE {} SET search_path = app", database.name())).await;
+    folder.put("1_a.sql", "CREATE SCHEMA public; CREATE TABLE a ()");
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+}
+
+#[tokio::test]
 async fn a_finished_database_is_known_though_the_first_file_would_apply_again() {
     let database = Database::fresh().await;
     let folder = Folder::new()

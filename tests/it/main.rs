@@ -67,6 +67,8 @@ mod stopped; // on each version
 mod killed; // on each version
 // Servers that restart or crash, and connections cut right at the commit.
 mod lost; // on each version
+// A network that loses packets without a word, and servers that answer late.
+mod silent;
 // Locks of others, timeouts and deadlocks: giving way, coming again, and naming who was in the way.
 mod blocked; // on each version
 // The way to the database: absent, full, refusing, read-only, configured wrongly; and no password anywhere.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Corveil, Database, Folder};
+use crate::support::{Corveil, Database, Folder, Server};
 
 #[tokio::test]
 async fn statements_are_told_apart_as_the_server_does() {
@@ -145,4 +145,18 @@ async fn a_blocked_statement_is_tried_again_alone() {
         .expect_code(0)
         .expect_stderr("retry 1 of 10");
     assert_eq!(database.value::<i64>("SELECT count(*) FROM runs").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_is_copied_although_a_run_has_two_connections_to_it() {
+    let server = Server::private();
+    let (database, folder) = (Database::on(&server).await, Folder::new());
+    let name = database.name();
+    let copy = format!("{name}_copy");
+    folder.put(
+        "1_copy.sql",
+        format!("-- no-transaction\nCREATE TABLE a ();\nCREATE DATABASE {copy} TEMPLATE {name};"),
+    );
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    assert!(database.value::<bool>(&format!("SELECT true FROM pg_database WHERE datname = '{copy}'")).await);
 }

@@ -184,8 +184,8 @@ fn not_beside_a_live_database(file: &Migration) -> Option<Error> {
     let found = cluster_wide(&statements)?;
     Some(Error::Config {
         message: format!(
-            "`{}` is replayed on no server that is in use: `{}` reaches beyond its database",
-            file.file, found.statement
+            "`{}` is replayed on no server that is in use: `{}` reaches beyond its database, as it contains `{}`",
+            file.file, found.statement, found.words
         ),
         hint: format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
     })

@@ -99,7 +99,7 @@ impl<'a> Gate<'a> {
         let result = self.under_lock(&mut guard, found.as_ref()).await;
         let result = match result {
             Err(Ended::Lost(server)) => {
-                drop(guard);
+                guard.abandon().await;
                 return self.settle(server, from, &work).await;
             }
             Err(Ended::With(error)) => Err(error),

@@ -1,7 +1,8 @@
 //! Statements that reach beyond their database, which therefore must not be tried out on a server that is in use.
 //!
-//! Code inside strings is looked at too where it is run: the bodies of DO blocks, functions and procedures, and what they
-//! put together for EXECUTE. What a name hides cannot be seen: a function that was there before, or another server's.
+//! Code inside strings is looked at too where it is run: the bodies of DO blocks, functions and procedures, and the strings
+//! in them that may reach an EXECUTE. The text of an exception does not. What a name hides cannot be seen: a function that
+//! was there before, or another server's.
 
 use crate::core::sql::lex::{Kind, Token, tokens};
 use crate::core::sql::reader::starts_with;
@@ -38,20 +39,28 @@ pub struct ClusterWide {
     pub start: usize,
     /// The statement's first line.
     pub statement: String,
+    /// The words that say so, which may be deep in a body.
+    pub words: String,
 }
 
 /// The first statement that reaches beyond its database.
 #[must_use]
 pub fn cluster_wide(statements: &[Statement<'_>]) -> Option<ClusterWide> {
-    let reaches_out = |statement: &&Statement<'_>| {
-        is_cluster_wide(&statement.tokens)
-            || (0..statement.tokens.len()).any(|at| calls_the_server(&statement.tokens[at..]))
-            || (holds_code(statement) && code(&statement.tokens, DEPTH))
-    };
-    statements
-        .iter()
-        .find(reaches_out)
-        .map(|statement| ClusterWide { start: statement.start, statement: first_line(statement.text) })
+    statements.iter().find_map(|statement| {
+        let tokens = &statement.tokens;
+        let words = is_cluster_wide(tokens)
+            .then(|| words(tokens))
+            .or_else(|| (0..tokens.len()).find_map(|at| calls_the_server(&tokens[at..])))
+            .or_else(|| holds_code(statement).then(|| code(tokens, DEPTH)).flatten())?;
+        Some(ClusterWide { start: statement.start, statement: first_line(statement.text), words })
+    })
+}
+
+/// The words at the beginning of a cluster-wide statement.
+fn words(tokens: &[Token<'_>]) -> String {
+    const MOST: usize = 3;
+    let words = tokens.iter().take(MOST).take_while(|token| matches!(token.kind, Kind::Word | Kind::Quoted));
+    words.map(|token| token.text).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether strings of the statement are run, now or later.
@@ -67,27 +76,53 @@ fn holds_code(statement: &Statement<'_>) -> bool {
     heads.iter().any(|head| statement.starts_with(head))
 }
 
-/// Whether a cluster-wide statement starts anywhere in the code of these strings.
-fn code(of: &[Token<'_>], depth: usize) -> bool {
+/// The words of a cluster-wide statement that starts anywhere in the code of these strings.
+fn code(of: &[Token<'_>], depth: usize) -> Option<String> {
     let strings = of.iter().filter(|token| token.kind == Kind::String).filter_map(|token| {
         // Of a string with escapes, what stands between its quotes is near enough.
         token.string().or_else(|| Some(token.text.split_once('\'')?.1.to_owned()))
     });
-    strings.into_iter().any(|text| {
+    strings.into_iter().find_map(|text| {
         let Ok(inside) = tokens(&text) else { return mentions(&text) };
-        let reaches_out = |at: usize| is_cluster_wide(&inside[at..]) || calls_the_server(&inside[at..]);
-        (0..inside.len()).any(reaches_out) || (depth > 0 && code(&inside, depth - 1))
+        let found = |at: usize| {
+            let rest = &inside[at..];
+            is_cluster_wide(rest).then(|| words(rest)).or_else(|| calls_the_server(rest))
+        };
+        (0..inside.len())
+            .find_map(found)
+            .or_else(|| (depth > 0).then(|| code(&executed(&inside), depth - 1)).flatten())
     })
 }
 
+/// The tokens of a body whose strings may be run. Where EXECUTE is given something else than strings and calls, such as a
+/// variable, that is every string but those of RAISE; otherwise those behind EXECUTE.
+fn executed<'a>(body: &[Token<'a>]) -> Vec<Token<'a>> {
+    let statements = || body.split(|token| token.kind == Kind::Semicolon);
+    let runs = |token: &Token<'_>| token.is("execute") || token.text.starts_with("dblink");
+    let behind = |statement: &[Token<'a>]| {
+        let at = statement.iter().position(runs).map(|at| at + 1);
+        at.map(|at| statement[at..].to_vec())
+    };
+    let operands: Vec<_> = statements().filter_map(behind).flatten().collect();
+    let is_name = |pair: &[Token<'_>]| pair[0].kind == Kind::Word && pair[1].kind != Kind::OpenParen;
+    if operands.windows(2).any(is_name) || operands.last().is_some_and(|last| last.kind == Kind::Word) {
+        let before_raise = |statement: &[Token<'a>]| {
+            statement.iter().take_while(|token| !token.is("raise")).copied().collect::<Vec<_>>()
+        };
+        return statements().flat_map(before_raise).collect();
+    }
+    operands
+}
+
 /// Code that cannot be read as SQL, such as another language's: the words alone.
-fn mentions(text: &str) -> bool {
+fn mentions(text: &str) -> Option<String> {
     let words: Vec<_> =
         text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_ascii_lowercase).collect();
-    words.windows(2).any(|pair| {
+    let is_found = |pair: &&[String]| {
         (["create", "alter", "drop"].contains(&pair[0].as_str()) && OBJECTS.contains(&pair[1].as_str()))
             || (pair[0] == "alter" && pair[1] == "system")
-    })
+    };
+    words.windows(2).find(is_found).map(|pair| pair.join(" "))
 }
 
 /// Whether a cluster-wide statement starts here.
@@ -115,13 +150,15 @@ fn is_cluster_wide(tokens: &[Token<'_>]) -> bool {
     head.is("copy") && copies_out(rest)
 }
 
-/// Whether a function of the server itself is called here.
-fn calls_the_server(tokens: &[Token<'_>]) -> bool {
-    let [name, open, ..] = tokens else { return false };
-    name.kind == Kind::Word && open.kind == Kind::OpenParen && {
-        let name = name.text.to_ascii_lowercase();
-        name.starts_with("pg_") && name.ends_with("_replication_slot") || FUNCTIONS.contains(&name.as_str())
-    }
+/// The name of the server's own function that is called here.
+fn calls_the_server(tokens: &[Token<'_>]) -> Option<String> {
+    let [name, open, ..] = tokens else { return None };
+    let lower = name.text.to_ascii_lowercase();
+    let is_one = name.kind == Kind::Word
+        && open.kind == Kind::OpenParen
+        && (lower.starts_with("pg_") && lower.ends_with("_replication_slot")
+            || FUNCTIONS.contains(&lower.as_str()));
+    is_one.then_some(lower)
 }
 
 /// COPY to a file or to and from a program: what they do stays, wherever the database is.
@@ -192,6 +229,11 @@ mod tests {
             "DO $$ BEGIN EXECUTE 'CREATE ROLE ' || quote_ident('x'); END $$",
             "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET x = 1', current_database()); END $$",
             "DO $$ BEGIN EXECUTE $q$ GRANT readers TO app $q$; END $$",
+            "DO $$ DECLARE s text := 'CREATE ROLE a'; BEGIN EXECUTE s; END $$",
+            "DO $$ DECLARE s text; BEGIN s = 'CREATE' || ' ROLE a'; s := 'DROP ROLE a'; EXECUTE s USING 1; END $$",
+            "DO $$ BEGIN FOR r IN EXECUTE 'ALTER SYSTEM RESET ALL' LOOP END LOOP; END $$",
+            "DO $$ BEGIN IF x THEN RAISE 'y'; EXECUTE 'DROP DATABASE d'; END IF; END $$",
+            "DO $$ BEGIN PERFORM dblink_exec('dbname=x', 'CREATE ROLE a'); END $$",
             "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP ROLE app; END $$",
             "CREATE TABLE t (); SELECT 1; CREATE USER u",
             "SELECT pg_create_physical_replication_slot('s', true)",
@@ -211,6 +253,18 @@ mod tests {
     }
 
     #[test]
+    fn the_words_are_those_that_were_found() {
+        for (sql, words) in [
+            ("CREATE ROLE app LOGIN", "CREATE ROLE app"),
+            ("SELECT Pg_Promote()", "pg_promote"),
+            ("DO $$ BEGIN EXECUTE 'alter user ' || quote_ident('x'); END $$", "alter user"),
+            ("DO LANGUAGE plpython3u $$ plpy.execute('drop role \\'x') $$", "drop role"),
+        ] {
+            assert_eq!(cluster_wide(&statements(sql).unwrap()).unwrap().words, words, "{sql}");
+        }
+    }
+
+    #[test]
     fn what_stays_within_it() {
         for sql in [
             "CREATE TABLE role (user_name text, database int)",
@@ -227,6 +281,12 @@ mod tests {
             "COMMENT ON TABLE t IS 'alter system'",
             "DO $$ BEGIN CREATE TABLE t (role text); UPDATE t SET role = 'x'; END $$",
             "CREATE SCHEMA AUTHORIZATION app",
+            "DO $$ BEGIN RAISE EXCEPTION 'cannot create user %', 'x'; END $$",
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               IF NEW.x THEN RAISE EXCEPTION 'cannot create user'; END IF; RETURN NEW; END $$",
+            "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'drop database' $$",
+            "DO $$ DECLARE s text := 'SELECT 1'; BEGIN EXECUTE s; RAISE NOTICE 'drop role %', s; END $$",
+            "DO $$ BEGIN INSERT INTO docs VALUES ('create role'); EXECUTE format('DROP TABLE %I', 't'); END $$",
             "COPY t FROM '/tmp/t'",
             "CREATE TABLE pg_reload_conf AS SELECT 1",
             "SELECT to_regclass('t') FROM t",

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Ended, applied_by_another, roll_back};
+use super::{Ended, applied_by_another};
 use crate::config::secret;
 use crate::core::history::StepState;
 use crate::core::message::{self, hex};
@@ -93,8 +93,8 @@ fn forget_sql(guard: &LockGuard, script: &Script<'_>) -> Result<String> {
 /// Runs statements of the gate's own; when they fail, their transaction is not left open for the next to trip over.
 pub(super) async fn own(guard: &mut LockGuard, doing: &'static str, sql: &str) -> Result<()> {
     let result = query::as_is(&mut guard.connection, doing, message::own(sql)).await;
-    if result.is_err() {
-        let _ = roll_back(guard).await;
+    if let Err(error) = &result {
+        query::roll_back_after(&mut guard.connection, error).await;
     }
     result.map(drop)
 }

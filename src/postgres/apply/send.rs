@@ -8,8 +8,9 @@ use sqlx::{AssertSqlSafe, Either};
 use tracing::{info, warn};
 
 use crate::core::progress::{Progress, SAY_EVERY};
-use crate::postgres::control::Observation;
+use crate::postgres::control::{Observation, Pulse};
 use crate::postgres::lock::LockGuard;
+use crate::postgres::query;
 use crate::stop::{Reason, Stop};
 
 /// How often the second connection looks at a statement that is at work.
@@ -56,6 +57,7 @@ pub(super) async fn send(
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + first_look, LOOK_EVERY);
     let mut ending = Ending::None;
     let mut said: Option<Instant> = None;
+    let mut pulse = Pulse::default();
     loop {
         tokio::select! {
             item = stream.try_next() => match item {
@@ -70,21 +72,28 @@ pub(super) async fn send(
             reason = stop.requested(), if sent.stopped.is_none() => {
                 sent.stopped = Some(reason);
                 warn!("{}: cancelling the statement that is under way", reason.sentence());
-                if let Some(control) = control.as_mut() {
+                if let Some(control) = control.as_ref() {
                     control.cancel(facts.backend).await;
                 }
                 ending = Ending::Cancelled { at: Instant::now() };
             }
             () = ending.over() => {
-                if let Some(control) = control.as_mut() {
+                if let Some(control) = control.as_ref() {
                     control.terminate(facts.backend).await;
                 }
                 ending = Ending::Terminated;
             }
             _ = look.tick(), if sent.stopped.is_none() => {
-                let seen = match control.as_mut() {
-                    Some(control) => control.observe(facts.backend).await,
-                    None => Observation::default(),
+                let seen = match control.as_ref() {
+                    Some(control) => control.observe(facts.backend, &mut pulse).await,
+                    None => Ok(Observation::default()),
+                };
+                let seen = match seen {
+                    Ok(seen) => seen,
+                    Err(why) => {
+                        sent.error = Some(query::silence(&why));
+                        break;
+                    }
                 };
                 if !seen.blockers.is_empty() && said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
                     said = Some(Instant::now());

@@ -1,6 +1,6 @@
 //! A file without a transaction: unit by unit, the intent recorded before each and its end after it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::info;
 
@@ -212,7 +212,7 @@ async fn carry_out(
     subject: Option<Subject>,
     context: &mut Context<'_>,
 ) -> Result<Sent, Ended> {
-    let look = first_look(timeouts(script, context.settings));
+    let mut look = first_look(timeouts(script, context.settings));
     let work = unit.concurrent();
     if let Some(work) = &work {
         let relation = subject.map(|subject| subject.relation);
@@ -232,7 +232,22 @@ async fn carry_out(
         }
         _ => unit.text.clone(),
     };
+    if copies_a_database(&unit.text)
+        && let Some(control) = &guard.control
+    {
+        // A database is copied while nobody else is connected to it, and it may be this one.
+        control.close().await;
+        look = UNSEEN;
+    }
     Ok(send(guard, sql, look, context.stop, context.progress).await)
+}
+
+/// How long a statement works that nobody looks at.
+const UNSEEN: Duration = Duration::from_secs(86_400);
+
+fn copies_a_database(statement: &str) -> bool {
+    let mut words = statement.split_ascii_whitespace();
+    ["create", "database"].iter().all(|word| words.next().is_some_and(|next| next.eq_ignore_ascii_case(word)))
 }
 
 /// Why it cannot be known whether a statement was carried out.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::{Database, Url};
 
-/// When to cut a connection. The bytes are looked for in what one side sends, also across packets.
+/// When to cut a connection, or to let nothing through any more. The bytes are looked for in what one side sends, also across packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// The client sent them; the server never gets them.
@@ -20,6 +20,10 @@ pub(crate) enum Moment {
     BeforeClientGets(Vec<u8>),
     /// The client got the answer, and no more.
     AfterClientGot(Vec<u8>),
+    /// The client sent them, and from then on nothing arrives anywhere: no connection is cut, none is refused.
+    Silence(Vec<u8>),
+    /// The server got them and does what they say; this client hears nothing any more, others do.
+    Deafness(Vec<u8>),
 }
 
 /// A proxy before a server. Threads of its own, so that it works while a test's runtime is busy.
@@ -32,6 +36,7 @@ struct Shared {
     server: u16,
     closed: AtomicBool,
     refusing: AtomicBool,
+    silent: AtomicBool,
     accepted: AtomicUsize,
     round_trips: AtomicUsize,
     delay: Mutex<Duration>,
@@ -44,6 +49,7 @@ struct Link {
     client: TcpStream,
     server: TcpStream,
     server_spoke: AtomicBool,
+    deaf: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,6 +67,7 @@ impl Proxy {
             server,
             closed: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
             round_trips: AtomicUsize::new(0),
             delay: Mutex::default(),
@@ -95,7 +102,12 @@ impl Proxy {
         }
     }
 
-    /// Cuts one connection when the moment comes, once.
+    /// Lets nothing through any more, and cuts nothing.
+    pub(crate) fn silence(&self) {
+        self.shared.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Cuts one connection when the moment comes, once, or does what the moment says.
     pub(crate) fn cut_at(&self, moment: Moment) {
         self.shared.armed.lock().unwrap().push(moment);
     }
@@ -145,7 +157,12 @@ impl Shared {
             for end in [&client, &server] {
                 end.set_nodelay(true).expect("set TCP_NODELAY");
             }
-            let link = Arc::new(Link { client, server, server_spoke: AtomicBool::new(true) });
+            let link = Arc::new(Link {
+                client,
+                server,
+                server_spoke: AtomicBool::new(true),
+                deaf: AtomicBool::new(false),
+            });
             self.connections.lock().unwrap().push(Arc::clone(&link));
             for direction in [Direction::ToServer, Direction::ToClient] {
                 let (shared, link) = (Arc::clone(self), Arc::clone(&link));
@@ -170,6 +187,14 @@ impl Shared {
             if matches!(moment, Some(Moment::BeforeServerGets(_) | Moment::BeforeClientGets(_))) {
                 return link.cut();
             }
+            match moment {
+                Some(Moment::Silence(_)) => self.silent.store(true, Ordering::SeqCst),
+                Some(Moment::Deafness(_)) => link.deaf.store(true, Ordering::SeqCst),
+                _ => {}
+            }
+            if self.is_swallowed(link, direction) {
+                continue;
+            }
             if matches!(moment, Some(Moment::AfterServerGot(_))) {
                 // First, or the answer could be faster than the cut.
                 let _ = link.client.shutdown(Shutdown::Both);
@@ -180,7 +205,14 @@ impl Shared {
                 return link.cut();
             }
         }
-        let _ = to.shutdown(Shutdown::Write);
+        if !self.is_swallowed(link, direction) {
+            let _ = to.shutdown(Shutdown::Write);
+        }
+    }
+
+    fn is_swallowed(&self, link: &Link, direction: Direction) -> bool {
+        self.silent.load(Ordering::SeqCst)
+            || direction == Direction::ToClient && link.deaf.load(Ordering::SeqCst)
     }
 
     fn count(&self, link: &Link, direction: Direction) {
@@ -213,13 +245,17 @@ impl Moment {
             Self::BeforeServerGets(bytes)
             | Self::AfterServerGot(bytes)
             | Self::BeforeClientGets(bytes)
-            | Self::AfterClientGot(bytes) => bytes,
+            | Self::AfterClientGot(bytes)
+            | Self::Silence(bytes)
+            | Self::Deafness(bytes) => bytes,
         }
     }
 
     fn direction(&self) -> Direction {
         match self {
-            Self::BeforeServerGets(_) | Self::AfterServerGot(_) => Direction::ToServer,
+            Self::BeforeServerGets(_) | Self::AfterServerGot(_) | Self::Silence(_) | Self::Deafness(_) => {
+                Direction::ToServer
+            }
             Self::BeforeClientGets(_) | Self::AfterClientGot(_) => Direction::ToClient,
         }
     }

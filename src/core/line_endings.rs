@@ -1,0 +1,40 @@
+//! Files that differ in nothing but how their lines end: git may change that at each checkout.
+
+use sha2::{Digest, Sha384};
+
+/// How the lines of a file end here, and how they ended when it was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineEndings {
+    /// As in `its lines end in CR LF`.
+    pub here: &'static str,
+    /// The same of the applied file.
+    pub applied: &'static str,
+}
+
+/// The only difference between a file and what was applied, if it is that of their line endings.
+#[must_use]
+pub fn only_difference(sql: &str, applied_checksum: &[u8]) -> Option<LineEndings> {
+    let is_applied = |text: &str| Sha384::digest(text).as_slice() == applied_checksum;
+    let lf = sql.replace("\r\n", "\n");
+    if is_applied(&lf) {
+        return Some(LineEndings { here: "CR LF", applied: "LF" });
+    }
+    is_applied(&lf.replace('\n', "\r\n")).then_some(LineEndings { here: "LF", applied: "CR LF" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_differ_in_their_line_endings_alone() {
+        let (lf, crlf, mixed) =
+            ("SELECT 1;\nSELECT 2;\n", "SELECT 1;\r\nSELECT 2;\r\n", "SELECT 1;\r\nSELECT 2;\n");
+        let here =
+            |sql, applied: &str| only_difference(sql, &Sha384::digest(applied)).map(|e| (e.here, e.applied));
+        assert_eq!(here(crlf, lf), Some(("CR LF", "LF")));
+        assert_eq!(here(mixed, lf), Some(("CR LF", "LF")));
+        assert_eq!(here(lf, crlf), Some(("LF", "CR LF")));
+        assert_eq!(here(lf, "SELECT 3;\r\n"), None);
+    }
+}
