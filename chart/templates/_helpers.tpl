@@ -4,6 +4,17 @@
 {{- if kindIs "string" . -}}{{ . }}{{- else if not (kindIs "invalid" .) -}}{{ toJson . }}{{- end -}}
 {{- end }}
 
+{{/* Environment variables of a list in the values: their values are text, whatever YAML or `--set` made of them. */}}
+{{- define "corveil.extraEnv" -}}
+{{- $list := list -}}
+{{- range . -}}
+{{- $item := deepCopy . -}}
+{{- if hasKey $item "value" -}}{{- $_ := set $item "value" (include "corveil.text" $item.value) -}}{{- end -}}
+{{- $list = append $list $item -}}
+{{- end -}}
+{{- toYaml $list -}}
+{{- end }}
+
 {{/* What labels and selectors name the app. */}}
 {{- define "corveil.name" -}}
 {{- include "corveil.text" (.Values.nameOverride | default .Chart.Name) -}}

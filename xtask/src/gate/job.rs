@@ -322,12 +322,15 @@ fn each_job_has_a_network_policy_that_is_there_before_it() {
     );
 }
 
+/// A digest of no image.
+const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
 #[test]
 fn each_value_of_the_job_has_its_place() {
     let values = with(
         external(),
         json!({
-            "image": {"digest": "sha256:0", "pullPolicy": "Always"},
+            "image": {"digest": DIGEST, "pullPolicy": "Always"},
             "imagePullSecrets": [{"name": "registry"}],
             "nodeSelector": {"disk": "fast"},
             "tolerations": [{"key": "k", "operator": "Exists"}],
@@ -341,7 +344,7 @@ fn each_value_of_the_job_has_its_place() {
                 "lockTimeout": "1s",
                 "statementTimeout": "30min",
                 "retries": 3,
-                "resources": {"requests": {"cpu": "1"}},
+                "resources": {"requests": {"cpu": "250m"}},
                 "extraEnv": [{"name": "PGAPPNAME", "value": "x"}],
                 "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
                 "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
@@ -365,9 +368,9 @@ fn each_value_of_the_job_has_its_place() {
     pod["volumes"] = values["migrate"]["extraVolumes"].clone();
     let container = &mut pod["containers"][0];
     container["volumeMounts"] = values["migrate"]["extraVolumeMounts"].clone();
-    container["image"] = format!("{}@sha256:0", released::current().repository()).into();
+    container["image"] = format!("{}@{DIGEST}", released::current().repository()).into();
     container["imagePullPolicy"] = "Always".into();
-    container["resources"]["requests"]["cpu"] = "1".into();
+    container["resources"]["requests"]["cpu"] = "250m".into();
     let variables = container["env"].as_array_mut().expect("a list");
     for (name, value) in [
         ("CORVEIL_WAIT_FOR_DB", "10s"),

@@ -26,6 +26,9 @@ pub(crate) fn files() -> Result<Files> {
     ])
 }
 
+/// Before any value is read: some may be missing.
+const VALUES: &str = "{{- include \"corveil.values\" . }}\n";
+
 /// The three wrappers, and the one body.
 fn jobs() -> Result<String> {
     let hook = wrapper(gate::Job::Hook, r#"include "corveil.migrate.name.hook" ."#, Some("hook.job"))?;
@@ -33,7 +36,7 @@ fn jobs() -> Result<String> {
     let wave = wrapper(gate::Job::Wave, r#"include "corveil.migrate.name.wave" ."#, Some("wave.job"))?;
     let hash = helpers::HASH;
     Ok(format!(
-        r#"{{{{- if .Values.migrate.enabled }}}}
+        r#"{VALUES}{{{{- if .Values.migrate.enabled }}}}
 {{{{- include "corveil.gate.validate" . }}}}
 {{{{- $own := include "corveil.secretName" . }}}}
 {{{{- if include "corveil.gate.hasHook" . }}}}
@@ -242,9 +245,9 @@ resources:
   {{- toYaml . | nindent @ }}
 {{- end }}";
 
-const EXTRA_ENV: &str = r"{{- with .Values.migrate.extraEnv }}
-{{- toYaml . | nindent @ }}
-{{- end }}";
+const EXTRA_ENV: &str = r#"{{- with .Values.migrate.extraEnv }}
+{{- include "corveil.extraEnv" . | nindent @ }}
+{{- end }}"#;
 
 const VOLUME_MOUNTS: &str = r"{{- with .Values.migrate.extraVolumeMounts }}
 volumeMounts:
@@ -259,14 +262,15 @@ fn secret() -> Result<String> {
     let url = format!("stringData.{}", env::DATABASE_URL);
     holes.insert(url, Hole::Value(r#"include "corveil.databaseUrl" . | quote"#.into()));
     Ok(format!(
-        "{{{{- if and .Values.migrate.enabled (not .Values.existingSecret) (include \"corveil.gate.hasHook\" .) }}}}\n{}{{{{- end }}}}\n",
+        "{VALUES}{{{{- if and .Values.migrate.enabled (not .Values.existingSecret) (include \"corveil.gate.hasHook\" .) }}}}\n{}{{{{- end }}}}\n",
         template(&secret, holes)?
     ))
 }
 
 /// One for each Job: the hook's has to be there before the release's objects are.
 fn network_policies() -> Result<String> {
-    let mut text = "{{- if and .Values.migrate.enabled .Values.networkPolicy.enabled }}\n".to_owned();
+    let mut text =
+        format!("{VALUES}{{{{- if and .Values.migrate.enabled .Values.networkPolicy.enabled }}}}\n");
     for (condition, name, annotations) in [
         (r#"include "corveil.gate.hasHook" ."#, "hook", Some("hook.inputs")),
         (r#"include "corveil.gate.hasBootstrap" ."#, "bootstrap", None),

@@ -4,6 +4,7 @@
 
 mod app;
 mod bundled;
+mod defaults;
 mod gate;
 mod ignored;
 mod network;
@@ -52,9 +53,13 @@ pub(crate) enum Others {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Bool,
-    /// A whole number, at least this.
+    /// A whole number from this on; Kubernetes and the app keep 32 bits of it.
     Integer(i64),
+    /// The number of a port.
+    Port,
     Text,
+    /// Text in which a number that is not quoted would be another: `2.0` is 2 in YAML.
+    Quoted(Pattern),
     OneOf(&'static [&'static str]),
     /// `30s`, `5m`, `1h 30min`, or 0.
     Duration,
@@ -70,6 +75,21 @@ pub(crate) enum Shape {
     /// A Kubernetes object or part of one; Kubernetes itself checks it.
     Object,
     ObjectList,
+    /// Environment variables, as in a container's `env`.
+    EnvList,
+    /// Hosts of an Ingress, with their paths.
+    HostList,
+    /// Requests and limits of a container.
+    Resources,
+}
+
+/// What a text has to look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    /// The tag of an image.
+    Tag,
+    /// The digest of an image.
+    Digest,
 }
 
 /// Every key, in order.
@@ -88,6 +108,7 @@ pub(crate) fn files() -> Result<Files> {
     Ok(vec![
         ("chart/values.yaml".into(), yaml::file(&keys)?),
         ("chart/values.schema.json".into(), schema::file(&keys)?),
+        ("chart/templates/_defaults.tpl".into(), defaults::file(&keys)?),
         ("chart/templates/_ignored.tpl".into(), ignored::file(&keys)),
         ("chart/README.md".into(), table::file(&keys)?),
     ])
@@ -129,6 +150,14 @@ fn integer(name: &'static str, least: i64, default: i64, doc: &'static str) -> K
     value(name, Shape::Integer(least), default, doc)
 }
 
+fn quoted(name: &'static str, pattern: Pattern, default: impl Into<Value>, doc: &'static str) -> Key {
+    value(name, Shape::Quoted(pattern), default, doc)
+}
+
+fn env_list(name: &'static str, doc: &'static str) -> Key {
+    value(name, Shape::EnvList, from_yaml("[]"), doc)
+}
+
 fn unset(name: &'static str, shape: Shape, example: impl Into<Value>, doc: &'static str) -> Key {
     Key::new(name, doc, Kind::Unset(shape, example.into()))
 }
@@ -139,6 +168,10 @@ fn removed(name: &'static str, doc: &'static str) -> Key {
 
 fn object(name: &'static str, default: &str, doc: &'static str) -> Key {
     value(name, Shape::Object, from_yaml(default), doc)
+}
+
+fn resources(name: &'static str, default: &str, doc: &'static str) -> Key {
+    value(name, Shape::Resources, from_yaml(default), doc)
 }
 
 fn text_map(name: &'static str, doc: &'static str) -> Key {

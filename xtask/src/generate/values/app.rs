@@ -2,7 +2,8 @@
 
 use crate::generate::values::Shape::{self, OneOf};
 use crate::generate::values::{
-    Key, flag, integer, object, objects, removed, section, text, text_map, unset, value,
+    Key, Pattern, env_list, flag, integer, object, objects, quoted, removed, section, text, text_map, unset,
+    value,
 };
 use crate::released;
 
@@ -60,10 +61,15 @@ fn image() -> Key {
                 "IfNotPresent",
                 "When the image is pulled",
             ),
-            text("tag", "", "Tag; empty is the chart's appVersion, by the chart's own digest if it has one"),
-            value(
+            quoted(
+                "tag",
+                Pattern::Tag,
+                "",
+                "Tag; empty is the chart's appVersion, by the chart's own digest if it has one",
+            ),
+            quoted(
                 "digest",
-                Shape::Text,
+                Pattern::Digest,
                 &*released::current().digest,
                 "`sha256:…`; one of yours wins over the tag, so that Job and pods are the same build",
             ),
@@ -178,7 +184,7 @@ fn providers() -> Key {
 /// Escape hatches for the pod.
 pub(crate) fn extras() -> Vec<Key> {
     vec![
-        objects(
+        env_list(
             "extraEnv",
             "More environment variables of the app and of `wait-for-db`, as in a container's `env`",
         ),

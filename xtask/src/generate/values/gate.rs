@@ -3,7 +3,9 @@
 use corveil::config::env;
 
 use crate::generate::values::Shape::{Duration, DurationOrNone, OneOf};
-use crate::generate::values::{Key, flag, integer, object, objects, section, text, text_map, value};
+use crate::generate::values::{
+    Key, env_list, flag, integer, objects, resources, section, text, text_map, value,
+};
 
 /// What `corveil adopt --from` takes.
 const ADOPT_FROM: &[&str] = &[
@@ -121,12 +123,12 @@ fn migrate() -> Key {
                 .sets(&[env::STATEMENT_TIMEOUT]),
             integer("retries", 0, 10, "How often a file is tried again after a timeout or a deadlock")
                 .sets(&[env::RETRIES]),
-            object(
+            resources(
                 "resources",
                 "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
                 "Requests and limits of the Job's container",
             ),
-            objects("extraEnv", "More environment variables of the Job, as in a container's `env`"),
+            env_list("extraEnv", "More environment variables of the Job, as in a container's `env`"),
             objects(
                 "extraVolumes",
                 "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
@@ -151,7 +153,7 @@ fn wait() -> Key {
                 240,
                 "When Kubernetes reports a rollout without progress: below Helm's timeout, so that Helm names the reason",
             ),
-            object(
+            resources(
                 "resources",
                 "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
                 "Requests and limits of the init container",

@@ -1,9 +1,7 @@
 //! Values of what leads to the app: Service, Ingress, Istio, network policies.
 
-use crate::generate::values::Shape::{OneOf, TextList};
-use crate::generate::values::{
-    Key, flag, from_yaml, integer, objects, removed, section, text, text_map, value,
-};
+use crate::generate::values::Shape::{HostList, OneOf, Port, TextList};
+use crate::generate::values::{Key, flag, from_yaml, objects, removed, section, text, text_map, value};
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
@@ -12,7 +10,7 @@ pub(crate) fn keys() -> Vec<Key> {
             "The Service",
             vec![
                 value("type", OneOf(&["ClusterIP", "NodePort", "LoadBalancer"]), "ClusterIP", "Its type"),
-                integer("port", 1, 8000, "Its port; the container's is 8000"),
+                value("port", Port, 8000, "Its port; the container's is 8000"),
             ],
         ),
         section(
@@ -24,7 +22,7 @@ pub(crate) fn keys() -> Vec<Key> {
                 text_map("annotations", "Annotations"),
                 value(
                     "hosts",
-                    crate::generate::values::Shape::ObjectList,
+                    HostList,
                     from_yaml("[{host: corveil.local, paths: [{path: /, pathType: Prefix}]}]"),
                     "Hosts with their paths",
                 ),

@@ -3,10 +3,21 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use crate::generate::values::{Key, Kind, Others, Shape, yaml};
+use crate::generate::values::{Key, Kind, Others, Pattern, Shape, yaml};
 
 /// What the program reads as a duration, so that the Job does not start with one that it refuses.
 const DURATION: &str = r"^(0|([0-9]+(ms|s|min|m|h) ?)+)$";
+
+/// A name of the DNS, of which the first part may be `*`; empty is every host.
+const HOST: &str = r"^((\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$";
+
+/// Tag and digest as the [specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md) has them.
+fn expression(pattern: Pattern) -> &'static str {
+    match pattern {
+        Pattern::Tag => "^([a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?$",
+        Pattern::Digest => "^(sha256:[0-9a-f]{64})?$",
+    }
+}
 
 pub(crate) fn file(keys: &[Key]) -> Result<String> {
     let mut schema = Map::new();
@@ -47,14 +58,26 @@ fn or_null(schema: Map<String, Value>) -> Map<String, Value> {
     Map::from_iter([("anyOf".to_owned(), either.into())])
 }
 
+/// Amounts as [Kubernetes](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/) writes them.
+fn quantities() -> Value {
+    json!({"type": "object", "additionalProperties": {
+        "type": ["string", "number"],
+        "pattern": "^[0-9]+([.][0-9]*)?([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$",
+        "minimum": 0,
+    }})
+}
+
 fn described(shape: Shape) -> Map<String, Value> {
     let text_map = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let duration = |words: &str| json!({"anyOf": [{"type": "string", "pattern": words}, {"const": 0}]});
     let schema = match shape {
         Shape::Bool => json!({"type": "boolean"}),
-        Shape::Integer(least) => json!({"type": "integer", "minimum": least}),
+        Shape::Integer(least) => json!({"type": "integer", "minimum": least, "maximum": i32::MAX}),
+        Shape::Port => json!({"type": "integer", "minimum": 1, "maximum": u16::MAX}),
         // Without quotes, `12345` and `1.0` are numbers. Earlier charts took them.
         Shape::Text => json!({"type": ["string", "number"]}),
+        // A number gets through, so that the chart itself can say what to do.
+        Shape::Quoted(pattern) => json!({"type": ["string", "number"], "pattern": expression(pattern)}),
         Shape::OneOf(words) => json!({"type": "string", "enum": words}),
         Shape::Duration => duration(DURATION),
         Shape::DurationOrNone => duration(&format!("^none$|{DURATION}")),
@@ -67,6 +90,42 @@ fn described(shape: Shape) -> Map<String, Value> {
         Shape::TextList => json!({"type": "array", "items": {"type": "string"}}),
         Shape::Object => json!({"type": "object"}),
         Shape::ObjectList => json!({"type": "array", "items": {"type": "object"}}),
+        Shape::EnvList => json!({"type": "array", "items": {
+            "type": "object",
+            "required": ["name"],
+            "additionalProperties": false,
+            "properties": {
+                "name": {"type": "string", "pattern": "^[-._a-zA-Z][-._a-zA-Z0-9]*$"},
+                "value": {"type": ["string", "number", "boolean", "null"]},
+                "valueFrom": {"type": "object"},
+            },
+        }}),
+        Shape::Resources => json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "requests": quantities(),
+                "limits": quantities(),
+                "claims": {"type": "array", "items": {"type": "object"}},
+            },
+        }),
+        Shape::HostList => json!({"type": "array", "items": {
+            "type": "object",
+            "required": ["host", "paths"],
+            "additionalProperties": false,
+            "properties": {
+                "host": {"type": "string", "maxLength": 253, "pattern": HOST},
+                "paths": {"type": "array", "minItems": 1, "items": {
+                    "type": "object",
+                    "required": ["path"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "path": {"type": "string", "pattern": "^/"},
+                        "pathType": {"type": "string", "enum": ["Exact", "Prefix", "ImplementationSpecific"]},
+                    },
+                }},
+            },
+        }}),
     };
     let Value::Object(schema) = schema else { unreachable!("every arm is an object") };
     schema

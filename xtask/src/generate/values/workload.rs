@@ -2,11 +2,18 @@
 
 use crate::generate::values::Shape::IntegerOrPercent;
 use crate::generate::values::app::extras;
-use crate::generate::values::{Key, flag, integer, object, objects, section, text, text_map, unset, value};
+use crate::generate::values::{
+    Key, flag, integer, object, objects, resources, section, text, text_map, unset, value,
+};
 
 pub(crate) fn keys() -> Vec<Key> {
     let mut keys = vec![
-        integer("replicaCount", 0, 1, "Number of pods, unless `autoscaling.enabled`"),
+        integer(
+            "replicaCount",
+            0,
+            1,
+            "Number of pods, unless `autoscaling.enabled`; null leaves it to what scales the Deployment, such as KEDA",
+        ),
         section(
             "autoscaling",
             "A HorizontalPodAutoscaler",
@@ -50,7 +57,7 @@ pub(crate) fn keys() -> Vec<Key> {
             "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}",
             "Security context of the containers, of which the migration Job takes user and group; `wait-for-db` adds a read-only root file system",
         ),
-        object(
+        resources(
             "resources",
             "{requests: {cpu: 250m, memory: 512Mi}, limits: {cpu: '1', memory: 1Gi}}",
             "Requests and limits of the app",

@@ -39,6 +39,17 @@ fn images_of(rendering: &Rendering) -> Vec<String> {
     containers.filter_map(|container| Some(container["image"].as_str()?.to_owned())).collect()
 }
 
+#[test]
+fn every_template_begins_by_making_the_values_complete() {
+    for (path, text) in templates() {
+        if path.ends_with(".tpl") {
+            continue;
+        }
+        let first = text.lines().find(|line| !line.starts_with("{{- /*")).unwrap_or_default();
+        assert!(first.starts_with("{{- include \"corveil.values\" . "), "{path}: {first}");
+    }
+}
+
 /// What would make a rendering differ from the one before is a change at every `helmfile diff`, and runs the gate anew.
 #[test]
 fn nothing_changes_from_one_rendering_to_the_next() {

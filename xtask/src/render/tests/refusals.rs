@@ -5,7 +5,7 @@ use xshell::cmd;
 use super::*;
 
 /// What Helm says to the smallest file of values with these in addition.
-fn answer(command: &[&str], set: &[&str]) -> (bool, String) {
+pub(super) fn answer(command: &[&str], set: &[&str]) -> (bool, String) {
     answer_for("prod", command, set)
 }
 
@@ -40,7 +40,25 @@ fn each_refusal_names_its_key() {
         ),
         (&["autoscaling.enabled=true", "autoscaling.minReplicas=9"], "`autoscaling.minReplicas` is above"),
         (&["extraEnv[0].name=DATABASE_URL", "extraEnv[0].value=x"], "`extraEnv` sets what"),
+        (
+            &["migrate=null", "wait=null", "history=null"],
+            "as after `--reuse-values` with an earlier chart: upgrade with `--reset-then-reuse-values`",
+        ),
+        (
+            &["resources.requests.memory=2Gi"],
+            "`resources.requests.memory` is 2Gi, above `resources.limits.memory`, which is 1Gi: set that too",
+        ),
+        (&["migrate.resources.requests.cpu=1"], "`migrate.resources.requests.cpu` is 1, above"),
+        (&["wait.resources.requests.memory=0.2G"], "`wait.resources.requests.memory` is 0.2G, above"),
         // By the schema.
+        (&["resources.requests.memory=lots"], "memory"),
+        (&["service.port=99999"], "port"),
+        (&["replicaCount=100000000000000000000"], "replicaCount"),
+        (&["ingress.hosts[0].host=a.example"], "hosts"),
+        (&["extraEnv[0].value=x"], "name"),
+        (&["migrate.extraEnv[0].name=A B"], "name"),
+        (&["image.digest=sha256:abc"], "digest"),
+        (&["image.tag=a/b"], "tag"),
         (&["corveil.logLevell=INFO"], "logLevell"),
         (&["migrate.waitForDb=60"], "waitForDb"),
         (&["corveil.logLevel=verbose"], "logLevel"),
@@ -49,6 +67,39 @@ fn each_refusal_names_its_key() {
         let (is_rendered, text) = answer(&["template"], set);
         assert!(!is_rendered, "{set:?} is rendered");
         assert!(text.contains(sentence), "{set:?}: {text}");
+    }
+}
+
+#[test]
+fn a_tag_that_is_not_quoted_is_refused_as_yaml_reads_another() {
+    for (tag, is_rendered) in [("2.0", false), ("0o17", false), ("\"2.0\"", true)] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("image: {{tag: {tag}}}\n")).unwrap();
+        let (sh, helm, file) = (shell(), program(Tool::Helm4), file.path());
+        let output =
+            cmd!(sh, "{helm} template prod chart --values chart/ci/default-values.yaml --values {file}");
+        let output = output.quiet().ignore_status().output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        let says = "`image.tag` is a number, of which YAML keeps the value and not the digits: quote it";
+        assert_eq!(
+            (output.status.success(), text.contains(says)),
+            (is_rendered, !is_rendered),
+            "{tag}: {text}"
+        );
+    }
+}
+
+#[test]
+fn requests_up_to_their_limits_are_rendered() {
+    for set in [
+        &["resources.requests.memory=1Gi", "resources.requests.cpu=1000m"][..],
+        &["resources.requests.memory=1073741824", "resources.limits.memory=1.1e9"],
+        &["resources.requests.memory=2Gi", "resources.limits.memory=null"],
+        &["resources.requests.ephemeral-storage=5Gi"],
+        &["resources.limits=null", "migrate.resources=null", "wait.resources.requests=null"],
+    ] {
+        let (is_rendered, text) = answer(&["template"], set);
+        assert!(is_rendered, "{set:?}: {text}");
     }
 }
 

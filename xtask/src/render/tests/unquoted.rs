@@ -63,6 +63,75 @@ fn a_file_of_1_0_0_without_quotes_renders_what_it_says() {
 }
 
 #[test]
+fn numbers_in_lists_of_environment_variables_are_text() {
+    let set = [
+        "extraEnv[0].name=LIMIT",
+        "extraEnv[0].value=1234567",
+        "migrate.extraEnv[0].name=CORVEIL_RESUME_FROM",
+        "migrate.extraEnv[0].value=2",
+        "migrate.extraEnv[1].name=CORVEIL_DRY_RUN",
+        "migrate.extraEnv[1].value=true",
+    ];
+    let (is_rendered, text) = refusals::answer(&["template"], &set);
+    assert!(is_rendered, "{text}");
+    for (name, value) in
+        [("LIMIT", "\"1234567\""), ("CORVEIL_RESUME_FROM", "\"2\""), ("CORVEIL_DRY_RUN", "\"true\"")]
+    {
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let values = lines.windows(2).filter(|pair| pair[0] == format!("- name: {name}")).map(|pair| pair[1]);
+        assert!(values.clone().count() > 0, "{name} is not rendered");
+        values.for_each(|line| assert_eq!(line, format!("value: {value}")));
+    }
+}
+
+#[test]
+fn null_of_any_key_is_its_default_or_no_field() {
+    let mut paths = Vec::new();
+    collect(&values::keys(), "", &mut paths);
+    assert!(paths.len() > 100, "{paths:?}");
+    let paths = std::sync::Mutex::new(paths.into_iter());
+    let next = || paths.lock().unwrap().next();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(path) = next() {
+                    let set = format!("{path}=null");
+                    let (is_rendered, text) = refusals::answer(&["install", "--dry-run=client"], &[&set]);
+                    // What no default can stand for is refused with the key's name.
+                    let key = path.rsplit('.').next().unwrap();
+                    assert!(is_rendered || text.contains(key), "{set}: {text}");
+                    for wrong in ["nil pointer", "<nil>", "%!", "invalid value"] {
+                        assert!(!text.contains(wrong), "{set}: {text}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Every section and every key.
+fn collect(keys: &[Key], parent: &str, paths: &mut Vec<String>) {
+    for key in keys.iter().filter(|key| !matches!(key.kind, Kind::Removed)) {
+        let path = format!("{parent}{}", key.name);
+        if let Kind::Section(keys, _) = &key.kind {
+            collect(keys, &format!("{path}."), paths);
+        }
+        paths.push(path);
+    }
+}
+
+#[test]
+fn without_a_number_of_replicas_the_field_is_left_to_what_scales_the_deployment() {
+    let (is_rendered, text) = refusals::answer(&["template"], &["replicaCount=null"]);
+    let deployment =
+        text.split("---\n").find(|object| object.contains("kind: Deployment")).unwrap_or_default();
+    assert!(
+        is_rendered && deployment.contains("progressDeadlineSeconds") && !deployment.contains("replicas:"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_is_null_is_unset() {
     let file =
         std::fs::read_to_string(crate::root().join("chart/ci/chart-1.0.0-unquoted-values.yaml")).unwrap();
