@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod compute;
 pub mod config;
 pub mod core;
 pub mod error;
