@@ -10,6 +10,7 @@ pub mod config;
 pub mod core;
 pub mod error;
 pub mod exit;
+pub mod memory;
 pub mod output;
 pub mod postgres;
 pub mod stop;
