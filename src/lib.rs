@@ -5,10 +5,12 @@
 
 pub mod cli;
 pub mod commands;
+pub mod compute;
 pub mod config;
 pub mod core;
 pub mod error;
 pub mod exit;
+pub mod memory;
 pub mod output;
 pub mod postgres;
 pub mod stop;

@@ -1,20 +1,23 @@
 //! The `corveil` program: parses, starts the log, runs, and maps the result to an exit code.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 use corveil::cli::Cli;
 use corveil::config::trust;
-use corveil::{commands, output};
+use corveil::output::Format;
+use corveil::{commands, memory, output};
 
 fn main() -> ExitCode {
     let started = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return output::failure::usage(&error).into(),
+        Err(error) => return ended(output::failure::usage(&error)),
     };
     output::log::start(cli.log_format, cli.log_level);
+    end_on_panic(cli.log_format, cli.termination_log());
     trust::only_named(cli.scratch());
     let (format, log_format) = (cli.output, cli.log_format);
     let termination_log = cli.termination_log();
@@ -22,12 +25,13 @@ fn main() -> ExitCode {
     if let Some(purpose) = cli.purpose()
         && let Err(error) = commands::open::prepare(purpose)
     {
-        return output::failure::report(&error, format, log_format, termination_log.as_deref()).into();
+        return ended(output::failure::report(&error, format, log_format, termination_log.as_deref()));
     }
+    end_on_too_much_memory(format, log_format, termination_log.clone());
     // One thread: a gate waits for one statement at a time, and threads cost memory and start-up.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output::failure::no_runtime(&error).into(),
+        Err(error) => return ended(output::failure::no_runtime(&error)),
     };
     let code = match runtime.block_on(commands::run(cli, started)) {
         Ok(code) => code,
@@ -35,5 +39,29 @@ fn main() -> ExitCode {
     };
     // A name look-up that still hangs in its thread must not delay the end.
     runtime.shutdown_background();
+    ended(code)
+}
+
+/// What was said is written before the process ends, if anybody reads it.
+fn ended(code: corveil::exit::ExitCode) -> ExitCode {
+    output::writer::flush();
     code.into()
+}
+
+/// A panic, also of another thread and of a library, ends the process with a code of ours: aborting has one that tells nobody
+/// whether to try again.
+fn end_on_panic(log_format: Format, termination_log: Option<PathBuf>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let code = output::failure::panicked(&panic.to_string(), log_format, termination_log.as_deref());
+        std::process::exit(code.code().into());
+    }));
+}
+
+/// Ends the process before the kernel does. Its thread may be busy with what takes the memory.
+fn end_on_too_much_memory(format: Format, log_format: Format, termination_log: Option<PathBuf>) {
+    memory::watch(move |error| {
+        let code = output::failure::report(error, format, log_format, termination_log.as_deref());
+        output::writer::flush();
+        std::process::exit(code.code().into());
+    });
 }

@@ -5,6 +5,7 @@ pub mod failure;
 pub mod log;
 pub mod progress;
 mod terminal;
+pub mod writer;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub fn text(text: &str) {
 }
 
 fn write(text: &str) {
+    // Where both are one terminal or file, what was said before stands before.
+    writer::flush();
     // A reader that went away, as `head` does, is no failure of the command.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

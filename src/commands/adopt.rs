@@ -73,11 +73,11 @@ pub struct Args {
 /// Every reason for which the database was not taken over; nothing was written then.
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
-    let catalog = open::catalog(&args.common)?;
+    let catalog = open::read(&args.common).end(&stop).await?;
     let opened = open::open(Purpose::Migrate, &stop).await?;
     let adoption = Adoption {
         question: Question {
-            catalog: &catalog,
+            catalog,
             common: &args.common,
             scratch: &args.scratch,
             opened: &opened,

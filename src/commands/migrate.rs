@@ -5,6 +5,7 @@ mod check;
 mod gate;
 mod report;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -97,10 +98,14 @@ pub struct Args {
 /// Every reason for which the schema is not as this build requires.
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
-    let catalog = open::catalog(&args.common)?;
+    let reading = open::read(&args.common);
+    // Whatever is wrong with the files is said before anything else; only the connection is made meanwhile.
+    let begun = open::begin_connecting(Purpose::Migrate);
+    let catalog = reading.end(&stop).await?;
     let opened = open::open(Purpose::Migrate, &stop).await?;
     let result = Gate {
-        catalog: &catalog,
+        catalog,
+        begun: Cell::new(begun),
         database: &opened.database,
         app: opened.app.as_ref(),
         wanted: args.common.history.wanted(),
@@ -117,7 +122,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         },
         dry_run: args.dry_run,
         adopt: args.adopt.map(|from| Question {
-            catalog: &catalog,
+            catalog,
             common: &args.common,
             scratch: &args.scratch,
             opened: &opened,

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use clap::builder::NonEmptyStringValueParser;
 
+use crate::compute::{self, Begun};
 use crate::config::database::Database;
 use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env, source};
 use crate::core::catalog::Catalog;
+use crate::core::history::History;
 use crate::core::trust::{Use, Wanted};
+use crate::core::two_ways;
 use crate::error::{Error, Result};
+use crate::postgres::connect;
 use crate::postgres::snapshot::Scope;
 use crate::stop::Stop;
 
@@ -161,6 +165,16 @@ pub fn prepare(purpose: Purpose) -> Result<()> {
     }
 }
 
+/// Begins to connect to the database of a purpose, where it is a server. What is wrong with its settings is said when it is
+/// opened.
+#[must_use]
+pub fn begin_connecting(purpose: Purpose) -> Option<connect::Begun> {
+    match target::resolve(purpose) {
+        Ok(Target::Server { database, .. }) => Some(connect::begin(database)),
+        Ok(Target::Embedded) | Err(_) => None,
+    }
+}
+
 /// Opens the database of a purpose.
 ///
 /// # Errors
@@ -202,16 +216,53 @@ async fn embedded() -> Result<Opened> {
     })
 }
 
-/// Reads the migrations, and says which files are none.
+/// Files that are being read.
+#[derive(Debug)]
+pub struct Reading(Begun<Result<Catalog>>);
+
+/// Begins to read the migrations; meanwhile a connection can be made.
+#[must_use]
+pub fn read(common: &Common) -> Reading {
+    let files = common.files.clone();
+    Reading(compute::begin(move || files.load()))
+}
+
+impl Reading {
+    /// Waits for the migrations, and says which files are none. They are there as long as the process: what is read of them on
+    /// other threads may outlive whoever asked for it.
+    ///
+    /// # Errors
+    /// As [`Files::load`], and [`Error::Interrupted`] when the run is to stop.
+    pub async fn end(self, stop: &Stop) -> Result<&'static Catalog> {
+        let catalog = Box::leak(Box::new(self.0.end(stop, READING).await??));
+        for name in &catalog.ignored {
+            tracing::warn!(
+                "`{name}` is not a migration, as it is not named like `0001_create_users.sql`; ignored"
+            );
+        }
+        Ok(catalog)
+    }
+}
+
+/// Where a run is that stops meanwhile.
+pub const READING: &str = "while reading the migration files; nothing was under way";
+
+/// Refuses files with two ways, as [`two_ways::refuse`], on another thread.
 ///
 /// # Errors
-/// As [`Files::load`].
-pub fn catalog(common: &Common) -> Result<Catalog> {
-    let catalog = common.files.load()?;
-    for name in &catalog.ignored {
-        tracing::warn!(
-            "`{name}` is not a migration, as it is not named like `0001_create_users.sql`; ignored"
-        );
+/// [`Error::Refused`], and [`Error::Interrupted`] when the run is to stop.
+pub async fn refuse_two_ways(catalog: &'static Catalog, history: &History, stop: &Stop) -> Result<()> {
+    let files: Vec<_> = two_ways::unapplied(catalog, history).collect();
+    if files.is_empty() {
+        return Ok(());
     }
-    Ok(catalog)
+    compute::apart(stop, READING, || two_ways::refuse_any(files)).await?
+}
+
+/// Reads what the files create, on another thread: whoever asks for it later finds it read.
+///
+/// # Errors
+/// [`Error::Interrupted`] when the run is to stop.
+pub async fn read_created(catalog: &'static Catalog, stop: &Stop) -> Result<()> {
+    compute::apart(stop, READING, || drop(catalog.created())).await
 }

@@ -12,7 +12,6 @@ use crate::config::target::Purpose;
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History};
 use crate::core::plan::{self, OutOfOrder};
-use crate::core::two_ways;
 use crate::error::{Error, Finding, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
@@ -81,10 +80,10 @@ struct Report {
 /// When files or database cannot be read.
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = args.deadline.listen(started)?;
-    let catalog = open::catalog(&args.common)?;
+    let catalog = open::read(&args.common).end(&stop).await?;
     let opened = open::open(Purpose::Look, &stop).await?;
     let read = tokio::select! {
-        read = read(&args.common, &catalog, &opened.database, &stop) => read,
+        read = read(&args.common, catalog, &opened.database, &stop) => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
     };
     opened.close().await;
@@ -98,7 +97,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
 
 async fn read(
     common: &Common,
-    catalog: &Catalog,
+    catalog: &'static Catalog,
     database: &Database,
     stop: &Stop,
 ) -> Result<(Report, ExitCode)> {
@@ -106,13 +105,14 @@ async fn read(
     let (mut connection, snapshot) =
         connect_and_read(database, scope, Standby::Fine, common.wait_for_db, stop).await?;
     let history = &snapshot.history;
-    two_ways::refuse(catalog, history)?;
+    open::refuse_two_ways(catalog, history, stop).await?;
     let mut findings = match plan::plan(catalog, history, None, OutOfOrder::Fail) {
         Ok(_) => Vec::new(),
         Err(Error::Mismatch(findings)) => findings,
         Err(error) => return Err(error),
     };
     if history.is_blank() {
+        open::read_created(catalog, stop).await?;
         findings.extend(foreign::found(&mut connection, catalog, &snapshot.facts, scope).await?);
     }
     let runs = match snapshot.facts.runs() {

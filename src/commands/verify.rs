@@ -18,7 +18,6 @@ use crate::core::history::{History, StepState};
 use crate::core::invalid::InvalidIndex;
 use crate::core::plan;
 use crate::core::schema::Difference;
-use crate::core::two_ways;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
@@ -66,15 +65,15 @@ struct Report {
 /// When files or database cannot be read.
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = args.deadline.listen(started)?;
-    let catalog = open::catalog(&args.common)?;
+    let catalog = open::read(&args.common).end(&stop).await?;
     let opened = open::open(Purpose::Look, &stop).await?;
-    let looked = look(&args, &catalog, &opened, &stop).await;
+    let looked = look(&args, catalog, &opened, &stop).await;
     opened.close().await;
     let Looked { snapshot, mut findings, differences } = looked?;
-    findings.extend(plan::disagreements(&catalog, &snapshot.history));
-    let files = Files { catalog: &catalog, history: &snapshot.history, pending: &[] };
+    findings.extend(plan::disagreements(catalog, &snapshot.history));
+    let files = Files { catalog, history: &snapshot.history, pending: &[] };
     let removed = files.removed(&snapshot.history.steps);
-    findings.extend(unfinished(&catalog, &snapshot.history, &removed));
+    findings.extend(unfinished(catalog, &snapshot.history, &removed));
     findings.extend(removed);
     findings.extend(snapshot.invalid.iter().map(InvalidIndex::finding));
     let is_well = findings.is_empty() && differences.as_ref().is_none_or(Vec::is_empty);
@@ -95,14 +94,15 @@ struct Looked {
     differences: Option<Vec<Difference>>,
 }
 
-async fn look(args: &Args, catalog: &Catalog, opened: &Opened, stop: &Stop) -> Result<Looked> {
+async fn look(args: &Args, catalog: &'static Catalog, opened: &Opened, stop: &Stop) -> Result<Looked> {
     let wait = args.common.wait_for_db;
     let read = async {
         let scope = args.common.reading(None);
         let (mut connection, snapshot) =
             connect_and_read(&opened.database, scope, Standby::Fine, wait, stop).await?;
-        two_ways::refuse(catalog, &snapshot.history)?;
+        open::refuse_two_ways(catalog, &snapshot.history, stop).await?;
         let findings = if snapshot.history.is_blank() {
+            open::read_created(catalog, stop).await?;
             foreign::found(&mut connection, catalog, &snapshot.facts, scope).await
         } else {
             Ok(Vec::new())

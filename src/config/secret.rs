@@ -1,10 +1,11 @@
 //! The secrets that this process was given, kept out of everything that is printed or stored.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::env::{args_os, vars_os};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::config::database::Database;
 use crate::core::secrets::{self, Secret};
@@ -14,35 +15,33 @@ use crate::error::Result;
 const PGPASSWORD: &str = "PGPASSWORD";
 
 /// Every secret that is known. One list for the process: what prints a text cannot know where its parts come from.
-static KNOWN: LazyLock<Mutex<Vec<Secret>>> = LazyLock::new(|| Mutex::new(given()));
+static KNOWN: LazyLock<Mutex<Arc<BTreeSet<Secret>>>> = LazyLock::new(|| Mutex::new(Arc::new(given())));
 
 /// The text without any secret, for whatever prints or stores a text that is not all our own.
 #[must_use]
 pub fn hidden(text: &str) -> String {
-    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    secrets::hide(text, &known).into_owned()
+    // Nothing is done while they are locked: a panic in it could not be printed.
+    let known = Arc::clone(&KNOWN.lock().unwrap_or_else(PoisonError::into_inner));
+    secrets::hide(text, known.iter()).into_owned()
 }
 
 /// Learns the secrets that a file sets. The server's messages repeat them without the statement that shows what they are.
 pub fn learn(sql: &str) {
     let new = secrets::of(sql);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    for secret in new {
-        if !known.contains(&secret) {
-            known.push(secret);
-        }
+    if !new.is_empty() {
+        Arc::make_mut(&mut KNOWN.lock().unwrap_or_else(PoisonError::into_inner)).extend(new);
     }
 }
 
 /// The secrets of the command line and of the environment, whichever flag or variable they were put into.
-fn given() -> Vec<Secret> {
-    let mut given = Vec::new();
+fn given() -> BTreeSet<Secret> {
+    let mut given = BTreeSet::new();
     let values = args_os().skip(1).chain(vars_os().map(|(_, value)| value));
     for value in values {
         given.extend(secrets::of(&value.to_string_lossy()));
     }
     if let Some(password) = crate::config::env::read(PGPASSWORD) {
-        given.push(Secret::whole(&password));
+        given.insert(Secret::whole(&password));
     }
     given
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::config::secret;
 use crate::core::catalog::Catalog;
 use crate::error::{Error, Result};
+use crate::memory;
 
 include!(concat!(env!("OUT_DIR"), "/embedded_migrations.rs"));
 
@@ -43,6 +44,7 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
         files.push((name, bytes));
     }
     for bytes in files.iter().filter_map(|(_, bytes)| bytes.as_ref().ok()) {
+        memory::expect(bytes.len() as u64);
         secret::learn(&String::from_utf8_lossy(bytes));
     }
     let mut catalog = Catalog::from_files(files).map_err(Error::Refused)?;

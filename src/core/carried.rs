@@ -4,9 +4,9 @@
 //! reaches the next files of the same run. Here every file starts from the same session state.
 
 use crate::core::catalog::{Catalog, Migration};
-use crate::core::sql::carried::{Effect, LeftBehind, Setting, effect};
+use crate::core::sql::carried::{Effect, LeftBehind, Setting};
 use crate::core::sql::position::position;
-use crate::core::sql::split::{Statement, statements};
+use crate::core::sql::split::{Statement, each};
 use crate::error::failure::{Cause, ServerError};
 
 /// What the server says to a name that means nothing, or nothing that the role may use: undefined table, schema, function,
@@ -15,23 +15,42 @@ const NOT_FOUND: [&str; 5] = ["42P01", "3F000", "42883", "42704", "42501"];
 
 const SETTINGS: [Setting; 2] = [Setting::SearchPath, Setting::Role];
 
-/// What a warning says of a file that leaves something behind, where other files follow it.
-#[must_use]
-pub fn warnings(sql: &str, statements: &[Statement<'_>]) -> Vec<String> {
-    let left = SETTINGS.into_iter().filter_map(|setting| match effect(statements, setting) {
-        Effect::Leaves(left) => Some(left),
-        Effect::None | Effect::Default => None,
-    });
-    left.map(|left| {
-        format!(
-            "line {} leaves the {} set (`{}`): the files after it start without that here, and with it in a run of \
-             sqlx-cli, so they may mean other objects; use `SET LOCAL`, or set it in each file that needs it",
-            line(sql, &left),
-            name(left.setting),
-            left.sql
-        )
-    })
-    .collect()
+/// What a file leaves behind, found out statement by statement.
+#[derive(Debug)]
+pub struct Leaves([Effect; 2]);
+
+impl Default for Leaves {
+    fn default() -> Self {
+        Self(SETTINGS.map(|_| Effect::None))
+    }
+}
+
+impl Leaves {
+    /// Reads the next statement.
+    pub fn follow(&mut self, statement: &Statement<'_>) {
+        for (effect, setting) in self.0.iter_mut().zip(SETTINGS) {
+            effect.follow(statement, setting);
+        }
+    }
+
+    /// What a warning says of the file, where other files follow it.
+    #[must_use]
+    pub fn warnings(&self, sql: &str) -> Vec<String> {
+        let left = self.0.iter().filter_map(|effect| match effect {
+            Effect::Leaves(left) => Some(left),
+            Effect::None | Effect::Default => None,
+        });
+        left.map(|left| {
+            format!(
+                "line {} leaves the {} set (`{}`): the files after it start without that here, and with it in a run of \
+                 sqlx-cli, so they may mean other objects; use `SET LOCAL`, or set it in each file that needs it",
+                line(sql, left),
+                name(left.setting),
+                left.sql
+            )
+        })
+        .collect()
+    }
 }
 
 /// What a file leaves behind, if anything, as a sentence that says what may come of it.
@@ -86,8 +105,13 @@ fn of_setting(catalog: &Catalog, failed: &Migration, setting: Setting) -> Option
 }
 
 fn effect_of(file: &Migration, setting: Setting) -> Effect {
-    let statements = file.content.as_deref().ok().and_then(|sql| statements(sql).ok());
-    effect(&statements.unwrap_or_default(), setting)
+    let mut effect = Effect::None;
+    for statement in file.content.as_deref().ok().into_iter().flat_map(each) {
+        // A file that breaks off was not run.
+        let Ok(statement) = statement else { return Effect::None };
+        effect.follow(&statement, setting);
+    }
+    effect
 }
 
 fn sentence(file: &Migration, left: &LeftBehind) -> String {
@@ -174,7 +198,13 @@ mod tests {
 
     #[test]
     fn a_warning_names_the_line_and_the_statement() {
-        let warnings = |sql| warnings(sql, &statements(sql).unwrap());
+        let warnings = |sql| {
+            let mut leaves = Leaves::default();
+            for statement in each(sql) {
+                leaves.follow(&statement.unwrap());
+            }
+            leaves.warnings(sql)
+        };
         let warned = warnings(SETS_PATH);
         assert!(
             warned[0].starts_with("line 2 leaves the search path set (`SET search_path TO depot, public`)")

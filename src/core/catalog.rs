@@ -5,9 +5,11 @@
 //! pending ones are refused (see [`crate::core::script`]).
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha384};
 
+use crate::core::sql::create::{Created, created};
 use crate::error::{Finding, FindingKind};
 
 /// A migration file.
@@ -49,6 +51,8 @@ pub struct Catalog {
     pub folder: Option<String>,
     /// Versions whose files run whole although they have another tool's marks of a way up or down.
     pub run_whole: BTreeSet<i64>,
+    /// What each file creates, by its place; read when it is asked for.
+    created: OnceLock<Vec<(usize, Created)>>,
 }
 
 impl Catalog {
@@ -88,6 +92,17 @@ impl Catalog {
     #[must_use]
     pub fn get(&self, version: i64) -> Option<&Migration> {
         self.migrations.binary_search_by_key(&version, |m| m.version).ok().map(|i| &self.migrations[i])
+    }
+
+    /// What the files create without IF NOT EXISTS. All files are read for that, once.
+    pub fn created(&self) -> impl ExactSizeIterator<Item = (&Migration, &Created)> {
+        let created = self.created.get_or_init(|| {
+            let files = self.migrations.iter().enumerate();
+            let sqls = files.filter_map(|(place, file)| Some((place, file.content.as_deref().ok()?)));
+            sqls.flat_map(|(place, sql)| created(sql).into_iter().map(move |object| (place, object)))
+                .collect()
+        });
+        created.iter().map(|(place, object)| (&self.migrations[*place], object))
     }
 
     /// The newest version; none in an empty set.

@@ -13,7 +13,7 @@ use crate::core::sql::QualifiedName;
 use crate::core::sql::concurrent::{Concurrent, Reindex, concurrent};
 use crate::core::sql::index::{CreateIndex, create_index};
 use crate::core::sql::quote::ident;
-use crate::core::sql::split::statements;
+use crate::core::sql::split::each;
 use crate::error::{Finding, FindingKind};
 
 /// Why an INVALID index is not left where it is.
@@ -204,7 +204,7 @@ pub fn left_by_migrations<'a>(
     }
     let (mut created, mut worked_on) = (Vec::new(), Vec::new());
     for sql in files.iter().filter_map(|file| file.content.as_deref().ok()) {
-        for statement in statements(sql).unwrap_or_default() {
+        for statement in each(sql).map_while(Result::ok) {
             created.extend(create_index(&statement));
             worked_on.extend(concurrent(&statement).filter(|work| matches!(work, Concurrent::Reindex(_))));
         }
@@ -223,6 +223,7 @@ pub fn left_by_migrations<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::sql::split::statements;
 
     fn index(name: &str, others: &[&str]) -> InvalidIndex {
         let table = |oid, name: &str| Table { oid, schema: "app".into(), name: name.into() };

@@ -3,9 +3,12 @@
 //! A simple query is one message, so a transactional file costs one round trip. Nothing may precede BEGIN in it:
 //! a SELECT there makes the file's own SET TRANSACTION fail (SQLSTATE 25001).
 
+use std::sync::Arc;
+
 use crate::core::catalog::Migration;
 use crate::core::directives::Timeout;
 use crate::core::sql::quote::{ident, literal};
+use crate::core::sql::transaction::Wrapping;
 
 /// Undoes what a file did to its session, and keeps the advisory lock, which DISCARD ALL would free.
 ///
@@ -56,42 +59,54 @@ pub struct Timeouts {
 /// A message, with what is needed to find a statement of the file in the server's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The SQL of the message.
-    pub sql: String,
+    /// The SQL of the message. It is shared with whoever sends it, as it may be large and be sent again.
+    pub sql: Arc<String>,
     /// Characters before the file's own SQL: the server counts positions in characters.
     pub prefix_chars: usize,
     /// Statements before the file's own: the server answers each with a `CommandComplete`.
     pub prefix_commands: usize,
 }
 
-/// A transactional file with its history row, committed together; `after` follows the COMMIT.
+/// A transactional file with its history row, committed together; `after` follows the COMMIT. Spaces are sent in the place of
+/// what wraps the file, so that the server's positions are the file's.
 ///
 /// The newline before the appendix ends a line comment that the file may end with. The semicolon ends a statement
 /// that lacks its own.
 #[must_use]
 pub fn transaction(
-    body: &str,
-    modes: &str,
+    file: &str,
+    wrapping: Option<&Wrapping>,
     timeouts: Timeouts,
     application_name: &str,
     history_row: &str,
     after: &str,
 ) -> Message {
-    let begin = if modes.is_empty() { "BEGIN;".into() } else { format!("BEGIN {modes};") };
+    let begin = match wrapping.map(|wrapping| wrapping.modes.as_str()) {
+        None | Some("") => "BEGIN;".into(),
+        Some(modes) => format!("BEGIN {modes};"),
+    };
     let prefix = format!(
         "{begin} SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; SET LOCAL application_name = {};\n",
         timeouts.lock.as_millis(),
         timeouts.statement.as_millis(),
         literal(application_name),
     );
-    Message {
-        prefix_chars: prefix.chars().count(),
-        prefix_commands: 4,
-        sql: format!(
-            "{prefix}{body}\n; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; {history_row} SELECT {}; COMMIT; {after}",
-            durable(true)
-        ),
+    let appendix = format!(
+        "\n; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; {history_row} SELECT {}; COMMIT; {after}",
+        durable(true)
+    );
+    // As large as it will be from the beginning: growing would copy a large file, and hold it twice meanwhile.
+    let mut sql = String::with_capacity(prefix.len() + file.len() + appendix.len());
+    sql += &prefix;
+    let mut at = 0;
+    for blank in wrapping.into_iter().flat_map(|wrapping| &wrapping.blanks) {
+        sql += &file[at..blank.start];
+        sql.extend(blank.clone().map(|_| ' '));
+        at = blank.end;
     }
+    sql += &file[at..];
+    sql += &appendix;
+    Message { prefix_chars: prefix.chars().count(), prefix_commands: 4, sql: sql.into() }
 }
 
 /// A BEGIN … COMMIT unit of a non-transactional file, recorded as finished in its own transaction.
@@ -100,7 +115,7 @@ pub fn recorded_unit(body: &str, record: &str) -> Message {
     Message {
         prefix_chars: 0,
         prefix_commands: 0,
-        sql: format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true)),
+        sql: format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true)).into(),
     }
 }
 
@@ -154,16 +169,18 @@ mod tests {
 
     #[test]
     fn a_file_that_ends_in_a_comment_does_not_swallow_its_history_row() {
-        let message = transaction("SELECT 1 -- done", "", TIMEOUTS, "corveil", "INSERT;", "");
+        let message = transaction("SELECT 1 -- done", None, TIMEOUTS, "corveil", "INSERT;", "");
         assert!(message.sql.contains("-- done\n; SET SESSION"), "{}", message.sql);
     }
 
     #[test]
     fn the_file_starts_where_the_message_says() {
-        let message = transaction("ÄÖ", "READ WRITE", TIMEOUTS, "corveil é", "", "");
+        let file = "BEGIN; ÄÖ; END";
+        let wrapping = Wrapping { blanks: vec![0..5, 5..6, 13..16], modes: "READ WRITE".into() };
+        let message = transaction(file, Some(&wrapping), TIMEOUTS, "corveil é", "", "");
         let rest: String = message.sql.chars().skip(message.prefix_chars).collect();
-        assert!(rest.starts_with("ÄÖ"));
+        assert!(rest.starts_with("       ÄÖ;    \n; SET"), "{rest}");
         assert!(message.sql.starts_with("BEGIN READ WRITE;"));
-        assert_eq!(message.sql.matches(';').count() - 5, message.prefix_commands);
+        assert_eq!(message.sql.matches(';').count() - 6, message.prefix_commands);
     }
 }

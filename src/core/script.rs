@@ -1,20 +1,20 @@
 //! A pending file, made ready to be applied, or refused as it is.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha384};
 
-use crate::core::carried;
+use crate::core::carried::Leaves;
 use crate::core::catalog::{Migration, Unreadable};
 use crate::core::directives::{self, Directives};
 use crate::core::sql::concurrent::{Concurrent, concurrent};
 use crate::core::sql::index::{CreateIndex, create_index};
-use crate::core::sql::position::position;
-use crate::core::sql::refuse::{self, Refusal};
+use crate::core::sql::position::Lines;
+use crate::core::sql::refuse;
 use crate::core::sql::session::{SessionState, session_state};
-use crate::core::sql::split::{Statement, statements};
-use crate::core::sql::transaction::{self, Wrapping};
+use crate::core::sql::split::{Statement, each};
+use crate::core::sql::transaction::{Control, Outline, Pairing, Part, Wrapping, control};
 use crate::error::{Finding, FindingKind};
 
 /// A pending file, ready to be applied.
@@ -27,7 +27,7 @@ pub struct Script<'a> {
     /// What its leading comments ask for.
     pub directives: Directives,
     /// How it is applied.
-    pub mode: Mode<'a>,
+    pub mode: Mode,
     /// Whether it has no statement.
     is_empty: bool,
     /// What it leaves to other files, in words.
@@ -35,6 +35,17 @@ pub struct Script<'a> {
 }
 
 impl Script<'_> {
+    /// Offsets in bytes at which the statements of a transactional file start, without those that wrap it. They are read again:
+    /// only a file that failed has a need for them.
+    #[must_use]
+    pub fn starts(&self) -> Vec<usize> {
+        let starts = each(self.sql).map_while(|statement| Some(statement.ok()?.start));
+        match &self.mode {
+            Mode::Transaction { wrapping: Some(_), statements } => starts.skip(1).take(*statements).collect(),
+            Mode::Transaction { wrapping: None, .. } | Mode::Statements(_) => starts.collect(),
+        }
+    }
+
     /// What a person should know about the file, each as a predicate of its name. `others_follow`: the run applies files after it.
     pub fn warnings(&self, others_follow: bool) -> impl Iterator<Item = &str> {
         let is_empty = self.is_empty.then_some("has no statement; it is recorded as applied");
@@ -44,16 +55,13 @@ impl Script<'_> {
 
 /// How a file is applied.
 #[derive(Debug)]
-pub enum Mode<'a> {
+pub enum Mode {
     /// All of it and its history row in one transaction.
     Transaction {
-        /// The SQL to send: the file, without a BEGIN and COMMIT that wrap it whole. Character for character as long
-        /// as the file.
-        body: Cow<'a, str>,
-        /// What the wrapping BEGIN said of the transaction, such as `ISOLATION LEVEL SERIALIZABLE`.
-        modes: String,
-        /// Offsets in bytes at which its statements start.
-        starts: Vec<usize>,
+        /// The BEGIN and COMMIT that wrap the file whole, if they do: spaces are sent in their place.
+        wrapping: Option<Wrapping>,
+        /// How many statements it has besides.
+        statements: usize,
     },
     /// Unit by unit, each recorded.
     Statements(Vec<Unit>),
@@ -62,8 +70,8 @@ pub enum Mode<'a> {
 /// A part of a non-transactional file that is done or not done as a whole.
 #[derive(Debug)]
 pub struct Unit {
-    /// Its SQL.
-    pub text: String,
+    /// Its SQL, shared with the message that sends it.
+    pub text: Arc<String>,
     /// Offset in bytes at which it starts in the file.
     pub start: usize,
     /// SHA-384 of its text.
@@ -185,39 +193,63 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
     let directives = directives::parse(sql)
         .map_err(|e| vec![finding(FindingKind::Directive, Some(e.line), e.reason, e.hint)])?;
     let transactional = !(directives.no_transaction || forced);
-    let refuse = |refusals: Vec<Refusal>| -> Vec<Finding> {
-        let line = |start| Some(position(sql, start).line);
-        refusals
-            .into_iter()
-            .map(|r| finding(FindingKind::Statement, line(r.start), r.reason, r.advice))
-            .collect()
-    };
-    let statements = statements(sql).map_err(|e| refuse(refuse::unterminated(sql, &e, transactional)))?;
-    let refusals = refuse::refusals(sql, &statements, transactional);
+    let mut reading = Reading::default();
+    let refusals =
+        refuse::refusals(sql, transactional, |statement| reading.follow(sql, statement, transactional));
     if !refusals.is_empty() {
-        return Err(refuse(refusals));
+        let mut lines = Lines::new(sql);
+        let mut findings: Vec<_> = refusals
+            .found
+            .into_iter()
+            .map(|r| finding(FindingKind::Statement, Some(lines.of(r.start)), r.reason, r.advice))
+            .collect();
+        if refusals.more > 0 {
+            let message = format!("has {} more places like these", refusals.more);
+            findings.push(finding(FindingKind::Statement, None, message, "correct those above first".into()));
+        }
+        return Err(findings);
     }
-    let mode = if transactional { one_transaction(sql, &statements) } else { one_by_one(sql, &statements) };
-    let (is_empty, leaves) = (statements.is_empty(), carried::warnings(sql, &statements));
+    let (is_empty, leaves) = (reading.statements == 0, reading.leaves.warnings(sql));
+    let mode = if transactional {
+        let wrapping = reading.outline.wrapping();
+        let statements = reading.statements - if wrapping.is_some() { 2 } else { 0 };
+        Mode::Transaction { wrapping, statements }
+    } else {
+        Mode::Statements(reading.units)
+    };
     Ok(Script { migration, sql, directives, mode, is_empty, leaves })
 }
 
-fn one_transaction<'a>(sql: &'a str, statements: &[Statement<'_>]) -> Mode<'a> {
-    let starts = |statements: &[Statement<'_>]| statements.iter().map(|s| s.start).collect();
-    match transaction::wrapping(sql, statements) {
-        Some(Wrapping { unwrapped, modes }) => Mode::Transaction {
-            body: unwrapped.into(),
-            modes,
-            starts: starts(&statements[1..statements.len() - 1]),
-        },
-        None => Mode::Transaction { body: sql.into(), modes: String::new(), starts: starts(statements) },
-    }
+/// What is kept of a file that is read statement by statement. The statements themselves are not: of a file of rows they would
+/// take many times its size.
+#[derive(Default)]
+struct Reading<'a> {
+    statements: usize,
+    outline: Outline<'a>,
+    leaves: Leaves,
+    pairing: Pairing,
+    /// The BEGIN … COMMIT that is being read.
+    open: Option<Unit>,
+    units: Vec<Unit>,
 }
 
-/// Unpaired transaction control was refused before, so what is left pairs up.
-fn one_by_one(sql: &str, statements: &[Statement<'_>]) -> Mode<'static> {
-    let groups = transaction::groups(statements).unwrap_or_default();
-    Mode::Statements(groups.into_iter().map(|group| unit(sql, &statements[group.statements])).collect())
+impl<'a> Reading<'a> {
+    fn follow(&mut self, sql: &'a str, statement: &Statement<'a>, transactional: bool) {
+        self.statements += 1;
+        self.leaves.follow(statement);
+        if transactional {
+            self.outline.follow(statement);
+            return;
+        }
+        // Control that does not pair up is refused, and nothing of this is used then.
+        let Ok(part) = self.pairing.follow(statement) else { return };
+        let mut unit = self.open.take().unwrap_or_else(|| Unit::new(statement));
+        unit.add(statement);
+        match part {
+            Part::Begin | Part::Inside => self.open = Some(unit),
+            Part::Single | Part::Commit => self.units.push(unit.end(sql, statement)),
+        }
+    }
 }
 
 /// A CALL, and a DO that commits or calls. Looking for the words errs towards asking.
@@ -235,35 +267,53 @@ fn is_maintenance(statement: &Statement<'_>) -> bool {
         .any(|keyword| statement.starts_with(&[keyword]))
 }
 
-fn unit(sql: &str, statements: &[Statement<'_>]) -> Unit {
-    let (first, last) = (&statements[0], &statements[statements.len() - 1]);
-    let text = &sql[first.start..last.end()];
-    let kind = if statements.len() > 1 {
-        UnitKind::Transaction {
-            body: last.start - first.start,
-            starts: statements.iter().map(|s| s.start).collect(),
-        }
-    } else if let Some(index) = create_index(first) {
+fn kind(statement: &Statement<'_>) -> UnitKind {
+    if let Some(index) = create_index(statement) {
         UnitKind::Index(Box::new(index))
-    } else if let Some(work) = concurrent(first) {
+    } else if let Some(work) = concurrent(statement) {
         UnitKind::Concurrent(work)
-    } else if is_maintenance(first) {
+    } else if is_maintenance(statement) {
         UnitKind::Maintenance
-    } else if may_commit_in_between(first) {
+    } else if may_commit_in_between(statement) {
         UnitKind::Procedure
     } else {
         UnitKind::Statement
-    };
-    Unit {
-        text: text.to_owned(),
-        start: first.start,
-        checksum: Sha384::digest(text).to_vec(),
-        kind,
-        replay: statements
-            .iter()
-            .filter(|statement| session_state(statement) == SessionState::Set)
-            .map(|statement| statement.text.to_owned())
-            .collect(),
-        temporary: statements.iter().any(|statement| session_state(statement) == SessionState::Temporary),
+    }
+}
+
+impl Unit {
+    fn new(first: &Statement<'_>) -> Self {
+        let kind = match control(first) {
+            Some(Control::Begin) => UnitKind::Transaction { body: 0, starts: Vec::new() },
+            _ => kind(first),
+        };
+        Self {
+            text: Arc::default(),
+            start: first.start,
+            checksum: Vec::new(),
+            kind,
+            replay: Vec::new(),
+            temporary: false,
+        }
+    }
+
+    fn add(&mut self, statement: &Statement<'_>) {
+        if let UnitKind::Transaction { starts, .. } = &mut self.kind {
+            starts.push(statement.start);
+        }
+        match session_state(statement) {
+            SessionState::Set => self.replay.push(statement.text.to_owned()),
+            SessionState::Temporary => self.temporary = true,
+            SessionState::None => {}
+        }
+    }
+
+    fn end(mut self, sql: &str, last: &Statement<'_>) -> Self {
+        if let UnitKind::Transaction { body, .. } = &mut self.kind {
+            *body = last.start - self.start;
+        }
+        self.text = Arc::new(sql[self.start..last.end()].to_owned());
+        self.checksum = Sha384::digest(self.text.as_bytes()).to_vec();
+        self
     }
 }

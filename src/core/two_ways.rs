@@ -13,18 +13,25 @@ use crate::error::{Error, Finding, FindingKind, Result};
 /// # Errors
 /// [`Error::Refused`] with every such file.
 pub fn refuse(catalog: &Catalog, history: &History) -> Result<()> {
-    let findings: Vec<_> = unapplied(catalog, history).map(|(file, ways)| finding(file, &ways)).collect();
+    refuse_any(unapplied(catalog, history))
+}
+
+/// The same for files of which it is known that they may run.
+///
+/// # Errors
+/// [`Error::Refused`] with every such file.
+pub fn refuse_any<'a>(files: impl IntoIterator<Item = &'a Migration>) -> Result<()> {
+    let with_ways = files.into_iter().filter_map(|file| Some((file, ways(file)?)));
+    let findings: Vec<_> = with_ways.map(|(file, ways)| finding(file, &ways)).collect();
     if findings.is_empty() { Ok(()) } else { Err(Error::Refused(findings)) }
 }
 
-fn unapplied<'a>(
-    catalog: &'a Catalog,
-    history: &'a History,
-) -> impl Iterator<Item = (&'a Migration, TwoWays<'a>)> {
+/// The files that may run: those that are not in the history, and of which nobody said that they are to run whole.
+pub fn unapplied<'a>(catalog: &'a Catalog, history: &History) -> impl Iterator<Item = &'a Migration> {
     let may_run = |file: &&Migration| {
         history.applied(file.version).is_none() && !catalog.run_whole.contains(&file.version)
     };
-    catalog.migrations().iter().filter(may_run).filter_map(|file| Some((file, ways(file)?)))
+    catalog.migrations().iter().filter(may_run)
 }
 
 fn ways(file: &Migration) -> Option<TwoWays<'_>> {

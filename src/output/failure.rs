@@ -1,14 +1,19 @@
 //! A failure, printed once: on stderr for people, as JSON for programs, and into the termination log, which kubectl and
 //! Argo CD show.
 
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _};
+use std::fmt::{Display, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Format, clean};
+use super::{Format, clean, writer};
 use crate::config::{env, secret};
 use crate::core::printable::is_unprintable;
 use crate::error::Error;
@@ -20,12 +25,19 @@ const TERMINATION_LOG_BYTES: usize = 4096;
 /// Where Kubernetes looks for it unless the container says otherwise.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
+/// Opens without waiting for a reader (`open(2)`).
+const O_NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 4 };
+
+/// How long what a panic says may take.
+const LONGEST_LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A text for people lists so many things, and of the others their number.
+const MOST_LISTED: usize = 20;
+
 /// Prints the failure and returns the exit code that it ends with.
+#[must_use]
 pub fn report(error: &Error, format: Format, log_format: Format, termination_log: Option<&Path>) -> ExitCode {
-    match log_format {
-        Format::Text => eprint(&text(error)),
-        Format::Json => tracing::error!(error = %document(error), "{error}"),
-    }
+    print_failure(error, log_format);
     if format == Format::Json {
         super::json(&json!({
             "outcome": "failed", "exit_code": error.exit_code().code(), "error": document(error)
@@ -33,6 +45,13 @@ pub fn report(error: &Error, format: Format, log_format: Format, termination_log
     }
     write_termination_log(termination_log, &termination_message(error));
     error.exit_code()
+}
+
+fn print_failure(error: &Error, log_format: Format) {
+    match log_format {
+        Format::Text => eprint(&text(error)),
+        Format::Json => tracing::error!(error = %document(error), "{error}"),
+    }
 }
 
 /// Prints what the command line parser says: help and version on stdout, a wrong flag or variable as a failure.
@@ -68,18 +87,57 @@ fn coloured(error: &clap::Error, is_terminal: bool) -> String {
     clean::text(&plain)
 }
 
-/// Prints a panic as everything else is printed: without secrets.
-pub(super) fn cover_panics() {
-    std::panic::set_hook(Box::new(|panic| eprint(&format!("{panic}\n"))));
+/// Says that the program or a library of it has panicked, and returns the exit code to end with: what it met may pass, and nothing
+/// that was under way is kept by the server.
+///
+/// To be called by the hook, whatever the thread that panicked is in the middle of: what is said is made on another.
+#[must_use]
+pub fn panicked(place: &str, log_format: Format, termination_log: Option<&Path>) -> ExitCode {
+    static ALREADY: AtomicBool = AtomicBool::new(false);
+    if !ALREADY.swap(true, Ordering::Relaxed) {
+        let error = Error::Interrupted {
+            message: format!("the program met something that it cannot deal with: {}", one_line(place, 1024)),
+            hint: "run the command again, nothing is applied twice; if it ends so again, report it with this text".into(),
+        };
+        let path = termination_log.map(Path::to_path_buf);
+        let say = move || {
+            print_failure(&error, log_format);
+            write_termination_log(path.as_deref(), &termination_message(&error));
+        };
+        if let Ok(saying) = thread::Builder::new().spawn(say) {
+            let start = Instant::now();
+            while !saying.is_finished() && start.elapsed() < LONGEST_LAST_WORDS {
+                thread::sleep(Duration::from_millis(1));
+            }
+        } else {
+            writer::write(format!("error: {}\n", one_line(place, 1024)).as_bytes());
+        }
+        writer::flush();
+    }
+    ExitCode::TryAgain
 }
 
+/// Writes a file that Kubernetes has made. Whatever else is there could block for ever, as a FIFO that nobody reads does.
 fn write_termination_log(path: Option<&Path>, message: &str) {
     let default = Path::new(TERMINATION_LOG);
     if let Some(path) = path.or_else(|| default.exists().then_some(default))
-        && let Err(problem) = std::fs::write(path, message)
+        && let Err(problem) = write_regular_file(path, message)
     {
         tracing::warn!("the termination log `{}` cannot be written: {problem}", path.display());
     }
+}
+
+fn write_regular_file(path: &Path, text: &str) -> io::Result<()> {
+    let refused = || io::Error::other("it is no regular file");
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(refused());
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).custom_flags(O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(refused());
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// Without a runtime nothing can be tried.
@@ -94,8 +152,7 @@ fn eprint(text: &str) {
 }
 
 fn print(text: &str) {
-    use std::io::Write as _;
-    let _ = super::terminal::Stderr.write_all(text.as_bytes());
+    writer::write(text.as_bytes());
 }
 
 /// The failure for people.
@@ -119,8 +176,11 @@ fn text(error: &Error) -> String {
         if let Some(cause) = &failure.cause {
             line("probable cause", &cause.sentence);
         }
-        for blocker in &failure.blockers {
+        for blocker in failure.blockers.iter().take(MOST_LISTED) {
             line("blocked by", blocker);
+        }
+        if let more @ 1.. = failure.blockers.len().saturating_sub(MOST_LISTED) {
+            line("blocked by", &format!("{more} more"));
         }
         if failure.attempts > 1 {
             line("tries", &failure.attempts.to_string());
@@ -128,16 +188,21 @@ fn text(error: &Error) -> String {
         line("applied in this run", &versions(&failure.applied));
         line("not applied", &format!("{}; {}", versions(&failure.not_applied), failure.remains()));
     }
-    for finding in error.findings() {
-        let _ = writeln!(text, "- {}", clean::continued(&finding.to_string()));
-    }
-    for difference in error.differences() {
-        let _ = writeln!(text, "- {}", clean::continued(&difference.to_string()));
-    }
+    list(&mut text, error.findings());
+    list(&mut text, error.differences());
     if let Some(hint) = error.hint() {
         let _ = writeln!(text, "hint: {}", clean::continued(&hint));
     }
     text
+}
+
+fn list(text: &mut String, items: &[impl Display]) {
+    for item in items.iter().take(MOST_LISTED) {
+        let _ = writeln!(text, "- {}", clean::continued(&item.to_string()));
+    }
+    if let more @ 1.. = items.len().saturating_sub(MOST_LISTED) {
+        let _ = writeln!(text, "- and {more} more; `--output json` lists them all");
+    }
 }
 
 fn versions(versions: &[i64]) -> String {
@@ -297,5 +362,36 @@ mod tests {
         let message = termination_message(&Error::Mismatch(vec![finding; 500]));
         assert!(message.len() <= TERMINATION_LOG_BYTES);
         assert!(serde_json::from_str::<Value>(message.split_once('\n').unwrap().1).is_ok());
+    }
+
+    #[test]
+    fn a_failure_for_people_lists_twenty_things() {
+        let finding = Finding {
+            kind: FindingKind::Edited,
+            file: Some("0001_a.sql".into()),
+            version: Some(1),
+            line: None,
+            message: "was edited after it was applied".into(),
+            hint: "restore it".into(),
+        };
+        let text = |count: usize| text(&Error::Mismatch(vec![finding.clone(); count]));
+        assert_eq!(text(20).matches("\n- `0001_a.sql`").count(), 20);
+        assert!(!text(20).contains("more"));
+        assert_eq!(text(500).matches("\n- `0001_a.sql`").count(), 20);
+        assert!(text(500).ends_with("- and 480 more; `--output json` lists them all\n"));
+    }
+
+    #[test]
+    fn a_termination_log_that_is_no_file_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        for path in [fifo.as_path(), folder.path(), Path::new("/dev/null")] {
+            assert!(write_regular_file(path, "text").is_err(), "{}", path.display());
+        }
+        let file = folder.path().join("log");
+        write_regular_file(&file, "a longer text").unwrap();
+        write_regular_file(&file, "text").unwrap();
+        assert_eq!(fs::read_to_string(file).unwrap(), "text");
     }
 }

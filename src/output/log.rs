@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::{Format, clean, failure, terminal};
+use super::{Format, clean, terminal};
 
 /// What is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -30,7 +30,6 @@ pub enum Level {
 
 /// Starts the log.
 pub fn start(format: Format, level: Level) {
-    failure::cover_panics();
     let (ours, notices) = match level {
         Level::Error => (TracingLevel::ERROR, LevelFilter::OFF),
         Level::Warn | Level::Info => {

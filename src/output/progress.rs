@@ -1,11 +1,12 @@
 //! Shows a run: a bar on a terminal, elsewhere a line at least every 15 seconds.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing::info;
 
-use super::{clean, terminal};
+use super::{clean, terminal, writer};
 use crate::core::progress::{IndexBuild, Progress, SAY_EVERY};
 
 /// How often the bar's spinner turns.
@@ -75,18 +76,24 @@ impl Progress for Lines {
     fn end(&mut self) {}
 }
 
-/// A bar on a terminal.
-#[derive(Default)]
-struct Bar {
-    bar: Option<ProgressBar>,
-    work: Work,
+/// The bar. Only the thread that writes to stderr touches it, as drawing waits for the terminal.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Does something with the bar, if there is one.
+fn with_bar(change: impl FnOnce(&ProgressBar) + Send + 'static) {
+    writer::change_bar(move || {
+        let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = bar.as_ref() {
+            change(bar);
+        }
+    });
 }
 
-impl Progress for Bar {
-    fn file(&mut self, file: &str, number: usize, of: usize) {
-        self.work = Work { file: file.to_owned(), statement: None };
-        let bar = self.bar.get_or_insert_with(|| {
-            let bar = terminal::BARS.add(ProgressBar::new(of as u64));
+fn begin_bar(length: u64) {
+    writer::change_bar(move || {
+        let mut bar = BAR.lock().unwrap_or_else(PoisonError::into_inner);
+        bar.get_or_insert_with(|| {
+            let bar = terminal::BARS.add(ProgressBar::new(length));
             let template = "{spinner} {bar:24} {pos}/{len} {wide_msg} {elapsed}";
             bar.set_style(
                 ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -94,31 +101,53 @@ impl Progress for Bar {
             bar.enable_steady_tick(TURN_EVERY);
             bar
         });
-        bar.set_position(number as u64 - 1);
-        bar.set_message(clean::line(&self.work.text(None)));
+    });
+}
+
+fn end_bar() {
+    writer::change_bar(|| {
+        if let Some(bar) = BAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bar.finish_and_clear();
+        }
+    });
+}
+
+/// A bar on a terminal.
+#[derive(Default)]
+struct Bar {
+    work: Work,
+}
+
+impl Bar {
+    fn show(&self, build: Option<&IndexBuild>) {
+        let text = clean::line(&self.work.text(build));
+        with_bar(|bar| bar.set_message(text));
+    }
+}
+
+impl Progress for Bar {
+    fn file(&mut self, file: &str, number: usize, of: usize) {
+        self.work = Work { file: file.to_owned(), statement: None };
+        begin_bar(of as u64);
+        with_bar(move |bar| bar.set_position(number as u64 - 1));
+        self.show(None);
     }
 
     fn statement(&mut self, first_line: &str, number: usize, of: usize) {
         self.work.statement = Some(format!("{number}/{of}: {first_line}"));
-        self.working(Duration::ZERO, None);
+        self.show(None);
     }
 
     fn working(&mut self, _elapsed: Duration, build: Option<&IndexBuild>) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(clean::line(&self.work.text(build)));
-        }
+        self.show(build);
     }
 
     fn applied(&mut self, file: &str, took: Duration) {
-        if let Some(bar) = &self.bar {
-            bar.inc(1);
-        }
+        with_bar(|bar| bar.inc(1));
         applied(file, took);
     }
 
     fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        end_bar();
     }
 }

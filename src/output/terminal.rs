@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use super::writer;
+
 /// What draws on stderr. Hidden where stderr is no terminal.
 pub(super) static BARS: LazyLock<MultiProgress> = LazyLock::new(|| {
     let target = if is_one() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -16,15 +18,16 @@ pub(super) fn is_one() -> bool {
     io::stderr().is_terminal()
 }
 
-/// stderr, with the bar out of the way while a line is written.
+/// stderr, which nobody waits for: see [`writer`].
 pub(super) struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if is_one() { BARS.suspend(|| io::stderr().write(bytes)) } else { io::stderr().write(bytes) }
+        writer::write(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }

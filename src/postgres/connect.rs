@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
+use tokio::task::JoinHandle;
 use tracing::info;
 
 use crate::config::database::{Database, application_name};
@@ -162,6 +163,31 @@ pub enum Standby {
     Useless,
 }
 
+/// A first attempt that was begun before it is known what is to be read.
+pub type Begun = JoinHandle<Result<PgConnection, Unusable>>;
+
+/// Begins to connect. To be called on the runtime.
+#[must_use]
+pub fn begin(database: Database) -> Begun {
+    tokio::spawn(async move { once(&database, &application_name(None), ATTEMPT).await })
+}
+
+/// What came of the attempt that was begun, if one was; otherwise of a new one.
+async fn attempt(
+    begun: &mut Option<Begun>,
+    database: &Database,
+    name: &str,
+    limit: Duration,
+) -> Result<PgConnection, Unusable> {
+    match begun.take() {
+        Some(begun) => match begun.await {
+            Ok(attempt) => attempt,
+            Err(_) => once(database, name, limit).await,
+        },
+        None => once(database, name, limit).await,
+    }
+}
+
 /// Connects and reads everything, trying again for as long as `wait` while the server is absent, starting, full,
 /// refusing us, or a standby that is useless.
 ///
@@ -175,13 +201,28 @@ pub async fn connect_and_read(
     wait: Duration,
     stop: &Stop,
 ) -> Result<(PgConnection, Snapshot)> {
+    connect_on_and_read(None, database, scope, standby, wait, stop).await
+}
+
+/// The same with a first attempt that may have been begun.
+///
+/// # Errors
+/// As [`connect_and_read`].
+pub async fn connect_on_and_read(
+    mut begun: Option<Begun>,
+    database: &Database,
+    scope: Scope<'_>,
+    standby: Standby,
+    wait: Duration,
+    stop: &Stop,
+) -> Result<(PgConnection, Snapshot)> {
     let mut patience = Patience::new(wait);
     let name = application_name(None);
     loop {
         // The first attempt is made whatever the patience: `--wait-for-db 0s` means once.
         let limit = patience.left().max(Duration::from_secs(1));
         let unusable = tokio::select! {
-            attempt = once(database, &name, limit) => match attempt {
+            attempt = attempt(&mut begun, database, &name, limit) => match attempt {
                 Ok(mut connection) => match snapshot::read(&mut connection, scope).await {
                     Ok(snapshot) if snapshot.facts.standby && standby == Standby::Useless => {
                         Unusable::passing("the server is a read-only standby".into())

@@ -7,9 +7,8 @@ use sqlx::postgres::PgConnection;
 use crate::core::adopt;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::foreign::{Tool, tables};
-use crate::core::sql::create::{Created, ObjectKind, created};
+use crate::core::sql::create::{Created, ObjectKind};
 use crate::core::sql::quote::literal;
-use crate::core::sql::split::statements;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::query::{self, get};
 use crate::postgres::snapshot::{self, Facts, Scope};
@@ -64,14 +63,8 @@ pub async fn found(
 /// When the server cannot be asked.
 async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts) -> Result<Vec<Finding>> {
     let (mut findings, tool) = others(connection, files, facts).await?;
-    let objects: Vec<(&Migration, Created)> = files
-        .migrations()
-        .iter()
-        .filter_map(|file| Some((file, file.content.as_deref().ok()?)))
-        .filter_map(|(file, sql)| Some((file, created(&statements(sql).ok()?))))
-        .flat_map(|(file, objects)| objects.into_iter().map(move |object| (file, object)))
-        .filter(|(_, object)| !is_in_every_database(object))
-        .collect();
+    let objects: Vec<(&Migration, &Created)> =
+        files.created().filter(|(_, object)| !is_in_every_database(object)).collect();
     if objects.is_empty() {
         return Ok(findings);
     }

@@ -95,5 +95,7 @@ mod history_schema;
 mod builds;
 // Another tool that takes no lock, at work on the same file.
 mod two_tools;
+// What is too large or never ends: files, logs that nobody reads, answers of a hostile server, and systems without means.
+mod limits;
 // `corveil serve`: probes and metrics, with and without a database, and how it ends.
 mod serve;

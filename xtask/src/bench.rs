@@ -61,9 +61,8 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
     let mut tables = Vec::new();
     for &case in chosen {
         let mut table = bench.measure(case, usize::from(args.samples))?;
-        if !case.is_ours_alone() {
-            table.add_absent(&absent);
-        }
+        let absent: Vec<_> = absent.iter().filter(|(kind, _)| case.is_for(*kind)).cloned().collect();
+        table.add_absent(&absent);
         report::print(&table.to_string())?;
         tables.push(table);
     }

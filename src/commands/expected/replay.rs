@@ -18,7 +18,6 @@ use crate::core::resume::Resume;
 use crate::core::schema::Schema;
 use crate::core::script;
 use crate::core::sql::cluster::cluster_wide;
-use crate::core::sql::split::statements;
 use crate::core::trust::{Use, Wanted};
 use crate::error::{Error, Result};
 use crate::postgres::apply::{self, Context, Ended, Settings};
@@ -180,8 +179,7 @@ fn may_not(role: &str, server: &Database) -> Error {
 
 /// Why a file that reaches beyond its database is not replayed where others could be reached.
 fn not_beside_a_live_database(file: &Migration) -> Option<Error> {
-    let statements = statements(file.content.as_deref().ok()?).ok()?;
-    let found = cluster_wide(&statements)?;
+    let found = cluster_wide(file.content.as_deref().ok()?)?;
     Some(Error::Config {
         message: format!(
             "`{}` is replayed on no server that is in use: `{}` reaches beyond its database, as it contains `{}`",

@@ -1,5 +1,6 @@
 //! The gate itself: look, decide, lock, look again, apply, look once more.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -8,20 +9,21 @@ use tracing::{debug, info, warn};
 
 use super::report::{Adopted, Outcome, PendingFile, Report};
 use crate::commands::adopt::found::{Found, Question};
+use crate::commands::open::{self, READING};
+use crate::compute;
 use crate::config::database::Database;
 use crate::core::abandoned::Files;
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, Migration};
 use crate::core::history::History;
 use crate::core::plan::{self, OutOfOrder};
 use crate::core::resume::{Resume, resume};
 use crate::core::script::{self, Script};
 use crate::core::trust::{self, Use, Wanted};
-use crate::core::two_ways;
 use crate::error::{Error, Result, ServerError};
 use crate::exit::ExitCode;
 use crate::output::progress;
 use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings, abandoned};
-use crate::postgres::connect::{Standby, connect_and_read};
+use crate::postgres::connect::{self, Standby};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
 use crate::postgres::{foreign, query, record, runs, tables};
@@ -29,7 +31,9 @@ use crate::stop::Stop;
 
 /// A run of the gate.
 pub(super) struct Gate<'a> {
-    pub(super) catalog: &'a Catalog,
+    pub(super) catalog: &'static Catalog,
+    /// The attempt to connect that was begun while the files were read.
+    pub(super) begun: Cell<Option<connect::Begun>>,
     pub(super) database: &'a Database,
     /// The database as the app reaches it, where a URL of its own says how.
     pub(super) app: Option<&'a Database>,
@@ -49,8 +53,8 @@ pub(super) struct Gate<'a> {
 }
 
 /// What there is to do.
-struct Work<'a> {
-    scripts: Vec<(Script<'a>, Resume)>,
+struct Work {
+    scripts: Vec<(Script<'static>, Resume)>,
     newer: Vec<i64>,
 }
 
@@ -69,11 +73,11 @@ impl<'a> Gate<'a> {
 
     async fn pass_in_order(&self) -> Result<Report> {
         let (mut connection, mut snapshot) = self.connect().await?;
-        two_ways::refuse(self.catalog, &snapshot.history)?;
+        open::refuse_two_ways(self.catalog, &snapshot.history, self.stop).await?;
         let found = self.adoptable(&mut connection, &mut snapshot).await?;
         let history = found.as_ref().map(Found::history);
         let history = history.as_ref().unwrap_or(&snapshot.history);
-        let work = self.decide(history, self.resume_from)?;
+        let work = self.decide(history, self.resume_from).await?;
         if !work.newer.is_empty() {
             warn!(
                 "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
@@ -93,10 +97,10 @@ impl<'a> Gate<'a> {
             self.refuse_invalid(&snapshot.invalid, &history.steps)?;
             return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
         }
-        let (facts, from) = (snapshot.facts, history.newest());
+        let (facts, from, seen) = (snapshot.facts, history.newest(), history.clone());
         let mut guard =
             LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
-        let result = self.under_lock(&mut guard, found.as_ref()).await;
+        let result = self.under_lock(&mut guard, found.as_ref(), &seen, &work).await;
         let result = match result {
             Err(Ended::Lost(server)) => {
                 guard.abandon().await;
@@ -111,7 +115,8 @@ impl<'a> Gate<'a> {
 
     async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
         let (scope, wait) = (self.scope(), self.wait_for_db);
-        connect_and_read(self.database, scope, Standby::Useless, wait, self.stop).await
+        let begun = self.begun.take();
+        connect::connect_on_and_read(begun, self.database, scope, Standby::Useless, wait, self.stop).await
     }
 
     pub(super) fn scope(&self) -> Scope<'a> {
@@ -144,7 +149,7 @@ impl<'a> Gate<'a> {
 
     /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,
     /// for the whole set, before the first statement runs.
-    fn decide(&self, history: &History, resume_from: Option<usize>) -> Result<Work<'a>> {
+    async fn decide(&self, history: &History, resume_from: Option<usize>) -> Result<Work> {
         if let Some(unknown) =
             self.no_transaction.iter().find(|version| self.catalog.get(**version).is_none())
         {
@@ -154,7 +159,7 @@ impl<'a> Gate<'a> {
             });
         }
         let plan = plan::plan(self.catalog, history, self.target, self.out_of_order)?;
-        let scripts = script::prepare(&plan.pending, &self.no_transaction).map_err(Error::Refused)?;
+        let scripts = self.prepare(plan.pending, history.is_blank()).await?;
         let mut from = resume_from;
         let scripts: Vec<_> = scripts
             .into_iter()
@@ -183,10 +188,26 @@ impl<'a> Gate<'a> {
         Ok(Work { scripts, newer: plan.newer })
     }
 
-    fn files<'w>(&self, history: &'w History, work: &'w Work<'a>) -> Files<'w>
-    where
-        'a: 'w,
-    {
+    /// Reads the pending files, and what all of them create where that is going to be asked.
+    async fn prepare(
+        &self,
+        pending: Vec<&'static Migration>,
+        is_first: bool,
+    ) -> Result<Vec<Script<'static>>> {
+        if pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (catalog, no_transaction) = (self.catalog, self.no_transaction.clone());
+        let read = move || {
+            if is_first {
+                drop(catalog.created());
+            }
+            script::prepare(&pending, &no_transaction).map_err(Error::Refused)
+        };
+        compute::apart(self.stop, READING, read).await?
+    }
+
+    fn files<'w>(&self, history: &'w History, work: &'w Work) -> Files<'w> {
         Files { catalog: self.catalog, history, pending: &work.scripts }
     }
 
@@ -196,7 +217,7 @@ impl<'a> Gate<'a> {
         mut connection: PgConnection,
         facts: &Facts,
         history: &History,
-        work: &Work<'_>,
+        work: &Work,
         found: Option<&Found<'_>>,
     ) -> Result<Report> {
         if history.is_blank() {
@@ -215,8 +236,15 @@ impl<'a> Gate<'a> {
         Ok(report)
     }
 
-    /// Reads again, as another run may have been here, and does the work.
-    async fn under_lock(&self, guard: &mut LockGuard, found: Option<&Found<'_>>) -> Result<Report, Ended> {
+    /// Reads again, as another run may have been here, and does the work: what was decided on, where the history is as it was
+    /// `seen` then.
+    async fn under_lock(
+        &self,
+        guard: &mut LockGuard,
+        found: Option<&Found<'_>>,
+        seen: &History,
+        decided: &Work,
+    ) -> Result<Report, Ended> {
         let mut snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
         let adopted = match found.filter(|_| snapshot.history.is_blank()) {
             Some(found) => {
@@ -226,7 +254,13 @@ impl<'a> Gate<'a> {
             }
             None => None,
         };
-        let work = self.decide(&snapshot.history, self.resume_from)?;
+        let decided_anew;
+        let work = if snapshot.history == *seen {
+            decided
+        } else {
+            decided_anew = self.decide(&snapshot.history, self.resume_from).await?;
+            &decided_anew
+        };
         if snapshot.history.is_blank() {
             foreign::refuse(&mut guard.connection, self.catalog, &snapshot.facts, self.scope()).await?;
         }
@@ -237,10 +271,10 @@ impl<'a> Gate<'a> {
         }
         let mut progress = progress::new();
         let mut context = Context { settings: self.settings, stop: self.stop, progress: progress.as_mut() };
-        abandoned::clean_up(guard, self.files(&snapshot.history, &work), &mut context).await?;
+        abandoned::clean_up(guard, self.files(&snapshot.history, work), &mut context).await?;
         if work.scripts.is_empty() {
             self.check_once_more(guard).await?;
-            let report = report(Outcome::Current, &snapshot.history, work.newer, Vec::new());
+            let report = report(Outcome::Current, &snapshot.history, work.newer.clone(), Vec::new());
             return Ok(Report { adopted, ..report });
         }
         let run = runs::start(&mut guard.connection, &schema, snapshot.history.newest()).await?;
@@ -254,7 +288,7 @@ impl<'a> Gate<'a> {
         if let (Ok(()), Some(reason)) = (&ended, self.stop.now()) {
             ended = Err(Ended::With(reason.error("after everything was applied")));
         }
-        let report = report(Outcome::Applied, &snapshot.history, work.newer, applied);
+        let report = report(Outcome::Applied, &snapshot.history, work.newer.clone(), applied);
         let report = Report { adopted, ..report };
         let error = match ended {
             Err(Ended::Lost(server)) => return Err(Ended::Lost(server)),
@@ -295,7 +329,7 @@ impl<'a> Gate<'a> {
     ///
     /// Its statement may still run on the server. The lock tells: it is free only once the old session has ended, and
     /// only then does the history say the last word.
-    async fn settle(&self, server: ServerError, from: Option<i64>, before: &Work<'_>) -> Result<Report> {
+    async fn settle(&self, server: ServerError, from: Option<i64>, before: &Work) -> Result<Report> {
         warn!("{server}; connecting again to see what was committed");
         let lost = |what: String| Error::Interrupted {
             message: format!("{server}; {what}"),
@@ -330,7 +364,7 @@ impl<'a> Gate<'a> {
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
         let snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
-        let work = self.decide(&snapshot.history, None)?;
+        let work = self.decide(&snapshot.history, None).await?;
         let result = match work.scripts.first() {
             None => {
                 info!("everything had been committed before the connection broke");
@@ -369,6 +403,10 @@ fn report(outcome: Outcome, history: &History, newer: Vec<i64>, applied: Vec<App
 }
 
 fn numbers(versions: &[i64]) -> String {
-    let list: Vec<String> = versions.iter().map(ToString::to_string).collect();
-    format!("version{} {}", if list.len() == 1 { "" } else { "s" }, list.join(", "))
+    const MOST: usize = 20;
+    let mut list: Vec<String> = versions.iter().take(MOST).map(ToString::to_string).collect();
+    if versions.len() > MOST {
+        list.push(format!("and {} more", versions.len() - MOST));
+    }
+    format!("version{} {}", if versions.len() == 1 { "" } else { "s" }, list.join(", "))
 }

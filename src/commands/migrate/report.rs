@@ -78,7 +78,7 @@ pub(super) struct PendingFile {
 impl PendingFile {
     pub(super) fn of(script: &Script<'_>) -> Self {
         let (transaction, statements) = match &script.mode {
-            Mode::Transaction { starts, .. } => (true, starts.len()),
+            Mode::Transaction { statements, .. } => (true, *statements),
             Mode::Statements(units) => (false, units.len()),
         };
         Self {

@@ -1,13 +1,13 @@
 //! Secrets in lists: parameters of functions, and columns whose values stand elsewhere.
 
 use super::literal;
-use super::named::Finder;
+use super::named::{Finder, NEAR};
 use super::place::{closing, next_char, skip_space, whole_words, word_before};
 
 /// How long the parameters of a call may be, in bytes.
 const CALL: usize = 1024;
 /// The same for a row of values.
-const ROW: usize = 64 * 1024;
+pub(super) const ROW: usize = 64 * 1024;
 
 impl Finder<'_, '_> {
     /// The literals between the parentheses that begin at `at` or behind white space.
@@ -39,7 +39,7 @@ impl Finder<'_, '_> {
         let open = before.rfind('(').filter(|open| !before[*open..].contains(')'))?;
         let open = self.name.start - before.len() + open;
         let number = text[open..self.name.start].matches(',').count();
-        let close = at + text[at..].find(')')?;
+        let close = at + near(text, at).find(')')?;
         if let Some(values) = text[close..].strip_prefix(")=(") {
             let start = close + ")=(".len();
             let line = values.lines().next().unwrap_or_default();
@@ -52,7 +52,7 @@ impl Finder<'_, '_> {
         if !word_before(table, table.len()).eq_ignore_ascii_case("into") {
             return None;
         }
-        let after = &text[close..];
+        let after = near(text, close).split(';').next()?;
         let values = whole_words(after, "VALUES").chain(whole_words(after, "values")).next()?;
         self.rows(close + values.end, number);
         None
@@ -87,6 +87,12 @@ impl Finder<'_, '_> {
             at += 1;
         }
     }
+}
+
+/// What follows, as far as it may belong to the same statement: a text that lacks what is looked for must not be read to its end
+/// again and again.
+fn near(text: &str, at: usize) -> &str {
+    &text[at..text.floor_char_boundary(at + NEAR)]
 }
 
 /// Where a value of a list that ends at `end` does.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Found;
+use super::lists::ROW;
 use super::literal::{self, Literal};
 use super::name::{Between, is_password, is_secret, takes_secret};
 use super::place::{closing, is_word, next_char, skip_space, word, word_before};
@@ -15,6 +16,9 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let mut at = 0;
     while let Some(name) = next_name(text, at) {
         at = name.end;
+        if !may_be_of_interest(&text[name.clone()]) {
+            continue;
+        }
         let lower = text[name.clone()].to_ascii_lowercase();
         let mut finder = Finder { text, name, found };
         let end = match lower.as_str() {
@@ -33,6 +37,12 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
         };
         at = end.unwrap_or(at).max(at);
     }
+}
+
+/// Whether a word ends as one of those that are looked for. Most words of a large file are values, and none of these.
+fn may_be_of_interest(name: &str) -> bool {
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    name.bytes().next_back().is_some_and(|last| b"cdehnprstvwy".contains(&last.to_ascii_lowercase()))
 }
 
 /// The next word, with the dots and hyphens in it.
@@ -241,7 +251,7 @@ impl<'t> Finder<'_, 't> {
             place
         } else if is_place(&text[place..], between == Between::Space) {
             // Behind the end of the literal that it stands in.
-            let rest = &text[place..];
+            let rest = &text[place..text.floor_char_boundary(place + ROW)];
             let quote = rest.find('\'').unwrap_or(rest.len());
             match rest
                 .find('$')

@@ -1,7 +1,7 @@
 //! The search path and the role that a file leaves set in its session: sqlx-cli keeps both for the next files of a run.
 
 use crate::core::sql::lex::{Kind, Token, tokens};
-use crate::core::sql::reader::{Reader, starts_with};
+use crate::core::sql::reader::Reader;
 use crate::core::sql::search_path::names_of_list;
 use crate::core::sql::split::{Statement, first_line};
 
@@ -39,23 +39,20 @@ pub enum Effect {
     Leaves(LeftBehind),
 }
 
-/// What the file does to a setting for the rest of its session. `SET LOCAL` ends with the transaction, and `SET` on a
-/// function or role says nothing of the session.
-#[must_use]
-pub fn effect(statements: &[Statement<'_>], setting: Setting) -> Effect {
-    let mut effect = Effect::None;
-    for statement in statements {
+impl Effect {
+    /// Adds what the next statement does to a setting for the rest of its session. `SET LOCAL` ends with the transaction, and
+    /// `SET` on a function or role says nothing of the session.
+    pub fn follow(&mut self, statement: &Statement<'_>, setting: Setting) {
         match change(statement, setting) {
             Change::None => {}
-            Change::Default => effect = Effect::Default,
+            Change::Default => *self = Self::Default,
             Change::Other(sql) => {
                 let words: Vec<_> = sql.split_whitespace().collect();
                 let sql = first_line(&words.join(" "));
-                effect = Effect::Leaves(LeftBehind { setting, sql, start: statement.start });
+                *self = Self::Leaves(LeftBehind { setting, sql, start: statement.start });
             }
         }
     }
-    effect
 }
 
 /// What one statement or command does to a setting.
@@ -79,7 +76,18 @@ fn change(statement: &Statement<'_>, setting: Setting) -> Change {
         let text = |from: &Token<'_>, to: &Token<'_>| {
             statement.text[from.start - statement.start..to.end() - statement.start].to_owned()
         };
-        return of_command(&statement.tokens, setting, text);
+        if !is_query(&statement.tokens[0]) {
+            return of_command(&statement.tokens, setting, text);
+        }
+        let mut last = Change::None;
+        statement.find_map(|tokens| {
+            let change = of_call_at(tokens, setting, &text);
+            if change != Change::None {
+                last = change;
+            }
+            None::<()>
+        });
+        return last;
     }
     // What the body sets outlives it.
     let body = statement.tokens.iter().find_map(Token::string).unwrap_or_default();
@@ -105,21 +113,30 @@ fn of_command(
     if reader.eat(&["set"]) {
         return of_set(reader, setting, || text(first, last));
     }
-    if !["select", "with", "values", "perform"].iter().any(|word| first.is(word)) {
+    if !is_query(first) {
         return Change::None;
     }
-    // Calls of `set_config` that last, wherever they are in the query.
-    let calls = command
-        .windows(2)
-        .enumerate()
-        .filter(|(_, pair)| starts_with(pair, &["set_config"]) && pair[1].kind == Kind::OpenParen);
-    Change::last(calls.map(|(at, pair)| {
-        let mut reader = Reader::of(&command[at + 1..]);
-        let arguments = reader.skip_parens();
-        of_call(arguments, setting, || {
-            format!("SELECT {}", text(&pair[0], arguments.last().unwrap_or(&pair[1])))
-        })
-    }))
+    Change::last((0..command.len()).map(|at| of_call_at(&command[at..], setting, &text)))
+}
+
+/// Whether a command that begins so may call functions for what they do.
+fn is_query(first: &Token<'_>) -> bool {
+    ["select", "with", "values", "perform"].iter().any(|word| first.is(word))
+}
+
+/// What a call of `set_config` does that lasts, if one begins here.
+fn of_call_at(
+    tokens: &[Token<'_>],
+    setting: Setting,
+    text: &impl Fn(&Token<'_>, &Token<'_>) -> String,
+) -> Change {
+    let [name, open, ..] = tokens else { return Change::None };
+    if !name.is("set_config") || open.kind != Kind::OpenParen {
+        return Change::None;
+    }
+    let mut reader = Reader::of(&tokens[1..]);
+    let arguments = reader.skip_parens();
+    of_call(arguments, setting, || format!("SELECT {}", text(name, arguments.last().unwrap_or(open))))
 }
 
 fn of_reset(mut reader: Reader<'_, '_>, setting: Setting) -> Change {
@@ -219,7 +236,11 @@ mod tests {
     /// The number of the statement that leaves the setting, 0 for the default, nothing for no effect.
     fn left(sql: &str, setting: Setting) -> Option<usize> {
         let statements = statements(sql).unwrap();
-        match effect(&statements, setting) {
+        let mut effect = Effect::None;
+        for statement in &statements {
+            effect.follow(statement, setting);
+        }
+        match effect {
             Effect::None => None,
             Effect::Default => Some(0),
             Effect::Leaves(left) => {
@@ -316,8 +337,11 @@ mod tests {
                 10,
             ),
         ] {
-            let statements = statements(sql).unwrap();
-            let Effect::Leaves(left) = effect(&statements, Setting::SearchPath) else { panic!("{sql}") };
+            let mut effect = Effect::None;
+            for statement in &statements(sql).unwrap() {
+                effect.follow(statement, Setting::SearchPath);
+            }
+            let Effect::Leaves(left) = effect else { panic!("{sql}") };
             assert_eq!((left.sql.as_str(), left.start), (named, start));
         }
     }

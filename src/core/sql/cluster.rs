@@ -6,7 +6,7 @@
 
 use crate::core::sql::lex::{Kind, Token, tokens};
 use crate::core::sql::reader::starts_with;
-use crate::core::sql::split::{Statement, first_line};
+use crate::core::sql::split::{Statement, each, first_line};
 
 /// Objects of the whole cluster, as they stand behind CREATE, ALTER, DROP, COMMENT ON and SECURITY LABEL ON.
 const OBJECTS: [&str; 6] = ["role", "user", "group", "database", "tablespace", "subscription"];
@@ -43,17 +43,30 @@ pub struct ClusterWide {
     pub words: String,
 }
 
-/// The first statement that reaches beyond its database.
+/// The first statement of a file that reaches beyond its database; none where the file ends inside a token.
 #[must_use]
-pub fn cluster_wide(statements: &[Statement<'_>]) -> Option<ClusterWide> {
-    statements.iter().find_map(|statement| {
-        let tokens = &statement.tokens;
-        let words = is_cluster_wide(tokens)
-            .then(|| words(tokens))
-            .or_else(|| (0..tokens.len()).find_map(|at| calls_the_server(&tokens[at..])))
-            .or_else(|| holds_code(statement).then(|| code(tokens, DEPTH)).flatten())?;
-        Some(ClusterWide { start: statement.start, statement: first_line(statement.text), words })
-    })
+pub fn cluster_wide(sql: &str) -> Option<ClusterWide> {
+    let mut first = None;
+    for statement in each(sql) {
+        let statement = statement.ok()?;
+        if first.is_none() {
+            first = reaches_out(&statement).map(|words| ClusterWide {
+                start: statement.start,
+                statement: first_line(statement.text),
+                words,
+            });
+        }
+    }
+    first
+}
+
+/// The words with which a statement reaches beyond its database, if it does.
+fn reaches_out(statement: &Statement<'_>) -> Option<String> {
+    let holds_code = holds_code(statement);
+    is_cluster_wide(&statement.tokens)
+        .then(|| words(&statement.tokens))
+        .or_else(|| statement.find_map(calls_the_server))
+        .or_else(|| holds_code.then(|| statement.find_map(|tokens| code(&tokens[..1], DEPTH))).flatten())
 }
 
 /// The words at the beginning of a cluster-wide statement.
@@ -200,10 +213,9 @@ fn outside_parens<'t, 'a>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::sql::split::statements;
 
     fn found(sql: &str) -> bool {
-        cluster_wide(&statements(sql).unwrap()).is_some()
+        cluster_wide(sql).is_some()
     }
 
     #[test]
@@ -248,7 +260,7 @@ mod tests {
             assert!(found(sql), "{sql}");
         }
         let sql = "SELECT 1;\nDROP ROLE a;";
-        let found = cluster_wide(&statements(sql).unwrap()).unwrap();
+        let found = cluster_wide(sql).unwrap();
         assert_eq!((found.start, found.statement.as_str()), (10, "DROP ROLE a"));
     }
 
@@ -260,7 +272,7 @@ mod tests {
             ("DO $$ BEGIN EXECUTE 'alter user ' || quote_ident('x'); END $$", "alter user"),
             ("DO LANGUAGE plpython3u $$ plpy.execute('drop role \\'x') $$", "drop role"),
         ] {
-            assert_eq!(cluster_wide(&statements(sql).unwrap()).unwrap().words, words, "{sql}");
+            assert_eq!(cluster_wide(sql).unwrap().words, words, "{sql}");
         }
     }
 

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::fmt;
 
 use crate::core::sql::index::create_index;
+use crate::core::sql::lex::Kind;
 use crate::core::sql::reader::{QualifiedName, Reader};
 use crate::core::sql::search_path::SearchPath;
-use crate::core::sql::split::Statement;
+use crate::core::sql::split::{Statement, each};
 
 /// Words between `CREATE` and the kind of object that do not change the kind.
 const MODIFIERS: [&str; 7] = ["foreign", "global", "local", "recursive", "temp", "temporary", "unlogged"];
@@ -74,17 +75,18 @@ impl fmt::Display for ObjectKind {
     }
 }
 
-/// The objects that a file creates without `IF NOT EXISTS`, in its order. `OR REPLACE` counts as creating, and an object
-/// that the file drops again still counts: whether it exists is for the database to say.
+/// The objects that a file creates without `IF NOT EXISTS`, in its order; none of a file that ends inside a token. `OR REPLACE`
+/// counts as creating, and an object that the file drops again still counts: whether it exists is for the database to say.
 #[must_use]
-pub fn created(statements: &[Statement<'_>]) -> Vec<Created> {
+pub fn created(sql: &str) -> Vec<Created> {
     let mut path = SearchPath::default();
     let mut temporary = HashSet::new();
     let mut created = Vec::new();
-    for statement in statements {
-        path.follow(statement);
+    for statement in each(sql) {
+        let Ok(statement) = statement else { return Vec::new() };
+        path.follow(&statement);
         let Some(Creation { kind, temporary: is_temporary, if_not_exists, name }) =
-            index_creation(statement, &temporary).or_else(|| creation(statement))
+            index_creation(&statement, &temporary).or_else(|| creation(&statement))
         else {
             continue;
         };
@@ -134,15 +136,24 @@ fn select_into(statement: &Statement<'_>) -> Option<Creation> {
     if !statement.starts_with(&["select"]) && !statement.starts_with(&["with"]) {
         return None;
     }
-    let (into, _) = statement.outside_parens().find(|(_, token)| token.is("into"))?;
-    let before = into.checked_sub(1).map(|before| &statement.tokens[before])?;
-    if before.is("insert") || before.is("merge") {
-        return None;
-    }
-    let mut reader = Reader::from(statement, into + 1);
-    let temporary = eat_modifiers(&mut reader);
-    reader.eat(&["table"]);
-    Creation::new(ObjectKind::Table, temporary, false, reader.qualified_name()?)
+    let (mut depth, mut is_of_another) = (0_usize, false);
+    let name = statement.find_map(|tokens| {
+        let is_into = depth == 0 && tokens[0].is("into") && !is_of_another;
+        match tokens[0].kind {
+            Kind::OpenParen => depth += 1,
+            Kind::CloseParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        is_of_another = tokens[0].is("insert") || tokens[0].is("merge");
+        is_into.then(|| {
+            let mut reader = Reader::of(&tokens[1..]);
+            let temporary = eat_modifiers(&mut reader);
+            reader.eat(&["table"]);
+            Some((temporary, reader.qualified_name()?))
+        })
+    });
+    let (temporary, name) = name??;
+    Creation::new(ObjectKind::Table, temporary, false, name)
 }
 
 /// Reads the words before the kind of object, and says whether one of them makes it temporary.
@@ -173,16 +184,14 @@ impl Creation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::sql::split::statements;
 
     /// Each object as `kind schema.name`.
     fn objects(sql: &str) -> Vec<String> {
-        let statements = statements(sql).unwrap();
         let name = |object: &Created| match &object.schema {
             Some(schema) => format!("{} {schema}.{}", object.kind, object.name),
             None => format!("{} {}", object.kind, object.name),
         };
-        created(&statements).iter().map(name).collect()
+        created(sql).iter().map(name).collect()
     }
 
     #[test]
@@ -258,6 +267,6 @@ mod tests {
     #[test]
     fn an_object_is_where_its_statement_starts() {
         let sql = "-- é\n;CREATE TABLE t ()";
-        assert_eq!(created(&statements(sql).unwrap())[0].start, sql.find("CREATE").unwrap());
+        assert_eq!(created(sql)[0].start, sql.find("CREATE").unwrap());
     }
 }

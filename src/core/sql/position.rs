@@ -14,7 +14,38 @@ pub struct Position {
 pub fn position(sql: &str, byte: usize) -> Position {
     let before = &sql[..sql.floor_char_boundary(byte)];
     let line = before.rsplit('\n').next().unwrap_or(before);
-    Position { line: 1 + before.matches('\n').count(), column: 1 + line.chars().count() }
+    Position { line: 1 + newlines(before.as_bytes()), column: 1 + line.chars().count() }
+}
+
+/// The lines of offsets that come in the order of the file: it is read once, however many there are.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    sql: &'a str,
+    at: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// Starts at the file's first line.
+    #[must_use]
+    pub const fn new(sql: &'a str) -> Self {
+        Self { sql, at: 0, line: 1 }
+    }
+
+    /// The line of a byte offset, from 1. One before the last costs another reading.
+    pub fn of(&mut self, byte: usize) -> usize {
+        let byte = byte.min(self.sql.len());
+        if byte < self.at {
+            *self = Self::new(self.sql);
+        }
+        self.line += newlines(&self.sql.as_bytes()[self.at..byte]);
+        self.at = byte;
+        self.line
+    }
+}
+
+fn newlines(bytes: &[u8]) -> usize {
+    bytes.iter().map(|byte| usize::from(*byte == b'\n')).sum()
 }
 
 /// The byte offset of a character, counted from 1 as in the `P` field of the server's errors. Past the end it is the end.
@@ -42,6 +73,15 @@ mod tests {
         ];
         for (byte, (line, column)) in cases {
             assert_eq!(position(sql, byte), Position { line, column }, "byte {byte}");
+        }
+    }
+
+    #[test]
+    fn lines_are_those_of_positions_in_any_order() {
+        let sql = "é\n\nb\r\nc";
+        let mut lines = Lines::new(sql);
+        for byte in (0..sql.len() + 3).chain([0, 3, 2, sql.len()]) {
+            assert_eq!(lines.of(byte), position(sql, byte).line, "byte {byte}");
         }
     }
 

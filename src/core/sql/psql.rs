@@ -29,7 +29,15 @@ pub(super) enum What {
 pub(super) fn for_psql(sql: &str) -> Vec<ForPsql> {
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(next) = next_for_psql(sql, at) {
+    let mut has_rows = true;
+    while let Some(mut next) = next_for_psql(sql, at) {
+        if next.what == What::CopyFromStdin && has_rows {
+            // Where nothing ends the rows of one, nothing ends those of a later one: the rest is read for it once.
+            match rows_end(sql, next.span.end) {
+                Some(end) => next.span.end = end,
+                None => has_rows = false,
+            }
+        }
         at = next.span.end;
         found.push(next);
     }
@@ -48,7 +56,7 @@ pub(super) fn without(sql: &str, found: &[ForPsql]) -> String {
 }
 
 fn next_for_psql(sql: &str, from: usize) -> Option<ForPsql> {
-    let mut statement: Vec<Token<'_>> = Vec::new();
+    let mut copy = ClientCopy::default();
     for token in scan(&sql[from..]).map_while(Result::ok) {
         match token.kind {
             Kind::Backslash => {
@@ -57,55 +65,105 @@ fn next_for_psql(sql: &str, from: usize) -> Option<ForPsql> {
                 return Some(ForPsql { what: What::Command, span: start..end });
             }
             Kind::Semicolon => {
-                if let Some(what) = client_copy(&statement) {
-                    let end = if what == What::CopyFromStdin {
-                        rows_end(sql, from + token.end())
-                    } else {
-                        from + token.end()
-                    };
-                    return Some(ForPsql { what, span: from + statement[0].start..end });
+                if let Some((what, start)) = copy.found {
+                    let end = from + token.end();
+                    return Some(ForPsql { what, span: from + start..end });
                 }
-                statement.clear();
+                copy = ClientCopy::default();
             }
             Kind::Comment => {}
-            _ => statement.push(token),
+            _ => copy.follow(&token),
         }
     }
-    let what = client_copy(&statement)?;
-    Some(ForPsql { what, span: from + statement[0].start..from + statement.last()?.end() })
+    let (what, start) = copy.found?;
+    Some(ForPsql { what, span: from + start..from + copy.end })
+}
+
+/// Whether tokens have anything that only psql can run, without saying where.
+#[derive(Default)]
+pub(super) struct Detector {
+    copy: ClientCopy,
+    is_met: bool,
+}
+
+impl Detector {
+    pub(super) fn follow(&mut self, token: &Token<'_>) {
+        match token.kind {
+            Kind::Backslash => self.is_met = true,
+            Kind::Semicolon => self.copy = ClientCopy::default(),
+            _ => {
+                self.copy.follow(token);
+                self.is_met |= self.copy.found.is_some();
+            }
+        }
+    }
+
+    pub(super) const fn is_met(&self) -> bool {
+        self.is_met
+    }
 }
 
 /// Whether a statement is a COPY with the client. The grammar takes `STDIN` and `STDOUT` in either direction.
-fn client_copy(tokens: &[Token<'_>]) -> Option<What> {
-    tokens.first().filter(|first| first.is("copy"))?;
-    let mut depth = 0_usize;
-    tokens.windows(2).find_map(|pair| {
-        match pair[0].kind {
-            Kind::OpenParen => depth += 1,
-            Kind::CloseParen => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > 0 || !(pair[1].is("stdin") || pair[1].is("stdout")) {
-            return None;
-        }
-        match pair[0] {
-            from if from.is("from") => Some(What::CopyFromStdin),
-            to if to.is("to") => Some(What::CopyToStdout),
-            _ => None,
-        }
-    })
+#[derive(Default)]
+struct ClientCopy {
+    state: CopyState,
+    depth: usize,
+    start: usize,
+    /// Where the last token ends.
+    end: usize,
+    /// What it is, and where it starts.
+    found: Option<(What, usize)>,
 }
 
-/// Where the rows behind a `COPY … FROM STDIN;` end: after the `\.` alone on its line, or at once where there is none.
-fn rows_end(sql: &str, semicolon: usize) -> usize {
+#[derive(Default, Clone, Copy)]
+enum CopyState {
+    #[default]
+    AtStart,
+    /// It is another statement.
+    Other,
+    Within,
+    After(What),
+}
+
+impl ClientCopy {
+    fn follow(&mut self, token: &Token<'_>) {
+        self.end = token.end();
+        self.state = match self.state {
+            CopyState::AtStart if token.is("copy") => {
+                self.start = token.start;
+                CopyState::Within
+            }
+            CopyState::AtStart | CopyState::Other => CopyState::Other,
+            CopyState::After(what) if token.is("stdin") || token.is("stdout") => {
+                self.found = self.found.or(Some((what, self.start)));
+                CopyState::Within
+            }
+            CopyState::Within | CopyState::After(_) => {
+                match token.kind {
+                    Kind::OpenParen => self.depth += 1,
+                    Kind::CloseParen => self.depth = self.depth.saturating_sub(1),
+                    _ => {}
+                }
+                match self.depth {
+                    0 if token.is("from") => CopyState::After(What::CopyFromStdin),
+                    0 if token.is("to") => CopyState::After(What::CopyToStdout),
+                    _ => CopyState::Within,
+                }
+            }
+        }
+    }
+}
+
+/// Where the rows behind a `COPY … FROM STDIN;` end: after the `\.` alone on its line, if there is one.
+fn rows_end(sql: &str, semicolon: usize) -> Option<usize> {
     let mut at = semicolon;
     for line in sql[semicolon..].split_inclusive('\n') {
         at += line.len();
         if line.trim_end() == "\\." {
-            return at;
+            return Some(at);
         }
     }
-    semicolon
+    None
 }
 
 #[cfg(test)]

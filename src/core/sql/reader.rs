@@ -26,12 +26,7 @@ pub(super) struct Reader<'s, 'a> {
 
 impl<'s, 'a> Reader<'s, 'a> {
     pub(super) fn new(statement: &'s Statement<'a>) -> Self {
-        Self::from(statement, 0)
-    }
-
-    /// Starts at the given token instead of the first.
-    pub(super) fn from(statement: &'s Statement<'a>, at: usize) -> Self {
-        Self { tokens: &statement.tokens, at }
+        Self::of(&statement.tokens)
     }
 
     /// Reads tokens that are no statement of a file by themselves.

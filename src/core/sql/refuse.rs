@@ -1,14 +1,15 @@
 //! What a pending file must not contain, found before anything runs.
 
-use std::collections::BTreeSet;
-
 use crate::core::sql::concurrent::is_concurrently;
 use crate::core::sql::lex::Unterminated;
-use crate::core::sql::position::position;
+use crate::core::sql::position::Lines;
 use crate::core::sql::psql::{self, ForPsql, What, for_psql};
 use crate::core::sql::reader::{Reader, starts_with};
 use crate::core::sql::split::{self, Statement};
-use crate::core::sql::transaction::{GroupKind, control, groups, wrapping};
+use crate::core::sql::transaction::{Outline, Pairing, Part, Unbalanced, control};
+
+/// So many places of a file are named, and of the others their number.
+pub const MOST: usize = 20;
 
 /// Statements that PostgreSQL refuses inside a transaction block whatever follows these keywords.
 const NEVER_IN_A_TRANSACTION: [&[&str]; 6] = [
@@ -31,35 +32,78 @@ pub struct Refusal {
     pub advice: String,
 }
 
-/// All that is wrong with a file, in the order of the file. `transactional`: it runs inside one transaction of ours.
-#[must_use]
-pub fn refusals(sql: &str, statements: &[Statement<'_>], transactional: bool) -> Vec<Refusal> {
-    let for_psql = for_psql(sql);
-    if for_psql.is_empty() {
-        return in_order(unreadable(sql).chain(misplaced(sql, statements, transactional)));
+/// What is wrong with a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// In the order of the file, the first ones of each kind.
+    pub found: Vec<Refusal>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Refusals {
+    /// Whether the file is not refused.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.found.is_empty()
     }
-    // Commands and rows stick to the statements behind them, so the rest is read anew without them.
+
+    fn of(mut found: Vec<Refusal>, unnamed: usize) -> Self {
+        found.sort_by_key(|refusal| refusal.start);
+        let more = unnamed + found.len().saturating_sub(MOST);
+        found.truncate(MOST);
+        Self { found, more }
+    }
+}
+
+/// Reads a file once, statement by statement, and says what is wrong with it. `transactional`: it runs inside one transaction
+/// of ours. `each` is shown every statement; of a file that is refused perhaps not all.
+#[must_use]
+pub fn refusals<'a>(sql: &'a str, transactional: bool, mut each: impl FnMut(&Statement<'a>)) -> Refusals {
+    let mut misplaced = Misplaced::new(transactional);
+    let mut statements = split::each(sql);
+    for statement in &mut statements {
+        let statement = match statement {
+            Ok(statement) => statement,
+            Err(error) => {
+                // Perhaps only because psql's commands or COPY's rows hold quotes.
+                return refused_by_psql(sql, transactional).unwrap_or_else(|| {
+                    Refusals::of(unreadable(sql).chain([never_closed(&error)]).collect(), 0)
+                });
+            }
+        };
+        each(&statement);
+        misplaced.follow(&statement);
+    }
+    if statements.met_psql()
+        && let Some(refusals) = refused_by_psql(sql, transactional)
+    {
+        return refusals;
+    }
+    let (found, more) = misplaced.end(sql);
+    Refusals::of(unreadable(sql).chain(found).collect(), more)
+}
+
+/// What is wrong with a file that has something for psql. That sticks to the statements behind it, so the rest is read anew
+/// without it.
+fn refused_by_psql(sql: &str, transactional: bool) -> Option<Refusals> {
+    let for_psql = Some(for_psql(sql)).filter(|found| !found.is_empty())?;
     let readable = psql::without(sql, &for_psql);
-    let rest = match split::statements(&readable) {
-        Ok(statements) => misplaced(sql, &statements, transactional),
-        Err(error) => vec![never_closed(&error)],
-    };
-    in_order(unreadable(sql).chain(client_refusals(sql, &for_psql)).chain(rest))
-}
-
-/// All that is wrong with a file that ends inside a token, if only because psql's commands or COPY's rows hold quotes.
-#[must_use]
-pub fn unterminated(sql: &str, error: &Unterminated, transactional: bool) -> Vec<Refusal> {
-    if for_psql(sql).is_empty() {
-        return in_order(unreadable(sql).chain([never_closed(error)]));
+    let mut misplaced = Misplaced::new(transactional);
+    let mut broken_off = None;
+    for statement in split::each(&readable) {
+        match statement {
+            Ok(statement) => misplaced.follow(&statement),
+            Err(error) => broken_off = Some(never_closed(&error)),
+        }
     }
-    refusals(sql, &[], transactional)
-}
-
-fn in_order(refusals: impl Iterator<Item = Refusal>) -> Vec<Refusal> {
-    let mut refusals: Vec<_> = refusals.collect();
-    refusals.sort_by_key(|refusal| refusal.start);
-    refusals
+    let (rest, mut more) = match broken_off {
+        Some(broken_off) => (vec![broken_off], 0),
+        None => misplaced.end(&readable),
+    };
+    let (clients, unnamed) = client_refusals(sql, &for_psql);
+    more += unnamed;
+    Some(Refusals::of(unreadable(sql).chain(clients).chain(rest).collect(), more))
 }
 
 fn never_closed(error: &Unterminated) -> Refusal {
@@ -68,18 +112,131 @@ fn never_closed(error: &Unterminated) -> Refusal {
 }
 
 /// Statements that are SQL, but not where they stand.
-fn misplaced(sql: &str, statements: &[Statement<'_>], transactional: bool) -> Vec<Refusal> {
-    let mut refusals: Vec<_> = statements.iter().filter_map(lock_releasing).collect();
-    refusals
-        .extend(statements.iter().filter(|statement| read_only(statement, transactional)).map(unrecordable));
-    if transactional {
-        let outside = statements.iter().filter(|statement| never_in_a_transaction(statement));
-        refusals.extend(outside.map(needs_no_transaction));
-        refusals.extend(control_of_our_transaction(sql, statements));
-    } else {
-        refusals.extend(wrong_units(statements));
+struct Misplaced<'a> {
+    transactional: bool,
+    found: Vec<Refusal>,
+    more: usize,
+    outline: Outline<'a>,
+    controls: Controls,
+    pairing: Result<Pairing, Unbalanced>,
+    /// Those that stand within a `BEGIN … COMMIT` of a file without a transaction.
+    inside: Vec<Refusal>,
+    more_inside: usize,
+}
+
+/// Transaction control of a file that is to be one transaction.
+#[derive(Default)]
+struct Controls {
+    first: Option<(usize, String)>,
+    starts: Places,
+}
+
+/// The first places of many.
+#[derive(Default)]
+struct Places {
+    named: Vec<usize>,
+    more: usize,
+}
+
+impl Places {
+    fn push(&mut self, start: usize) {
+        if self.named.len() < MOST {
+            self.named.push(start);
+        } else {
+            self.more += 1;
+        }
     }
-    refusals
+}
+
+impl<'a> Misplaced<'a> {
+    fn new(transactional: bool) -> Self {
+        Self {
+            transactional,
+            found: Vec::new(),
+            more: 0,
+            outline: Outline::default(),
+            controls: Controls::default(),
+            pairing: Ok(Pairing::default()),
+            inside: Vec::new(),
+            more_inside: 0,
+        }
+    }
+
+    fn follow(&mut self, statement: &Statement<'a>) {
+        if let Some(refusal) = lock_releasing(statement) {
+            add(&mut self.found, &mut self.more, || refusal);
+        }
+        if read_only(statement, self.transactional) {
+            add(&mut self.found, &mut self.more, || unrecordable(statement));
+        }
+        if self.transactional {
+            if never_in_a_transaction(statement) {
+                add(&mut self.found, &mut self.more, || needs_no_transaction(statement));
+            }
+            self.outline.follow(statement);
+            if control(statement).is_some() {
+                self.controls.first.get_or_insert_with(|| (statement.start, statement.first_line()));
+                self.controls.starts.push(statement.start);
+            }
+        } else if let Ok(pairing) = &mut self.pairing {
+            match pairing.follow(statement) {
+                Ok(Part::Begin | Part::Inside | Part::Commit) if never_in_a_transaction(statement) => {
+                    add(&mut self.inside, &mut self.more_inside, || Refusal {
+                        advice: "move it out of its `BEGIN … COMMIT`".to_owned(),
+                        ..needs_no_transaction(statement)
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => self.pairing = Err(error),
+            }
+        }
+    }
+
+    /// All of them, and how many were not kept.
+    fn end(mut self, sql: &str) -> (Vec<Refusal>, usize) {
+        if self.transactional {
+            if self.outline.wrapping().is_none() {
+                self.found.extend(self.controls.end(sql));
+            }
+            return (self.found, self.more);
+        }
+        match self.pairing.and_then(Pairing::end) {
+            Ok(()) => {
+                self.found.extend(self.inside);
+                (self.found, self.more + self.more_inside)
+            }
+            Err(Unbalanced { start, reason }) => {
+                let advice = "pair each `BEGIN` with one `COMMIT`, or delete it".to_owned();
+                self.found.push(Refusal { start, reason, advice });
+                (self.found, self.more)
+            }
+        }
+    }
+}
+
+/// Keeps as many as are named.
+fn add(found: &mut Vec<Refusal>, more: &mut usize, refusal: impl FnOnce() -> Refusal) {
+    if found.len() < MOST {
+        found.push(refusal());
+    } else {
+        *more += 1;
+    }
+}
+
+impl Controls {
+    fn end(self, sql: &str) -> Option<Refusal> {
+        let (start, first_line) = self.first?;
+        Some(Refusal {
+            start,
+            reason: format!(
+                "`{first_line}` would break up the transaction that applies the file and records it"
+            ),
+            advice: format!(
+                "delete {}, or make `-- no-transaction` the file's first line",
+                lines(sql, &self.starts)
+            ),
+        })
+    }
 }
 
 /// Characters that the server would stumble over without telling where.
@@ -98,31 +255,44 @@ fn unreadable(sql: &str) -> impl Iterator<Item = Refusal> {
     mark.into_iter().chain(nul)
 }
 
-/// The commands of psql as one refusal, each COPY as one.
-fn client_refusals(sql: &str, for_psql: &[ForPsql]) -> Vec<Refusal> {
-    let of = |what| for_psql.iter().filter(move |found| found.what == what).map(|found| found.span.start);
-    let stdin = of(What::CopyFromStdin).map(|start| Refusal {
-        start,
-        reason: "`COPY … FROM STDIN` waits for rows from a client program, and a migration has none"
-            .to_owned(),
-        advice: "write the rows as `INSERT` statements (`pg_dump --inserts` does)".to_owned(),
-    });
-    let stdout = of(What::CopyToStdout).map(|start| Refusal {
-        start,
-        reason: "`COPY … TO STDOUT` sends rows to a client program, and a migration has none".to_owned(),
-        advice: "delete the statement".to_owned(),
-    });
-    stdin.chain(stdout).chain(psql_commands(sql, &of(What::Command).collect::<Vec<_>>())).collect()
+/// The commands of psql as one refusal, each COPY as one; and how many COPY are not among them.
+fn client_refusals(sql: &str, for_psql: &[ForPsql]) -> (Vec<Refusal>, usize) {
+    let (mut refusals, mut more) = (Vec::new(), 0);
+    for ForPsql { what, span } in for_psql {
+        let (reason, advice) = match what {
+            What::Command => continue,
+            What::CopyFromStdin => (
+                "`COPY … FROM STDIN` waits for rows from a client program, and a migration has none",
+                "write the rows as `INSERT` statements (`pg_dump --inserts` does)",
+            ),
+            What::CopyToStdout => (
+                "`COPY … TO STDOUT` sends rows to a client program, and a migration has none",
+                "delete the statement",
+            ),
+        };
+        add(&mut refusals, &mut more, || Refusal {
+            start: span.start,
+            reason: reason.to_owned(),
+            advice: advice.to_owned(),
+        });
+    }
+    refusals.extend(psql_commands(sql, for_psql));
+    (refusals, more)
 }
 
-fn psql_commands(sql: &str, starts: &[usize]) -> Option<Refusal> {
-    let start = *starts.first()?;
+fn psql_commands(sql: &str, for_psql: &[ForPsql]) -> Option<Refusal> {
+    let starts = || for_psql.iter().filter(|found| found.what == What::Command).map(|found| found.span.start);
+    let start = starts().next()?;
     let starts_line = |at: usize| {
-        let line = sql[..at].rfind(['\n', '\r']).map_or(0, |newline| newline + 1);
-        sql[line..at].trim().is_empty()
+        let before = sql[..at].trim_end_matches([' ', '\t']);
+        before.is_empty() || before.ends_with(['\n', '\r'])
     };
-    let lines = lines(sql, starts.iter().copied());
-    let advice = if starts.iter().all(|&at| starts_line(at)) {
+    let mut places = Places::default();
+    for start in starts() {
+        places.push(start);
+    }
+    let lines = lines(sql, &places);
+    let advice = if starts().all(starts_line) {
         format!("delete {lines}")
     } else {
         format!("rewrite {lines} without it")
@@ -200,63 +370,27 @@ fn needs_no_transaction(statement: &Statement<'_>) -> Refusal {
     }
 }
 
-fn control_of_our_transaction(sql: &str, statements: &[Statement<'_>]) -> Option<Refusal> {
-    if wrapping(sql, statements).is_some() {
-        return None;
-    }
-    let controls: Vec<_> = statements.iter().filter(|statement| control(statement).is_some()).collect();
-    let first = controls.first()?;
-    let lines = lines(sql, controls.iter().map(|statement| statement.start));
-    Some(Refusal {
-        start: first.start,
-        reason: format!(
-            "`{}` would break up the transaction that applies the file and records it",
-            first.first_line()
-        ),
-        advice: format!("delete {lines}, or make `-- no-transaction` the file's first line"),
-    })
-}
-
-fn wrong_units(statements: &[Statement<'_>]) -> Vec<Refusal> {
-    let groups = match groups(statements) {
-        Ok(groups) => groups,
-        Err(error) => {
-            let advice = "pair each `BEGIN` with one `COMMIT`, or delete it".to_owned();
-            return vec![Refusal { start: error.start, reason: error.reason, advice }];
-        }
-    };
-    groups
-        .into_iter()
-        .filter(|unit| unit.kind == GroupKind::Transaction)
-        .flat_map(|unit| &statements[unit.statements])
-        .filter(|statement| never_in_a_transaction(statement))
-        .map(|statement| Refusal {
-            advice: "move it out of its `BEGIN … COMMIT`".to_owned(),
-            ..needs_no_transaction(statement)
-        })
-        .collect()
-}
-
-/// `line 5`, `lines 5 and 93`, `lines 5, 9 and 93`.
-fn lines(sql: &str, starts: impl IntoIterator<Item = usize>) -> String {
-    let lines: BTreeSet<_> = starts.into_iter().map(|start| position(sql, start).line).collect();
+/// `line 5`, `lines 5 and 93`, `lines 5, 9 and 93`, `lines 5, 9, … and 70 more`.
+fn lines(sql: &str, places: &Places) -> String {
+    let mut read = Lines::new(sql);
+    let mut lines: Vec<_> = places.named.iter().map(|start| read.of(*start)).collect();
+    lines.dedup();
     let mut lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
-    let last = lines.pop().unwrap_or_default();
+    let last = match places.more {
+        0 => lines.pop().unwrap_or_default(),
+        more => format!("{more} more"),
+    };
     if lines.is_empty() { format!("line {last}") } else { format!("lines {} and {last}", lines.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::sql::split::statements;
 
     const NO_TRANSACTION: &str = "make `-- no-transaction` the file's first line";
 
     fn refused(sql: &str, transactional: bool) -> Vec<Refusal> {
-        match statements(sql) {
-            Ok(statements) => refusals(sql, &statements, transactional),
-            Err(error) => unterminated(sql, &error, transactional),
-        }
+        refusals(sql, transactional, |_| {}).found
     }
 
     /// The only refusal of a file.
@@ -439,5 +573,29 @@ mod tests {
         let starts: Vec<_> =
             refused("VACUUM; COMMIT; COPY t FROM stdin; \\x", true).iter().map(|found| found.start).collect();
         assert_eq!(starts, [0, 8, 16, 35]);
+    }
+
+    #[test]
+    fn a_thousand_places_are_not_all_named() {
+        let commits = refusal(&"SELECT 1;\nCOMMIT;\n".repeat(1000), true);
+        assert!(
+            commits.advice.starts_with("delete lines 2, 4, 6, 8, 10,")
+                && commits.advice.contains(" 40 and 980 more"),
+            "{commits:?}"
+        );
+        let commands = refusal(&"\\echo x\n".repeat(1000), true);
+        assert!(commands.advice.ends_with(" 19, 20 and 980 more"), "{commands:?}");
+        for (sql, transactional) in [
+            ("VACUUM;", true),
+            ("DISCARD ALL;", false),
+            ("BEGIN READ ONLY; COMMIT;", false),
+            ("BEGIN; VACUUM; COMMIT;", false),
+            ("COPY t FROM stdin;\n", true),
+        ] {
+            let refusals = refusals(&sql.repeat(1000), transactional, |_| {});
+            assert_eq!((refusals.found.len(), refusals.more), (MOST, 1000 - MOST), "{sql}");
+        }
+        let mixed = refusals(&"VACUUM; DISCARD ALL; COPY t TO stdout;".repeat(1000), true, |_| {});
+        assert_eq!((mixed.found.len(), mixed.more), (MOST, 3000 - MOST));
     }
 }

@@ -1,7 +1,7 @@
 //! What a statement leaves behind in its session, which a run that resumes in a new session would lack.
 
 use crate::core::sql::create::creation;
-use crate::core::sql::lex::Kind;
+use crate::core::sql::lex::{Kind, Token};
 use crate::core::sql::reader::{Reader, starts_with};
 use crate::core::sql::search_path::set_config;
 use crate::core::sql::split::Statement;
@@ -50,8 +50,11 @@ fn is_temporary(statement: &Statement<'_>) -> bool {
     }
     if statement.starts_with(&["select"]) || statement.starts_with(&["with"]) {
         // Among other work; running that again is not for us to decide.
-        let calls = |pair: &[_]| starts_with(pair, &["set_config"]) && pair[1].kind == Kind::OpenParen;
-        if tokens.windows(2).any(calls) {
+        let calls = |tokens: &[Token<'_>]| match tokens {
+            [name, open, ..] if name.is("set_config") && open.kind == Kind::OpenParen => Some(()),
+            _ => None,
+        };
+        if statement.find_map(calls).is_some() {
             return true;
         }
     }

@@ -1,10 +1,15 @@
 //! A file cut into statements where psql and the server's grammar cut it.
 
-use crate::core::sql::lex::{Kind, Token, Unterminated, tokens};
+use crate::core::sql::lex::{Kind, Scan, Token, Unterminated, scan};
+use crate::core::sql::psql::Detector;
 use crate::core::sql::reader::starts_with;
 
 /// Longer first lines are cut here, in characters, so that a message stays one line on a wide terminal.
 const FIRST_LINE_CHARS: usize = 120;
+
+/// A statement keeps this many of its tokens: more than any question looks ahead. A list of all of them would take many times
+/// the size of a statement that inserts rows.
+const KEPT_TOKENS: usize = 1024;
 
 /// One statement, with at least one token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +18,10 @@ pub struct Statement<'a> {
     pub text: &'a str,
     /// Where the text starts in the file, in bytes.
     pub start: usize,
-    /// Its tokens; their positions are the file's.
+    /// Its first tokens, 1024 at most; their positions are the file's. [`Statement::find_map`] reads all of them.
     pub tokens: Vec<Token<'a>>,
+    /// Whether these are all of its tokens.
+    is_whole: bool,
     /// Where its semicolon is in the file, in bytes; a file's last statement may lack one.
     pub semicolon: Option<usize>,
 }
@@ -25,22 +32,84 @@ pub struct Statement<'a> {
 /// # Errors
 /// The file ends inside a token.
 pub fn statements(sql: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
-    let mut statements = Vec::new();
-    let mut open = Vec::new();
-    let mut nesting = Nesting::default();
-    for token in tokens(sql)? {
-        if token.kind == Kind::Semicolon && nesting == Nesting::default() {
-            statements.extend(Statement::new(sql, std::mem::take(&mut open), Some(token.start)));
-        } else {
-            nesting.follow(&open, &token);
-            open.push(token);
+    each(sql).collect()
+}
+
+/// The same one by one, so that nothing is kept of a large file. The last item is the error of one that ends inside a token.
+#[must_use]
+pub fn each(sql: &str) -> Statements<'_> {
+    Statements { sql, scan: scan(sql), for_psql: Detector::default() }
+}
+
+/// The statements of a file, read one at a time.
+pub struct Statements<'a> {
+    sql: &'a str,
+    scan: Scan<'a>,
+    for_psql: Detector,
+}
+
+impl Statements<'_> {
+    /// Whether anything that was read up to here is for psql alone.
+    pub(super) const fn met_psql(&self) -> bool {
+        self.for_psql.is_met()
+    }
+}
+
+impl<'a> Iterator for Statements<'a> {
+    type Item = Result<Statement<'a>, Unterminated>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut open: Option<Open<'a>> = None;
+        for token in &mut self.scan {
+            let token = match token {
+                Ok(token) if token.kind == Kind::Comment => continue,
+                Ok(token) => token,
+                Err(unterminated) => return Some(Err(unterminated)),
+            };
+            self.for_psql.follow(&token);
+            match &mut open {
+                Some(open) if token.kind != Kind::Semicolon || open.nesting != Nesting::default() => {
+                    open.push(token);
+                }
+                None if token.kind != Kind::Semicolon => open = Some(Open::new(token)),
+                None => {}
+                Some(_) => return open.map(|open| Ok(open.close(self.sql, Some(token.start)))),
+            }
         }
-        if open.is_empty() {
-            nesting = Nesting::default();
+        open.map(|open| Ok(open.close(self.sql, None)))
+    }
+}
+
+/// A statement that is being read.
+struct Open<'a> {
+    tokens: Vec<Token<'a>>,
+    last: Token<'a>,
+    is_whole: bool,
+    nesting: Nesting,
+}
+
+impl<'a> Open<'a> {
+    fn new(first: Token<'a>) -> Self {
+        let mut nesting = Nesting::default();
+        nesting.follow(&[], None, &first);
+        Self { tokens: vec![first], last: first, is_whole: true, nesting }
+    }
+
+    fn push(&mut self, token: Token<'a>) {
+        self.nesting.follow(&self.tokens, Some(&self.last), &token);
+        self.last = token;
+        if self.tokens.len() < KEPT_TOKENS {
+            self.tokens.push(token);
+        } else {
+            self.is_whole = false;
         }
     }
-    statements.extend(Statement::new(sql, open, None));
-    Ok(statements)
+
+    fn close(self, sql: &'a str, semicolon: Option<usize>) -> Statement<'a> {
+        let start = self.tokens[0].start;
+        let text = &sql[start..self.last.end()];
+        Statement { text, start, tokens: self.tokens, is_whole: self.is_whole, semicolon }
+    }
 }
 
 /// The first line of a text, at most 120 characters and then `…`.
@@ -53,11 +122,6 @@ pub fn first_line(text: &str) -> String {
 }
 
 impl<'a> Statement<'a> {
-    fn new(sql: &'a str, tokens: Vec<Token<'a>>, semicolon: Option<usize>) -> Option<Self> {
-        let (start, end) = (tokens.first()?.start, tokens.last()?.end());
-        Some(Self { text: &sql[start..end], start, tokens, semicolon })
-    }
-
     /// Where the text ends in the file, in bytes.
     #[must_use]
     pub const fn end(&self) -> usize {
@@ -76,20 +140,32 @@ impl<'a> Statement<'a> {
         first_line(self.text)
     }
 
-    /// The tokens outside all parentheses, with their places in `tokens`.
-    pub fn outside_parens(&self) -> impl Iterator<Item = (usize, &Token<'a>)> {
-        let mut depth = 0_usize;
-        self.tokens.iter().enumerate().filter(move |(_, token)| match token.kind {
-            Kind::OpenParen => {
-                depth += 1;
-                false
+    /// The first answer of `find`, which is given each token with those behind it: all that there are, or 512 at least.
+    pub fn find_map<T>(&self, mut find: impl FnMut(&[Token<'a>]) -> Option<T>) -> Option<T> {
+        let mut kept = self.tokens.clone();
+        let mut more = (!self.is_whole).then(|| self.rest());
+        loop {
+            // Half of them is looked at while the other half is there to be looked ahead at.
+            let ready = if more.is_some() { kept.len() / 2 } else { kept.len() };
+            if let Some(found) = (0..ready).find_map(|at| find(&kept[at..])) {
+                return Some(found);
             }
-            Kind::CloseParen => {
-                depth = depth.saturating_sub(1);
-                false
+            kept.drain(..ready);
+            kept.extend(more.as_mut()?.take(ready));
+            if kept.len() < KEPT_TOKENS {
+                more = None;
             }
-            _ => depth == 0,
-        })
+        }
+    }
+
+    /// The tokens that were not kept, read again.
+    fn rest(&self) -> impl Iterator<Item = Token<'a>> + use<'a> {
+        let start = self.start;
+        scan(self.text)
+            .map_while(Result::ok)
+            .filter(|token| token.kind != Kind::Comment)
+            .skip(self.tokens.len())
+            .map(move |token| Token { start: start + token.start, ..token })
     }
 }
 
@@ -105,15 +181,16 @@ struct Nesting {
 impl Nesting {
     /// psql's rule (`psqlscan.l`), but sharper in three places: `ATOMIC` must follow `BEGIN`, so a function may be
     /// called `begin`; a body's statements may use a column `begin`; and labels such as `AS end` do not count.
-    fn follow(&mut self, before: &[Token<'_>], token: &Token<'_>) {
-        let previous = before.last();
+    ///
+    /// `head` is how the statement begins, `previous` the token before this one.
+    fn follow(&mut self, head: &[Token<'_>], previous: Option<&Token<'_>>, token: &Token<'_>) {
         match token.kind {
             Kind::OpenParen => self.parens += 1,
             Kind::CloseParen => self.parens = self.parens.saturating_sub(1),
             Kind::Word if self.parens > 0 => {}
             Kind::Word if self.blocks == 0 => {
                 let opens = token.is("atomic") && previous.is_some_and(|word| word.is("begin"));
-                self.blocks = usize::from(opens && creates_routine(before));
+                self.blocks = usize::from(opens && creates_routine(head));
             }
             Kind::Word if previous.is_some_and(|token| token.is("as") || token.kind == Kind::Dot) => {}
             Kind::Word if token.is("case") => self.blocks += 1,
@@ -137,6 +214,7 @@ fn creates_routine(tokens: &[Token<'_>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::sql::lex::tokens;
 
     fn texts(sql: &str) -> Vec<&str> {
         let statements = statements(sql).expect("the SQL is complete");
@@ -267,10 +345,31 @@ CREATE TABLE public.t (
     }
 
     #[test]
-    fn outside_parentheses() {
-        let sql = "copy (select 1 from (x)) to stdout (format csv)";
-        let statement = &statements(sql).unwrap()[0];
-        let words: Vec<_> = statement.outside_parens().map(|(_, token)| token.text).collect();
-        assert_eq!(words, ["copy", "to", "stdout"]);
+    fn every_token_of_a_long_statement_is_read_though_few_are_kept() {
+        for rows in [0, 1, 100, KEPT_TOKENS / 6, KEPT_TOKENS, 5000] {
+            let sql = format!("-- rows\nINSERT INTO t VALUES (0){};", ", ('é', /* ; */ 1)".repeat(rows));
+            let expected: Vec<_> = tokens(&sql).unwrap();
+            let statements = statements(&sql).unwrap();
+            let statement = &statements[0];
+            assert_eq!(statements.len(), 1);
+            assert_eq!(statement.end(), sql.len() - 1);
+            assert!(statement.tokens.len() <= KEPT_TOKENS);
+            let mut read = Vec::new();
+            statement.find_map(|tokens| -> Option<()> {
+                assert!(tokens.len() >= KEPT_TOKENS / 2 || tokens.last().unwrap().end() == statement.end());
+                read.push(tokens[0]);
+                None
+            });
+            assert_eq!(read, expected[..expected.len() - 1], "{rows} rows");
+            let last = statement.find_map(|tokens| (tokens.len() == 1).then(|| tokens[0].start));
+            assert_eq!(last, expected.iter().rev().nth(1).map(|token| token.start));
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_inside_a_token_ends_with_the_error() {
+        let read: Vec<_> = each("a; b; 'c").map(|statement| statement.map(|s| s.text)).collect();
+        assert_eq!(read[..2], [Ok("a"), Ok("b")]);
+        assert_eq!((read.len(), read[2]), (3, Err(Unterminated { what: "string", start: 6 })));
     }
 }

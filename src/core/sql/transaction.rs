@@ -34,32 +34,27 @@ pub enum Control {
     Other,
 }
 
-/// A file that is wrapped whole in `BEGIN; … COMMIT;`, freed of it.
+/// What frees a file of the `BEGIN; … COMMIT;` that it is wrapped in whole.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wrapping {
-    /// The file with both statements and their semicolons overwritten with spaces, so the server's positions (in
-    /// characters) stay true.
-    pub unwrapped: String,
+    /// Both statements and their semicolons, in bytes and in the order of the file. All is ASCII; with spaces in their place the
+    /// server's positions (in characters) stay true.
+    pub blanks: Vec<Range<usize>>,
     /// The transaction modes of its `BEGIN`, such as `ISOLATION LEVEL SERIALIZABLE`, to go with ours; may be empty.
     pub modes: String,
 }
 
-/// Statements of a no-transaction file that succeed or fail together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// What holds them together.
-    pub kind: GroupKind,
-    /// Their places among the file's statements; `BEGIN` and `COMMIT` are included.
-    pub statements: Range<usize>,
-}
-
-/// What holds the statements of a group together.
+/// Where a statement of a no-transaction file stands among those that succeed or fail together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupKind {
-    /// It is one statement.
+pub enum Part {
+    /// It stands alone.
     Single,
-    /// They are a `BEGIN … COMMIT`.
-    Transaction,
+    /// It is the first of a `BEGIN … COMMIT`.
+    Begin,
+    /// It is within one.
+    Inside,
+    /// It is the last of one.
+    Commit,
 }
 
 /// Transaction control in a no-transaction file that does not pair up.
@@ -72,32 +67,41 @@ pub struct Unbalanced {
     pub reason: String,
 }
 
-/// Unwraps a file that is wrapped whole in `BEGIN; … COMMIT;`. `None` where there is nothing to unwrap, or where more
-/// transaction control stands in between.
-#[must_use]
-pub fn wrapping(sql: &str, statements: &[Statement<'_>]) -> Option<Wrapping> {
-    let [begin, inner @ .., commit] = statements else { return None };
-    if control(commit) != Some(Control::Commit) || inner.iter().any(|inner| control(inner).is_some()) {
-        return None;
-    }
-    let modes = modes(begin)?;
-    let mut unwrapped = String::with_capacity(sql.len());
-    for statement in [begin, commit] {
-        for token in &statement.tokens {
-            blank(&mut unwrapped, sql, token.start..token.end());
-        }
-        if let Some(semicolon) = statement.semicolon {
-            blank(&mut unwrapped, sql, semicolon..semicolon + 1);
-        }
-    }
-    unwrapped.push_str(&sql[unwrapped.len()..]);
-    Some(Wrapping { unwrapped, modes })
+/// Finds out, statement by statement, whether a file is wrapped whole in `BEGIN; … COMMIT;`.
+#[derive(Debug, Default)]
+pub struct Outline<'a> {
+    first: Option<Statement<'a>>,
+    /// The statement read last, if it is one of transaction control.
+    last: Option<Statement<'a>>,
+    /// Whether there is transaction control between the first statement and the one read last.
+    is_broken: bool,
 }
 
-/// Copies up to the range, which must be ASCII, and writes spaces in its place. Only keywords and semicolons come here.
-fn blank(unwrapped: &mut String, sql: &str, range: Range<usize>) {
-    unwrapped.push_str(&sql[unwrapped.len()..range.start]);
-    unwrapped.extend(range.map(|_| ' '));
+impl<'a> Outline<'a> {
+    /// Reads the next statement.
+    pub fn follow(&mut self, statement: &Statement<'a>) {
+        if self.first.is_none() {
+            self.first = Some(statement.clone());
+            return;
+        }
+        self.is_broken |= self.last.is_some();
+        self.last = control(statement).map(|_| statement.clone());
+    }
+
+    /// How the file is unwrapped. `None` where there is nothing to unwrap, or where more transaction control stands in between.
+    #[must_use]
+    pub fn wrapping(&self) -> Option<Wrapping> {
+        let (begin, commit) = (self.first.as_ref()?, self.last.as_ref()?);
+        if control(commit) != Some(Control::Commit) || self.is_broken {
+            return None;
+        }
+        let modes = modes(begin)?;
+        let blanks = [begin, commit].into_iter().flat_map(|statement| {
+            let tokens = statement.tokens.iter().map(|token| token.start..token.end());
+            tokens.chain(statement.semicolon.map(|at| at..at + 1))
+        });
+        Some(Wrapping { blanks: blanks.collect(), modes })
+    }
 }
 
 /// What a statement does to the transaction around it, if anything.
@@ -140,38 +144,46 @@ fn modes(begin: &Statement<'_>) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// The statements of a no-transaction file, each `BEGIN … COMMIT` taken as one.
-///
-/// # Errors
-/// A `BEGIN` that no `COMMIT` follows, a `COMMIT` without one, or a statement that ends a transaction otherwise.
-pub fn groups(statements: &[Statement<'_>]) -> Result<Vec<Group>, Unbalanced> {
-    let mut groups = Vec::new();
-    let mut open: Option<usize> = None;
-    for (at, statement) in statements.iter().enumerate() {
-        let unbalanced = |what| unbalanced(statement, what);
-        match (control(statement), open) {
-            (None | Some(Control::Prepared), None) => {
-                groups.push(Group { kind: GroupKind::Single, statements: at..at + 1 });
+/// Pairs the `BEGIN`s and `COMMIT`s of a no-transaction file.
+#[derive(Debug, Default)]
+pub struct Pairing {
+    /// The error of a `BEGIN` that is open, unless its `COMMIT` comes.
+    open: Option<Unbalanced>,
+}
+
+impl Pairing {
+    /// Reads the next statement.
+    ///
+    /// # Errors
+    /// A `COMMIT` without a `BEGIN`, or a statement that ends a transaction otherwise.
+    pub fn follow(&mut self, statement: &Statement<'_>) -> Result<Part, Unbalanced> {
+        let unbalanced = |what| Err(unbalanced(statement, what));
+        match (control(statement), self.open.is_some()) {
+            (None | Some(Control::Prepared), false) => Ok(Part::Single),
+            (None, true) => Ok(Part::Inside),
+            (Some(Control::Begin), false) => {
+                self.open = Some(self::unbalanced(statement, "has no `COMMIT` after it"));
+                Ok(Part::Begin)
             }
-            (None, Some(_)) => {}
-            (Some(Control::Begin), None) => open = Some(at),
-            (Some(Control::Commit), Some(begin)) => {
-                groups.push(Group { kind: GroupKind::Transaction, statements: begin..at + 1 });
-                open = None;
+            (Some(Control::Commit), true) => {
+                self.open = None;
+                Ok(Part::Commit)
             }
-            (Some(Control::Commit), None) => return Err(unbalanced("has no `BEGIN` before it")),
-            (Some(Control::Other), None) => return Err(unbalanced("ends a transaction, and none is open")),
-            (Some(Control::Begin | Control::Prepared), Some(_)) => {
-                return Err(unbalanced("stands inside a transaction that is still open"));
+            (Some(Control::Commit), false) => unbalanced("has no `BEGIN` before it"),
+            (Some(Control::Other), false) => unbalanced("ends a transaction, and none is open"),
+            (Some(Control::Begin | Control::Prepared), true) => {
+                unbalanced("stands inside a transaction that is still open")
             }
-            (Some(Control::Other), Some(_)) => {
-                return Err(unbalanced("ends a transaction other than by `COMMIT`"));
-            }
+            (Some(Control::Other), true) => unbalanced("ends a transaction other than by `COMMIT`"),
         }
     }
-    match open {
-        Some(begin) => Err(unbalanced(&statements[begin], "has no `COMMIT` after it")),
-        None => Ok(groups),
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// A `BEGIN` that no `COMMIT` follows.
+    pub fn end(self) -> Result<(), Unbalanced> {
+        self.open.map_or(Ok(()), Err)
     }
 }
 
@@ -185,7 +197,18 @@ mod tests {
     use crate::core::sql::split::statements;
 
     fn wrapped(sql: &str) -> Option<Wrapping> {
-        wrapping(sql, &statements(sql).unwrap())
+        let mut outline = Outline::default();
+        for statement in &statements(sql).unwrap() {
+            outline.follow(statement);
+        }
+        outline.wrapping()
+    }
+
+    fn parts(sql: &str) -> Result<Vec<Part>, Unbalanced> {
+        let mut pairing = Pairing::default();
+        let parts = statements(sql).unwrap().iter().map(|s| pairing.follow(s)).collect::<Result<_, _>>()?;
+        pairing.end()?;
+        Ok(parts)
     }
 
     #[test]
@@ -243,9 +266,13 @@ mod tests {
         ];
         for (sql, unwrapped, modes) in cases {
             let found = wrapped(sql).unwrap_or_else(|| panic!("not unwrapped: {sql}"));
-            assert_eq!(found.unwrapped, unwrapped, "{sql}");
+            let mut blanked = sql.to_owned();
+            for blank in found.blanks {
+                blanked.replace_range(blank.clone(), &" ".repeat(blank.len()));
+            }
+            assert_eq!(blanked, unwrapped, "{sql}");
             assert_eq!(found.modes, modes, "{sql}");
-            assert_eq!(found.unwrapped.chars().count(), sql.chars().count(), "{sql}");
+            assert_eq!(blanked.chars().count(), sql.chars().count(), "{sql}");
         }
     }
 
@@ -271,24 +298,17 @@ mod tests {
 
     #[test]
     fn a_block_of_a_no_transaction_file_is_one_unit() {
+        use Part::{Begin, Commit, Inside, Single};
         let cases = [
             ("", vec![]),
-            ("a; b", vec![(GroupKind::Single, 0..1), (GroupKind::Single, 1..2)]),
+            ("a; b", vec![Single, Single]),
             (
                 "a; BEGIN; b; SAVEPOINT s; c; COMMIT; d; START TRANSACTION; END; ROLLBACK PREPARED 'x'",
-                vec![
-                    (GroupKind::Single, 0..1),
-                    (GroupKind::Transaction, 1..6),
-                    (GroupKind::Single, 6..7),
-                    (GroupKind::Transaction, 7..9),
-                    (GroupKind::Single, 9..10),
-                ],
+                vec![Single, Begin, Inside, Inside, Inside, Commit, Single, Begin, Commit, Single],
             ),
         ];
         for (sql, expected) in cases {
-            let units = groups(&statements(sql).unwrap()).unwrap();
-            let found: Vec<_> = units.into_iter().map(|unit| (unit.kind, unit.statements)).collect();
-            assert_eq!(found, expected, "{sql}");
+            assert_eq!(parts(sql).unwrap(), expected, "{sql}");
         }
     }
 
@@ -308,7 +328,7 @@ mod tests {
             ),
         ];
         for (sql, start, reason) in cases {
-            let error = groups(&statements(sql).unwrap()).unwrap_err();
+            let error = parts(sql).unwrap_err();
             assert_eq!((error.start, error.reason.as_str()), (start, reason), "{sql}");
         }
     }

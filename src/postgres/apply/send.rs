@@ -1,5 +1,6 @@
 //! Sends a message of a migration and watches over it: progress, who blocks it, and what ends it from outside.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
@@ -38,7 +39,7 @@ pub(super) struct Sent {
 /// Sends a message and waits for its end. `first_look` is how long it works before somebody looks at it.
 pub(super) async fn send(
     guard: &mut LockGuard,
-    sql: String,
+    sql: Arc<String>,
     first_look: Duration,
     stop: &Stop,
     progress: &mut dyn Progress,

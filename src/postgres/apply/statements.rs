@@ -1,5 +1,6 @@
 //! A file without a transaction: unit by unit, the intent recorded before each and its end after it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::info;
@@ -94,14 +95,15 @@ async fn run(
         record_done(guard, script, &units[..resume.done]).await?;
         info!("`{}` goes on at statement {} of {}", script.migration.file, resume.done + 1, units.len());
     }
+    let mut sets_own = units[..resume.done].iter().any(Unit::sets_lock_timeout);
     for index in resume.done..units.len() {
         let unit = &units[index];
         if let Some(reason) = context.stop.now() {
             return Err(Ended::With(reason.error(&stopped_at(script, index, units.len()))));
         }
         context.progress.statement(&first_line(&unit.text), index + 1, units.len());
-        let sets_own = units[..index].iter().any(Unit::sets_lock_timeout);
         let lock_timeout = LockTimeout::of(script, unit, sets_own, timeouts);
+        sets_own |= unit.sets_lock_timeout();
         let begun = resume.begun.filter(|_| index == resume.done);
         if apply_unit(guard, script, units, index, begun, lock_timeout, context).await? == Done::ByAnother {
             return Ok(Done::ByAnother);
@@ -228,9 +230,9 @@ async fn carry_out(
         }
         (_, Some(Concurrent::Detach(detach))) if subject.is_some_and(|subject| subject.detach_pending) => {
             info!("completing with FINALIZE what was begun before: {}", first_line(&unit.text));
-            detach.finalize(&unit.text)
+            detach.finalize(&unit.text).into()
         }
-        _ => unit.text.clone(),
+        _ => Arc::clone(&unit.text),
     };
     if copies_a_database(&unit.text)
         && let Some(control) = &guard.control

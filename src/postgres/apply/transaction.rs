@@ -1,5 +1,7 @@
 //! A transactional file: one message, one transaction, one commit.
 
+use std::sync::Arc;
+
 use super::send::send;
 use super::{
     Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, pause_before_retry,
@@ -19,14 +21,14 @@ pub(super) async fn apply(
     script: &Script<'_>,
     context: &mut Context<'_>,
 ) -> Result<bool, Ended> {
-    let Mode::Transaction { body, modes, starts } = &script.mode else {
+    let Mode::Transaction { wrapping, .. } = &script.mode else {
         unreachable!("the caller chose by the mode")
     };
     let timeouts = timeouts(script, context.settings);
     let retries = script.directives.retries.unwrap_or(context.settings.retries);
     let message = message::transaction(
-        body,
-        modes,
+        script.sql,
+        wrapping.as_ref(),
         timeouts,
         &application_name(Some(&script.migration.file)),
         &message::history_row(guard.facts.schema()?, script.migration, ELAPSED_IN_TRANSACTION),
@@ -34,7 +36,7 @@ pub(super) async fn apply(
     );
     for attempt in 1.. {
         let sent =
-            send(guard, message.sql.clone(), first_look(timeouts), context.stop, context.progress).await;
+            send(guard, Arc::clone(&message.sql), first_look(timeouts), context.stop, context.progress).await;
         let Some(error) = &sent.error else {
             return Ok(is_held(sent.last_row.as_ref())?);
         };
@@ -62,7 +64,7 @@ pub(super) async fn apply(
         }
         let finished = sent.commands.saturating_sub(message.prefix_commands);
         let character = position(error).map(|position| position.saturating_sub(message.prefix_chars));
-        let place = locate(script.sql, starts, finished, character);
+        let place = locate(script.sql, &script.starts(), finished, character);
         return Err(Ended::With(failure(script, place, server, attempt, sent.blockers, Left::Nothing)));
     }
     unreachable!("the loop ends by returning")

@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 
 use crate::support::{Database, Folder, SOON, Url};
 
@@ -72,6 +72,32 @@ impl Corveil {
     /// Runs to the end.
     pub(crate) async fn run(self) -> Outcome {
         self.spawn().wait().await
+    }
+
+    /// Starts through a shell that limits the process first, as with `ulimit -n 6`.
+    pub(crate) fn limited(mut self, limit: &str) -> Self {
+        let of = self.command.as_std();
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("{limit} && exec \"$0\" \"$@\""))
+            .arg(of.get_program())
+            .args(of.get_args())
+            .env_clear()
+            .envs(of.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(self.place.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        self.command = command;
+        self
+    }
+
+    /// Starts with a pipe for its log, which nobody reads unless the test does.
+    pub(crate) fn spawn_with_pipe(mut self) -> (Running, ChildStderr) {
+        let stdout = std::fs::File::create(self.place.path().join("stdout")).expect("create an output file");
+        let mut child = self.command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("start corveil");
+        let pipe = child.stderr.take().expect("it is piped");
+        (Running { child, place: self.place }, pipe)
     }
 
     /// Starts, for runs that are watched, signalled or killed.

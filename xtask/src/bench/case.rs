@@ -22,6 +22,24 @@ pub(crate) enum Case {
     FilesFar,
     /// Peak memory of the program while it applies the 300 files.
     Memory,
+    /// One file of 2 MiB of rows.
+    #[value(name = "rows-2")]
+    Rows2,
+    /// One file of 10 MiB of rows.
+    #[value(name = "rows-10")]
+    Rows10,
+    /// One file of 60 MiB of rows.
+    #[value(name = "rows-60")]
+    Rows60,
+    /// Peak memory of the program while it applies the 2 MiB of rows.
+    #[value(name = "rows-2-memory")]
+    Rows2Memory,
+    /// The same for the 10 MiB.
+    #[value(name = "rows-10-memory")]
+    Rows10Memory,
+    /// The same for the 60 MiB.
+    #[value(name = "rows-60-memory")]
+    Rows60Memory,
     /// Size of the program's file.
     Size,
     /// From SIGKILL of the program in a long statement until its session and locks are gone.
@@ -46,6 +64,12 @@ impl Case {
             Self::NoOpFar => "Start with everything applied, 2 ms away",
             Self::FilesFar => "300 files of a table and an index, 2 ms away",
             Self::Memory => "Peak memory over the 300 files",
+            Self::Rows2 => "One file of 2 MiB of rows",
+            Self::Rows10 => "One file of 10 MiB of rows",
+            Self::Rows60 => "One file of 60 MiB of rows",
+            Self::Rows2Memory => "Peak memory over the file of 2 MiB of rows",
+            Self::Rows10Memory => "Peak memory over the file of 10 MiB of rows",
+            Self::Rows60Memory => "Peak memory over the file of 60 MiB of rows",
             Self::Size => "Size of the program",
             Self::Schema => "Comparing 500 tables with 5,000 columns, beyond the replay of their files",
             Self::Kill => "Session and locks gone after SIGKILL in a long statement",
@@ -55,13 +79,39 @@ impl Case {
     pub(crate) const fn unit(self) -> Unit {
         match self {
             Self::NoOp | Self::NoOpFar => Unit::Milliseconds,
-            Self::Files | Self::FilesFar | Self::Kill | Self::Schema => Unit::Seconds,
-            Self::Memory | Self::Size => Unit::Mebibytes,
+            Self::Files
+            | Self::FilesFar
+            | Self::Kill
+            | Self::Schema
+            | Self::Rows2
+            | Self::Rows10
+            | Self::Rows60 => Unit::Seconds,
+            Self::Memory | Self::Size | Self::Rows2Memory | Self::Rows10Memory | Self::Rows60Memory => {
+                Unit::Mebibytes
+            }
         }
     }
 
     pub(crate) const fn is_far(self) -> bool {
         matches!(self, Self::NoOpFar | Self::FilesFar)
+    }
+
+    /// How large its one file of rows is, in MiB.
+    pub(crate) const fn rows(self) -> Option<u32> {
+        match self {
+            Self::Rows2 | Self::Rows2Memory => Some(2),
+            Self::Rows10 | Self::Rows10Memory => Some(10),
+            Self::Rows60 | Self::Rows60Memory => Some(60),
+            _ => None,
+        }
+    }
+
+    /// Whether a program is measured in it. The largest files would take the others most of an hour.
+    pub(crate) const fn is_for(self, kind: Kind) -> bool {
+        match (self.rows(), kind) {
+            (None, _) => !self.is_ours_alone() || matches!(kind, Kind::Corveil),
+            (Some(_), kind) => matches!(kind, Kind::Psql | Kind::Sqlx | Kind::Corveil),
+        }
     }
 
     /// Whether it is of something that no other program does.
@@ -77,18 +127,29 @@ impl Case {
             (Self::Files, Kind::Psql) => Some(0.92),
             (Self::FilesFar, Kind::Psql) => Some(0.56),
             (Self::NoOp | Self::FilesFar, Kind::Sqlx) => Some(0.50),
+            (Self::Rows2 | Self::Rows10 | Self::Rows60, Kind::Sqlx) => Some(1.0),
             _ => None,
         }
     }
 
-    /// The most that corveil may take whatever the others do, in the case's unit.
+    /// The most that corveil may take whatever the others do, in the case's unit. Memory is all that the process ever had resident,
+    /// its start included: of a file of rows three times the file and 8 MiB.
     pub(crate) const fn most(self) -> Option<f64> {
         match self {
+            Self::Rows2Memory => Some(14.0),
+            Self::Rows10Memory => Some(38.0),
+            Self::Rows60Memory => Some(188.0),
             Self::Memory => Some(8.0),
             Self::Size => Some(10.0),
             Self::Kill => Some(1.5),
             Self::Schema => Some(1.0),
-            Self::NoOp | Self::Files | Self::NoOpFar | Self::FilesFar => None,
+            Self::NoOp
+            | Self::Files
+            | Self::NoOpFar
+            | Self::FilesFar
+            | Self::Rows2
+            | Self::Rows10
+            | Self::Rows60 => None,
         }
     }
 }

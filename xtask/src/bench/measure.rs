@@ -1,6 +1,6 @@
 //! Runs the programs in turn and takes the figures.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use crate::bench::case::{Case, LONGEST_AFTERLIFE};
-use crate::bench::migrations::{COLUMNS, FILES, Folders};
-use crate::bench::program::{Kind, Program};
+use crate::bench::migrations::{COLUMNS, FILES, Folders, Rows};
+use crate::bench::program::Program;
 use crate::bench::report::{self, Table};
 use crate::postgres::server::Server;
 
@@ -33,6 +33,7 @@ pub(crate) struct Bench<'a> {
     tables: Folders,
     long_statement: Folders,
     wide: Folders,
+    rows: HashMap<u32, OnceCell<Rows>>,
     databases: Cell<usize>,
 }
 
@@ -45,6 +46,7 @@ impl<'a> Bench<'a> {
             tables: Folders::tables(server.folder().join("tables"))?,
             long_statement: Folders::long_statement(server.folder().join("long"))?,
             wide: Folders::wide(server.folder().join("wide"))?,
+            rows: [2, 10, 60].map(|size| (size, OnceCell::new())).into(),
             databases: Cell::new(0),
         })
     }
@@ -67,11 +69,30 @@ impl<'a> Bench<'a> {
                     Ok(mebibytes(peak * 1024))
                 })
             }),
+            Case::Rows2 | Case::Rows10 | Case::Rows60 => self.rounds(case, rounds, |program| {
+                self.with_fresh_database(|database| {
+                    let folders = self.rows(case);
+                    let took =
+                        self.time(&mut program.migrate(&folders.folders, &self.url(case, database)))?;
+                    self.expect_rows(database, folders)?;
+                    Ok(took.as_secs_f64())
+                })
+            }),
+            // The same each time, but for a page or two.
+            Case::Rows2Memory | Case::Rows10Memory | Case::Rows60Memory => self.rounds(case, 1, |program| {
+                self.with_fresh_database(|database| {
+                    let folders = self.rows(case);
+                    let peak =
+                        self.peak(&mut program.migrate(&folders.folders, &self.url(case, database)))?;
+                    self.expect_rows(database, folders)?;
+                    Ok(mebibytes(peak * 1024))
+                })
+            }),
             Case::Size => self.rounds(case, 1, |program| Ok(mebibytes(fs::metadata(&program.path)?.len()))),
             Case::Kill => self.rounds(case, rounds, |program| {
                 self.with_fresh_database(|database| self.afterlife(program, database))
             }),
-            Case::Schema => Self::rounds_of(ours(self.programs), case, rounds, |program| {
+            Case::Schema => self.rounds(case, rounds, |program| {
                 self.with_fresh_database(|database| self.comparison(program, database))
             }),
         })
@@ -103,16 +124,8 @@ impl<'a> Bench<'a> {
     /// Every round begins with another program, so that nobody always runs after the same one. A program that
     /// fails is not asked again.
     fn rounds(&self, case: Case, rounds: usize, sample: impl Fn(&Program) -> anyhow::Result<f64>) -> Table {
-        Self::rounds_of(self.programs, case, rounds, sample)
-    }
-
-    fn rounds_of(
-        programs: &[Program],
-        case: Case,
-        rounds: usize,
-        sample: impl Fn(&Program) -> anyhow::Result<f64>,
-    ) -> Table {
-        let mut table = Table::new(case, programs);
+        let programs: Vec<_> = self.programs.iter().filter(|it| case.is_for(it.kind)).cloned().collect();
+        let mut table = Table::new(case, &programs);
         for round in 0..rounds {
             let (later, first) = programs.split_at(round % programs.len());
             for program in first.iter().chain(later) {
@@ -149,6 +162,19 @@ impl<'a> Bench<'a> {
         let query = r"SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'item\_%\_created\_at'";
         let found: usize = self.server.sql(database, &[query])?.parse()?;
         ensure!(found == FILES, "it succeeded, but {found} of {FILES} files are applied");
+        Ok(())
+    }
+
+    fn rows(&self, case: Case) -> &Rows {
+        let size = case.rows().expect("it is one of rows");
+        self.rows[&size].get_or_init(|| {
+            Rows::write(self.server.folder().join(format!("rows-{size}")), size).expect("rows can be written")
+        })
+    }
+
+    fn expect_rows(&self, database: &str, rows: &Rows) -> anyhow::Result<()> {
+        let found: usize = self.server.sql(database, &["SELECT count(*) FROM seed"])?.parse()?;
+        ensure!(found == rows.count, "it succeeded, but {found} of {} rows are there", rows.count);
         Ok(())
     }
 
@@ -252,12 +278,6 @@ impl<'a> Bench<'a> {
         let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(3)..].join(" / ")
     }
-}
-
-/// What nobody else does is measured of corveil alone, the last of the programs.
-fn ours(programs: &[Program]) -> &[Program] {
-    let at = programs.iter().position(|program| program.kind == Kind::Corveil).unwrap_or(programs.len());
-    &programs[at..]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a file or a process is far smaller than 2^52 bytes")]

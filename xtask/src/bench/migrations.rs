@@ -21,6 +21,34 @@ pub(crate) struct Folders {
     root: PathBuf,
 }
 
+/// A set of one file of rows.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) folders: Folders,
+    /// How many rows there are.
+    pub(crate) count: usize,
+}
+
+impl Rows {
+    /// A table and about so many MiB of rows, a thousand in each INSERT: numbers and short texts, as dense as SQL gets.
+    pub(crate) fn write(root: PathBuf, mebibytes: u32) -> anyhow::Result<Self> {
+        let size = mebibytes as usize * 1024 * 1024;
+        let mut sql = "CREATE TABLE seed (id INT, name TEXT, kind INT);".to_owned();
+        let mut count = 0;
+        while sql.len() < size - 32 {
+            let before = if count % 1000 == 0 { ";\nINSERT INTO seed VALUES " } else { "," };
+            write!(sql, "{before}({count},'t{}',{})", count % 100, count % 7)
+                .expect("a string takes any text");
+            count += 1;
+        }
+        sql += ";\n";
+        let sql = sql.replacen(";;", ";", 1);
+        let folders =
+            Folders::write(root, &[Migration { version: version(1), name: "seed".to_owned(), sql }])?;
+        Ok(Self { folders, count })
+    }
+}
+
 /// A migration as all the programs understand it.
 struct Migration {
     version: u64,
