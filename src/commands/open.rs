@@ -66,7 +66,7 @@ impl Common {
     /// How a command reads that changes nothing.
     #[must_use]
     pub fn reading<'a>(&'a self, files: Option<&'a Catalog>) -> Scope<'a> {
-        Scope { purpose: Use::Read, wanted: self.history.wanted(), app_role: None, files, limit: None }
+        Scope { purpose: Use::Read, wanted: self.history.wanted(), app_role: None, files }
     }
 }
 

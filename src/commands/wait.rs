@@ -17,22 +17,26 @@ use crate::core::catalog::Catalog;
 use crate::core::message::hex;
 use crate::core::progress::SAY_EVERY;
 use crate::core::requirement::{self, Unmet};
-use crate::core::trust::Use;
+use crate::core::trust::{Use, Wanted};
 use crate::core::two_ways;
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
 use crate::postgres::connect::{self, Patience};
-use crate::postgres::runs::{self, Outcome, Run};
-use crate::postgres::snapshot::{self, Scope};
-use crate::postgres::{foreign, lock, query};
+use crate::postgres::runs::{Outcome, Run};
+use crate::postgres::snapshot::Scope;
+use crate::postgres::{foreign, glance, lock, query};
 use crate::stop::Stop;
 
-/// First and longest pause between two looks: pods should start soon after the schema is there.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+/// First and longest pause between two looks, half of each random: hundreds of pods may wait for one run, and each should
+/// start within seconds of its end. Between two looks there is no connection: what a server has of them is for the run.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// How long the server may be at work on one message of a look.
+const MESSAGE: Duration = Duration::from_secs(5);
 
 /// What it gets when the time is almost up.
 const SHORTEST_LOOK: Duration = Duration::from_secs(1);
@@ -99,14 +103,8 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     };
     let opened = open::open(Purpose::Look, &stop).await?;
     let restart = Restart::read(&args);
-    let scope = Scope {
-        purpose: Use::Read,
-        wanted: args.history.wanted(),
-        app_role: None,
-        files: catalog.as_ref(),
-        limit: Some(LOOK),
-    };
-    let waited = until(&opened.database, scope, args.timeout, restart, &stop).await;
+    let looking = Looking { files: catalog.as_ref(), wanted: args.history.wanted() };
+    let waited = until(&opened.database, looking, args.timeout, restart, &stop).await;
     opened.close().await;
     waited?;
     match format {
@@ -149,105 +147,138 @@ impl Restart {
 
 async fn until(
     database: &Database,
-    scope: Scope<'_>,
+    looking: Looking<'_>,
     timeout: Duration,
     mut restart: Option<Restart>,
     stop: &Stop,
 ) -> Result<()> {
     let mut patience = Patience::new(if timeout.is_zero() { Duration::MAX } else { timeout });
-    let mut connection = None;
     loop {
-        let look = tokio::time::timeout(
-            LOOK.min(patience.left().max(SHORTEST_LOOK)),
-            look(database, &mut connection, scope),
-        );
-        let missing = tokio::select! {
-            seen = look => match seen {
-                Ok(Seen::Ready) => return Ok(()),
-                Ok(Seen::Failed(error)) => return Err(error),
-                Ok(Seen::Missing(missing)) => missing,
-                Err(_) => {
-                    connection = None;
-                    format!("{database} does not answer")
-                }
-            },
+        let limit = LOOK.min(patience.left().max(SHORTEST_LOOK));
+        let seen = tokio::select! {
+            seen = tokio::time::timeout(limit, glance::within(limit.min(MESSAGE), look(database, looking))) => {
+                seen.unwrap_or_else(|_| Seen::missing(format!("{database} does not answer")))
+            }
             reason = stop.requested() => return Err(reason.error("while waiting")),
         };
+        let Missing { what, answered, full } = match seen {
+            Seen::Ready => return Ok(()),
+            Seen::Failed(error) => return Err(error),
+            Seen::Missing(missing) => missing,
+        };
         if patience.should_say(SAY_EVERY) {
-            info!("waiting: {missing}");
+            info!("waiting: {what}");
         }
         // It comes once, or never.
-        if connection.is_some() && restart.take_if(Restart::is_due).is_some_and(|due| due.is_remembered()) {
+        if answered && restart.take_if(Restart::is_due).is_some_and(|due| due.is_remembered()) {
             let waited = Duration::from_millis(patience.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
-            return Err(Error::WaitTimeout { waited, missing, goes_on: true });
+            return Err(Error::WaitTimeout { waited, missing: what, goes_on: true });
         }
-        if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
-            return Err(Error::WaitTimeout { waited: timeout, missing, goes_on: false });
+        // On a full server the next connection that comes free is for whoever will end the waiting.
+        let first = if full { PAUSES.1 } else { PAUSES.0 };
+        if !patience.pause(first, PAUSES.1, stop).await? {
+            return Err(Error::WaitTimeout { waited: timeout, missing: what, goes_on: false });
         }
     }
+}
+
+/// What a look is for.
+#[derive(Debug, Clone, Copy)]
+struct Looking<'a> {
+    /// The files that have to be applied; without them an answer is enough.
+    files: Option<&'a Catalog>,
+    wanted: Wanted<'a>,
 }
 
 /// What one look saw.
 enum Seen {
     /// What is waited for is there.
     Ready,
-    /// What is missing.
-    Missing(String),
+    /// It is not there yet.
+    Missing(Missing),
     /// Waiting longer cannot help.
     Failed(Error),
 }
 
-async fn look(database: &Database, connection: &mut Option<PgConnection>, scope: Scope<'_>) -> Seen {
-    let open = match connection {
-        Some(open) => open,
-        None => match connect::once(database, &application_name(None), LOOK).await {
-            Ok(new) => connection.insert(new),
-            Err(unusable) => {
-                return match unusable.permanent {
-                    Some(error) => Seen::Failed(error),
-                    None => Seen::Missing(format!("{database}: {}", unusable.reason)),
-                };
-            }
-        },
+/// What is not there yet.
+struct Missing {
+    what: String,
+    /// Whether the database said so.
+    answered: bool,
+    /// Whether the server has no connection to spare.
+    full: bool,
+}
+
+impl Seen {
+    /// The database does not say.
+    fn missing(what: String) -> Self {
+        Self::Missing(Missing { what, answered: false, full: false })
+    }
+
+    /// The database says so.
+    fn answered(what: String) -> Self {
+        Self::Missing(Missing { what, answered: true, full: false })
+    }
+}
+
+/// Looks once, on a connection of its own.
+async fn look(database: &Database, looking: Looking<'_>) -> Seen {
+    let mut connection = match connect::once(database, &application_name(None), LOOK).await {
+        Ok(connection) => connection,
+        Err(unusable) => {
+            let what = format!("{database}: {}", unusable.reason);
+            return match unusable.permanent {
+                Some(error) => Seen::Failed(error),
+                None => Seen::Missing(Missing { what, answered: false, full: unusable.full }),
+            };
+        }
     };
-    let seen = match scope.files {
-        None => query::all(open, "asking the database", "SELECT 1".into()).await.map(|_| Seen::Ready),
-        Some(catalog) => schema(open, catalog, scope).await,
+    let seen = match looking.files {
+        None => {
+            query::all(&mut connection, "asking the database", "SELECT 1".into()).await.map(|_| Seen::Ready)
+        }
+        Some(catalog) => schema(&mut connection, catalog, looking.wanted).await,
     };
+    query::close(connection).await;
     match seen {
         Ok(seen) => seen,
+        Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("55P03") => {
+            Seen::answered(format!("another session has locked the migration history: {source}"))
+        }
         Err(Error::Server { source, .. }) if source.may_pass() => {
-            *connection = None;
-            Seen::Missing(format!("{database}: {source}"))
+            Seen::missing(format!("{database}: {source}"))
         }
         // `corveil migrate` grants it when it runs.
         Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("42501") => {
-            Seen::Missing(format!("the history may not be read yet: {source}"))
+            Seen::answered(format!("the history may not be read yet: {source}"))
         }
         Err(error) => Seen::Failed(error),
     }
 }
 
-async fn schema(connection: &mut PgConnection, catalog: &Catalog, scope: Scope<'_>) -> Result<Seen> {
-    let snapshot = snapshot::read(connection, scope).await?;
-    let unmet = requirement::unmet(catalog, &snapshot.history);
+async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted<'_>) -> Result<Seen> {
+    let glance = glance::read(connection, wanted).await?;
+    let unmet = requirement::unmet(catalog, &glance.history);
     let Some(missing) = requirement::sentence(&unmet) else { return Ok(Seen::Ready) };
-    two_ways::refuse(catalog, &snapshot.history)?;
-    if let Some(table) = snapshot.facts.runs() {
-        let (runs, locked) = runs::last(connection, &table, &snapshot.facts.database).await?;
-        if let Some(error) = runs.first().filter(|_| !locked).and_then(|run| failed_for_good(run, &unmet)) {
-            return Ok(Seen::Failed(error));
+    two_ways::refuse(catalog, &glance.history)?;
+    // A run that is at work may be one of a build that has the file fixed.
+    let failed = glance.last_run.as_ref().and_then(|run| failed_for_good(run, &unmet));
+    let error = match failed {
+        Some(error) => Some(error),
+        None if glance.history.is_blank() => {
+            let scope = Scope { purpose: Use::Read, wanted, app_role: None, files: Some(catalog) };
+            match foreign::refuse(connection, catalog, &glance.facts, scope).await {
+                Err(error @ Error::Mismatch(_)) => Some(error),
+                _ => None,
+            }
         }
+        None => None,
+    };
+    // Whoever holds the lock may be adopting the database.
+    match error {
+        Some(error) if !lock::is_taken(connection, &glance.facts.database).await? => Ok(Seen::Failed(error)),
+        _ => Ok(Seen::answered(missing)),
     }
-    // Whoever holds the lock may be adopting it.
-    if snapshot.history.is_blank()
-        && let Err(error @ Error::Mismatch(_)) =
-            foreign::refuse(connection, catalog, &snapshot.facts, scope).await
-        && !lock::is_taken(connection, &snapshot.facts.database).await?
-    {
-        return Ok(Seen::Failed(error));
-    }
-    Ok(Seen::Missing(missing))
 }
 
 /// The error of a run that failed for good on one of these files, unless the file was changed since.

@@ -31,6 +31,8 @@ pub struct Unusable {
     pub reason: String,
     /// Whether the server answered and refused credentials or database name: then waiting longer seldom helps.
     pub refused: bool,
+    /// Whether the server, or a pooler before it, has no connection to spare.
+    pub full: bool,
     /// Whether waiting cannot help at all.
     pub permanent: Option<Error>,
 }
@@ -39,13 +41,13 @@ impl Unusable {
     /// A reason that may pass.
     #[must_use]
     pub fn passing(reason: String) -> Self {
-        Self { reason, refused: false, permanent: None }
+        Self { reason, refused: false, full: false, permanent: None }
     }
 
     /// What there is to say once it is not tried again.
     #[must_use]
     pub fn after(self, database: &Database, waited: Duration) -> Error {
-        let Self { reason, refused, permanent } = self;
+        let Self { reason, refused, permanent, .. } = self;
         permanent.unwrap_or_else(|| Error::Unreachable {
             database: database.to_string(),
             waited,
@@ -99,7 +101,10 @@ fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     let refused = matches!(source.sqlstate.as_deref(), Some("28000" | "28P01" | "3D000" | "42501" | "08P01"))
         || matches!(error, sqlx::Error::Tls(_))
         || is_untrusted;
-    Unusable { reason, refused, permanent }
+    // PgBouncer says so in a protocol violation, where its own `max_client_conn` is reached.
+    let full =
+        source.sqlstate.as_deref() == Some("53300") || source.message.contains("no more connections allowed");
+    Unusable { reason, refused, full, permanent }
 }
 
 /// A wait that says what it waits for, backs off, and ends at its limit or when the run is to stop.

@@ -6,6 +6,8 @@
 //! What the program asks for itself runs under [`OWN_SETTINGS`]: another role may have put functions, operators and types
 //! into a schema of the `search_path`, and they would run with the rights of whoever runs the program (CVE-2018-1058).
 //! [`as_is`] sends SQL without them, for text that is a file's and for what a transaction cannot contain.
+//!
+//! Who looks again and again does so [`within`] a limit that is part of every such message.
 
 use std::io;
 use std::time::Duration;
@@ -26,6 +28,39 @@ const LONG_WORK: Duration = Duration::from_secs(600);
 /// How long a connection may take to end in an orderly way.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// When the server ends a message of a look by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// How long the message may take.
+    pub message: Duration,
+    /// How much of that it may wait for one lock.
+    pub lock: Duration,
+}
+
+tokio::task_local! {
+    /// The limit of the look that is under way in this task. Here, so that no message of a look can be sent without it.
+    static LIMIT: Limit;
+}
+
+/// Runs a look of which the server ends each message at a limit of its own in place of [`OWN_LIMITS`].
+///
+/// The settings are LOCAL to each message, as a pooler may hand the server connection to another client after it. What is
+/// sent by [`as_is`] or [`work`] has no such limit.
+pub async fn within<T>(limit: Limit, look: impl Future<Output = T>) -> T {
+    LIMIT.scope(limit, look).await
+}
+
+/// The settings that stand before a message of the program's own.
+#[must_use]
+pub(super) fn own_settings() -> String {
+    let limit = LIMIT.try_with(|limit| {
+        // Zero would be no limit at all.
+        let (message, lock) = (limit.message.as_millis().max(1), limit.lock.as_millis().max(1));
+        format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {message};")
+    });
+    format!("{OWN_SETTINGS} {}", limit.unwrap_or_else(|_| OWN_LIMITS.into()))
+}
+
 /// Runs statements and returns the rows of each.
 ///
 /// # Errors
@@ -39,7 +74,7 @@ pub async fn all(connection: &mut PgConnection, doing: &'static str, sql: String
 /// # Errors
 /// Why a statement failed.
 pub async fn try_all(connection: &mut PgConnection, sql: String) -> sqlx::Result<Vec<Vec<PgRow>>> {
-    let (results, error) = results(connection, &format!("{OWN_SETTINGS} {OWN_LIMITS}"), &sql, ANSWER).await;
+    let (results, error) = results(connection, &own_settings(), &sql, ANSWER).await;
     error.map_or(Ok(results), Err)
 }
 

@@ -1,13 +1,10 @@
 //! What a command reads before it decides: facts about the server and the whole history, in one round trip, or two.
 
-use std::time::Duration;
-
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History, Step, StepState};
 use crate::core::invalid::InvalidIndex;
-use crate::core::message::{OWN_LIMITS, OWN_SETTINGS};
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::trust::{self, GateTable, Home, Use, Wanted};
 use crate::error::{Error, Result};
@@ -88,16 +85,6 @@ pub struct Scope<'a> {
     pub app_role: Option<&'a str>,
     /// The files of this build. Without them everything is read.
     pub files: Option<&'a Catalog>,
-    /// How long a question may take: the server ends a longer one by itself.
-    pub limit: Option<Duration>,
-}
-
-impl Scope<'_> {
-    /// The setting of the limit, for the message that it stands in.
-    pub(super) fn limit_sql(&self) -> String {
-        let limit = self.limit.map(|limit| format!("SET LOCAL statement_timeout = {};", limit.as_millis()));
-        limit.unwrap_or_default()
-    }
 }
 
 /// Reads facts, INVALID indexes and history.
@@ -161,7 +148,7 @@ async fn facts_and(
     scope: Scope<'_>,
     more: &str,
 ) -> Result<(Facts, AnyLeft, Result<Vec<Vec<PgRow>>>)> {
-    let settings = format!("{OWN_PATH} {OWN_SETTINGS} {OWN_LIMITS} {}", scope.limit_sql());
+    let settings = format!("{OWN_PATH} {}", query::own_settings());
     let sql = format!(
         "{settings} {} {} {ANY_LEFT} {more}",
         facts_sql(scope.wanted.schema),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrate;
 
-use crate::support::{Corveil, Database, Folder, Proxy, Server, Url};
+use crate::support::{Corveil, Database, Folder, Proxy, SOON, Server, Url, wait_until};
 
 fn two() -> Folder {
     Folder::new().file("0001_a.sql", "CREATE TABLE a ()").file("0002_b.sql", "CREATE TABLE b ()")
@@ -166,4 +166,57 @@ async fn a_wait_survives_a_server_that_goes_away_and_comes_back() {
     proxy.cut();
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     wait.wait().await.expect_code(0);
+}
+
+/// Sessions of the program in this database of which `condition` holds.
+async fn sessions(database: &Database, condition: &str) -> i64 {
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'corveil/%' AND {condition}"
+    );
+    database.value(&sql).await
+}
+
+#[tokio::test]
+async fn a_waiting_pod_holds_no_connection_between_two_looks() {
+    let (database, folder) = (Database::fresh().await, two());
+    let wait = wait_for_schema(&database, &folder).spawn();
+    wait.until_it_says("waiting: 2 migrations").await;
+    wait_until("it has closed its connection", SOON, async || sessions(&database, "true").await == 0).await;
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    wait.wait().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn a_look_behind_a_lock_is_ended_by_the_server_and_not_by_its_client() {
+    let (database, folder) = (Database::fresh().await, two());
+    Corveil::migrate(&database, &folder).args(["--target", "1"]).run().await.expect_code(0);
+    let lock = database.begin("LOCK TABLE _sqlx_migrations").await;
+    let wait = wait_for_schema(&database, &folder).spawn();
+    wait.until_it_says("waiting: another session has locked the migration history").await;
+    let blocked = "wait_event_type = 'Lock'";
+    database.runner(blocked).await;
+    // Who is stopped can cancel nothing.
+    wait.signal("STOP").await;
+    wait_until("nobody is behind the lock", SOON, async || sessions(&database, blocked).await == 0).await;
+    drop(lock);
+    wait.signal("CONT").await;
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    wait.wait().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn many_waiting_pods_leave_a_run_the_connections_that_it_needs() {
+    let (database, folder) = (Database::fresh().await, two());
+    // A run needs two.
+    let role = database.create_role("CONNECTION LIMIT 3").await;
+    database.execute(&format!("GRANT ALL ON SCHEMA public TO {role}")).await;
+    let url = database.url_as(&role);
+    let waits: Vec<_> = (0..15).map(|_| wait_for_schema(&database, &folder).url(&url).spawn()).collect();
+    let full = async || waits.iter().any(|wait| wait.stderr().contains("too many connections for role"));
+    wait_until("some were refused", SOON, full).await;
+    Corveil::migrate(&database, &folder).url(&url).run().await.expect_code(0);
+    for wait in waits {
+        wait.wait().await.expect_code(0);
+    }
 }

@@ -14,6 +14,7 @@ mod migrations;
 mod program;
 mod proxy;
 mod report;
+mod waiting;
 
 use std::fs;
 use std::path::PathBuf;

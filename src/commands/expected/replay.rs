@@ -32,13 +32,8 @@ use crate::stop::Stop;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A scratch database has a history of its own, wherever that of the live one is.
-const SCRATCH: Scope<'static> = Scope {
-    purpose: Use::Write,
-    wanted: Wanted { schema: None, owner: None },
-    app_role: None,
-    files: None,
-    limit: None,
-};
+const SCRATCH: Scope<'static> =
+    Scope { purpose: Use::Write, wanted: Wanted { schema: None, owner: None }, app_role: None, files: None };
 
 /// Files that are replayed up to a version.
 pub(super) struct Replay<'a> {

@@ -15,7 +15,7 @@ use crate::core::sql::quote::ident;
 use crate::core::trust::{Use, Wanted};
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::connect::{self, Patience};
-use crate::postgres::query;
+use crate::postgres::query::{self, Limit};
 use crate::postgres::snapshot::{self, Scope, Snapshot};
 use crate::stop::Stop;
 
@@ -89,16 +89,12 @@ impl App<'_> {
 
     /// A read replica may need a moment for what was just committed.
     async fn ask_until_caught_up(&self, connection: &mut PgConnection) -> Result<View> {
-        let scope = Scope {
-            purpose: Use::Read,
-            wanted: self.wanted,
-            app_role: None,
-            files: Some(self.catalog),
-            limit: Some(PATIENCE),
-        };
+        let scope =
+            Scope { purpose: Use::Read, wanted: self.wanted, app_role: None, files: Some(self.catalog) };
+        let limit = Limit { message: PATIENCE, lock: PATIENCE };
         let mut patience = Patience::new(PATIENCE);
         loop {
-            let snapshot = match snapshot::read(connection, scope).await {
+            let snapshot = match query::within(limit, snapshot::read(connection, scope)).await {
                 Ok(snapshot) => snapshot,
                 Err(Error::Server { source, .. }) if source.may_pass() => {
                     return Ok(View::Unknown(source.to_string()));

@@ -125,7 +125,6 @@ impl<'a> Gate<'a> {
             wanted: self.wanted,
             app_role: self.app.map(Database::user).filter(|role| *role != self.database.user()),
             files: Some(self.catalog),
-            limit: None,
         }
     }
 

@@ -1,5 +1,10 @@
 //! The eye on the database: one connection for all probes, and looks that are shared, short and few.
+//!
+//! A pod that is ready keeps its connection as long as probes come: where the server is full, a new one would be refused, and
+//! the pod would lose its traffic for that. A pod that is not ready gives it back after each look: many of them may wait for
+//! a run that needs two.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +30,9 @@ use crate::postgres::runs::Run;
 /// How long a good answer is as good as a new one.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
+/// How long the connection is held when no probe comes: longer than the ten seconds between two of Kubernetes.
+const IDLE: Duration = Duration::from_secs(15);
+
 /// How long the connection that is held may take to answer: a firewall that forgot it swallows packets in silence.
 const HELD: Duration = Duration::from_secs(1);
 
@@ -46,6 +54,14 @@ pub(super) struct Watch {
 struct State {
     connection: Option<PgConnection>,
     last: Option<(Instant, Arc<Seen>)>,
+}
+
+impl State {
+    async fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = timeout(HELD, connection.close()).await;
+        }
+    }
 }
 
 /// What a look saw.
@@ -141,10 +157,19 @@ impl Watch {
 
     /// Gives the connection back. Whoever looks afterwards opens another one.
     pub(super) async fn close(&self) {
-        if let Ok(mut state) = timeout(HELD, self.state.lock()).await
-            && let Some(connection) = state.connection.take()
-        {
-            let _ = timeout(HELD, connection.close()).await;
+        if let Ok(mut state) = timeout(HELD, self.state.lock()).await {
+            state.give_back().await;
+        }
+    }
+
+    /// Gives the connection back whenever no probe has come for a while. Never returns.
+    pub(super) async fn close_when_idle(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(IDLE / 3).await;
+            let mut state = self.state.lock().await;
+            if state.last.as_ref().is_some_and(|(at, _)| at.elapsed() >= IDLE) {
+                state.give_back().await;
+            }
         }
     }
 
@@ -154,6 +179,9 @@ impl Watch {
             None => Err(Silence::of(&format!("no database is configured: set `{}`", env::DATABASE_URL))),
         };
         let seen = Arc::new(self.seen(schema));
+        if seen.obstacle().is_some() {
+            state.give_back().await;
+        }
         let before = state.last.replace((Instant::now(), Arc::clone(&seen)));
         if before.is_none_or(|(_, before)| before.logged() != seen.logged()) {
             if let Some(obstacle) = seen.logged() {
@@ -170,7 +198,7 @@ impl Watch {
     /// The connection is taken out while it is in use: one that was given up half way is not used again.
     async fn ask(&self, database: &Database, held: &mut Option<PgConnection>) -> Result<Schema, Silence> {
         if let Some(mut connection) = held.take()
-            && let Ok(answer) = timeout(HELD, self.read(database, &mut connection)).await
+            && let Ok(answer) = timeout(HELD, self.read(database, &mut connection, HELD)).await
             && !answer.as_ref().is_err_and(|refusal| refusal.lost)
         {
             *held = Some(connection);
@@ -180,15 +208,21 @@ impl Watch {
             let mut connection = connect::once(database, &application_name(None), LOG_IN)
                 .await
                 .map_err(|unusable| Silence::at_the_door(database, unusable))?;
-            let answer = self.read(database, &mut connection).await;
+            let answer = self.read(database, &mut connection, NEW).await;
             *held = Some(connection);
             answer.map_err(|refusal| refusal.silence)
         };
         timeout(NEW, new).await.unwrap_or_else(|_| Err(Silence::at(database, "the database does not answer")))
     }
 
-    async fn read(&self, database: &Database, connection: &mut PgConnection) -> Result<Schema, Refusal> {
-        let glance = glance::read(connection, self.history.wanted(), NEW)
+    /// The server ends each message by itself after `limit`.
+    async fn read(
+        &self,
+        database: &Database,
+        connection: &mut PgConnection,
+        limit: Duration,
+    ) -> Result<Schema, Refusal> {
+        let glance = glance::within(limit, glance::read(connection, self.history.wanted()))
             .await
             .map_err(|error| Refusal::of(database, &error))?;
         let unmet = requirement::unmet(&self.catalog, &glance.history);
@@ -227,7 +261,7 @@ impl Silence {
 
     /// No connection. What the server says to wrong credentials names the user.
     fn at_the_door(database: &Database, unusable: Unusable) -> Self {
-        let Unusable { reason, refused, permanent } = unusable;
+        let Unusable { reason, refused, permanent, .. } = unusable;
         if !refused && permanent.is_none() {
             return Self::at(database, &format!("the database cannot be reached: {reason}"));
         }

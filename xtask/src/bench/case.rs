@@ -46,6 +46,10 @@ pub(crate) enum Case {
     Kill,
     /// `verify --schema` on 500 tables with 5,000 columns, beyond what applying their files takes.
     Schema,
+    /// Transactions a second of 200 `wait`s on a server with 20 connections.
+    Waiting,
+    /// From the end of the run that these wait for until the last of them has ended.
+    Started,
 }
 
 /// How a case's figures are written.
@@ -54,6 +58,7 @@ pub(crate) enum Unit {
     Milliseconds,
     Seconds,
     Mebibytes,
+    PerSecond,
 }
 
 impl Case {
@@ -72,6 +77,8 @@ impl Case {
             Self::Rows60Memory => "Peak memory over the file of 60 MiB of rows",
             Self::Size => "Size of the program",
             Self::Schema => "Comparing 500 tables with 5,000 columns, beyond the replay of their files",
+            Self::Waiting => "Load of 200 waiting pods on a server with 20 connections, in transactions",
+            Self::Started => "Last of 200 waiting pods started after the run, on a server with 20 connections",
             Self::Kill => "Session and locks gone after SIGKILL in a long statement",
         }
     }
@@ -83,12 +90,14 @@ impl Case {
             | Self::FilesFar
             | Self::Kill
             | Self::Schema
+            | Self::Started
             | Self::Rows2
             | Self::Rows10
             | Self::Rows60 => Unit::Seconds,
             Self::Memory | Self::Size | Self::Rows2Memory | Self::Rows10Memory | Self::Rows60Memory => {
                 Unit::Mebibytes
             }
+            Self::Waiting => Unit::PerSecond,
         }
     }
 
@@ -116,7 +125,7 @@ impl Case {
 
     /// Whether it is of something that no other program does.
     pub(crate) const fn is_ours_alone(self) -> bool {
-        matches!(self, Self::Schema)
+        matches!(self, Self::Schema | Self::Waiting | Self::Started)
     }
 
     /// The most that corveil may take, as a part of what this program takes. A start from afar has no goal: logging
@@ -143,6 +152,8 @@ impl Case {
             Self::Size => Some(10.0),
             Self::Kill => Some(1.5),
             Self::Schema => Some(1.0),
+            Self::Waiting => Some(250.0),
+            Self::Started => Some(10.0),
             Self::NoOp
             | Self::Files
             | Self::NoOpFar
@@ -163,6 +174,7 @@ impl Unit {
             Self::Milliseconds => format!("{figure:.1} ms"),
             Self::Seconds => format!("{figure:.2} s"),
             Self::Mebibytes => format!("{figure:.1} MiB"),
+            Self::PerSecond => format!("{figure:.0} a second"),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::bench::case::{Case, LONGEST_AFTERLIFE};
 use crate::bench::migrations::{COLUMNS, FILES, Folders, Rows};
 use crate::bench::program::Program;
 use crate::bench::report::{self, Table};
+use crate::bench::waiting;
 use crate::postgres::server::Server;
 
 /// A start takes milliseconds, so its median needs more samples than a run of seconds.
@@ -94,6 +95,12 @@ impl<'a> Bench<'a> {
             }),
             Case::Schema => self.rounds(case, rounds, |program| {
                 self.with_fresh_database(|database| self.comparison(program, database))
+            }),
+            Case::Waiting => Self::rounds_of(ours(self.programs), case, 1, |program| {
+                Ok(waiting::measure(program, &self.tables)?.transactions)
+            }),
+            Case::Started => Self::rounds_of(ours(self.programs), case, 1, |program| {
+                Ok(waiting::measure(program, &self.tables)?.started)
             }),
         })
     }

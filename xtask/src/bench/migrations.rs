@@ -113,6 +113,12 @@ impl Folders {
         Ok(folders)
     }
 
+    /// The version of the first file.
+    #[expect(clippy::unused_self, reason = "it is that of these files")]
+    pub(crate) fn first_version(&self) -> u64 {
+        version(1)
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

@@ -66,6 +66,13 @@ impl Program {
         command
     }
 
+    /// Waits until the set is applied, which only corveil can.
+    pub(crate) fn wait(&self, folders: &Folders, url: &str) -> Command {
+        let mut command = self.bare(folders, url);
+        command.args(["wait", "--source"]).arg(folders.sqlx());
+        command
+    }
+
     /// Compares the schema with what the set makes, which only corveil can.
     pub(crate) fn verify_schema(&self, folders: &Folders, url: &str) -> Command {
         let mut command = self.bare(folders, url);

@@ -37,6 +37,11 @@ rm -rf "$1""#;
 impl Server {
     /// Starts a server of these programs, for this task.
     pub(crate) fn start(programs: PathBuf, task: &str) -> anyhow::Result<Self> {
+        Self::start_with(programs, task, &[])
+    }
+
+    /// The same, with settings of its own.
+    pub(crate) fn start_with(programs: PathBuf, task: &str, settings: &[&str]) -> anyhow::Result<Self> {
         let folder = env::temp_dir().join(format!("corveil-{task}-{}", process::id()));
         fs::create_dir(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         let owner = owner(&folder)?;
@@ -69,6 +74,7 @@ impl Server {
             .arg("-k")
             .arg(&folder)
             .args(["-c", "listen_addresses=127.0.0.1", "-p", &port.to_string()])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
