@@ -54,15 +54,23 @@ pub async fn prepare_and(
         );
         let Err(error) = query::all(connection, doing, sql).await else { break };
         query::roll_back_after(connection, &error).await;
-        // sqlx makes its table without the lock of its program, and the app may do so at this moment.
-        let is_taken = matches!(&error, Error::Server { source, .. }
-            if matches!(source.sqlstate.as_deref(), Some("42P07" | "23505")));
-        if !is_taken || attempt == TRIES {
+        if !is_rivalry(&error) || attempt == TRIES {
             return Err(error);
         }
         facts = snapshot::read_facts(connection, scope).await?;
     }
     Ok(())
+}
+
+/// Whether another process has made a table of that name since the facts were read. sqlx-cli takes no lock, and an app that
+/// carries sqlx's Migrator makes the table before it takes one.
+///
+/// Which error the server finds depends on how far the other has come: the table is committed (42P07); or its row type is,
+/// which is looked up a moment later (42710, `heap_create_with_catalog` of PostgreSQL's `catalog/heap.c`); or neither is,
+/// and the wait for the other's transaction ends in a duplicate key of `pg_type` or `pg_class` (23505).
+fn is_rivalry(error: &Error) -> bool {
+    let Error::Server { source, .. } = error else { return false };
+    matches!(source.sqlstate.as_deref(), Some("42P07" | "42710" | "23505"))
 }
 
 /// `schema` is quoted.

@@ -85,3 +85,40 @@ async fn another_file_of_the_same_version_is_not_taken_for_ours() {
         run.expect_code(4).expect_stderr("`0002_b.sql` was edited");
     }
 }
+
+/// sqlx's statement (`sqlx-postgres` 0.9, `migrate.rs`).
+const HISTORY: &str =
+    "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
+    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL, checksum BYTEA NOT NULL,
+    execution_time BIGINT NOT NULL)";
+
+#[tokio::test]
+async fn a_history_that_another_tool_makes_at_the_same_moment_is_used() {
+    let (database, folder) = (Database::fresh().await, Folder::new().file("1_a.sql", "CREATE TABLE a ()"));
+    let mut rival = database.begin(HISTORY).await;
+    let run = Corveil::migrate(&database, &folder).spawn();
+    database.runner("wait_event_type = 'Lock'").await;
+    rival.execute("COMMIT").await.unwrap();
+    run.wait().await.expect_code(0).expect_stdout("applied 1 migration");
+    assert_eq!(database.applied().await, [1]);
+}
+
+#[tokio::test]
+async fn tables_are_made_again_whichever_error_tells_that_another_process_makes_them() {
+    // The moment between two look-ups of the server cannot be hit from outside, so an event trigger says what it would say.
+    for code in ["42P07", "42710", "23505"] {
+        let (database, folder) =
+            (Database::fresh().await, Folder::new().file("1_a.sql", "CREATE TABLE a ()"));
+        database
+            .execute(&format!(
+                "CREATE SEQUENCE tries;
+                 CREATE FUNCTION rival() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+                   IF pg_catalog.nextval('public.tries') = 1 THEN RAISE 'it exists' USING ERRCODE = '{code}'; END IF;
+                 END $$;
+                 CREATE EVENT TRIGGER rival ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION rival()"
+            ))
+            .await;
+        Corveil::migrate(&database, &folder).run().await.expect_code(0);
+        assert_eq!(database.applied().await, [1], "{code}");
+    }
+}
