@@ -1,5 +1,7 @@
 //! `corveil serve`: health, readiness and metrics over HTTP, what the image runs until the gateway's own takes its place.
 
+mod door;
+mod listen;
 mod metrics;
 mod routes;
 mod watch;
@@ -22,6 +24,7 @@ use crate::config::{duration, env};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
 use crate::stop::Stop;
+use door::Door;
 use watch::Watch;
 
 /// Answer liveness and readiness probes, and serve metrics, over HTTP
@@ -31,14 +34,15 @@ use watch::Watch;
   /health/ready  200 when every migration of this build is applied, as is or by a newer build; otherwise 503 and why
   /metrics       schema version, pending migrations and last run, for Prometheus
 
-The database may be absent: it is asked when a probe comes. SIGTERM and SIGINT finish the requests under way; exit code 0.
+The database may be absent: it is asked when a probe comes. A process that is ready holds one connection while probes
+come, another one none. Clients that send no whole request within ten seconds are disconnected. SIGTERM and SIGINT finish the requests under way; exit code 0.
 
 Examples:
   corveil serve                             as the image does
   corveil serve --listen 127.0.0.1:8000     for this machine alone")]
 pub struct Args {
-    /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS:PORT", env = env::LISTEN, default_value = "0.0.0.0:8000")]
+    /// Address and port to listen on; [::] takes IPv4 too
+    #[arg(long, value_name = "ADDRESS:PORT", env = env::LISTEN, default_value = "[::]:8000")]
     listen: SocketAddr,
     /// How long requests under way may take to finish once the process is to stop
     #[arg(long, value_name = "DURATION", env = env::SHUTDOWN_TIMEOUT, default_value = "20s", value_parser = duration::parse)]
@@ -57,7 +61,7 @@ pub struct Args {
 pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = args.files.load()?;
-    let listener = TcpListener::bind(args.listen).await.map_err(|error| deaf(args.listen, &error))?;
+    let listener = listen::listen(args.listen).await.map_err(|error| deaf(args.listen, &error))?;
     let address = listener.local_addr().unwrap_or(args.listen);
     let watch = Arc::new(Watch::new(catalog, database()?, args.history));
     info!("listening on http://{address}");
@@ -66,6 +70,7 @@ pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
             Ok(ExitCode::Ok)
         }
         refusal = watch.refusal() => Err(refusal),
+        never = watch.close_when_idle() => match never {},
     };
     watch.close().await;
     ended
@@ -99,7 +104,7 @@ async fn until_stopped(listener: TcpListener, routes: Router, stop: &Stop, patie
     };
     tokio::select! {
         // It never fails: what goes wrong with one connection ends that one.
-        _ = axum::serve(listener, routes).with_graceful_shutdown(stopped).into_future() => {}
+        _ = axum::serve(Door::new(listener), routes).with_graceful_shutdown(stopped).into_future() => {}
         () = overdue => warn!(
             "requests were still under way after {}; they are cut off",
             humantime::format_duration(patience)
@@ -119,7 +124,7 @@ fn deaf(address: SocketAddr, error: &std::io::Error) -> Error {
                 )
             }
             ErrorKind::PermissionDenied => "choose a port above 1023 with `--listen`".into(),
-            _ => "choose an address of this machine with `--listen`, such as `0.0.0.0:8000`".into(),
+            _ => "choose an address of this machine with `--listen`, such as `[::]:8000`".into(),
         },
     }
 }

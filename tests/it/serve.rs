@@ -26,7 +26,11 @@ struct Serving {
 
 impl Serving {
     async fn start(command: Corveil) -> Self {
-        let run = command.env("CORVEIL_LISTEN", "127.0.0.1:0").spawn();
+        Self::on("127.0.0.1:0", command).await
+    }
+
+    async fn on(listen: &str, command: Corveil) -> Self {
+        let run = command.env("CORVEIL_LISTEN", listen).spawn();
         let address =
             || run.stderr().split("listening on http://").nth(1)?.split_whitespace().next()?.parse().ok();
         wait_until("it listens", SOON, async || address().is_some()).await;
@@ -435,4 +439,88 @@ async fn a_taken_port_is_a_usage_error_with_a_hint() {
 
     let wrong = Corveil::new("serve").env("DATABASE_URL", "").run().await;
     wrong.expect_code(2).expect_stderr("`DATABASE_URL`");
+}
+
+/// Sessions of the program in this database.
+async fn sessions(database: &Database) -> i64 {
+    database
+        .value(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name LIKE 'corveil/%'",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn every_address_of_both_families_is_listened_on() {
+    let serving = Serving::on("[::]:0", Corveil::new("serve")).await;
+    for host in ["127.0.0.1", "::1"] {
+        let address = SocketAddr::new(host.parse().unwrap(), serving.address.port());
+        assert_eq!(http::get(address, "/health").await.unwrap().status, 200, "{host}");
+    }
+    serving.end().await;
+    let help = Corveil::new("serve").arg("--help").run().await.expect_code(0);
+    help.expect_stdout("[default: [::]:8000]");
+}
+
+#[tokio::test]
+async fn clients_that_send_half_a_request_keep_no_probe_out_and_are_disconnected() {
+    let (database, folder) = (Database::fresh().await, three_files());
+    migrate(&database, &folder).await;
+    let command =
+        Corveil::with_open_files(64, "serve").url(&database.url()).arg("--source").arg(folder.path());
+    let serving = Serving::start(command).await;
+    let mut slow = Vec::new();
+    for _ in 0..400 {
+        let mut client = TcpStream::connect(serving.address).await.unwrap();
+        client.write_all(b"GET /health HTTP/1.1\r\nhost:").await.unwrap();
+        slow.push(client);
+    }
+    for _ in 0..3 {
+        assert_eq!(serving.get("/health").await.status, 200);
+        assert_eq!(serving.ready().await.status, 200);
+    }
+    // The last one had its place to itself, and yet not for ever; nor has one that sends nothing at all.
+    let mut silent = TcpStream::connect(serving.address).await.unwrap();
+    for client in [slow.last_mut().unwrap(), &mut silent] {
+        let end = tokio::time::timeout(SOON, client.read(&mut [0; 16])).await;
+        assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
+    }
+    serving.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_is_held_by_who_is_ready_and_while_probes_come() {
+    let (database, folder) = (Database::fresh().await, three_files());
+    let serving = Serving::with(&database.url(), &folder).await;
+    assert_eq!(serving.ready().await.status, 503);
+    wait_until("it has given its connection back", SOON, async || sessions(&database).await == 0).await;
+
+    migrate(&database, &folder).await;
+    serving.until_ready().await;
+    let held = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'corveil/%'";
+    let first: i32 = database.value(held).await;
+    serving.until_ready().await;
+    assert_eq!(database.value::<i32>(held).await, first);
+    let no_probes = Duration::from_secs(60);
+    wait_until("it has no connection without probes", no_probes, async || sessions(&database).await == 0)
+        .await;
+    serving.until_ready().await;
+    serving.end().await;
+}
+
+#[tokio::test]
+async fn a_locked_history_costs_no_session_that_stays_behind_the_lock() {
+    let (database, folder) = (Database::fresh().await, three_files());
+    migrate(&database, &folder).await;
+    let serving = Serving::with(&database.url(), &folder).await;
+    serving.until_ready().await;
+    let lock = database.begin("LOCK TABLE _sqlx_migrations").await;
+    wait_until("the lock is in the way", SOON, async || serving.ready().await.status == 503).await;
+    let reason = serving.ready().await.json()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("lock timeout"), "{reason}");
+    wait_until("nobody is behind the lock", SOON, async || sessions(&database).await == 0).await;
+    drop(lock);
+    serving.until_ready().await;
+    serving.end().await;
 }

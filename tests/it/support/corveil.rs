@@ -36,6 +36,28 @@ impl Corveil {
         Self { command, place }
     }
 
+    /// The same, where the process may open only so many files.
+    pub(crate) fn with_open_files(files: u32, subcommand: &str) -> Self {
+        let mut run = Self::new(subcommand);
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("ulimit -n {files}; exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_corveil"),
+        ]);
+        command
+            .arg(subcommand)
+            .env_clear()
+            .current_dir(run.place.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        for (name, value) in run.command.as_std().get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        run.command = command;
+        run
+    }
+
     /// `corveil migrate` of a folder on a database.
     pub(crate) fn migrate(database: &Database, folder: &Folder) -> Self {
         Self::with("migrate", database, folder)
