@@ -2,6 +2,7 @@
 
 pub mod clean;
 pub mod failure;
+pub mod listing;
 pub mod log;
 pub mod progress;
 mod terminal;

@@ -203,7 +203,10 @@ async fn the_advice_for_a_copy_makes_no_second_index() {
     }
     assert_eq!(invalid(&database).await.len(), 8);
     migrate(&database, &folder).await.expect_code(4).expect_stderr("in 8 places");
-    let run = Corveil::with("verify", &database, &folder).run().await.expect_code(4);
+    let verify = || Corveil::with("verify", &database, &folder);
+    let text = verify().run().await.expect_code(4);
+    assert_eq!(text.stdout.matches("hint: ").count(), 1, "one for eight of a kind: {text}");
+    let run = verify().args(["--output", "json"]).run().await.expect_code(4);
     assert!(!run.stdout.contains("'REINDEX"), "{run}");
     for hint in run.stdout.split('\'').filter(|part| part.starts_with("DROP INDEX CONCURRENTLY")) {
         database.execute(hint).await;
