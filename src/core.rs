@@ -10,6 +10,7 @@ pub mod drift;
 pub mod foreign;
 pub mod gate;
 pub mod history;
+pub mod ignore;
 pub mod invalid;
 pub mod line_endings;
 pub mod message;

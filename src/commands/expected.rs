@@ -7,7 +7,10 @@
 
 mod replay;
 
+use std::path::PathBuf;
+
 use clap::Args as ClapArgs;
+use tracing::{info, warn};
 
 use crate::commands::open::{Common, Opened};
 use crate::config::database::Database;
@@ -15,18 +18,60 @@ use crate::config::secret::SecretUrl;
 use crate::config::target::{self, Purpose, Target};
 use crate::config::{env, snapshots};
 use crate::core::catalog::Catalog;
+use crate::core::ignore::{Ignore, LeftOut};
 use crate::core::schema::Schema;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stop::Stop;
 use replay::Replay;
 
-/// Where files are replayed.
+/// Where files are replayed, and what is compared then.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Scratch {
     /// Server on which the files of `--source` may be replayed, in a database that is dropped again; set the variable rather
     /// than the flag when there is a password in it: everybody on the machine can read a flag
     #[arg(long, value_name = "URL", env = env::SCRATCH_URL, hide_env_values = true)]
     pub scratch_url: Option<SecretUrl>,
+    /// Objects that no comparison of schemas counts, as SCHEMA or SCHEMA.NAME with `*`, `?` and `[a-z]`; may be given several
+    /// times. Partitions of tables that migrations create never count
+    #[arg(long, value_name = "PATTERN", env = env::IGNORE, value_delimiter = ',')]
+    ignore: Vec<String>,
+    /// File with such patterns, one on each line; a line that begins with # is a comment
+    #[arg(long, value_name = "PATH", env = env::IGNORE_FILE)]
+    ignore_file: Option<PathBuf>,
+}
+
+impl Scratch {
+    /// What is not compared.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what is no pattern, and a file that cannot be read.
+    pub fn ignore(&self) -> Result<Ignore> {
+        let refused = |name: &str, why: String| Error::Config {
+            message: format!("`{name}`: {why}"),
+            hint: "write `SCHEMA` or `SCHEMA.NAME`, with `*`, `?` and `[a-z]`, such as `public.events_*`"
+                .into(),
+        };
+        let ignore =
+            Ignore::parse(self.ignore.iter().map(String::as_str)).map_err(|why| refused("--ignore", why))?;
+        let Some(path) = &self.ignore_file else { return Ok(ignore) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| Error::Config {
+            message: format!("the file of patterns `{name}` cannot be read: {error}"),
+            hint: "correct `--ignore-file`, or leave it out".into(),
+        })?;
+        let of_file = Ignore::parse_file(&text).map_err(|why| refused(&name, why))?;
+        Ok(ignore.and(of_file))
+    }
+}
+
+/// Says what was not compared, and which patterns are of no use.
+pub fn say_what_was_left_out(left_out: LeftOut, unused: &[&str]) {
+    if let Some(line) = left_out.line() {
+        info!("{line}");
+    }
+    for pattern in unused {
+        warn!("the pattern `{pattern}` of `--ignore` matches nothing here");
+    }
 }
 
 /// The schemas that the files make.
@@ -44,7 +89,7 @@ impl<'a> Expected<'a> {
     /// in it where the history is, and so what the files create unqualified.
     ///
     /// # Errors
-    /// [`crate::error::Error::Config`] when `--scratch-url` is no URL.
+    /// [`Error::Config`] when `--scratch-url` is no URL.
     pub fn new(
         catalog: &'a Catalog,
         common: &Common,
@@ -73,7 +118,7 @@ impl<'a> Expected<'a> {
     /// The schema after all files up to this version. Ask in ascending order: files are replayed once.
     ///
     /// # Errors
-    /// [`crate::error::Error::Config`] when the files can be replayed nowhere, or do not apply.
+    /// [`Error::Config`] when the files can be replayed nowhere, or do not apply.
     pub async fn at(&mut self, version: i64) -> Result<Schema> {
         let Some(replay) = &mut self.replay else {
             return snapshots::schema_at(self.catalog, version, self.home);

@@ -1,13 +1,12 @@
 //! `corveil verify`: whether files, history and schema fit together.
 
-use std::fmt::Write as _;
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use serde::Serialize;
 
-use crate::commands::expected::{Expected, Scratch};
+use crate::commands::expected::{Expected, Scratch, say_what_was_left_out};
 use crate::commands::open::{self, Common, Deadline, Opened};
 use crate::config::env;
 use crate::config::target::Purpose;
@@ -15,12 +14,13 @@ use crate::core::abandoned::Files;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift::Drift;
 use crate::core::history::{History, StepState};
+use crate::core::ignore::{Compared, Ignore, LeftOut};
 use crate::core::invalid::InvalidIndex;
 use crate::core::plan;
 use crate::core::schema::Difference;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
-use crate::output::{self, Format};
+use crate::output::{self, Format, listing};
 use crate::postgres::concurrent::{self, HalfDetached};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::snapshot::Snapshot;
@@ -35,6 +35,7 @@ use crate::stop::Stop;
 Examples:
   corveil verify
   corveil verify --schema                            also: is the schema what the applied migrations make?
+  corveil verify --schema --ignore 'tenant_*'        but for the schemas that the app makes itself
   corveil verify --source migrations --output json"
 )]
 pub struct Args {
@@ -57,6 +58,17 @@ struct Report {
     /// Nothing where nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     differences: Option<Vec<Difference>>,
+    /// What was not compared; nothing where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_compared: Option<NotCompared>,
+}
+
+/// What was not compared.
+#[derive(Debug, Serialize)]
+struct NotCompared {
+    #[serde(flatten)]
+    left_out: LeftOut,
+    unused_patterns: Vec<String>,
 }
 
 /// Runs the command.
@@ -66,10 +78,12 @@ struct Report {
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = args.deadline.listen(started)?;
     let catalog = open::read(&args.common).end(&stop).await?;
+    let ignore = args.scratch.ignore()?;
     let opened = open::open(Purpose::Look, &stop).await?;
-    let looked = look(&args, catalog, &opened, &stop).await;
+    let looked = look(&args, catalog, &ignore, &opened, &stop).await;
     opened.close().await;
-    let Looked { snapshot, mut findings, differences } = looked?;
+    let Looked { snapshot, mut findings, compared } = looked?;
+    let (differences, not_compared) = compared.unzip();
     findings.extend(plan::disagreements(catalog, &snapshot.history));
     let files = Files { catalog, history: &snapshot.history, pending: &[] };
     let removed = files.removed(&snapshot.history.steps);
@@ -80,7 +94,9 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
     let code = if is_well { ExitCode::Ok } else { ExitCode::Mismatch };
     match format {
         Format::Text => output::text(&text(&findings, differences.as_deref())),
-        Format::Json => output::json(&Report { exit_code: code.code(), findings, differences }),
+        Format::Json => {
+            output::json(&Report { exit_code: code.code(), findings, differences, not_compared });
+        }
     }
     Ok(code)
 }
@@ -90,11 +106,17 @@ struct Looked {
     snapshot: Snapshot,
     /// Half detached partitions, and what is not ours where there is no history of ours.
     findings: Vec<Finding>,
-    /// How the schema differs, if that is asked.
-    differences: Option<Vec<Difference>>,
+    /// How the schema differs, if that is asked, and what was not compared.
+    compared: Option<(Vec<Difference>, NotCompared)>,
 }
 
-async fn look(args: &Args, catalog: &'static Catalog, opened: &Opened, stop: &Stop) -> Result<Looked> {
+async fn look(
+    args: &Args,
+    catalog: &'static Catalog,
+    ignore: &Ignore,
+    opened: &Opened,
+    stop: &Stop,
+) -> Result<Looked> {
     let wait = args.common.wait_for_db;
     let read = async {
         let scope = args.common.reading(None);
@@ -118,14 +140,20 @@ async fn look(args: &Args, catalog: &'static Catalog, opened: &Opened, stop: &St
         read = read => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
     }?;
-    let Some(live) = live else { return Ok(Looked { snapshot, findings, differences: None }) };
+    let Some(live) = live else { return Ok(Looked { snapshot, findings, compared: None }) };
     let home = snapshot.facts.schema()?;
     let newest = newest_known(catalog, &snapshot.history)?;
     let mut expected = Expected::new(catalog, &args.common, &args.scratch, opened, home, stop)?;
     let wanted = expected.at(newest).await;
     expected.close().await;
-    let differences = Some(Drift::new(catalog).differences(newest, &wanted?, &live));
-    Ok(Looked { snapshot, findings, differences })
+    let wanted = wanted?;
+    let Compared { expected, live: there, left_out } = ignore.compared(&wanted, &live);
+    let unused = ignore.unused(&[&wanted, &live]);
+    say_what_was_left_out(left_out, &unused);
+    let differences = Drift::new(catalog).differences(newest, &expected, &there);
+    let unused_patterns = unused.into_iter().map(ToOwned::to_owned).collect();
+    let compared = Some((differences, NotCompared { left_out, unused_patterns }));
+    Ok(Looked { snapshot, findings, compared })
 }
 
 /// The version that the schema should be at. An older build does not know what a newer one made, and files that were
@@ -154,13 +182,7 @@ fn newest_known(catalog: &Catalog, history: &History) -> Result<i64> {
 }
 
 fn text(findings: &[Finding], differences: Option<&[Difference]>) -> String {
-    let mut text = String::new();
-    for finding in findings {
-        let _ = writeln!(text, "- {finding}");
-    }
-    for difference in differences.unwrap_or_default() {
-        let _ = writeln!(text, "- {difference}");
-    }
+    let text = listing::findings(findings) + &listing::differences(differences.unwrap_or_default());
     match (text.is_empty(), differences) {
         (true, None) => "files, history and indexes fit together\n".into(),
         (true, Some(_)) => "files, history, indexes and schema fit together\n".into(),

@@ -46,6 +46,10 @@ pub const ADOPT_TO: &str = "CORVEIL_ADOPT_TO";
 pub const FROM: &str = "CORVEIL_FROM";
 /// `--to`.
 pub const TO: &str = "CORVEIL_TO";
+/// `--ignore`.
+pub const IGNORE: &str = "CORVEIL_IGNORE";
+/// `--ignore-file`.
+pub const IGNORE_FILE: &str = "CORVEIL_IGNORE_FILE";
 /// `--accept`.
 pub const ACCEPT: &str = "CORVEIL_ACCEPT";
 /// `--dry-run`.

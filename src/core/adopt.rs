@@ -1,12 +1,15 @@
 //! Which of our versions a database is at that something else migrated: from what its history says, from what is asked,
 //! or from what its schema is equal to.
 
+use std::collections::BTreeSet;
+
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift;
 use crate::core::foreign::mapping::{self, Mapping};
 use crate::core::foreign::{self, ForeignHistory, Tool};
 use crate::core::history::History;
 use crate::core::plan;
+use crate::core::script;
 use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
 
 /// What is asked for.
@@ -256,6 +259,46 @@ pub fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> E
 /// The migrations that a database at this version contains.
 pub fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migration> {
     catalog.migrations().iter().filter(move |file| file.version <= version)
+}
+
+/// Why a run on an empty database would refuse some of these files. They are about to be recorded with their checksums, so
+/// editing them, as their own hints say of pending files, is no way any more.
+#[must_use]
+pub fn refused(files: &[&Migration]) -> Vec<Finding> {
+    let none = BTreeSet::new();
+    let mut refused: Vec<(bool, Finding)> = Vec::new();
+    for file in files {
+        if let Err(findings) = script::prepare(&[file], &none) {
+            let runs_outside = script::prepare(&[file], &BTreeSet::from([file.version])).is_ok();
+            refused.extend(findings.into_iter().map(|finding| (runs_outside, finding)));
+        }
+    }
+    let mut outside: Vec<String> = refused
+        .iter()
+        .filter(|(outside, _)| *outside)
+        .filter_map(|(_, f)| Some(f.version?.to_string()))
+        .collect();
+    outside.dedup();
+    let outside = outside.join(",");
+    let leave = "leave the file as it is: its checksum is recorded, and an edited file ends every run with exit code 4";
+    let hint = |runs_outside: bool| {
+        if runs_outside {
+            format!("{leave}; on an empty database run `corveil migrate --no-transaction {outside}`")
+        } else {
+            format!("{leave}; make a new database from a dump of this one, and adopt that")
+        }
+    };
+    refused.into_iter().map(|(outside, finding)| Finding { hint: hint(outside), ..finding }).collect()
+}
+
+/// How many files that are, as a sentence's beginning.
+#[must_use]
+pub fn refused_headline(refused: &[Finding]) -> String {
+    let files: BTreeSet<_> = refused.iter().map(|finding| &finding.file).collect();
+    match files.len() {
+        1 => "`corveil migrate` refuses one of these files".into(),
+        many => format!("`corveil migrate` refuses {many} of these files"),
+    }
 }
 
 /// The command that shows what adopting would do: what somebody is told who meets such a database.

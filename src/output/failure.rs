@@ -1,7 +1,7 @@
 //! A failure, printed once: on stderr for people, as JSON for programs, and into the termination log, which kubectl and
 //! Argo CD show.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;

@@ -517,3 +517,60 @@ async fn the_embedded_migrations_need_no_scratch_database() {
     assert_eq!(database.applied().await, [1, 2, 3, 4, 5, 6]);
     as_owner("status").run().await.expect_code(1);
 }
+
+#[tokio::test]
+async fn files_that_a_new_database_would_refuse_are_listed_before_they_are_recorded() {
+    let folder = Folder::new()
+        .file("1_users.sql", USERS)
+        .file("2_index.sql", "CREATE INDEX CONCURRENTLY users_email ON users (email)")
+        .file("3_keys.sql", KEYS);
+    for (arguments, code) in [(&["--dry-run"][..], 0), (&[], 0)] {
+        let database = Database::fresh().await;
+        let made = format!(
+            "{USERS}; CREATE INDEX users_email ON users (email); {KEYS}; {}",
+            golang_migrate(3, false)
+        );
+        database.execute(&made).await;
+        let run = adopt(&database, &folder).args(arguments).run().await.expect_code(code);
+        let run = run
+            .expect_stderr("`corveil migrate` refuses one of these files")
+            .expect_stderr("- `2_index.sql` line 1 ")
+            .expect_stderr("hint: leave the file as it is")
+            .expect_stderr("`corveil migrate --no-transaction 2`");
+        assert_eq!(database.has("_sqlx_migrations").await, arguments.is_empty(), "{run}");
+        let json = adopt(&database, &folder)
+            .args(arguments)
+            .args(["--output", "json"])
+            .run()
+            .await
+            .expect_code(0)
+            .json();
+        let refused = json["refused"].as_array().unwrap().len();
+        assert_eq!(refused, arguments.len(), "what is recorded already is not told again: {json}");
+    }
+    // That is the way.
+    let empty = Database::fresh().await;
+    Corveil::migrate(&empty, &folder).run().await.expect_code(2);
+    Corveil::migrate(&empty, &folder).args(["--no-transaction", "2"]).run().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn what_the_app_makes_while_it_runs_is_no_obstacle_to_adopting() {
+    let folder = folder();
+    for lead in [golang_migrate(2, false), String::new()] {
+        let database = Database::fresh().await;
+        database
+            .execute(&format!("{USERS}; {KEYS}; CREATE SCHEMA tenant_1; CREATE TABLE tenant_1.t (); {lead}"))
+            .await;
+        adopt(&database, &folder).args(["--to", "2"]).run().await.expect_code(4);
+        let ignoring = || adopt(&database, &folder).args(["--to", "2", "--ignore", "tenant_*"]);
+        ignoring()
+            .arg("--dry-run")
+            .run()
+            .await
+            .expect_code(0)
+            .expect_stderr("2 objects that `--ignore` names");
+        ignoring().run().await.expect_code(0);
+        assert_eq!(database.applied().await, [1, 2]);
+    }
+}

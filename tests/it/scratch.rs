@@ -186,3 +186,59 @@ async fn a_wrong_scratch_url_is_named_and_its_password_is_not() {
         assert!(!format!("{refused}").contains("s3cr3t"), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn what_the_app_makes_while_it_runs_is_left_out_and_counted() {
+    let (database, folder) = (Database::fresh().await, Folder::new());
+    folder.put("1_a.sql", "CREATE TABLE events (at date, id int, UNIQUE (at, id)) PARTITION BY RANGE (at)");
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    database
+        .execute(
+            "CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+             CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+             CREATE SCHEMA tenant_1; CREATE TABLE tenant_1.t (id serial PRIMARY KEY);
+             CREATE TABLE tmp_1 (id serial); CREATE INDEX tmp_idx ON events (id)",
+        )
+        .await;
+    let found = verify(&database, &folder).run().await.expect_code(4);
+    let found = found.expect_stderr("not compared: 2 partitions of tables that migrations create");
+    assert!(!found.stdout.contains("events_1") && found.stdout.contains("tenant_1"), "{found}");
+
+    folder.put("ignored.txt", "# Made at run time.\ntenant_*\nnothing.*\n");
+    let file = folder.path().join("ignored.txt");
+    let ignoring = || {
+        let run = verify(&database, &folder).arg("--ignore-file").arg(&file);
+        run.args(["--ignore", "public.tmp_[0-9]", "--ignore", "*.tmp_idx"])
+    };
+    let well = ignoring().run().await.expect_code(0);
+    well.expect_stderr("and 4 objects that `--ignore` names")
+        .expect_stderr("`nothing.*` of `--ignore` matches nothing");
+    let json = ignoring().args(["--output", "json"]).run().await.expect_code(0).json();
+    let expected = serde_json::json!({ "partitions": 2, "ignored": 4, "unused_patterns": ["nothing.*"] });
+    assert_eq!(json["not_compared"], expected);
+
+    let variable = verify(&database, &folder).env("CORVEIL_IGNORE", "tenant_*,public.tmp_*").run().await;
+    variable.expect_code(0);
+    for (arguments, said) in [
+        (["--ignore", "a.b.c"], "`a.b.c` has more than one dot"),
+        (["--ignore-file", "/nowhere"], "`/nowhere` cannot be read"),
+    ] {
+        verify(&database, &folder).args(arguments).run().await.expect_code(2).expect_stderr(said);
+    }
+}
+
+#[tokio::test]
+async fn hundreds_of_differences_are_a_list_that_can_be_read_and_json_has_them_all() {
+    let (database, folder) = (Database::fresh().await, Folder::new());
+    folder.put("1_a.sql", "CREATE TABLE a ()");
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    database
+        .execute("DO $$ BEGIN FOR i IN 1..100 LOOP EXECUTE 'CREATE TABLE t' || i || ' ()'; END LOOP; END $$")
+        .await;
+    let found = verify(&database, &folder).run().await.expect_code(4);
+    assert_eq!(found.stdout.lines().count(), 21, "{found}");
+    let found = found.expect_stdout("- and 80 more of table-…-extra; `--output json` lists them all");
+    drop(found);
+    let json = verify(&database, &folder).args(["--output", "json"]).run().await.expect_code(4).json();
+    assert_eq!(json["differences"].as_array().unwrap().len(), 100);
+}

@@ -1,18 +1,23 @@
 //! What a database contains of our migrations: looked at, decided, and compared before it is believed.
 
-use sqlx::postgres::PgConnection;
-use tracing::info;
+use std::time::Instant;
 
-use crate::commands::expected::{Expected, Scratch};
+use sqlx::postgres::PgConnection;
+use tracing::{info, warn};
+
+use crate::commands::expected::{Expected, Scratch, say_what_was_left_out};
 use crate::commands::open::{Common, Opened};
 use crate::core::adopt::{self, Asked, Comparison, Lead};
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift::{self, Drift};
 use crate::core::foreign::ForeignHistory;
 use crate::core::history::{Applied, History};
+use crate::core::ignore::{Compared, Ignore, LeftOut};
 use crate::core::schema::{Difference, Schema};
 use crate::core::trust::Use;
-use crate::error::{Error, Result};
+use crate::error::{Error, Finding, Result};
+use crate::output::listing;
+use crate::postgres::connect::SAY_EVERY;
 use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
 use crate::postgres::{foreign, schema};
 use crate::stop::Stop;
@@ -39,6 +44,8 @@ pub(crate) struct Found<'a> {
     pub(crate) migrations: Vec<&'a Migration>,
     /// Differences that are put up with.
     pub(crate) accepted: Vec<Difference>,
+    /// Why a run on an empty database would refuse files of them.
+    pub(crate) refused: Vec<Finding>,
     /// What it all follows from.
     pub(crate) seen: Seen,
 }
@@ -63,6 +70,21 @@ impl Found<'_> {
 pub(crate) struct Seen {
     pub(crate) histories: Vec<ForeignHistory>,
     schema: Schema,
+}
+
+/// A live schema, to be compared with those that files make.
+struct Compare<'a> {
+    drift: Drift,
+    ignore: &'a Ignore,
+    live: &'a Schema,
+}
+
+impl Compare<'_> {
+    /// How it differs from the one that the files up to a version make, and what was not compared.
+    fn with(&self, version: i64, made: &Schema) -> (Vec<Difference>, LeftOut) {
+        let Compared { expected, live, left_out } = self.ignore.compared(made, self.live);
+        (self.drift.differences(version, &expected, &live), left_out)
+    }
 }
 
 impl<'a> Question<'a> {
@@ -120,6 +142,7 @@ impl<'a> Question<'a> {
     }
 
     async fn find(&self, connection: &mut PgConnection, facts: &Facts) -> Result<Found<'a>> {
+        let ignore = self.scratch.ignore()?;
         // The schema in which the history would be.
         let home = facts.schema()?;
         let seen = self.look(connection, facts).await?;
@@ -131,13 +154,13 @@ impl<'a> Question<'a> {
         }
         let lead = adopt::lead(self.catalog, &seen.histories, self.asked)?;
         let is_mapped = self.asked.to.is_none() && matches!(lead, Lead::Version { .. });
-        let (version, how, differences) = self.compare(lead, &seen.schema, home).await?;
+        let (version, how, differences) = self.compare(lead, &ignore, &seen.schema, home).await?;
         let accepted = match adopt::accept(self.catalog, version, differences, self.accept) {
             Err(error @ Error::Differs(_)) if is_mapped => {
                 let lead =
                     Lead::Schema { why: "the schema is not that of the version in the history".into() };
                 // Where that cannot be told either, the difference is all that there is to tell.
-                return Err(match self.compare(lead, &seen.schema, home).await {
+                return Err(match self.compare(lead, &ignore, &seen.schema, home).await {
                     Ok((version, how, _)) => adopt::with_equal(error, self.catalog, version, &how),
                     Err(interrupted @ Error::Interrupted { .. }) => interrupted,
                     Err(_) => error,
@@ -146,8 +169,16 @@ impl<'a> Question<'a> {
             accepted => accepted?,
         };
         info!("{how}");
-        let migrations = adopt::contained(self.catalog, version).collect();
-        Ok(Found { version, how, migrations, accepted, seen })
+        let migrations: Vec<_> = adopt::contained(self.catalog, version).collect();
+        let refused = adopt::refused(&migrations);
+        if !refused.is_empty() {
+            warn!(
+                "{} as they are, so a new database would not get as far as this one:\n{}",
+                adopt::refused_headline(&refused),
+                listing::findings(&refused).trim_end()
+            );
+        }
+        Ok(Found { version, how, migrations, accepted, refused, seen })
     }
 
     /// Looks again, under the lock.
@@ -175,8 +206,14 @@ impl<'a> Question<'a> {
     }
 
     /// The version, how it follows, and in what the schema differs from it.
-    async fn compare(&self, lead: Lead, live: &Schema, home: &str) -> Result<(i64, String, Vec<Difference>)> {
-        self.expect(home, async |expected| self.compare_with(expected, lead, live).await).await
+    async fn compare(
+        &self,
+        lead: Lead,
+        ignore: &Ignore,
+        live: &Schema,
+        home: &str,
+    ) -> Result<(i64, String, Vec<Difference>)> {
+        self.expect(home, async |expected| self.compare_with(expected, lead, ignore, live).await).await
     }
 
     /// Does something with the schemas that the files make, and clears up behind it.
@@ -199,24 +236,38 @@ impl<'a> Question<'a> {
         &self,
         expected: &mut Expected<'_>,
         lead: Lead,
+        ignore: &Ignore,
         live: &Schema,
     ) -> Result<(i64, String, Vec<Difference>)> {
-        let drift = Drift::new(self.catalog);
+        let compare = Compare { drift: Drift::new(self.catalog), ignore, live };
         let why = match lead {
             Lead::Version { version, how } => {
-                let mut differences = drift.differences(version, &expected.at(version).await?, live);
-                self.explain(expected, &drift, version, live, &mut differences).await?;
+                let made = expected.at(version).await?;
+                let (mut differences, left_out) = compare.with(version, &made);
+                say_what_was_left_out(left_out, &ignore.unused(&[&made, live]));
+                self.explain(expected, &compare, version, &mut differences).await?;
                 return Ok((version, how, differences));
             }
             Lead::Schema { why } => why,
         };
         info!("{why}; comparing the schema with that of each version");
         let mut comparison = Comparison::default();
-        for file in self.catalog.migrations() {
+        let mut left_out = LeftOut::default();
+        let (files, mut said) = (self.catalog.migrations(), Instant::now());
+        for (number, file) in (1..).zip(files) {
             let made = expected.at(file.version).await?;
-            comparison.add(file, made.meets(live), drift.differences(file.version, &made, live));
+            let (differences, not_compared) = compare.with(file.version, &made);
+            if differences.is_empty() {
+                left_out = not_compared;
+            }
+            comparison.add(file, made.meets(live), differences);
+            if said.elapsed() >= SAY_EVERY {
+                said = Instant::now();
+                info!("compared {number} of {} versions, up to `{}`", files.len(), file.file);
+            }
         }
         let (version, how) = comparison.conclude(self.catalog, &why)?;
+        say_what_was_left_out(left_out, &ignore.unused(&[live]));
         Ok((version, how, Vec::new()))
     }
 
@@ -224,9 +275,8 @@ impl<'a> Question<'a> {
     async fn explain(
         &self,
         expected: &mut Expected<'_>,
-        drift: &Drift,
+        compare: &Compare<'_>,
         version: i64,
-        live: &Schema,
         differences: &mut [Difference],
     ) -> Result<()> {
         for file in self.catalog.migrations().iter().filter(|file| file.version > version) {
@@ -234,9 +284,7 @@ impl<'a> Question<'a> {
                 break;
             }
             match expected.at(file.version).await {
-                Ok(made) => {
-                    drift::explain(differences, file, &drift.differences(file.version, &made, live));
-                }
+                Ok(made) => drift::explain(differences, file, &compare.with(file.version, &made).0),
                 Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
                 Err(error) => {
                     let why = format!("a later file may make it, which is not known: {error}");

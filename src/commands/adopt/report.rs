@@ -8,6 +8,7 @@ use super::found::Found;
 use crate::core::catalog::Migration;
 use crate::core::foreign::ForeignHistory;
 use crate::core::schema::Difference;
+use crate::error::Finding;
 use crate::output::{self, Format};
 
 /// What a run did, or would do.
@@ -24,6 +25,8 @@ pub(super) struct Report {
     recorded: Vec<RecordedFile>,
     /// Differences that were put up with.
     accepted: Vec<Difference>,
+    /// Why a run on an empty database would refuse files of them.
+    refused: Vec<Finding>,
 }
 
 /// How a run ended.
@@ -81,13 +84,14 @@ impl Report {
             histories: found.seen.histories.iter().map(history).collect(),
             recorded: found.migrations.into_iter().map(RecordedFile::of).collect(),
             accepted: found.accepted,
+            refused: found.refused,
         }
     }
 
     /// Of a database that has a history of ours.
     pub(super) fn current(version: Option<i64>) -> Self {
-        let (histories, recorded, accepted) = (Vec::new(), Vec::new(), Vec::new());
-        Self { outcome: Outcome::Current, version, how: None, histories, recorded, accepted }
+        let (histories, recorded, accepted, refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { outcome: Outcome::Current, version, how: None, histories, recorded, accepted, refused }
     }
 }
 
