@@ -176,7 +176,7 @@ app.kubernetes.io/name: {{ printf "%s-migrate" (include "corveil.name" . | trunc
 {{- if le (mul 1000 (sub $deadline 20)) (add $wait $lock) -}}
 {{- fail (printf "`migrate.activeDeadlineSeconds` is %d, but one attempt may wait for `migrate.waitForDb` and `migrate.lockWait`, and ends 20 s early to keep its log: set at least %d" $deadline (add 20 1 (div (add $wait $lock) 1000))) -}}
 {{- end -}}
-{{- $set := dict "DATABASE_URL" "existingSecret` or `externalDatabase.url" "MIGRATE_DATABASE_URL" "migrate.database.existingSecret" "CORVEIL_WAIT_FOR_DB" "migrate.waitForDb" "CORVEIL_LOCK_WAIT" "migrate.lockWait" "CORVEIL_LOCK_TIMEOUT" "migrate.lockTimeout" "CORVEIL_STATEMENT_TIMEOUT" "migrate.statementTimeout" "CORVEIL_RETRIES" "migrate.retries" "CORVEIL_DEADLINE" "migrate.activeDeadlineSeconds" "CORVEIL_ADOPT" "migrate.adopt.enabled" "CORVEIL_ADOPT_TO" "migrate.adopt.to" "CORVEIL_HISTORY_SCHEMA" "history.schema" "CORVEIL_HISTORY_OWNER" "history.owner" -}}
+{{- $set := dict "DATABASE_URL" "existingSecret` or `externalDatabase.url" "MIGRATE_DATABASE_URL" "migrate.database.existingSecret" "CORVEIL_WAIT_FOR_DB" "migrate.waitForDb" "CORVEIL_LOCK_WAIT" "migrate.lockWait" "CORVEIL_LOCK_TIMEOUT" "migrate.lockTimeout" "CORVEIL_STATEMENT_TIMEOUT" "migrate.statementTimeout" "CORVEIL_RETRIES" "migrate.retries" "CORVEIL_OUT_OF_ORDER" "migrate.outOfOrder" "CORVEIL_DEADLINE" "migrate.activeDeadlineSeconds" "CORVEIL_ADOPT" "migrate.adopt.enabled" "CORVEIL_ADOPT_TO" "migrate.adopt.to" "CORVEIL_HISTORY_SCHEMA" "history.schema" "CORVEIL_HISTORY_OWNER" "history.owner" -}}
 {{- range $migrate.extraEnv -}}
 {{- with get $set .name -}}
 {{- fail (printf "`migrate.extraEnv` sets what `%s` is for: use that" .) -}}

@@ -12,6 +12,7 @@ use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env, source};
 use crate::core::catalog::Catalog;
 use crate::core::history::History;
+use crate::core::plan;
 use crate::core::trust::{Use, Wanted};
 use crate::core::two_ways;
 use crate::error::{Error, Result};
@@ -239,6 +240,9 @@ impl Reading {
             tracing::warn!(
                 "`{name}` is not a migration, as it is not named like `0001_create_users.sql`; ignored"
             );
+        }
+        for long in plan::longer_than_its_neighbours(catalog) {
+            tracing::warn!("{}", plan::slip(long));
         }
         Ok(catalog)
     }

@@ -35,7 +35,8 @@ use watch::Watch;
   /metrics       schema version, pending migrations and last run, for Prometheus
 
 The database may be absent: it is asked when a probe comes. A process that is ready holds one connection while probes
-come, another one none. Clients that send no whole request within ten seconds are disconnected. SIGTERM and SIGINT finish the requests under way; exit code 0.
+come; one that is not ready holds none. Clients that send no whole request within ten seconds are disconnected. SIGTERM
+and SIGINT finish the requests under way; exit code 0.
 
 Examples:
   corveil serve                             as the image does

@@ -50,7 +50,10 @@ pub fn plan<'a>(
     if out_of_order == OutOfOrder::Fail {
         let newest = history.newest();
         findings.extend(
-            pending.iter().filter(|m| Some(m.version) < newest).map(|m| out_of_order_finding(m, newest)),
+            pending
+                .iter()
+                .filter(|m| Some(m.version) < newest)
+                .map(|m| out_of_order_finding(catalog, m, newest)),
         );
     }
     if findings.is_empty() {
@@ -174,15 +177,50 @@ fn dirty(row: &Applied, file: Option<&Migration>) -> Finding {
     }
 }
 
-fn out_of_order_finding(file: &Migration, newest: Option<i64>) -> Finding {
+fn out_of_order_finding(catalog: &Catalog, file: &Migration, newest: Option<i64>) -> Finding {
+    let slip = longer_than_its_neighbours(catalog).first().map(|long| format!("; {}", slip(long)));
     Finding {
         kind: FindingKind::OutOfOrder,
         file: Some(file.file.clone()),
         version: Some(file.version),
         line: None,
         message: format!("is pending, although the newer version {} is applied", newest.unwrap_or_default()),
-        hint: "give it a version above that one, or run `corveil migrate --out-of-order apply`".into(),
+        hint: format!(
+            "if nothing depends on the order, as where branches are merged, allow it: `--out-of-order apply`, \
+             `CORVEIL_OUT_OF_ORDER=apply`, or in the chart `migrate.outOfOrder: apply`; otherwise give the file a version above \
+             that one{}",
+            slip.unwrap_or_default()
+        ),
     }
+}
+
+/// How many digits a number has from which on versions are times.
+const TIME_DIGITS: u32 = 8;
+
+/// The most files at the end that are a slip rather than a new way to write times.
+const SLIPS: usize = 2;
+
+/// The newest files whose versions are times with more digits than those of all files before them. A digit too many makes a
+/// version newer than every one that is to come, so every later file is out of order.
+#[must_use]
+pub fn longer_than_its_neighbours(catalog: &Catalog) -> &[Migration] {
+    let files = catalog.migrations();
+    let digits = |file: &Migration| file.version.checked_ilog10().map_or(1, |log| log + 1);
+    let Some(last) = files.last() else { return &[] };
+    let start = files.partition_point(|file| digits(file) < digits(last));
+    let (before, longest) = files.split_at(start);
+    let is_slip = before.last().is_some_and(|before| digits(before) >= TIME_DIGITS);
+    if is_slip && longest.len() <= SLIPS && longest.len() < before.len() { longest } else { &[] }
+}
+
+/// What such a file does, as a sentence.
+#[must_use]
+pub fn slip(file: &Migration) -> String {
+    format!(
+        "`{}` has a version with more digits than all files before it, so every file that is added with as many digits as \
+         those is out of order",
+        file.file
+    )
 }
 
 #[cfg(test)]
@@ -278,6 +316,43 @@ mod tests {
         assert_eq!(kinds(plan(&files, &history, None, OutOfOrder::Fail)), [FindingKind::OutOfOrder]);
         let plan = plan(&files, &history, None, OutOfOrder::Apply).unwrap();
         assert_eq!(plan.pending[0].version, 2);
+    }
+
+    #[test]
+    fn a_version_with_a_digit_too_many_is_found() {
+        let time = 20_231_213_192_338;
+        for (versions, expected) in [
+            (&[time, time + 1, time * 10][..], &[time * 10][..]),
+            (&[time, time + 1, time + 2, time * 10, time * 10 + 5], &[time * 10, time * 10 + 5]),
+            (&[20_231_213, 20_231_214, 202_312_150], &[202_312_150]),
+            // A new way to write times.
+            (&[time, time + 1, time * 1000, time * 1000 + 1, time * 1000 + 2], &[]),
+            // Numbers that grow, and times after numbers.
+            (&[8, 9, 10], &[]),
+            (&[1, 2, time], &[]),
+            (&[time, time * 10], &[]),
+            (&[time], &[]),
+            (&[], &[]),
+        ] {
+            let files = catalog(versions);
+            let found: Vec<_> = longer_than_its_neighbours(&files).iter().map(|file| file.version).collect();
+            assert_eq!(found, expected, "{versions:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_order_says_how_it_is_allowed_and_which_slip_is_the_cause() {
+        let time = 20_231_213_192_338;
+        let files = catalog(&[time, time + 1, time + 2, time * 10]);
+        let history = history(&files, &[time, time + 1, time * 10]);
+        let Err(Error::Mismatch(findings)) = plan(&files, &history, None, OutOfOrder::Fail) else {
+            panic!("no mismatch")
+        };
+        for part in
+            ["`--out-of-order apply`", "`migrate.outOfOrder: apply`", "`202312131923380_m.sql` has a version"]
+        {
+            assert!(findings[0].hint.contains(part), "{}", findings[0].hint);
+        }
     }
 
     #[test]

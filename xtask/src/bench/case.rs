@@ -78,7 +78,9 @@ impl Case {
             Self::Size => "Size of the program",
             Self::Schema => "Comparing 500 tables with 5,000 columns, beyond the replay of their files",
             Self::Waiting => "Load of 200 waiting pods on a server with 20 connections, in transactions",
-            Self::Started => "Last of 200 waiting pods started after the run, on a server with 20 connections",
+            Self::Started => {
+                "Last of 200 waiting pods started after the run, on a server with 20 connections"
+            }
             Self::Kill => "Session and locks gone after SIGKILL in a long statement",
         }
     }

@@ -58,7 +58,10 @@ pub(crate) fn measure(program: &Program, folders: &Folders) -> anyhow::Result<Fi
     succeed(&mut program.migrate(folders, &url))?;
     let migrated = Instant::now();
     pods.start(migrated + GIVEN_UP)?;
-    Ok(Figures { transactions: (after - before) / took.as_secs_f64(), started: migrated.elapsed().as_secs_f64() })
+    Ok(Figures {
+        transactions: (after - before) / took.as_secs_f64(),
+        started: migrated.elapsed().as_secs_f64(),
+    })
 }
 
 /// Waiting pods; those that are left are ended with the measurement.

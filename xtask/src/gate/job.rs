@@ -344,6 +344,7 @@ fn each_value_of_the_job_has_its_place() {
                 "lockTimeout": "1s",
                 "statementTimeout": "30min",
                 "retries": 3,
+                "outOfOrder": "apply",
                 "resources": {"requests": {"cpu": "250m"}},
                 "extraEnv": [{"name": "PGAPPNAME", "value": "x"}],
                 "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
@@ -378,6 +379,7 @@ fn each_value_of_the_job_has_its_place() {
         ("CORVEIL_LOCK_TIMEOUT", "1s"),
         ("CORVEIL_STATEMENT_TIMEOUT", "30min"),
         ("CORVEIL_RETRIES", "3"),
+        ("CORVEIL_OUT_OF_ORDER", "apply"),
         ("CORVEIL_DEADLINE", "3980s"),
     ] {
         let variable = variables.iter_mut().find(|variable| variable["name"] == name).expect(name);

@@ -158,6 +158,7 @@ fn holes() -> Result<Holes> {
         inline(env::LOCK_TIMEOUT, "lockTimeout"),
         inline(env::STATEMENT_TIMEOUT, "statementTimeout"),
         inline(env::RETRIES, "retries"),
+        inline(env::OUT_OF_ORDER, "outOfOrder"),
     ]);
     // It ends before the Job's deadline would take its pod, and the log with it.
     let deadline = env(env::DEADLINE);

@@ -147,6 +147,7 @@ fn validate() -> String {
         (env::LOCK_TIMEOUT, "migrate.lockTimeout"),
         (env::STATEMENT_TIMEOUT, "migrate.statementTimeout"),
         (env::RETRIES, "migrate.retries"),
+        (env::OUT_OF_ORDER, "migrate.outOfOrder"),
         (env::DEADLINE, "migrate.activeDeadlineSeconds"),
         (env::ADOPT, "migrate.adopt.enabled"),
         (env::ADOPT_TO, "migrate.adopt.to"),

@@ -24,6 +24,9 @@ const ADOPT_FROM: &[&str] = &[
     "schema-migrations",
 ];
 
+/// What `corveil migrate --out-of-order` takes.
+const OUT_OF_ORDER: &[&str] = &["fail", "apply"];
+
 pub(crate) fn keys() -> Vec<Key> {
     vec![history(), migrate(), wait()]
 }
@@ -123,6 +126,14 @@ fn migrate() -> Key {
                 .sets(&[env::STATEMENT_TIMEOUT]),
             integer("retries", 0, 10, "How often a file is tried again after a timeout or a deadlock")
                 .sets(&[env::RETRIES]),
+            value(
+                "outOfOrder",
+                OneOf(OUT_OF_ORDER),
+                "fail",
+                "What to do with a file that is older than the newest applied one: `fail` ends with exit code 4, `apply` \
+                 applies it, as projects need that merge branches",
+            )
+            .sets(&[env::OUT_OF_ORDER]),
             resources(
                 "resources",
                 "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
