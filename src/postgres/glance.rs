@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::core::history::History;
 use crate::core::sql::quote::qualified;
-use crate::core::trust::{self, Use, Wanted};
+use crate::core::trust::{self, GateTable, Use, Wanted};
 use crate::error::Result;
 use crate::postgres::query::{self, Limit};
 use crate::postgres::runs::{self, Run};
@@ -46,8 +46,14 @@ pub async fn read(connection: &mut PgConnection, wanted: Wanted<'_>) -> Result<G
     let Some(history) = facts.home.table(trust::HISTORY) else {
         return Ok(Glance { facts, history: History::default(), last_run: None });
     };
-    let runs = match facts.home.table(trust::RUNS).filter(|table| table.readable) {
-        Some(table) => runs::newest_sql(&qualified(&table.schema, &table.name), &facts.database, 1),
+    let is_read = |table: &&GateTable| table.readable && (!table.row_security || table.shows_all_rows);
+    let runs = match facts.home.table(trust::RUNS).filter(is_read) {
+        Some(table) => {
+            // As for the history: where a policy shows every row, row security need not be refused.
+            let row_security = if table.shows_all_rows { "on" } else { "off" };
+            let newest = runs::newest_sql(&qualified(&table.schema, &table.name), &facts.database, 1);
+            format!("SET LOCAL row_security = {row_security}; {newest} SET LOCAL row_security = off;")
+        }
         None => String::new(),
     };
     let sql = format!("{runs} {}", snapshot::applied_sql(history));

@@ -574,3 +574,18 @@ async fn what_the_app_makes_while_it_runs_is_no_obstacle_to_adopting() {
         assert_eq!(database.applied().await, [1, 2]);
     }
 }
+
+#[tokio::test]
+async fn a_long_comparison_says_how_far_it_is() {
+    let folder = Folder::new()
+        .file("1_users.sql", USERS)
+        .file("2_slow.sql", "SELECT pg_sleep(5.1)")
+        .file("3_keys.sql", KEYS)
+        .file("4_name.sql", NAME);
+    let database = Database::fresh().await;
+    database.execute(&format!("{USERS}; {KEYS}")).await;
+    let run = adopt(&database, &folder).arg("--dry-run").run().await.expect_code(0);
+    run.expect_stderr("compared 2 of 4 versions, up to `2_slow.sql`");
+    let run = adopt(&database, &folder).args(["--dry-run", "--to", "3"]).run().await.expect_code(0);
+    run.expect_stderr("replayed 2 of 3 files, up to `2_slow.sql`");
+}

@@ -270,9 +270,9 @@ async fn the_termination_log_fits_many_findings() {
         run.termination_log
     );
     assert_eq!(run.termination_json()["error"]["kind"], json!("refused"));
-    // What is for people to read names twenty, what is for programs all.
-    assert_eq!(run.stderr.matches("\n- `").count(), 20);
-    run.expect_stderr("- and 280 more; `--output json` lists them all");
+    // What is for people to read names twenty and says once what to do, what is for programs has all.
+    assert_eq!((run.stderr.matches("\n- `").count(), run.stderr.matches("hint: ").count()), (20, 1));
+    run.expect_stderr("- and 280 more; `--output json` lists them all\n  hint: ");
     let run = Corveil::migrate(&database, &folder).args(["--output", "json"]).run().await.expect_code(2);
     assert_eq!(run.json()["error"]["findings"].as_array().map(Vec::len), Some(300));
 }

@@ -261,7 +261,7 @@ impl<'a> Question<'a> {
                 left_out = not_compared;
             }
             comparison.add(file, made.meets(live), differences);
-            if said.elapsed() >= SAY_EVERY {
+            if said.elapsed() >= SAY_EVERY && number < files.len() {
                 said = Instant::now();
                 info!("compared {number} of {} versions, up to `{}`", files.len(), file.file);
             }

@@ -6,7 +6,7 @@ mod embedded;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::config::database::Database;
 use crate::config::env;
@@ -21,7 +21,7 @@ use crate::core::sql::cluster::cluster_wide;
 use crate::core::trust::{Use, Wanted};
 use crate::error::{Error, Result};
 use crate::postgres::apply::{self, Context, Ended, Settings};
-use crate::postgres::connect::{Standby, connect_and_read};
+use crate::postgres::connect::{SAY_EVERY, Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::scratch::{self, Likeness, ScratchDatabase};
 use crate::postgres::snapshot::Scope;
@@ -104,9 +104,14 @@ impl<'a> Replay<'a> {
         }
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
         let (start, count) = (Instant::now(), files.len());
-        for file in files {
+        let mut said = start;
+        for (number, file) in (1..).zip(files) {
             apply(guard, self.catalog, file, self.stop).await?;
             self.done = file.version;
+            if said.elapsed() >= SAY_EVERY && number < count {
+                said = Instant::now();
+                info!("replayed {number} of {count} files, up to `{}`", file.file);
+            }
         }
         debug!(count, took_ms = start.elapsed().as_millis(), "replayed the files");
         schema::read(&mut guard.connection).await
