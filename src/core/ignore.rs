@@ -247,15 +247,12 @@ fn set(chars: &mut std::str::Chars<'_>) -> Option<Part> {
     let members: Vec<char> = inner[..length].chars().collect();
     let (mut at, mut ranges) = (0, Vec::new());
     while let Some(&from) = members.get(at) {
-        match (members.get(at + 1), members.get(at + 2)) {
-            (Some('-'), Some(&to)) => {
-                ranges.push((from, to));
-                at += 3;
-            }
-            _ => {
-                ranges.push((from, from));
-                at += 1;
-            }
+        if let (Some('-'), Some(&to)) = (members.get(at + 1), members.get(at + 2)) {
+            ranges.push((from, to));
+            at += 3;
+        } else {
+            ranges.push((from, from));
+            at += 1;
         }
     }
     Some(Part::Set { negated, ranges })

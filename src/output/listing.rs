@@ -14,6 +14,7 @@ const LINES: usize = 20;
 const HINTS: usize = 3;
 
 /// Findings, those of a kind together, in the order in which the kinds first come.
+#[must_use]
 pub fn findings(findings: &[Finding]) -> String {
     let mut kinds: Vec<(_, Vec<&Finding>)> = Vec::new();
     for finding in findings {
@@ -58,6 +59,7 @@ fn list(text: &mut String, findings: &[&Finding]) {
 }
 
 /// Differences in the order in which they can be repaired. What is cut is counted at the end.
+#[must_use]
 pub fn differences(differences: &[Difference]) -> String {
     let (mut text, mut lines, mut cut) = (String::new(), BTreeMap::new(), BTreeMap::new());
     for difference in differences {
