@@ -159,7 +159,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("- table-public.x-extra: m: DROP\n"), "{text}");
-        assert!(text.ends_with("- and 45 more of table-…-missing; `--output json` lists them all\n"), "{text}");
+        assert!(
+            text.ends_with("- and 45 more of table-…-missing; `--output json` lists them all\n"),
+            "{text}"
+        );
         assert!(text.lines().count() < 2 + LINES + 2, "{text}");
     }
 }

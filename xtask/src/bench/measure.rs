@@ -96,12 +96,12 @@ impl<'a> Bench<'a> {
             Case::Schema => self.rounds(case, rounds, |program| {
                 self.with_fresh_database(|database| self.comparison(program, database))
             }),
-            Case::Waiting => Self::rounds_of(ours(self.programs), case, 1, |program| {
-                Ok(waiting::measure(program, &self.tables)?.transactions)
-            }),
-            Case::Started => Self::rounds_of(ours(self.programs), case, 1, |program| {
-                Ok(waiting::measure(program, &self.tables)?.started)
-            }),
+            Case::Waiting => {
+                self.rounds(case, 1, |program| Ok(waiting::measure(program, &self.tables)?.transactions))
+            }
+            Case::Started => {
+                self.rounds(case, 1, |program| Ok(waiting::measure(program, &self.tables)?.started))
+            }
         })
     }
 
