@@ -502,7 +502,7 @@ async fn a_connection_is_held_by_who_is_ready_and_while_probes_come() {
     let first: i32 = database.value(held).await;
     serving.until_ready().await;
     assert_eq!(database.value::<i32>(held).await, first);
-    let no_probes = Duration::from_secs(60);
+    let no_probes = Duration::from_mins(1);
     wait_until("it has no connection without probes", no_probes, async || sessions(&database).await == 0)
         .await;
     serving.until_ready().await;

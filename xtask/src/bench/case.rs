@@ -151,11 +151,10 @@ impl Case {
             Self::Rows10Memory => Some(38.0),
             Self::Rows60Memory => Some(188.0),
             Self::Memory => Some(8.0),
-            Self::Size => Some(10.0),
+            Self::Size | Self::Started => Some(10.0),
             Self::Kill => Some(1.5),
             Self::Schema => Some(1.0),
             Self::Waiting => Some(250.0),
-            Self::Started => Some(10.0),
             Self::NoOp
             | Self::Files
             | Self::NoOpFar
