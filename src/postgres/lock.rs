@@ -253,10 +253,8 @@ const NETWORK: [(&str, &str); 4] = [
 
 /// Settings of the session, as the beginning of a list of expressions.
 fn set(settings: &[(&str, &str)]) -> String {
-    settings
-        .iter()
-        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false), "))
-        .collect()
+    let set = |(name, value): &(&str, &str)| format!("pg_catalog.set_config('{name}', '{value}', false), ");
+    settings.iter().map(set).collect::<Vec<_>>().concat()
 }
 
 /// Waits for the lock; returns the backend that has it.

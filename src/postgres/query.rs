@@ -23,7 +23,7 @@ use crate::error::{Error, Result, ServerError};
 const ANSWER: Duration = Duration::from_secs(15);
 
 /// The same for work whose length depends on the database: reading a whole schema, making a scratch database.
-const LONG_WORK: Duration = Duration::from_secs(600);
+const LONG_WORK: Duration = Duration::from_mins(10);
 
 /// How long a connection may take to end in an orderly way.
 const FAREWELL: Duration = Duration::from_secs(2);
