@@ -23,3 +23,4 @@ pub mod scratch;
 pub mod snapshot;
 pub mod tables;
 pub mod transport;
+pub mod unusable;
