@@ -7,13 +7,16 @@ pub mod apply;
 pub mod concurrent;
 pub mod connect;
 pub mod control;
+pub mod decode;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod foreign;
 mod gate_tables;
 pub mod glance;
 pub mod history_lock;
+pub mod hosts;
 pub mod indexes;
+pub mod limits;
 pub mod lock;
 pub mod query;
 pub mod record;

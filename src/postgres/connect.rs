@@ -10,10 +10,10 @@ use crate::config::database::{Database, application_name};
 use crate::core::retry;
 use crate::error::{Error, Result, ServerError};
 use crate::postgres::history_lock;
+use crate::postgres::hosts;
 use crate::postgres::query;
 use crate::postgres::snapshot::{self, Scope, Snapshot};
-use crate::postgres::transport;
-use crate::postgres::unusable::{Unusable, unusable};
+use crate::postgres::unusable::Unusable;
 use crate::stop::Stop;
 
 /// How long one attempt may take: a packet filter that swallows packets must not eat the whole patience.
@@ -34,12 +34,7 @@ pub async fn once(
     application_name: &str,
     patience: Duration,
 ) -> Result<PgConnection, Unusable> {
-    let attempt = transport::connect(database, application_name);
-    match tokio::time::timeout(patience.min(ATTEMPT), attempt).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(unusable(database, &error)),
-        Err(_) => Err(Unusable::passing("no answer to the connection attempt".into())),
-    }
+    hosts::connect(database, application_name, patience.min(ATTEMPT)).await
 }
 
 /// A wait that says what it waits for, backs off, and ends at its limit or when the run is to stop.

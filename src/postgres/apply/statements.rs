@@ -245,7 +245,7 @@ async fn carry_out(
 }
 
 /// How long a statement works that nobody looks at.
-const UNSEEN: Duration = Duration::from_secs(86_400);
+const UNSEEN: Duration = Duration::from_hours(24);
 
 fn copies_a_database(statement: &str) -> bool {
     let mut words = statement.split_ascii_whitespace();
