@@ -1,36 +1,38 @@
 //! Where a database is and how to log in, with the password kept out of everything that is printed.
 
+mod host;
+mod hosts;
 mod parameters;
+mod passfile;
 mod tls;
+mod uri;
 mod url;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::postgres::PgConnectOptions;
 
+pub use host::{Host, OnTheWay};
+pub use hosts::{Fit, STANDBY, State, Wanted};
+
+use crate::config::env;
 use crate::config::trust::Trust;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Longest name that the server keeps of an application: NAMEDATALEN - 1 bytes.
 const NAME_BYTES: usize = 63;
 
-/// What becomes of a password on its way to the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnTheWay {
-    /// Nobody else can read it: there is none, it stays on this machine, or the connection is always encrypted.
-    Safe,
-    /// It is encrypted if the server has TLS, or says so.
-    Negotiated,
-    /// Anyone on the way can read it.
-    Readable,
-}
-
 /// A database to connect to.
 #[derive(Clone)]
 pub struct Database {
-    options: Box<PgConnectOptions>,
+    hosts: Vec<Host>,
+    /// The host that answered last, which is tried first. All clones have the same.
+    last: Arc<AtomicUsize>,
+    /// Which servers will do; none where nothing says so.
+    wanted: Option<Wanted>,
+    user: String,
     shown: String,
     single_connection: bool,
     trust: Trust,
@@ -40,50 +42,104 @@ impl Database {
     /// Reads a connection URL. `variable` names where it came from, for the error.
     ///
     /// # Errors
-    /// [`crate::error::Error::Config`] for a text that is no PostgreSQL URL, or asks for what would be ignored.
+    /// [`Error::Config`] for a text that is no PostgreSQL URL, or asks for what would be ignored.
     pub fn from_url(variable: &str, text: &str) -> Result<Self> {
-        let (options, trust) = url::options(variable, text)?;
-        Ok(Self { trust, ..Self::new(options, false) })
+        let surroundings = url::Surroundings { environment: env::read, home: std::env::home_dir() };
+        let url::Asked { hosts, trust, wanted } = url::read(variable, text, &surroundings)?;
+        let hosts = hosts.into_iter().map(|(place, options)| Host::new(&place.name, place.port, options));
+        Ok(Self { wanted, trust, ..Self::new(hosts.collect(), false) })
     }
 
     /// A server that accepts one connection at a time.
     #[must_use]
     pub fn single_connection(options: PgConnectOptions) -> Self {
-        Self::new(options, true)
+        let socket = options.get_socket().map(|socket| socket.display().to_string());
+        let name = socket.unwrap_or_else(|| options.get_host().to_owned());
+        Self::new(vec![Host::new(&name, options.get_port(), options)], true)
     }
 
-    fn new(options: PgConnectOptions, single_connection: bool) -> Self {
-        let host = match options.get_socket() {
-            Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", options.get_host(), options.get_port()),
-        };
-        let database = options.get_database().unwrap_or(options.get_username());
-        let shown = format!("postgres://{}@{host}/{database}", options.get_username());
-        // PgBouncer refuses startup parameters that it does not know (08P01), and statements hold secrets as often as
-        // not, so they are never logged.
-        let options = options.extra_float_digits(None).disable_statement_logging();
-        Self { options: Box::new(options), shown, single_connection, trust: Trust::Unchecked }
+    /// `hosts` are not empty, and differ only in where they are and what logs in there.
+    fn new(hosts: Vec<Host>, single_connection: bool) -> Self {
+        let places: Vec<_> = hosts.iter().map(Host::shown).collect();
+        let options = hosts[0].plain_options();
+        let user = options.get_username().to_owned();
+        let shown = format!(
+            "postgres://{user}@{}/{}",
+            places.join(","),
+            options.get_database().unwrap_or(options.get_username())
+        );
+        let last = Arc::new(AtomicUsize::new(0));
+        Self { hosts, last, wanted: None, user, shown, single_connection, trust: Trust::Unchecked }
+    }
+
+    /// The same for what has to write: servers on which that cannot be are passed over. `variable` names where the URL
+    /// came from, for the error.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the URL asks for exactly such servers.
+    pub fn to_write(self, variable: &str) -> Result<Self> {
+        match self.wanted {
+            Some(Wanted::ReadOnly | Wanted::Standby) => Err(Error::Config {
+                message: format!(
+                    "`{variable}` asks for a server that cannot be written to: `target_session_attrs`"
+                ),
+                hint:
+                    "write `target_session_attrs=read-write`, or leave it out: migrations go to the primary"
+                        .into(),
+            }),
+            Some(Wanted::ReadWrite | Wanted::Primary) => Ok(self),
+            // A single host is waited for until it is the primary.
+            None if self.hosts.len() == 1 => Ok(self),
+            None | Some(Wanted::Any | Wanted::PreferStandby | Wanted::ToWrite) => {
+                Ok(Self { wanted: Some(Wanted::ToWrite), ..self })
+            }
+        }
     }
 
     /// Another database of the same server, in which this is where names without a schema are looked up.
     #[must_use]
     pub fn in_database(&self, name: &str, search_path: &str) -> Self {
-        let options = (*self.options).clone().database(name).options([("search_path", search_path)]);
-        Self { trust: self.trust, ..Self::new(options, self.single_connection) }
+        let hosts = self.hosts.iter().map(|host| host.in_database(name, search_path)).collect();
+        let (last, wanted) = (Arc::clone(&self.last), self.wanted);
+        Self { last, wanted, trust: self.trust, ..Self::new(hosts, self.single_connection) }
     }
 
-    /// What becomes of the password on its way.
+    /// The same on the host that answered last and on no other: a backend is known by a number that means another one
+    /// elsewhere.
     #[must_use]
-    pub fn password_on_the_way(&self) -> OnTheWay {
-        if self.is_local() || !self.has_password() {
-            return OnTheWay::Safe;
-        }
-        match self.options.get_ssl_mode() {
-            // sqlx never has TLS with `allow`.
-            PgSslMode::Disable | PgSslMode::Allow => OnTheWay::Readable,
-            PgSslMode::Prefer => OnTheWay::Negotiated,
-            PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => OnTheWay::Safe,
-        }
+    pub fn where_it_answered(&self) -> Self {
+        let (host, shown) = (self.host().clone(), self.shown.clone());
+        Self { shown, trust: self.trust, ..Self::new(vec![host], self.single_connection) }
+    }
+
+    /// The host that answered last, or else the first one.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.hosts[self.last.load(Ordering::Relaxed)]
+    }
+
+    /// Where it may be, in the order in which to try.
+    #[must_use]
+    pub fn hosts(&self) -> impl ExactSizeIterator<Item = (usize, &Host)> {
+        let (first, many) = (self.last.load(Ordering::Relaxed), self.hosts.len());
+        // The one that answered last, then all others in their order.
+        let order = (0..many).map(move |turn| match turn {
+            0 => first,
+            turn if turn <= first => turn - 1,
+            turn => turn,
+        });
+        order.map(|index| (index, &self.hosts[index]))
+    }
+
+    /// Remembers which of the hosts has answered.
+    pub fn answered(&self, index: usize) {
+        self.last.store(index, Ordering::Relaxed);
+    }
+
+    /// Which servers will do, where that is to be looked at.
+    #[must_use]
+    pub fn wanted(&self) -> Option<Wanted> {
+        self.wanted.filter(|wanted| *wanted != Wanted::Any)
     }
 
     /// Whose certificates make the server the right one.
@@ -92,46 +148,16 @@ impl Database {
         self.trust
     }
 
-    /// Whether the server is on this machine.
-    fn is_local(&self) -> bool {
-        let host = self.options.get_host().trim_start_matches('[').trim_end_matches(']');
-        let address = host.parse().ok().map(|address: IpAddr| address.to_canonical());
-        self.options.get_socket().is_some()
-            || host.starts_with('/')
-            || host.eq_ignore_ascii_case("localhost")
-            || host.to_ascii_lowercase().ends_with(".localhost")
-            || address.is_some_and(|address| address.is_loopback())
-    }
-
-    /// Whether there is a password to send: in the URL, in `PGPASSWORD` or in a password file. sqlx shows it nowhere but in
-    /// a URL, which it cannot make for every host and user.
-    fn has_password(&self) -> bool {
-        let plain = (*self.options).clone().host("h").username("u").database("d");
-        plain.to_url_lossy().password().is_some_and(|password| !password.is_empty())
-    }
-
-    /// The host, with its port.
-    #[must_use]
-    pub fn host(&self) -> String {
-        format!("{}:{}", self.options.get_host(), self.options.get_port())
-    }
-
     /// The user who logs in.
     #[must_use]
     pub fn user(&self) -> &str {
-        self.options.get_username()
+        &self.user
     }
 
     /// Whether the server accepts only one connection at a time.
     #[must_use]
     pub fn is_single_connection(&self) -> bool {
         self.single_connection
-    }
-
-    /// The options to connect with, under the name that the server shows for the session.
-    #[must_use]
-    pub fn options(&self, application_name: &str) -> PgConnectOptions {
-        (*self.options).clone().application_name(application_name)
     }
 }
 
@@ -190,8 +216,11 @@ mod tests {
             "postgres://u:s3cr3t@h:port/d",
             "postgres://u:/s3cr3t@h/d",
             "postgres://u:12/s3cr3t@h/d",
-            "postgres://u:a#s3cr3t@h/d",
+            "postgres://u:p@h/d#s3cr3t",
             "postgres://u:p@h/d?sslmode=s3cr3t",
+            "postgres://u:p@h/d?target_session_attrs=s3cr3t",
+            "postgres://u:p@h/d?load_balance_hosts=s3cr3t",
+            "postgres://u:p@h:1,h:s3cr3t/d",
             "s3cr3t",
             "postgres://u:p@h/d?search_path=s3cr3t",
             "postgres://u:p@h/d?unknown=s3cr3t",
@@ -205,24 +234,33 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_readable_where_it_leaves_the_machine_unencrypted() {
-        for (url, expected) in [
-            ("postgres://u:p@db.example/d", OnTheWay::Negotiated),
-            ("postgres://u:p@db.example/d?sslmode=disable", OnTheWay::Readable),
-            ("postgres://u:p@db.example/d?sslmode=allow", OnTheWay::Readable),
-            ("postgres://u:p@db.example/d?sslmode=require", OnTheWay::Safe),
-            ("postgres://u@db.example/d?password=p&sslmode=disable", OnTheWay::Readable),
-            ("postgres://u@db.example/d?sslmode=disable", OnTheWay::Safe),
-            ("postgres://u:p@10.0.0.1/d", OnTheWay::Negotiated),
-            ("postgres://u:p@[fd00::1]/d", OnTheWay::Negotiated),
-            ("postgres://u:p@127.0.0.2/d?sslmode=disable", OnTheWay::Safe),
-            ("postgres://u:p@[::1]/d?sslmode=disable", OnTheWay::Safe),
-            ("postgres://u:p@LOCALHOST/d", OnTheWay::Safe),
-            ("postgres://u:p@h/d?host=/var/run/postgresql", OnTheWay::Safe),
-            ("postgres://u:p@%2Fvar%2Frun/d", OnTheWay::Safe),
-            ("postgres://us%40er:p@db.example/d%2Fe?sslmode=disable", OnTheWay::Readable),
-        ] {
-            assert_eq!(Database::from_url("X", url).unwrap().password_on_the_way(), expected, "{url}");
+    fn every_host_is_tried_and_the_last_one_that_answered_comes_first() {
+        let database = Database::from_url("X", "postgres://u:p@a:1,b,[::1]/d").unwrap();
+        assert_eq!(database.to_string(), "postgres://u@a:1,b:5432,[::1]:5432/d");
+        let order = |database: &Database| database.hosts().map(|(index, _)| index).collect::<Vec<_>>();
+        assert_eq!(order(&database), [0, 1, 2]);
+        database.clone().answered(1);
+        assert_eq!(order(&database), [1, 0, 2]);
+        database.answered(2);
+        assert_eq!(order(&database), [2, 0, 1]);
+        let there = database.where_it_answered();
+        assert_eq!((there.hosts().len(), there.host().shown()), (1, "[::1]:5432"));
+    }
+
+    #[test]
+    fn what_has_to_write_is_not_sent_to_a_standby() {
+        let wanted = |query: &str| {
+            let database = Database::from_url("X", &format!("postgres://u@a{query}")).unwrap();
+            database.to_write("X").map(|database| database.wanted())
+        };
+        assert_eq!(wanted("/d").unwrap(), None);
+        assert_eq!(wanted(",b/d").unwrap(), Some(Wanted::ToWrite));
+        assert_eq!(wanted(",b/d?target_session_attrs=any").unwrap(), Some(Wanted::ToWrite));
+        assert_eq!(wanted("/d?target_session_attrs=prefer-standby").unwrap(), Some(Wanted::ToWrite));
+        assert_eq!(wanted("/d?target_session_attrs=read-write").unwrap(), Some(Wanted::ReadWrite));
+        for useless in ["standby", "read-only"] {
+            let error = wanted(&format!("/d?target_session_attrs={useless}")).unwrap_err();
+            assert!(error.to_string().contains("`X` asks for a server that cannot be written to"), "{error}");
         }
     }
 

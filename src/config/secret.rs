@@ -33,12 +33,23 @@ pub fn learn(sql: &str) {
     }
 }
 
+/// Learns a password that is in neither a file of SQL nor the environment.
+pub fn learn_password(password: &str) {
+    if !password.is_empty() {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut known).insert(Secret::whole(password));
+    }
+}
+
 /// The secrets of the command line and of the environment, whichever flag or variable they were put into.
 fn given() -> BTreeSet<Secret> {
     let mut given = BTreeSet::new();
     let values = args_os().skip(1).chain(vars_os().map(|(_, value)| value));
     for value in values {
-        given.extend(secrets::of(&value.to_string_lossy()));
+        let value = value.to_string_lossy();
+        given.extend(secrets::of(&value));
+        // Where the query of a URL has an `@`, the password seems to go on until there.
+        given.extend(value.split_once('?').map(|(before, _)| secrets::of(before)).unwrap_or_default());
     }
     if let Some(password) = crate::config::env::read(PGPASSWORD) {
         given.insert(Secret::whole(&password));

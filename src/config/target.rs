@@ -40,8 +40,15 @@ fn from(purpose: Purpose, app: Option<String>, migrate: Option<String>) -> Resul
     let migrate = migrate.map(|url| Database::from_url(env::MIGRATE_DATABASE_URL, &url)).transpose()?;
     Ok(match (purpose, app, migrate) {
         (_, None, None) => Target::Embedded,
-        (Purpose::Migrate, Some(app), Some(migrate)) => Target::Server { database: migrate, app: Some(app) },
-        (_, Some(database), _) | (_, None, Some(database)) => Target::Server { database, app: None },
+        (Purpose::Migrate, app, Some(migrate)) => {
+            Target::Server { database: migrate.to_write(env::MIGRATE_DATABASE_URL)?, app }
+        }
+        (Purpose::Migrate, Some(database), None) => {
+            Target::Server { database: database.to_write(env::DATABASE_URL)?, app: None }
+        }
+        (Purpose::Look, Some(database), _) | (Purpose::Look, None, Some(database)) => {
+            Target::Server { database, app: None }
+        }
     })
 }
 
@@ -74,6 +81,8 @@ mod tests {
             (Purpose::Migrate, None, None, "embedded"),
             (Purpose::Migrate, Some(""), None, "exit 2"),
             (Purpose::Look, app, Some(""), "exit 2"),
+            (Purpose::Migrate, Some("postgres://app@h/d?target_session_attrs=standby"), ddl, "ddl for app"),
+            (Purpose::Migrate, Some("postgres://app@h/d?target_session_attrs=standby"), None, "exit 2"),
         ] {
             assert_eq!(seen(purpose, app, migrate), expected, "{purpose:?} {app:?} {migrate:?}");
         }

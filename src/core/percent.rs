@@ -19,9 +19,29 @@ pub fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
+/// Encodes everything but ASCII letters and digits.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::decoded;
+    use super::{decoded, encoded};
+
+    #[test]
+    fn what_is_encoded_is_decoded_to_the_same() {
+        assert_eq!(encoded("-c a=b+ä"), "%2Dc%20a%3Db%2B%C3%A4");
+        assert_eq!(decoded(&encoded("%41 \\ &")), "%41 \\ &");
+    }
 
     #[test]
     fn what_is_no_code_stays() {

@@ -60,6 +60,8 @@ pub struct GateTable {
     pub in_reach: bool,
     /// Whether the session's role may read the table.
     pub readable: bool,
+    /// Whether the session's role may write to the table what a run writes.
+    pub writable: bool,
     /// Whether the app's role lacks a right to read it; false when there is no such role.
     pub needs_grant: bool,
     /// What may interfere with its rows: read when there is something.
@@ -163,6 +165,31 @@ fn elsewhere(histories: &[&GateTable], path: &[String], database: &str) -> Error
 pub fn expect_trusted(home: &Home, purpose: Use, wanted: Wanted<'_>) -> Result<()> {
     let findings: Vec<_> = home.tables.iter().flat_map(|table| distrust(table, purpose, wanted)).collect();
     if findings.is_empty() { Ok(()) } else { Err(Error::Mismatch(findings)) }
+}
+
+/// Refuses tables that the session's role may not write to: a file could be applied, and not be recorded.
+///
+/// # Errors
+/// [`Error::Config`].
+pub fn expect_writable(home: &Home) -> Result<()> {
+    let Some(table) = home.tables.iter().find(|table| !table.writable) else { return Ok(()) };
+    let name = format!("{}.{}", table.schema, table.name);
+    let rights = match table.name.as_str() {
+        HISTORY => "INSERT",
+        RUNS => "INSERT, UPDATE",
+        _ => "INSERT, UPDATE, DELETE",
+    };
+    Err(Error::Config {
+        message: format!(
+            "the role that migrates may not write to table {name}, so nothing that it applies could be recorded"
+        ),
+        hint: format!(
+            "migrate as role `{}`, which owns the table, or `GRANT {rights} ON {}.{} TO` this role",
+            table.owner.name,
+            ident(&table.schema),
+            ident(&table.name)
+        ),
+    })
 }
 
 /// Whether the facts that [`expect_trusted`] needs are known without asking who is a member of whom.

@@ -43,18 +43,41 @@ impl ServerError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         self.connection_lost()
-            || self.sqlstate.as_deref().is_some_and(|code| {
-                code.starts_with("53") || matches!(code, "55P03" | "40P01" | "40001" | "57014" | "25006")
-            })
+            || self.too_small().is_none()
+                && self.sqlstate.as_deref().is_some_and(|code| {
+                    code.starts_with("53") || matches!(code, "55P03" | "40P01" | "40001" | "57014" | "25006")
+                })
     }
 
-    /// The code for a statement of the gate's own. A missing right (42501) or a protocol violation (08P01, a pooler
-    /// that knows a parameter otherwise) is the configuration's fault; anything unforeseen is tried again, because
-    /// nothing of the migrations has failed.
+    /// The setting of the server that has to be larger, where the statement needs more than it allows.
+    ///
+    /// The SQLSTATE is that of memory that is short for a while, and the texts are in the server's language, in which a
+    /// setting keeps its name.
+    #[must_use]
+    pub fn too_small(&self) -> Option<&'static str> {
+        const SETTINGS: [&str; 3] =
+            ["max_locks_per_transaction", "max_pred_locks_per_transaction", "temp_file_limit"];
+        let code = self.sqlstate.as_deref();
+        let texts = [Some(&self.message), self.detail.as_ref(), self.hint.as_ref()];
+        let names = |setting: &&str| texts.iter().flatten().any(|text| text.contains(*setting));
+        matches!(code, Some("53200" | "53400")).then(|| SETTINGS.into_iter().find(names)).flatten()
+    }
+
+    /// Whether a statement of the gate's own does not fit the columns of its table: 42703 is one that is missing, 42804 one of
+    /// another type, 42883 what cannot be compared or converted, 23502 one more that wants a value.
+    #[must_use]
+    pub fn does_not_fit_the_table(&self) -> bool {
+        matches!(self.sqlstate.as_deref(), Some("42703" | "42804" | "42883" | "23502"))
+    }
+
+    /// The code for a statement of the gate's own. A missing right (42501), tables of another shape than theirs, or a
+    /// protocol violation (08P01, a pooler that knows a parameter otherwise) is the configuration's fault; anything
+    /// unforeseen is tried again, because nothing of the migrations has failed.
     #[must_use]
     pub fn exit_code_outside_a_migration(&self) -> ExitCode {
         match self.sqlstate.as_deref() {
             Some("42501" | "08P01" | "3F000") => ExitCode::Usage,
+            _ if self.does_not_fit_the_table() || self.too_small().is_some() => ExitCode::Usage,
             _ => ExitCode::TryAgain,
         }
     }
@@ -71,9 +94,19 @@ impl ServerError {
             Some("08P01") => {
                 Some("set `MIGRATE_DATABASE_URL` to a direct connection to the server".into())
             }
-            _ => self.hint.clone(),
+            _ if self.does_not_fit_the_table() => Some(
+                "compare the columns of `_sqlx_migrations`, `_corveil_statements` and `_corveil_runs` with those of another \
+                 database: only sqlx and Corveil may change these tables"
+                    .into(),
+            ),
+            _ => self.too_small().map(too_small_hint).or_else(|| self.hint.clone()),
         }
     }
+}
+
+fn too_small_hint(setting: &str) -> String {
+    let restart = if setting == "temp_file_limit" { "" } else { ", which takes a restart" };
+    format!("raise `{setting}` of the server{restart}")
 }
 
 impl std::error::Error for ServerError {}
@@ -157,10 +190,14 @@ pub struct Cause {
 }
 
 impl Failure {
-    /// 75 when the cause may pass, otherwise 3.
+    /// 75 when the cause may pass, 2 when the server is configured too small, otherwise 3.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
-        if self.try_again { ExitCode::TryAgain } else { ExitCode::Failed }
+        match self.server.too_small() {
+            Some(_) => ExitCode::Usage,
+            None if self.try_again => ExitCode::TryAgain,
+            None => ExitCode::Failed,
+        }
     }
 
     /// Where it failed, as `file:line:column`.
@@ -199,6 +236,9 @@ impl Failure {
     /// The next step.
     #[must_use]
     pub fn next_step(&self) -> String {
+        if let Some(setting) = self.server.too_small() {
+            return format!("{}, or let `{}` do less in one transaction", too_small_hint(setting), self.file);
+        }
         match (self.try_again, self.left) {
             (true, _) if !self.blockers.is_empty() => {
                 "let the sessions named above finish, then run `corveil migrate` again; `-- corveil:retries` and \
@@ -254,6 +294,26 @@ mod tests {
         }
         let ended = ServerError { fatal: true, ..server(Some("57P01")) };
         assert!(ended.may_pass() && ended.connection_lost());
+    }
+
+    #[test]
+    fn a_server_that_is_configured_too_small_is_told_from_one_that_is_full() {
+        let short = |code: &str, hint: &str| ServerError { hint: Some(hint.into()), ..server(Some(code)) };
+        for hint in [
+            "You might need to increase \"max_locks_per_transaction\".",
+            "Erhöhen Sie max_locks_per_transaction.",
+        ] {
+            let error = short("53200", hint);
+            assert_eq!(error.too_small(), Some("max_locks_per_transaction"));
+            assert!(!error.may_pass());
+            assert_eq!(error.exit_code_outside_a_migration(), ExitCode::Usage);
+            assert!(error.advice().unwrap().contains("`max_locks_per_transaction`"));
+        }
+        for passing in [short("53200", "x"), short("53300", "max_locks_per_transaction"), short("53100", "")]
+        {
+            assert!(passing.may_pass() && passing.too_small().is_none(), "{passing:?}");
+            assert_eq!(passing.exit_code_outside_a_migration(), ExitCode::TryAgain);
+        }
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Inner {
     async fn try_ask(&mut self, sql: String) -> sqlx::Result<Vec<Vec<PgRow>>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(transport::connect(&self.database, &application_name(None)).await?),
+            none => none.insert(transport::connect(self.database.host(), &application_name(None)).await?),
         };
         query::try_all(connection, sql).await
     }

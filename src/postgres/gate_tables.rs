@@ -4,7 +4,9 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::schema::quoting::unquoted;
 use crate::core::sql::quote::literal;
-use crate::core::trust::{GateTable, Guard, Home, Role, TABLES, Use, Wanted, is_plainly_trusted};
+use crate::core::trust::{
+    GateTable, Guard, HISTORY, Home, Role, STATEMENTS, TABLES, Use, Wanted, is_plainly_trusted,
+};
 use crate::error::Result;
 use crate::postgres::query::{self, get};
 
@@ -37,7 +39,9 @@ pub(super) fn tables_sql(app_role: Option<&str>) -> String {
         "SELECT c.relnamespace::regnamespace::text, c.relname::text, c.relkind = 'r', pg_get_userbyid(c.relowner)::text, \
            pg_get_userbyid(c.relowner) = current_user, has_schema_privilege(c.relnamespace, 'USAGE'), \
            has_table_privilege(c.oid, 'SELECT'), {needs_grant}, row_security_active(c.oid), c.oid::int8, \
-           c.relhastriggers OR c.relhasrules \
+           c.relhastriggers OR c.relhasrules, has_any_column_privilege(c.oid, 'INSERT') \
+             AND (c.relname = '{HISTORY}' OR has_any_column_privilege(c.oid, 'UPDATE')) \
+             AND (c.relname <> '{STATEMENTS}' OR has_table_privilege(c.oid, 'DELETE')) \
          FROM pg_class c WHERE c.relname IN ({}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
            AND c.relpersistence <> 't';",
         TABLES.map(literal).join(", ")
@@ -55,6 +59,7 @@ pub(super) fn listed(row: &PgRow) -> Result<Listed> {
             owner_has_schema: false,
             in_reach: get(row, 5)?,
             readable: get(row, 6)?,
+            writable: get(row, 11)?,
             needs_grant: get(row, 7)?,
             guards: Vec::new(),
             row_security: get(row, 8)?,

@@ -16,6 +16,7 @@ use crate::core::progress::SAY_EVERY;
 use crate::error::{Error, Result};
 use crate::postgres::connect::Patience;
 use crate::postgres::control::{Control, SESSION_LINE};
+use crate::postgres::limits;
 use crate::postgres::query::{self, get};
 use crate::postgres::snapshot::Facts;
 use crate::stop::Stop;
@@ -97,9 +98,9 @@ impl LockGuard {
         stop: &Stop,
     ) -> Result<Self> {
         let key = key(&facts.database);
-        let control = (!database.is_single_connection()).then(|| Control::new(database.clone()));
+        let control = (!database.is_single_connection()).then(|| Control::new(database.where_it_answered()));
         if let Some(control) = &control
-            && second_backend(control, database, stop).await? == facts.backend
+            && second_backend(&mut connection, control, database, stop).await? == facts.backend
         {
             return Err(Error::Pooler { database: database.to_string() });
         }
@@ -176,7 +177,14 @@ impl LockGuard {
             return String::new();
         }
         let mut settings = NETWORK.to_vec();
-        settings.extend([("idle_in_transaction_session_timeout", "0"), ("idle_session_timeout", "0")]);
+        settings.extend([
+            ("idle_in_transaction_session_timeout", "0"),
+            ("idle_session_timeout", "0"),
+            // A role or database may have it for whoever forgets that he is on the primary; a standby stays read-only.
+            ("default_transaction_read_only", "off"),
+            // It would end the session, and with it the lock, at a statement that fails.
+            ("exit_on_error", "off"),
+        ]);
         let check = "SET client_connection_check_interval = 1000";
         if query::all(&mut self.connection, "settling the session", check.into()).await.is_ok() {
             settings.push(("client_connection_check_interval", "1000"));
@@ -285,11 +293,19 @@ async fn take(
 }
 
 /// The backend of the second connection, which a run needs: it tells a pooler, cancels, and sees who is in the way.
-async fn second_backend(control: &Control, database: &Database, stop: &Stop) -> Result<i32> {
+async fn second_backend(
+    first: &mut PgConnection,
+    control: &Control,
+    database: &Database,
+    stop: &Stop,
+) -> Result<i32> {
     let mut patience = Patience::new(SECOND_CONNECTION);
     loop {
         if let Some(backend) = control.backend().await {
             return Ok(backend);
+        }
+        if let Some(error) = limits::too_low_for_two(first).await? {
+            return Err(error);
         }
         if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
             return Err(Error::Unreachable {

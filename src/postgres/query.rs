@@ -18,6 +18,7 @@ use sqlx::{AssertSqlSafe, Connection, Decode, Either, Postgres, Row, Type};
 
 use crate::core::message::{OWN_LIMITS, OWN_SETTINGS};
 use crate::error::{Error, Result, ServerError};
+use crate::postgres::decode;
 
 /// How long the answer to a statement of the program's own may take: more than [`OWN_LIMITS`] let it work.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -225,23 +226,20 @@ pub fn silence(what: &str) -> sqlx::Error {
 /// A column of a row.
 ///
 /// # Errors
-/// [`Error::Server`] when the value is not of this type, which would be a mistake of ours.
+/// [`Error::Config`] when the value is not of this type: a table of Corveil's or sqlx's is not as these make it.
 pub fn get<'r, T>(row: &'r PgRow, column: usize) -> Result<T>
 where
     T: Decode<'r, Postgres> + Type<Postgres>,
 {
-    row.try_get(column).map_err(|e| Error::Server {
-        doing: "reading the server's answer",
-        source: Box::new(server_error(&e)),
-    })
+    row.try_get(column).map_err(|error| decode::undecodable(row, column, &error))
 }
 
 /// A column as the server writes it, whatever its type.
 ///
 /// # Errors
-/// [`Error::Server`] when it is NULL.
+/// [`Error::Config`] when it is NULL.
 pub fn text(row: &PgRow, column: usize) -> Result<&str> {
-    row.try_get_unchecked(column).map_err(|e| failed("reading the server's answer", &e))
+    row.try_get_unchecked(column).map_err(|error| decode::undecodable(row, column, &error))
 }
 
 /// What the server said, or how the connection broke.

@@ -2,6 +2,7 @@
 
 use crate::core::catalog::Migration;
 use crate::core::message::history_row;
+use crate::core::trust;
 use crate::error::{Error, Result};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::Scope;
@@ -22,6 +23,7 @@ pub async fn record(
     scope: Scope<'_>,
     stop: &Stop,
 ) -> Result<()> {
+    trust::expect_writable(&guard.facts.home)?;
     let schema = guard.facts.schema()?.to_owned();
     let mut statements: String =
         migrations.iter().map(|migration| history_row(&schema, migration, NOT_RUN)).collect();

@@ -98,7 +98,7 @@ impl ScratchDatabase {
     /// When the server cannot be reached, or has not the locale.
     pub async fn create(server: &Database, likeness: &Likeness, home: &str) -> Result<Result<Self, String>> {
         let mut maintenance = connect(server).await?;
-        let sql = "SET statement_timeout = 0; SET idle_session_timeout = 0; \
+        let sql = "SET statement_timeout = 0; SET idle_session_timeout = 0; SET default_transaction_read_only = off; \
                    SELECT r.rolcreatedb OR r.rolsuper, current_user::text, \
                      pg_catalog.current_setting('server_version_num')::int4 \
                    FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
@@ -139,7 +139,10 @@ impl ScratchDatabase {
     /// The schema of the live database that takes what is created unqualified may be nothing that a file creates.
     async fn make_home(&mut self, home: &str) -> Result<()> {
         let mut connection = connect(&self.database).await?;
-        let sql = format!("SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS {}", ident(home));
+        let sql = format!(
+            "SET TRANSACTION READ WRITE; SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS {}",
+            ident(home)
+        );
         let made = query::all(&mut connection, "making the schema of the files", sql).await;
         query::close(connection).await;
         made.map(drop)

@@ -6,10 +6,10 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnection, PgSslMode};
 use tracing::warn;
 
-use crate::config::database::{Database, OnTheWay};
+use crate::config::database::{Host, OnTheWay};
 
 /// What sqlx says of a server that has no TLS.
-const NO_TLS: &str = "server does not support TLS";
+pub(super) const NO_TLS: &str = "server does not support TLS";
 
 /// Hosts of which a run has said so.
 static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -19,35 +19,35 @@ static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 ///
 /// # Errors
 /// Why not.
-pub async fn connect(database: &Database, application_name: &str) -> sqlx::Result<PgConnection> {
-    let options = database.options(application_name);
-    match database.password_on_the_way() {
-        OnTheWay::Readable => warn_once(database, "as its `sslmode` says"),
-        OnTheWay::Negotiated if !is_warned_of(database) => {
+pub async fn connect(host: &Host, application_name: &str) -> sqlx::Result<PgConnection> {
+    let options = host.options(application_name);
+    match host.password_on_the_way() {
+        OnTheWay::Readable => warn_once(host, "as its `sslmode` says"),
+        OnTheWay::Negotiated if !is_warned_of(host) => {
             match options.clone().ssl_mode(PgSslMode::Require).connect().await {
                 Err(sqlx::Error::Tls(error)) if error.to_string() == NO_TLS => {}
                 answer => return answer,
             }
-            warn_once(database, "as the server says that it has no TLS");
+            warn_once(host, "as the server says that it has no TLS");
         }
         OnTheWay::Negotiated | OnTheWay::Safe => {}
     }
     options.connect().await
 }
 
-fn is_warned_of(database: &Database) -> bool {
-    WARNED.lock().unwrap_or_else(PoisonError::into_inner).contains(&database.host())
+fn is_warned_of(host: &Host) -> bool {
+    WARNED.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|warned| warned == host.shown())
 }
 
-fn warn_once(database: &Database, why: &str) {
-    if is_warned_of(database) {
+fn warn_once(host: &Host, why: &str) {
+    if is_warned_of(host) {
         return;
     }
-    let host = database.host();
     warn!(
-        "the password of `{}` goes to `{host}` unencrypted, {why}: anyone on the way can read it; \
+        "the password of `{}` goes to `{}` unencrypted, {why}: anyone on the way can read it; \
          `sslmode=verify-full` in the URL prevents that",
-        database.user()
+        host.user(),
+        host.shown()
     );
-    WARNED.lock().unwrap_or_else(PoisonError::into_inner).push(host);
+    WARNED.lock().unwrap_or_else(PoisonError::into_inner).push(host.shown().to_owned());
 }

@@ -122,6 +122,49 @@ async fn a_run_is_patient_with_a_server_that_is_full() {
 }
 
 #[tokio::test]
+async fn a_limit_of_one_connection_is_the_configurations_fault() {
+    let (database, folder) = (Database::fresh().await, folder());
+    let role = database.create_role("CONNECTION LIMIT 1").await;
+    database.execute(&format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}")).await;
+    let as_role = |subcommand| Corveil::with(subcommand, &database, &folder).url(&database.url_as(&role));
+    let run = as_role("migrate").run().await.expect_code(2);
+    run.expect_stderr(&format!("role `{role}` allows one connection at a time"))
+        .expect_stderr(&format!("hint: `ALTER ROLE {role} CONNECTION LIMIT 2`"));
+    // Who only looks needs no more.
+    as_role("status").run().await.expect_code(1);
+
+    database.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 2")).await;
+    database.execute(&format!("ALTER DATABASE {} CONNECTION LIMIT 1", database.name())).await;
+    let run = as_role("migrate").run().await.expect_code(2);
+    run.expect_stderr(&format!("database `{}` allows one connection", database.name()));
+    database.execute(&format!("ALTER DATABASE {} CONNECTION LIMIT -1", database.name())).await;
+    as_role("migrate").run().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn a_setting_that_the_server_does_not_know_is_the_configurations_fault() {
+    let (database, folder) = (Database::fresh().await, folder());
+    for (options, reason) in [
+        ("-c nonsense=1", "42704"),
+        ("-c statement_timeout=nonsense", "22023"),
+        ("-c shared_buffers=1GB", "55P02"),
+        ("--nonsense", "42601"),
+    ] {
+        for subcommand in ["migrate", "status", "verify", "wait"] {
+            // At once: waiting changes no setting.
+            let run = Corveil::with(subcommand, &database, &folder).env("PGOPTIONS", options).run().await;
+            run.expect_code(2)
+                .expect_stderr(reason)
+                .expect_stderr("hint: correct `options` in the URL, or `PGOPTIONS`");
+        }
+        let url = format!("{}?options={}", database.url(), options.replace(' ', "%20").replace('=', "%3D"));
+        let run = Corveil::with("migrate", &database, &folder).env("DATABASE_URL", url).run().await;
+        run.expect_code(2).expect_stderr("refuses a setting of the session");
+    }
+    assert!(!database.is_touched().await);
+}
+
+#[tokio::test]
 async fn a_standby_is_good_enough_to_look_at_and_no_place_to_migrate() {
     let (server, folder) = (Server::private(), folder());
     let database = Database::on(&server).await;

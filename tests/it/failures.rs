@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Corveil, Database, Folder};
+use crate::support::{Corveil, Database, Folder, Server};
 
 /// The particulars of the failure of a folder with this file.
 async fn failure(database: &Database, sql: &str) -> Value {
@@ -292,4 +292,19 @@ async fn the_termination_log_can_be_elsewhere_and_is_left_alone_by_success() {
     let nowhere = ["--termination-log", "/missing/folder/log"];
     let run = Corveil::migrate(&database, &folder).args(nowhere).run().await.expect_code(3);
     run.expect_stderr("the termination log `/missing/folder/log` cannot be written");
+}
+
+#[tokio::test]
+async fn a_server_with_too_few_locks_is_the_configurations_fault() {
+    let server = Server::with_settings("max_locks_per_transaction = 10\nmax_connections = 20\n");
+    let database = Database::on(&server).await;
+    let many = "DO $$BEGIN FOR i IN 1..3000 LOOP EXECUTE format('CREATE TABLE t%s ()', i); END LOOP; END$$";
+    for no_transaction in ["", "-- no-transaction\n"] {
+        let folder = Folder::new().file("0001_many.sql", format!("{no_transaction}{many}"));
+        let run = Corveil::migrate(&database, &folder).run().await.expect_code(2);
+        run.expect_stderr("SQLSTATE 53200")
+            .expect_stderr("hint: raise `max_locks_per_transaction` of the server");
+    }
+    let failed = "SELECT count(*) FROM _corveil_runs WHERE failed_version IS NOT NULL";
+    assert_eq!(database.value::<i64>(failed).await, 0);
 }

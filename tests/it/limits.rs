@@ -169,7 +169,7 @@ async fn a_log_that_is_read_late_says_what_it_lacks() {
     let (run, mut pipe) = command.spawn_with_pipe();
     database.runner("query LIKE '%ALTER TABLE t ADD%' AND wait_event_type = 'Lock'").await;
 
-    let (mut log, mut chunk) = (String::new(), [0; 65536]);
+    let (mut log, mut chunk) = (String::new(), [0; 8192]);
     while !log.contains("lines of the log are missing here") {
         let length = pipe.read(&mut chunk).await.unwrap();
         assert!(length > 0, "the log ended without a word of what it lacks");
@@ -214,7 +214,7 @@ impl HostileServer {
 fn flood(mut client: TcpStream, first: &[u8]) {
     let _ = client.read(&mut [0; 4096]);
     let _ = client.write_all(first);
-    while client.write_all(&[0; 65536]).is_ok() {}
+    while client.write_all(&[0; 8192]).is_ok() {}
 }
 
 #[tokio::test]

@@ -73,6 +73,8 @@ mod silent;
 mod blocked; // on each version
 // The way to the database: absent, full, refusing, read-only, configured wrongly; and no password anywhere.
 mod connecting; // on each version
+// Several hosts in one URL: the dead, the standby, and the one that can be written to.
+mod hosts;
 // Which parameters of a URL are followed, and which are refused because they would be ignored.
 mod parameters;
 // TLS: whose certificate is believed, and what is said where a password is not encrypted.
@@ -85,10 +87,14 @@ mod waiting;
 mod pooler;
 // A role that may change the schema beside one that may only look, and roles with settings of their own.
 mod roles; // on each version
+// Settings of roles and databases under which the server reads and answers otherwise.
+mod settings; // on each version
 // Roles that may only create: their overloads, tables and triggers, and who is trusted as an owner.
 mod hostile; // on each version
 // What is checked before a run ends with 0: the history again, what the app finds, and that it outlives a crash.
 mod after_the_last_file; // on each version
+// Tables that are not as sqlx and Corveil make them, or may not be written to.
+mod odd_tables; // on each version
 // One history per schema, and one that the search path does not find.
 mod history_schema;
 // Old and new build on one database.

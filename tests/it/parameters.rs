@@ -1,5 +1,6 @@
 //! The parameters of a URL: what is followed, and what is refused because it would be ignored.
 
+use crate::support::server::PASSWORD;
 use crate::support::{Corveil, Database, Folder, PgBouncer, PoolMode, Server};
 
 fn folder() -> Folder {
@@ -94,4 +95,73 @@ async fn options_through_a_pooler_are_refused_as_before() {
     let url = format!("{}?options=-csearch_path%3Dapp", pooler.url());
     let run = Corveil::with("status", &database, &folder).env("DATABASE_URL", url).run().await.expect_code(2);
     run.expect_stderr("08P01").expect_stderr("hint: set `MIGRATE_DATABASE_URL` to a direct connection");
+}
+
+#[tokio::test]
+async fn every_form_that_psql_takes_is_taken() {
+    let (database, folder) = (Database::fresh().await, folder());
+    let (server, name) = (Server::shared(), database.name());
+    let (port, socket) = (server.port(), server.socket_folder());
+    let odd = format!("{name}@proj.iam");
+    database.execute(&format!("CREATE ROLE \"{odd}\" LOGIN SUPERUSER PASSWORD 'a?b#c@d'")).await;
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    let plain = format!("postgres:{PASSWORD}");
+    for url in [
+        format!("postgres://{plain}@[::1]:{port}/{name}"),
+        format!("postgresql://{plain}@localhost:{port}/{name}"),
+        format!("postgres://{plain}@127.0.0.1:{port}/{name}?application_name=pay@eu"),
+        format!("postgres://127.0.0.1:{port}/{name}?user={odd}&password=a?b%23c@d"),
+        format!("postgres://{name}%40proj.iam:a%3Fb%23c%40d@127.0.0.1:{port}/{name}"),
+        format!("postgres://{name}%40proj.iam:a?b#c@d@127.0.0.1:{port}/{name}"),
+        format!("postgres://postgres@/{name}?host={socket}&port={port}"),
+        format!("postgres://postgres@:{port}/{name}?host={socket}"),
+        format!("postgres:///{name}?host={socket}&port={port}&user=postgres"),
+        format!("postgres://postgres@{}:{port}/{name}", socket.replace('/', "%2F")),
+        format!("postgres://{plain}@elsewhere.invalid:{port}/{name}?hostaddr=127.0.0.1"),
+        format!("postgres://{plain}@127.0.0.1,localhost:{port}/{name}?port={port}")
+            .replace(&format!(":{port}/"), "/"),
+        format!("postgres://postgres@127.0.0.1:{port}?dbname={name}&password={PASSWORD}"),
+    ] {
+        let run = Corveil::with("status", &database, &folder).env("DATABASE_URL", &url);
+        let run = run.args(["--wait-for-db", "5s"]).run().await;
+        assert_eq!(run.code, Some(0), "{url}: {run}");
+    }
+    // What the URL leaves out is libpq's variables' to say.
+    let run = Corveil::with("status", &database, &folder).env("DATABASE_URL", "postgres://");
+    let run = run.env("PGHOST", "127.0.0.1").env("PGPORT", port.to_string()).env("PGUSER", "postgres");
+    run.env("PGDATABASE", name).env("PGPASSWORD", PASSWORD).run().await.expect_code(0);
+    database.execute(&format!("DROP ROLE \"{odd}\"")).await;
+}
+
+#[tokio::test]
+async fn a_service_or_a_password_file_that_is_not_used_is_said() {
+    let (database, folder) = (Database::fresh().await, folder());
+    let port = database.url().port;
+    let url = format!("postgres://postgres@127.0.0.1:{port}/{}", database.name());
+    let status = || {
+        let run = Corveil::with("status", &database, &folder).env("DATABASE_URL", &url);
+        run.args(["--wait-for-db", "0s"])
+    };
+    let run = status().env("PGSERVICE", "s3cr3t").run().await.expect_code(2);
+    run.expect_stderr("the environment has `PGSERVICE`, but Corveil reads no service file")
+        .expect_no_stderr("s3cr3t");
+
+    let (home, file) = (tempfile::tempdir().unwrap(), "*:*:*:*:".to_owned() + PASSWORD + "\n");
+    let path = home.path().join(".pgpass");
+    std::fs::write(&path, file).unwrap();
+    let mode =
+        |mode| std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o640);
+    let shown = format!("the password file `{}` is not used: users other than its owner", path.display());
+    for run in [status().env("PGPASSFILE", &path), status().env("HOME", home.path())] {
+        let run = run.run().await.expect_code(2).expect_stderr(&shown).expect_stderr("28P01");
+        assert_eq!(run.stderr.matches(&shown).count(), 1, "{run}");
+    }
+    mode(0o600);
+    status().env("PGPASSFILE", &path).run().await.expect_code(1);
+    status().env("HOME", home.path()).run().await.expect_code(1).expect_no_stderr("password file");
+    let parameter = format!("{url}?passfile={}", path.display());
+    status().env("DATABASE_URL", parameter).run().await.expect_code(1);
+    let missing = status().env("PGPASSFILE", "/missing/file").run().await.expect_code(2);
+    missing.expect_stderr("the password file `/missing/file` is not used: it does not exist");
 }

@@ -16,6 +16,7 @@ mod programs;
 pub(crate) mod proxy;
 pub(crate) mod schema;
 pub(crate) mod server;
+pub(crate) mod settings;
 mod url;
 mod wait;
 

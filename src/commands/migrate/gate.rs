@@ -265,6 +265,9 @@ impl<'a> Gate<'a> {
         }
         let schema = snapshot.facts.schema()?.to_owned();
         let is_new = snapshot.facts.home.tables.len() < trust::TABLES.len();
+        if !work.scripts.is_empty() {
+            trust::expect_writable(&snapshot.facts.home)?;
+        }
         if snapshot.facts.needs_grant() || (is_new && !work.scripts.is_empty()) {
             tables::prepare(&mut guard.connection, &snapshot.facts, self.scope()).await?;
         }

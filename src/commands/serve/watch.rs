@@ -23,9 +23,10 @@ use crate::core::history::History;
 use crate::core::requirement::{self, Why};
 use crate::core::two_ways;
 use crate::error::{Error, Finding};
-use crate::postgres::connect::{self, Unusable};
+use crate::postgres::connect;
 use crate::postgres::glance;
 use crate::postgres::runs::Run;
+use crate::postgres::unusable::Unusable;
 
 /// How long a good answer is as good as a new one.
 const GOOD_FOR: Duration = Duration::from_secs(1);

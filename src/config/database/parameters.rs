@@ -96,9 +96,9 @@ const PARAMETERS: &[Parameter] = &[
     none(&["max_protocol_version"]),
     none(&["krbsrvname"]),
     none(&["gsslib"]),
-    none(&["load_balance_hosts"]),
-    // A run asks by itself for a server that can be written to.
-    none(&["target_session_attrs"]),
+    read(&["load_balance_hosts"]),
+    read(&["target_session_attrs"]),
+    read(&["passfile"]),
     only(
         &["client_encoding"],
         &["utf8", "utf-8", "unicode", "auto"],
@@ -166,11 +166,10 @@ const PARAMETERS: &[Parameter] = &[
         "leave it out, and name a key without a password in `sslkey`",
     ),
     refused(&["sslkeylogfile"], "but Corveil writes no TLS keys", "leave it out"),
-    refused(&["passfile"], "but Corveil reads only the file that `PGPASSFILE` names", "set `PGPASSFILE`"),
     refused(
         &["service", "servicefile"],
-        "but Corveil reads no service file",
-        "write host, user and database into the URL",
+        "but Corveil reads no service file, so what it names would be ignored",
+        "write host, user, database and what else the service has into the URL, and leave it out",
     ),
     refused(
         &["scram_client_key", "scram_server_key"],
@@ -231,22 +230,31 @@ const PARAMETERS: &[Parameter] = &[
     none(&["prepared_statement_cache_size"]),
 ];
 
-/// Variables of libpq that ask for a protection, and the parameter that each stands for. sqlx does not read them.
+/// Variables of libpq that ask for what would be missing, and the parameter that each stands for.
 const VARIABLES: &[(&str, &str)] = &[
     ("PGCHANNELBINDING", "channel_binding"),
     ("PGGSSENCMODE", "gssencmode"),
     ("PGREQUIREAUTH", "require_auth"),
     ("PGREQUIREPEER", "requirepeer"),
     ("PGREQUIRESSL", "requiressl"),
+    ("PGSERVICE", "service"),
     ("PGSSLCERTMODE", "sslcertmode"),
     ("PGSSLCRL", "sslcrl"),
     ("PGSSLCRLDIR", "sslcrldir"),
     ("PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version"),
 ];
 
-/// The parameters of a URL that are read, by the first of their names.
+/// What sqlx reads best by itself: it has no other way to take options as they are written.
+const FOR_SQLX: &[&str] = &["options", "sslcert", "sslkey", "statement-cache-capacity"];
+
+/// The parameters of a URL that are read.
 #[derive(Default)]
-pub(super) struct Parameters(Vec<(&'static str, String)>);
+pub(super) struct Parameters {
+    /// By the first of their names.
+    read: Vec<(&'static str, String)>,
+    /// Settings of the server, each by a name of its own: `options[NAME]`.
+    settings: Vec<(String, String)>,
+}
 
 impl Parameters {
     /// Reads the query of the URL in `variable`, and the environment's part in it. Values are never repeated: what is a
@@ -277,11 +285,11 @@ impl Parameters {
             names.push(first.to_owned());
             match known {
                 Some(known) => known.check(variable, &format!("the parameter `{name}`"), &value)?,
-                None if is_option(&name) => {}
+                None if is_option(&name) => parameters.settings.push((name.clone(), value.clone())),
                 None => return Err(unknown(variable, &name, after_password)),
             }
             if let Some(Parameter { effect: Effect::Read, names: [first, ..] }) = known {
-                parameters.0.push((first, value));
+                parameters.read.push((first, value));
             }
         }
         for (name, parameter) in VARIABLES {
@@ -297,7 +305,18 @@ impl Parameters {
 
     /// The value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+        self.read.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The query of those that sqlx reads.
+    pub(super) fn for_sqlx(&self) -> String {
+        let read = self.read.iter().filter(|(name, _)| FOR_SQLX.contains(name));
+        let read = read.map(|(name, value)| (*name, value.as_str()));
+        let settings = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let pairs = read.chain(settings);
+        let pairs =
+            pairs.map(|(name, value)| format!("{}={}", percent::encoded(name), percent::encoded(value)));
+        pairs.collect::<Vec<_>>().join("&")
     }
 }
 
@@ -319,6 +338,11 @@ impl Refusal {
         let place = if variable.starts_with("the ") { variable.to_owned() } else { format!("`{variable}`") };
         config(format!("{place} has {named}{value}, {}", self.why), self.instead)
     }
+}
+
+/// Whether a name is that of a parameter.
+pub(super) fn is_parameter(name: &str) -> bool {
+    known(name).is_some() || is_option(name)
 }
 
 fn known(name: &str) -> Option<&'static Parameter> {
@@ -406,7 +430,7 @@ mod tests {
             ("ssl_min_protocol_version=TLSv1.3", "`ssl_min_protocol_version`", "leave it out"),
             ("client_encoding=s3cr3t", "`client_encoding`", "leave it out"),
             ("replication=database", "`replication`", "leave it out"),
-            ("passfile=/s3cr3t", "`passfile`", "`PGPASSFILE`"),
+            ("service=s3cr3t", "`service`", "into the URL"),
             ("sslmode=require&sslmode=s3cr3t", "`sslmode` twice", "once"),
             ("ssl-mode=require&sslmode=require", "`sslmode` twice", "once"),
             ("options=-ca%3D1&options=-cb%3D2", "`options` twice", "once"),
@@ -433,6 +457,7 @@ mod tests {
             ("PGREQUIREAUTH", "scram-sha-256"),
             ("PGGSSENCMODE", "require"),
             ("PGSSLCRL", "/crl"),
+            ("PGSERVICE", "s3cr3t"),
         ] {
             let error = with("", name, value).err().unwrap().to_string();
             assert!(error.contains(&format!("the environment has `{name}`")), "{error}");

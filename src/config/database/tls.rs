@@ -15,6 +15,8 @@ const PGSSLMODE: &str = "PGSSLMODE";
 const PGSSLROOTCERT: &str = "PGSSLROOTCERT";
 /// The certificates of the operating system, as libpq calls them since PostgreSQL 16.
 const SYSTEM: &str = "system";
+/// `require` that checks nothing, whatever else is set: node-postgres has it, and hosts write it into the URLs that they give.
+const NO_VERIFY: &str = "no-verify";
 /// What a file of certificates contains.
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
@@ -31,8 +33,8 @@ pub(super) struct Given<'a, E> {
 }
 
 /// `~/.postgresql/root.crt`, if it exists.
-pub(super) fn own_root() -> Option<PathBuf> {
-    std::env::home_dir().map(|home| home.join(".postgresql/root.crt")).filter(|file| file.exists())
+pub(super) fn own_root(home: Option<&PathBuf>) -> Option<PathBuf> {
+    home.map(|home| home.join(".postgresql/root.crt")).filter(|file| file.exists())
 }
 
 impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
@@ -47,6 +49,12 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
     ) -> Result<(PgConnectOptions, Trust)> {
         if options.get_socket().is_some() || options.get_host().starts_with('/') {
             return Ok((options.ssl_mode(PgSslMode::Disable), Trust::Unchecked));
+        }
+        if !matches!(mode, Some(PgSslMode::Disable | PgSslMode::Allow)) {
+            self.check_client()?;
+        }
+        if self.mode_text().is_some_and(|(mode, _)| mode == NO_VERIFY) {
+            return Ok((options.ssl_mode(PgSslMode::Require), Trust::Unchecked));
         }
         let root = self.root();
         if root.as_ref().is_some_and(|root| root.value == SYSTEM) {
@@ -85,14 +93,8 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
     /// [`Error::Config`] for one that is unknown, or contradicts itself.
     pub(super) fn mode(&self) -> Result<Option<PgSslMode>> {
         let ssl = self.parameters.get("ssl");
-        let sslmode = match (self.parameters.get("sslmode"), ssl) {
-            (Some(mode), _) => Some((mode.to_owned(), "`sslmode`")),
-            (None, Some("true")) => Some(("require".to_owned(), "`ssl`")),
-            (None, _) => (self.environment)(PGSSLMODE)
-                .filter(|mode| !mode.is_empty())
-                .map(|mode| (mode, "`PGSSLMODE` in the environment")),
-        };
-        let mode = match sslmode {
+        let mode = match self.mode_text() {
+            Some((text, _)) if text == NO_VERIFY => Some(PgSslMode::Require),
             Some((text, place)) => Some(text.parse().map_err(|_| {
                 self.wrong(
                     &format!("a value of {place} that is not known"),
@@ -121,6 +123,17 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
             }
         }
         Ok(mode)
+    }
+
+    /// The mode as it is written, and where.
+    fn mode_text(&self) -> Option<(String, &'static str)> {
+        match (self.parameters.get("sslmode"), self.parameters.get("ssl")) {
+            (Some(mode), _) => Some((mode.to_owned(), "`sslmode`")),
+            (None, Some("true")) => Some(("require".to_owned(), "`ssl`")),
+            (None, _) => (self.environment)(PGSSLMODE)
+                .filter(|mode| !mode.is_empty())
+                .map(|mode| (mode, "`PGSSLMODE` in the environment")),
+        }
     }
 
     /// The system's certificates: sqlx uses them where no other file is named.
@@ -157,13 +170,35 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
     }
 
     fn root(&self) -> Option<Root> {
-        let of_url = self.parameters.get("sslrootcert").filter(|root| !root.is_empty());
-        let of_environment = || (self.environment)(PGSSLROOTCERT).filter(|root| !root.is_empty());
+        self.file("sslrootcert", PGSSLROOTCERT)
+    }
+
+    /// What a parameter or its variable names.
+    fn file(&self, parameter: &str, variable: &str) -> Option<Root> {
+        let of_url = self.parameters.get(parameter).filter(|value| !value.is_empty());
+        let of_environment = || (self.environment)(variable).filter(|value| !value.is_empty());
         match of_url {
             Some(value) => {
-                Some(Root { value: value.to_owned(), named: format!("`sslrootcert` in `{}`", self.variable) })
+                Some(Root { value: value.to_owned(), named: format!("`{parameter}` in `{}`", self.variable) })
             }
-            None => of_environment().map(|value| Root { value, named: format!("`{PGSSLROOTCERT}`") }),
+            None => of_environment().map(|value| Root { value, named: format!("`{variable}`") }),
+        }
+    }
+
+    /// The client's own certificate and key. sqlx would say of a file that is missing what it says of a server that is.
+    fn check_client(&self) -> Result<()> {
+        let (certificate, key) = (self.file("sslcert", "PGSSLCERT"), self.file("sslkey", "PGSSLKEY"));
+        match (&certificate, &key) {
+            (Some(only), None) | (None, Some(only)) => Err(Error::Config {
+                message: format!("{} is set, and not the other one of `sslcert` and `sslkey`", only.named),
+                hint: "name the client's certificate in `sslcert` and its key in `sslkey`, or leave both out"
+                    .into(),
+            }),
+            (None, None) => Ok(()),
+            (Some(certificate), Some(key)) => {
+                certificate.expect_pem(CERTIFICATE)?;
+                key.expect_pem(b"PRIVATE KEY-----")
+            }
         }
     }
 
@@ -178,13 +213,32 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
     }
 }
 
-/// The certificates of the authorities that are trusted.
+/// A file of certificates or of a key, or what it contains.
 struct Root {
     value: String,
     named: String,
 }
 
 impl Root {
+    /// Of the client's files: that they are there, and contain what they should.
+    fn expect_pem(&self, part: &[u8]) -> Result<()> {
+        let wrong = |reason: String| {
+            Error::Config {
+            message: format!("{} {reason}, so the client would have no certificate", self.named),
+            hint: "name files in PEM, the key without a password; where they are mounted into the app's container, mount \
+                   them here too"
+                .into(),
+        }
+        };
+        let has_part = |bytes: &[u8]| bytes.windows(part.len()).any(|found| found == part);
+        if has_part(self.value.as_bytes()) {
+            return Ok(());
+        }
+        let bytes = std::fs::read(Path::new(&self.value))
+            .map_err(|error| wrong(format!("names a file that cannot be read ({error})")))?;
+        if has_part(&bytes) { Ok(()) } else { Err(wrong("names a file without one in PEM".into())) }
+    }
+
     /// sqlx would trust the system's authorities alone where the file has none.
     fn give(&self, options: PgConnectOptions) -> Result<PgConnectOptions> {
         let wrong = |reason: String| {
@@ -260,6 +314,9 @@ mod tests {
             ("", &[("PGSSLMODE", "")], "Prefer"),
             ("", &[("PGSSLMODE", "verify_full")], "a value of `PGSSLMODE` in the environment"),
             ("sslmode=s3cr3t", &[], "a value of `sslmode` that is not known"),
+            ("sslmode=no-verify", &[], "Require"),
+            ("sslmode=no-verify&sslrootcert=CA", &[], "Require"),
+            ("sslmode=no-verify", &[("PGSSLROOTCERT", "system")], "Require"),
             ("ssl=true", &[], "Require"),
             ("ssl=true&sslmode=verify-full", &[], "VerifyFull"),
             ("ssl=true&sslmode=disable", &[], "`ssl=true` and an `sslmode`"),
@@ -289,6 +346,24 @@ mod tests {
             ("sslmode=require&sslrootcert=system", &[], "`sslrootcert=system` with an `sslmode`"),
             ("sslmode=verify-ca&sslrootcert=system", &[], "`sslrootcert=system` with an `sslmode`"),
             ("sslmode=disable", &[("PGSSLROOTCERT", "system")], "`sslrootcert=system` with an `sslmode`"),
+            ("sslmode=require&sslcert=CA", &[], "`sslcert` in `DATABASE_URL` is set, and not the other"),
+            ("sslmode=require", &[("PGSSLKEY", "CA")], "`PGSSLKEY` is set, and not the other"),
+            (
+                "sslmode=require&sslcert=/missing.crt&sslkey=/missing.key",
+                &[],
+                "`sslcert` in `DATABASE_URL` names a file",
+            ),
+            (
+                "sslmode=require&sslcert=CA&sslkey=/missing.key",
+                &[],
+                "`sslkey` in `DATABASE_URL` names a file that",
+            ),
+            (
+                "sslmode=require&sslcert=CA&sslkey=EMPTY",
+                &[],
+                "`sslkey` in `DATABASE_URL` names a file without",
+            ),
+            ("sslmode=disable&sslcert=/missing.crt", &[], "Disable"),
             ("sslnegotiation=direct", &[], "`sslnegotiation=direct` with"),
             ("sslnegotiation=direct&sslmode=verify-full", &[], "VerifyFull"),
             ("sslnegotiation=x", &[], "a value of `sslnegotiation`"),

@@ -1,21 +1,45 @@
 //! A connection URL, read as its author meant it, or refused.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::parameters::Parameters;
-use super::tls;
-use crate::config::env;
+use super::hosts::{Place, Wanted, places};
+use super::parameters::{Parameters, is_parameter};
+use super::passfile::Passfile;
+use super::{tls, uri};
+use crate::config::secret;
 use crate::config::trust::Trust;
 use crate::error::{Error, Result};
+
+/// What a URL asks for.
+pub(super) struct Asked {
+    /// Each host, with the options to connect to it.
+    pub(super) hosts: Vec<(Place, PgConnectOptions)>,
+    /// Whose certificates are trusted.
+    pub(super) trust: Trust,
+    /// Which servers will do; none where nothing says so.
+    pub(super) wanted: Option<Wanted>,
+}
+
+/// Where a URL is read.
+pub(super) struct Surroundings<E> {
+    /// The environment.
+    pub(super) environment: E,
+    /// The user's folder.
+    pub(super) home: Option<PathBuf>,
+}
 
 /// Reads a connection URL. `variable` names where it came from, for the error.
 ///
 /// # Errors
 /// [`Error::Config`] for a text that is no PostgreSQL URL, or asks for what would be ignored; no value is repeated, as it
 /// may be a password.
-pub(super) fn options(variable: &str, url: &str) -> Result<(PgConnectOptions, Trust)> {
+pub(super) fn read<E>(variable: &str, url: &str, surroundings: &Surroundings<E>) -> Result<Asked>
+where
+    E: Fn(&str) -> Option<String>,
+{
     let wrong = |reason: &str| Error::Config {
         message: format!("`{variable}` is not a PostgreSQL connection URL: {reason}"),
         hint: format!("set `{variable}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`"),
@@ -23,26 +47,77 @@ pub(super) fn options(variable: &str, url: &str) -> Result<(PgConnectOptions, Tr
     if url.trim().is_empty() {
         return Err(wrong("it is set, but empty"));
     }
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(wrong("it does not start with `postgres://`"));
-    }
-    // The first `/`, `?` or `#` ends the host. One in the password would make the rest of it a host or a database,
-    // which are shown.
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    if rest.split_once(['/', '?', '#']).is_some_and(|(_, after)| after.contains('@')) {
-        return Err(wrong("in a password, `/` is written `%2F`, `?` `%3F`, `#` `%23` and `@` `%40`"));
-    }
-    // To sqlx, what follows is a fragment, which it drops; to libpq it is a character as any other.
-    if url.contains('#') {
-        return Err(wrong("`#` is written `%23`"));
-    }
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let parameters = Parameters::parse(variable, query, env::read)?;
-    let given =
-        tls::Given { variable, parameters: &parameters, environment: env::read, own_root: tls::own_root() };
-    // Before sqlx reads the URL: it would say no more of a wrong `sslmode` than that something is wrong.
+    let environment = &surroundings.environment;
+    let uri = uri::split(url, is_parameter).map_err(wrong)?;
+    let parameters = Parameters::parse(variable, uri.query, environment)?;
+    let given = tls::Given {
+        variable,
+        parameters: &parameters,
+        environment,
+        own_root: tls::own_root(surroundings.home.as_ref()),
+    };
     let mode = given.mode()?;
+    let places = places(&uri.hosts, &parameters, environment).map_err(wrong)?;
+    let some = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).map(ToOwned::to_owned);
+    let variable_of = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let mut options = plain(&parameters).map_err(|()| wrong("its parts cannot be told apart"))?;
+    if let Some(user) = some("user").or(uri.user) {
+        options = options.username(&user);
+    }
+    if let Some(database) = some("dbname").or(uri.database) {
+        options = options.database(&database);
+    }
+    let password = some("password").or(uri.password).or_else(|| variable_of("PGPASSWORD"));
+    let passfile = match password {
+        Some(_) => None,
+        None => Passfile::open(some("passfile").as_deref(), environment, surroundings.home.clone()),
+    };
+    let mut asked = Asked { hosts: Vec::new(), trust: Trust::Unchecked, wanted: None };
+    for place in places {
+        let database = options.get_database().unwrap_or(options.get_username());
+        let password = match (&password, &passfile) {
+            (Some(password), _) => Some(password.clone()),
+            (None, Some(file)) => file.password(&place.name, place.port, database, options.get_username()),
+            (None, None) => None,
+        };
+        if let (Some(password), Some(_)) = (&password, &passfile) {
+            secret::learn_password(password);
+        }
+        let address = place.address.as_ref().unwrap_or(&place.name);
+        let options = options.clone().port(place.port).password(password.as_deref().unwrap_or_default());
+        let options = if address.starts_with('/') { options.socket(address) } else { options.host(address) };
+        let (options, trust) = given.apply(options, mode)?;
+        if *address != place.name && matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
+            return Err(Error::Config {
+                message: format!(
+                    "`{variable}` has `hostaddr` and `sslmode=verify-full`, and Corveil would look for the address in \
+                     the server's certificate instead of the name"
+                ),
+                hint: "leave `hostaddr` out, or write `sslmode=verify-ca` with `sslrootcert`".into(),
+            });
+        }
+        if asked.trust == Trust::Unchecked {
+            asked.trust = trust;
+        }
+        asked.hosts.push((place, options));
+    }
+    let named = |parameter, variable: &'static str| some(parameter).or_else(|| variable_of(variable));
+    if let Some(word) = named("target_session_attrs", "PGTARGETSESSIONATTRS") {
+        let wanted = Wanted::from_word(&word);
+        asked.wanted =
+            Some(wanted.ok_or_else(|| wrong("a value of `target_session_attrs` that is not known"))?);
+    }
+    match named("load_balance_hosts", "PGLOADBALANCEHOSTS").as_deref() {
+        None | Some("disable") => {}
+        Some("random") => fastrand::shuffle(&mut asked.hosts),
+        Some(_) => return Err(wrong("a value of `load_balance_hosts` that is not known")),
+    }
+    Ok(asked)
+}
+
+/// Options with what sqlx takes from nothing but a URL. The password keeps it from looking for a password file.
+fn plain(parameters: &Parameters) -> Result<PgConnectOptions, ()> {
+    let url = format!("postgres://host/?password=&{}", parameters.for_sqlx());
     // sqlx's own words may repeat parts of the text.
-    let options = PgConnectOptions::from_str(url).map_err(|_| wrong("its parts cannot be told apart"))?;
-    given.apply(options, mode)
+    PgConnectOptions::from_str(&url).map_err(|_| ())
 }

@@ -10,8 +10,8 @@ use super::{
 use crate::config::database::application_name;
 use crate::core::message::{self, ELAPSED_IN_TRANSACTION, RESET_SESSION};
 use crate::core::script::{Mode, Script};
-use crate::error::Result;
 use crate::error::failure::Left;
+use crate::error::{Error, Result};
 use crate::postgres::lock::{LockGuard, is_held};
 use crate::postgres::query::{position, server_error};
 
@@ -63,8 +63,14 @@ pub(super) async fn apply(
             continue;
         }
         let finished = sent.commands.saturating_sub(message.prefix_commands);
+        // The INSERT of the history row: the file is not what has to be fixed, unless it took the right to write away.
+        let starts = script.starts();
+        if finished == starts.len() + message::BEFORE_HISTORY_ROW && server.does_not_fit_the_table() {
+            let source = Box::new(server);
+            return Err(Ended::With(Error::Server { doing: "recording the migration", source }));
+        }
         let character = position(error).map(|position| position.saturating_sub(message.prefix_chars));
-        let place = locate(script.sql, &script.starts(), finished, character);
+        let place = locate(script.sql, &starts, finished, character);
         return Err(Ended::With(failure(script, place, server, attempt, sent.blockers, Left::Nothing)));
     }
     unreachable!("the loop ends by returning")

@@ -1,6 +1,10 @@
 //! An authority that vouches for servers with TLS.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 /// An authority, made anew for each test.
 pub(crate) struct Authority {
@@ -17,6 +21,9 @@ pub(crate) struct Identity {
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::default();
+        // Without a name of its own it would be named as those are that it vouches for, and they as if by themselves.
+        let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().expect("make a key");

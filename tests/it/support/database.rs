@@ -7,8 +7,8 @@ use std::time::Duration;
 use sqlx::postgres::Postgres;
 use sqlx::{AssertSqlSafe, Connection, Decode, PgConnection, Row, Type};
 
-use crate::support::Url;
 use crate::support::server::{Server, VERIFIER};
+use crate::support::{Url, settings};
 
 /// Names databases and roles. Every process has its own server, so they need to differ within this one only.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
@@ -32,6 +32,7 @@ impl Database {
         let name = format!("it_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let maintenance = server.url("postgres");
         execute(&maintenance, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+        execute(&maintenance, &settings::everywhere(&name)).await;
         Self { maintenance, name, roles: Mutex::default() }
     }
 
@@ -64,7 +65,7 @@ impl Database {
     }
 
     pub(crate) async fn connect(&self) -> PgConnection {
-        self.url().connect().await.unwrap_or_else(|error| panic!("connect to {}: {error}", self.name))
+        connect(&self.url()).await
     }
 
     /// Runs statements on a connection of their own, as one simple query.
@@ -119,8 +120,20 @@ impl Drop for Database {
     }
 }
 
+async fn connect(url: &Url) -> PgConnection {
+    let connection = url.connect().await;
+    let mut connection = connection.unwrap_or_else(|error| panic!("connect to {}: {error}", url.database));
+    if let Some(sql) = settings::usual() {
+        sqlx::raw_sql(sql).execute(&mut connection).await.expect("the usual settings");
+    }
+    connection
+}
+
 async fn execute(url: &Url, sql: &str) {
-    let mut connection = url.connect().await.unwrap_or_else(|error| panic!("connect to {url}: {error}"));
+    if sql.is_empty() {
+        return;
+    }
+    let mut connection = connect(url).await;
     sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(&mut connection)
         .await

@@ -28,7 +28,7 @@ pub(crate) const VERIFIER: &str = "SCRAM-SHA-256$1:YmF0dGVyeS1zdGFwbGUtMQ==\
 const SETTINGS: &str = "
     fsync = off
     full_page_writes = off
-    listen_addresses = '127.0.0.1'
+    listen_addresses = '127.0.0.1, ::1'
     log_line_prefix = '%m [%p] %q%u@%d %a '
     max_connections = 200
     max_wal_size = 4GB
@@ -67,6 +67,27 @@ impl Server {
         account::write(&key, &identity.key);
         std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("close the key");
         append(&server.data().join("postgresql.conf"), "ssl = on\n");
+        server.start_somewhere();
+        server
+    }
+
+    /// A server of the test's own that asks every client for a certificate of this authority too.
+    pub(crate) fn with_client_certificates(identity: &Identity, authority: &str) -> Self {
+        let server = Self::with_tls(identity);
+        account::write(&server.data().join("clients.crt"), authority);
+        account::write(
+            &server.data().join("pg_hba.conf"),
+            "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n",
+        );
+        append(&server.data().join("postgresql.conf"), "ssl_ca_file = 'clients.crt'\n");
+        server.restart();
+        server
+    }
+
+    /// A server of the test's own with these settings.
+    pub(crate) fn with_settings(settings: &str) -> Self {
+        let mut server = Self::made();
+        append(&server.data().join("postgresql.conf"), settings);
         server.start_somewhere();
         server
     }
@@ -135,6 +156,11 @@ impl Server {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The folder of its sockets.
+    pub(crate) fn socket_folder(&self) -> String {
+        self.sockets().display().to_string()
     }
 
     /// What the server wrote to its log so far.
