@@ -136,6 +136,14 @@ impl Database {
         self.last.store(index, Ordering::Relaxed);
     }
 
+    /// Remembers of the same URL, read another time, which of its hosts has answered.
+    pub fn answered_as(&self, other: &Self) {
+        let place = other.host().shown();
+        if let Some(index) = self.hosts.iter().position(|host| host.shown() == place) {
+            self.answered(index);
+        }
+    }
+
     /// Which servers will do, where that is to be looked at.
     #[must_use]
     pub fn wanted(&self) -> Option<Wanted> {

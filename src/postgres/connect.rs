@@ -99,12 +99,15 @@ pub enum Standby {
 }
 
 /// A first attempt that was begun before it is known what is to be read.
-pub type Begun = JoinHandle<Result<PgConnection, Unusable>>;
+pub type Begun = JoinHandle<(Database, Result<PgConnection, Unusable>)>;
 
 /// Begins to connect. To be called on the runtime.
 #[must_use]
 pub fn begin(database: Database) -> Begun {
-    tokio::spawn(async move { once(&database, &application_name(None), ATTEMPT).await })
+    tokio::spawn(async move {
+        let attempt = once(&database, &application_name(None), ATTEMPT).await;
+        (database, attempt)
+    })
 }
 
 /// What came of the attempt that was begun, if one was; otherwise of a new one.
@@ -116,7 +119,10 @@ async fn attempt(
 ) -> Result<PgConnection, Unusable> {
     match begun.take() {
         Some(begun) => match begun.await {
-            Ok(attempt) => attempt,
+            Ok((there, attempt)) => {
+                database.answered_as(&there);
+                attempt
+            }
             Err(_) => once(database, name, limit).await,
         },
         None => once(database, name, limit).await,
