@@ -21,7 +21,8 @@ pub struct ServerError {
     /// The server's own advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Whether the server ended the session with it (severity FATAL or PANIC).
+    /// Whether the server ended the session with it (severity FATAL or PANIC); without an SQLSTATE, whether it was given up
+    /// here as nothing came.
     #[serde(skip)]
     pub fatal: bool,
     /// The call stack inside the server: PL/pgSQL functions, triggers.
@@ -36,6 +37,13 @@ impl ServerError {
     #[must_use]
     pub fn connection_lost(&self) -> bool {
         self.sqlstate.is_none() || self.fatal
+    }
+
+    /// Whether the connection is given up because nothing came, although nothing says that it broke. Of one that broke the
+    /// server knows too.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        self.sqlstate.is_none() && self.fatal
     }
 
     /// Whether the cause lies outside the statement and may pass by itself: a lost connection, a lock or statement

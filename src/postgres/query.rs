@@ -265,7 +265,10 @@ pub fn server_error(error: &sqlx::Error) -> ServerError {
             },
             None => plain(inner.message().to_owned()),
         },
-        sqlx::Error::Io(e) => plain(format!("the connection to the server was lost: {e}")),
+        sqlx::Error::Io(e) => ServerError {
+            fatal: e.kind() == io::ErrorKind::TimedOut,
+            ..plain(format!("the connection to the server was lost: {e}"))
+        },
         other => plain(other.to_string()),
     }
 }

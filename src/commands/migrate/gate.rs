@@ -103,7 +103,12 @@ impl<'a> Gate<'a> {
         let result = self.under_lock(&mut guard, found.as_ref(), &seen, &work).await;
         let result = match result {
             Err(Ended::Lost(server)) => {
-                guard.abandon().await;
+                // A COMMIT whose connection broke may still succeed.
+                if server.is_silence() {
+                    guard.abandon().await;
+                } else {
+                    drop(guard);
+                }
                 return self.settle(server, from, &work).await;
             }
             Err(Ended::With(error)) => Err(error),
