@@ -14,6 +14,9 @@ pub use finding::{Finding, FindingKind};
 
 use crate::exit::ExitCode;
 
+/// A message for people names so many things of a kind, and of the others their number.
+pub const LISTED: usize = 20;
+
 /// A command's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

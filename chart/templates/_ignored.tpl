@@ -2,19 +2,19 @@
 
 {{/* Keys of the former subcharts that are set and that this chart does not read, one a line. */}}
 {{- define "corveil.ignoredKeys" -}}
-{{- range without (keys (($.Values).postgresql | default dict) | sortAlpha) "enabled" "auth" "primary" }}
+{{- range without (keys $.Values.postgresql | sortAlpha) "enabled" "auth" "primary" }}
 postgresql.{{ . }}
 {{- end }}
-{{- range without (keys ((($.Values).postgresql).auth | default dict) | sortAlpha) "database" "username" "password" }}
+{{- range without (keys $.Values.postgresql.auth | sortAlpha) "database" "username" "password" }}
 postgresql.auth.{{ . }}
 {{- end }}
-{{- range without (keys ((($.Values).postgresql).primary | default dict) | sortAlpha) "persistence" }}
+{{- range without (keys $.Values.postgresql.primary | sortAlpha) "persistence" }}
 postgresql.primary.{{ . }}
 {{- end }}
-{{- range without (keys (((($.Values).postgresql).primary).persistence | default dict) | sortAlpha) "enabled" "existingClaim" "size" "storageClass" "accessModes" "annotations" "labels" "selector" }}
+{{- range without (keys $.Values.postgresql.primary.persistence | sortAlpha) "enabled" "existingClaim" "size" "storageClass" "accessModes" "annotations" "labels" "selector" }}
 postgresql.primary.persistence.{{ . }}
 {{- end }}
-{{- range without (keys (($.Values).redis | default dict) | sortAlpha) "enabled" }}
+{{- range without (keys $.Values.redis | sortAlpha) "enabled" }}
 redis.{{ . }}
 {{- end }}
 {{- end }}

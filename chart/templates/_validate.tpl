@@ -9,7 +9,7 @@
 {{- if hasKey .Values "citadel" }}
 {{- fail "`citadel` was renamed in chart 1.0.0: move its keys to `corveil`" }}
 {{- end }}
-{{- if hasKey (.Values.istio | default dict) "citadel" }}
+{{- if hasKey .Values.istio "citadel" }}
 {{- fail "`istio.citadel` was renamed in chart 1.0.0: move its keys to `istio.corveil`" }}
 {{- end }}
 {{- if hasKey .Values "socketzero" }}

@@ -22,8 +22,8 @@ pub const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; 
 /// Whoever may create objects in a schema of the session's `search_path` can offer functions, operators and types that
 /// fit better than those of `pg_catalog` ([PostgreSQL](https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATTERNS)).
 /// Without row security the server refuses what a policy would hide. How values are written is fixed, too: a pooler may
-/// keep to itself what a session asked for when it began. An error ends no session: some are expected. A message of several statements is one transaction,
-/// so LOCAL ends with it.
+/// keep to itself what a session asked for when it began. An error ends no session: some are expected. A message of several
+/// statements is one transaction, so LOCAL ends with it.
 pub const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; \
                                 SET LOCAL bytea_output = hex; SET LOCAL datestyle = iso; \
                                 SET LOCAL timezone = utc; SET LOCAL exit_on_error = off; \

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{Format, clean, listing, writer};
 use crate::config::{env, secret};
 use crate::core::printable::is_unprintable;
-use crate::error::Error;
+use crate::error::{Error, LISTED};
 use crate::exit::ExitCode;
 
 /// Kubernetes cuts a termination message at 4,096 bytes.
@@ -30,9 +30,6 @@ const O_NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 4 };
 
 /// How long what a panic says may take.
 const LONGEST_LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// A text for people lists so many things, and of the others their number.
-const MOST_LISTED: usize = 20;
 
 /// Prints the failure and returns the exit code that it ends with.
 #[must_use]
@@ -176,10 +173,10 @@ fn text(error: &Error) -> String {
         if let Some(cause) = &failure.cause {
             line("probable cause", &cause.sentence);
         }
-        for blocker in failure.blockers.iter().take(MOST_LISTED) {
+        for blocker in failure.blockers.iter().take(LISTED) {
             line("blocked by", blocker);
         }
-        if let more @ 1.. = failure.blockers.len().saturating_sub(MOST_LISTED) {
+        if let more @ 1.. = failure.blockers.len().saturating_sub(LISTED) {
             line("blocked by", &format!("{more} more"));
         }
         if failure.attempts > 1 {
@@ -340,32 +337,27 @@ mod tests {
         assert!(text.contains("  detail: d\n    hint: run `rm -rf /`\\u{1b}[2J\n"), "{text}");
     }
 
-    #[test]
-    fn many_findings_fit_too() {
-        let finding = Finding {
+    fn edited() -> Finding {
+        Finding {
             kind: FindingKind::Edited,
             file: Some("0001_a.sql".into()),
             version: Some(1),
             line: None,
             message: "was edited after it was applied".into(),
             hint: "restore it".into(),
-        };
-        let message = termination_message(&Error::Mismatch(vec![finding; 500]));
+        }
+    }
+
+    #[test]
+    fn many_findings_fit_too() {
+        let message = termination_message(&Error::Mismatch(vec![edited(); 500]));
         assert!(message.len() <= TERMINATION_LOG_BYTES);
         assert!(serde_json::from_str::<Value>(message.split_once('\n').unwrap().1).is_ok());
     }
 
     #[test]
     fn a_failure_for_people_lists_twenty_things() {
-        let finding = Finding {
-            kind: FindingKind::Edited,
-            file: Some("0001_a.sql".into()),
-            version: Some(1),
-            line: None,
-            message: "was edited after it was applied".into(),
-            hint: "restore it".into(),
-        };
-        let text = |count: usize| text(&Error::Mismatch(vec![finding.clone(); count]));
+        let text = |count: usize| text(&Error::Mismatch(vec![edited(); count]));
         assert_eq!(text(20).matches("\n- `0001_a.sql`").count(), 20);
         assert!(!text(20).contains("more"));
         assert_eq!(text(500).matches("\n- `0001_a.sql`").count(), 20);

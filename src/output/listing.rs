@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::clean;
-use crate::error::{Difference, Finding};
-
-/// The most lines of one kind.
-const LINES: usize = 20;
+use crate::error::{Difference, Finding, LISTED};
 
 /// A kind whose hints differ in more ways than this is given the first one as an example.
 const HINTS: usize = 3;
@@ -50,10 +47,10 @@ pub fn findings(findings: &[Finding]) -> String {
 }
 
 fn list(text: &mut String, findings: &[&Finding]) {
-    for finding in findings.iter().take(LINES) {
+    for finding in findings.iter().take(LISTED) {
         let _ = writeln!(text, "- {}", clean::indented(&finding.sentence()));
     }
-    if let more @ 1.. = findings.len().saturating_sub(LINES) {
+    if let more @ 1.. = findings.len().saturating_sub(LISTED) {
         let _ = writeln!(text, "- and {more} more; `--output json` lists them all");
     }
 }
@@ -68,8 +65,8 @@ pub fn differences(differences: &[Difference]) -> String {
         let taken: &mut usize = lines.entry(kind).or_default();
         let more = line.lines().count();
         // A long one is shown all the same where it is the first.
-        if *taken > 0 && *taken + more > LINES {
-            *taken = LINES;
+        if *taken > 0 && *taken + more > LISTED {
+            *taken = LISTED;
             *cut.entry(kind).or_insert(0) += 1;
         } else {
             *taken += more;
@@ -110,7 +107,7 @@ mod tests {
         let many = (1..=434).map(|file| finding(Edited, file, "restore it"));
         let text =
             findings(&[finding(Missing, 0, "bring it back")].into_iter().chain(many).collect::<Vec<_>>());
-        assert_eq!(text.lines().count(), 2 + LINES + 2, "{text}");
+        assert_eq!(text.lines().count(), 2 + LISTED + 2, "{text}");
         assert!(
             text.starts_with("- `0_m.sql` is wrong\n  hint: bring it back\n- `1_m.sql` is wrong\n"),
             "{text}"
@@ -163,6 +160,6 @@ mod tests {
             text.ends_with("- and 45 more of table-…-missing; `--output json` lists them all\n"),
             "{text}"
         );
-        assert!(text.lines().count() < 2 + LINES + 2, "{text}");
+        assert!(text.lines().count() < 2 + LISTED + 2, "{text}");
     }
 }

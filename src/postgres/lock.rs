@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use crate::config::database::Database;
 use crate::core::message::durable;
 use crate::core::progress::SAY_EVERY;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ServerError};
 use crate::postgres::connect::Patience;
 use crate::postgres::control::{Control, SESSION_LINE};
 use crate::postgres::limits;
@@ -112,7 +112,9 @@ impl LockGuard {
             Ok(backend) => backend,
             Err(error) => {
                 // The server may have given the lock, and its answer was lost.
-                guard.abandon().await;
+                if let Error::Server { source, .. } = &error {
+                    guard.lose(source).await;
+                }
                 return Err(error);
             }
         };
@@ -209,9 +211,16 @@ impl LockGuard {
         }
     }
 
-    /// Ends the session from outside, and so the lock: it does not answer, and would keep the lock until it notices that
-    /// nobody listens.
-    pub async fn abandon(self) {
+    /// Gives up a session whose connection is lost. Of one that broke the server knows too, and its COMMIT may still succeed;
+    /// one that does not answer is ended, or it would keep the lock until it notices that nobody listens.
+    pub async fn lose(self, error: &ServerError) {
+        if error.is_silence() {
+            self.abandon().await;
+        }
+    }
+
+    /// Ends the session from outside, and so the lock.
+    async fn abandon(self) {
         drop(self.connection);
         if let Some(control) = self.control {
             control.terminate(self.facts.backend).await;

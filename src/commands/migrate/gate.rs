@@ -19,7 +19,7 @@ use crate::core::plan::{self, OutOfOrder};
 use crate::core::resume::{Resume, resume};
 use crate::core::script::{self, Script};
 use crate::core::trust::{self, Use, Wanted};
-use crate::error::{Error, Result, ServerError};
+use crate::error::{Error, LISTED, Result, ServerError};
 use crate::exit::ExitCode;
 use crate::output::progress;
 use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings, abandoned};
@@ -103,12 +103,7 @@ impl<'a> Gate<'a> {
         let result = self.under_lock(&mut guard, found.as_ref(), &seen, &work).await;
         let result = match result {
             Err(Ended::Lost(server)) => {
-                // A COMMIT whose connection broke may still succeed.
-                if server.is_silence() {
-                    guard.abandon().await;
-                } else {
-                    drop(guard);
-                }
+                guard.lose(&server).await;
                 return self.settle(server, from, &work).await;
             }
             Err(Ended::With(error)) => Err(error),
@@ -410,10 +405,9 @@ fn report(outcome: Outcome, history: &History, newer: Vec<i64>, applied: Vec<App
 }
 
 fn numbers(versions: &[i64]) -> String {
-    const MOST: usize = 20;
-    let mut list: Vec<String> = versions.iter().take(MOST).map(ToString::to_string).collect();
-    if versions.len() > MOST {
-        list.push(format!("and {} more", versions.len() - MOST));
+    let mut list: Vec<String> = versions.iter().take(LISTED).map(ToString::to_string).collect();
+    if versions.len() > LISTED {
+        list.push(format!("and {} more", versions.len() - LISTED));
     }
     format!("version{} {}", if versions.len() == 1 { "" } else { "s" }, list.join(", "))
 }

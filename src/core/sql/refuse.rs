@@ -7,9 +7,7 @@ use crate::core::sql::psql::{self, ForPsql, What, for_psql};
 use crate::core::sql::reader::{Reader, starts_with};
 use crate::core::sql::split::{self, Statement};
 use crate::core::sql::transaction::{Outline, Pairing, Part, Unbalanced, control};
-
-/// So many places of a file are named, and of the others their number.
-pub const MOST: usize = 20;
+use crate::error::LISTED;
 
 /// Statements that PostgreSQL refuses inside a transaction block whatever follows these keywords.
 const NEVER_IN_A_TRANSACTION: [&[&str]; 6] = [
@@ -50,8 +48,8 @@ impl Refusals {
 
     fn of(mut found: Vec<Refusal>, unnamed: usize) -> Self {
         found.sort_by_key(|refusal| refusal.start);
-        let more = unnamed + found.len().saturating_sub(MOST);
-        found.truncate(MOST);
+        let more = unnamed + found.len().saturating_sub(LISTED);
+        found.truncate(LISTED);
         Self { found, more }
     }
 }
@@ -140,7 +138,7 @@ struct Places {
 
 impl Places {
     fn push(&mut self, start: usize) {
-        if self.named.len() < MOST {
+        if self.named.len() < LISTED {
             self.named.push(start);
         } else {
             self.more += 1;
@@ -216,7 +214,7 @@ impl<'a> Misplaced<'a> {
 
 /// Keeps as many as are named.
 fn add(found: &mut Vec<Refusal>, more: &mut usize, refusal: impl FnOnce() -> Refusal) {
-    if found.len() < MOST {
+    if found.len() < LISTED {
         found.push(refusal());
     } else {
         *more += 1;
@@ -593,9 +591,9 @@ mod tests {
             ("COPY t FROM stdin;\n", true),
         ] {
             let refusals = refusals(&sql.repeat(1000), transactional, |_| {});
-            assert_eq!((refusals.found.len(), refusals.more), (MOST, 1000 - MOST), "{sql}");
+            assert_eq!((refusals.found.len(), refusals.more), (LISTED, 1000 - LISTED), "{sql}");
         }
         let mixed = refusals(&"VACUUM; DISCARD ALL; COPY t TO stdout;".repeat(1000), true, |_| {});
-        assert_eq!((mixed.found.len(), mixed.more), (MOST, 3000 - MOST));
+        assert_eq!((mixed.found.len(), mixed.more), (LISTED, 3000 - LISTED));
     }
 }

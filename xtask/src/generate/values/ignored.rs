@@ -24,11 +24,9 @@ fn look_into(text: &mut String, key: &Key, parent: &str) {
     let Kind::Section(keys, Others::Ignored) = &key.kind else { return };
     let path = format!("{parent}{}", key.name);
     let known: Vec<_> = keys.iter().map(|key| format!("{:?}", key.name)).collect();
-    // In parentheses, because a file may have set the section, or one above it, to nothing.
-    let section = path.split('.').fold("$.Values".to_owned(), |value, name| format!("({value}).{name}"));
     let _ = write!(
         text,
-        "{{{{- range without (keys ({section} | default dict) | sortAlpha) {} }}}}\n{path}.{{{{ . }}}}\n{{{{- end }}}}\n",
+        "{{{{- range without (keys $.Values.{path} | sortAlpha) {} }}}}\n{path}.{{{{ . }}}}\n{{{{- end }}}}\n",
         known.join(" ")
     );
     for key in keys {

@@ -11,10 +11,15 @@ pub(super) fn answer(command: &[&str], set: &[&str]) -> (bool, String) {
 
 /// The same for a release of this name.
 pub(super) fn answer_for(release: &str, command: &[&str], set: &[&str]) -> (bool, String) {
+    let set: Vec<_> = set.iter().flat_map(|set| ["--set", set]).collect();
+    answer_with(release, command, &set)
+}
+
+/// The same with any flags that have values.
+fn answer_with(release: &str, command: &[&str], flags: &[&str]) -> (bool, String) {
     let (sh, helm) = (shell(), program(Tool::Helm4));
-    let set = set.iter().flat_map(|set| ["--set", set]);
     let output =
-        cmd!(sh, "{helm} {command...} {release} chart --values chart/ci/default-values.yaml {set...}");
+        cmd!(sh, "{helm} {command...} {release} chart --values chart/ci/default-values.yaml {flags...}");
     let output = output.quiet().ignore_status().output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     (output.status.success(), text.into_owned())
@@ -75,17 +80,10 @@ fn a_tag_that_is_not_quoted_is_refused_as_yaml_reads_another() {
     for (tag, is_rendered) in [("2.0", false), ("0o17", false), ("\"2.0\"", true)] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("image: {{tag: {tag}}}\n")).unwrap();
-        let (sh, helm, file) = (shell(), program(Tool::Helm4), file.path());
-        let output =
-            cmd!(sh, "{helm} template prod chart --values chart/ci/default-values.yaml --values {file}");
-        let output = output.quiet().ignore_status().output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
+        let file = file.path().to_str().unwrap();
+        let (succeeded, text) = answer_with("prod", &["template"], &["--values", file]);
         let says = "`image.tag` is a number, of which YAML keeps the value and not the digits: quote it";
-        assert_eq!(
-            (output.status.success(), text.contains(says)),
-            (is_rendered, !is_rendered),
-            "{tag}: {text}"
-        );
+        assert_eq!((succeeded, text.contains(says)), (is_rendered, !is_rendered), "{tag}: {text}");
     }
 }
 
