@@ -81,11 +81,15 @@ async fn an_answer_that_is_lost_while_the_server_is_in_reach_is_read_from_the_hi
     ];
     // The record of the statement has its text, so there the mark comes with a question of the program's own.
     let expected = [(0, "its session is no longer at work"), (75, "no answer within 15 s")];
-    for (folder, (code, says)) in folders.iter().zip(expected) {
+    let mut runs = Vec::new();
+    for (folder, expected) in folders.iter().zip(expected) {
         let (database, proxy) = (Database::fresh().await, Proxy::before(Server::shared().port()));
         proxy.cut_at(Moment::Deafness(MARK.into()));
-        let run = Corveil::migrate(&database, folder).url(&proxy.url(&database)).run().await;
-        let run = run.expect_code(code).expect_stderr(says);
+        let run = Corveil::migrate(&database, folder).url(&proxy.url(&database)).spawn();
+        runs.push((folder, expected, database, proxy, run));
+    }
+    for (folder, (code, says), database, _proxy, run) in runs {
+        let run = run.wait().await.expect_code(code).expect_stderr(says);
         run.expect_stderr("connecting again to see what was committed");
         assert!(database.is_unlocked().await);
         Corveil::migrate(&database, folder).run().await.expect_code(0);
@@ -96,14 +100,19 @@ async fn an_answer_that_is_lost_while_the_server_is_in_reach_is_read_from_the_hi
 #[tokio::test]
 async fn a_lock_whose_answer_or_return_is_lost_is_not_held_for_long() {
     // Corveil's second connection ends the session: nothing else would, as no packet tells the server.
+    let folder = folder();
+    let mut runs = Vec::new();
     for question in [
         "pg_try_advisory_lock",
         "SET LOCAL client_min_messages = error; SELECT pg_catalog.pg_advisory_unlock",
     ] {
         let (database, proxy) = (Database::fresh().await, Proxy::before(Server::shared().port()));
         proxy.cut_at(Moment::Deafness(question.into()));
-        let folder = folder();
-        Corveil::migrate(&database, &folder).url(&proxy.url(&database)).run().await;
+        let run = Corveil::migrate(&database, &folder).url(&proxy.url(&database)).spawn();
+        runs.push((database, proxy, run));
+    }
+    for (database, proxy, run) in runs {
+        run.wait().await;
         assert!(proxy.has_cut());
         wait_until("the lock is free", SOON, async || database.is_unlocked().await).await;
         Corveil::migrate(&database, &folder).run().await.expect_code(0);
