@@ -3,6 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use crate::support::corveil::Outcome;
+use crate::support::look::backend;
 use crate::support::{Corveil, Database, Folder, SOON, wait_until};
 
 /// What every database here starts with: indexes of constraints and with a name as long as names may be, a TOAST table, and
@@ -58,10 +59,13 @@ async fn end(database: &Database, folder: &Folder, blocker: &str, end: End) {
 
 /// The same once there are so many INVALID indexes: a statement for several tables waits more than once.
 async fn end_with(database: &Database, folder: &Folder, blocker: &str, end: End, left: usize) {
-    let blocker: PgConnection = database.begin(blocker).await;
+    let mut blocker: PgConnection = database.begin(blocker).await;
+    let pid = backend(&mut blocker).await;
     let run = Corveil::migrate(database, folder);
     let run = if matches!(end, End::Deadline) { run.args(["--deadline", "4s"]) } else { run }.spawn();
-    database.runner("query ILIKE '%concurrently%' AND wait_event_type = 'Lock'").await;
+    // It waits for others too, for moments, while a schema is worked through.
+    let is_blocked = format!("query ILIKE '%concurrently%' AND {pid} = ANY (pg_blocking_pids(pid))");
+    database.runner(&is_blocked).await;
     wait_until("the copies are there", SOON, async || invalid(database).await.len() >= left).await;
     match end {
         End::Signal => {
