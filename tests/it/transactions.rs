@@ -63,9 +63,7 @@ async fn a_file_and_its_row_are_one_transaction() {
 #[tokio::test]
 async fn a_file_costs_one_round_trip() {
     let mut counts = Vec::new();
-    // On a busy machine a run observes itself from its second connection, and messages of both may pass as one: the middle
-    // of three tries counts.
-    for files in [1, 1, 1, 11, 11, 11] {
+    for files in [1, 11] {
         let (database, folder) = (Database::fresh().await, Folder::new());
         for file in 1..=files {
             folder.put(
@@ -75,12 +73,10 @@ async fn a_file_costs_one_round_trip() {
         }
         let proxy = Proxy::before(database.url().port);
         Corveil::migrate(&database, &folder).url(&proxy.url(&database)).run().await.expect_code(0);
-        counts.push(proxy.round_trips());
+        // How often the second connection observes the run depends on how busy the machine is.
+        counts.push(proxy.round_trips_of_the_busiest());
     }
-    let (one, eleven) = counts.split_at_mut(3);
-    one.sort_unstable();
-    eleven.sort_unstable();
-    assert!((10..15).contains(&(eleven[1] - one[1])), "{counts:?}");
+    assert_eq!(counts[1] - counts[0], 10, "{counts:?}");
 }
 
 #[tokio::test]

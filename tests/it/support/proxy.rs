@@ -38,7 +38,8 @@ struct Shared {
     refusing: AtomicBool,
     silent: AtomicBool,
     accepted: AtomicUsize,
-    round_trips: AtomicUsize,
+    /// Of each connection that was ever made.
+    round_trips: Mutex<Vec<Arc<AtomicUsize>>>,
     delay: Mutex<Duration>,
     armed: Mutex<Vec<Moment>>,
     connections: Mutex<Vec<Arc<Link>>>,
@@ -50,6 +51,7 @@ struct Link {
     server: TcpStream,
     server_spoke: AtomicBool,
     deaf: AtomicBool,
+    round_trips: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ impl Proxy {
             refusing: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
-            round_trips: AtomicUsize::new(0),
+            round_trips: Mutex::default(),
             delay: Mutex::default(),
             armed: Mutex::default(),
             connections: Mutex::default(),
@@ -129,7 +131,12 @@ impl Proxy {
 
     /// How often clients have spoken after listening, over all connections, those for logging in included.
     pub(crate) fn round_trips(&self) -> usize {
-        self.shared.round_trips.load(Ordering::SeqCst)
+        self.shared.counts().sum()
+    }
+
+    /// The same of the one connection that spoke most often.
+    pub(crate) fn round_trips_of_the_busiest(&self) -> usize {
+        self.shared.counts().max().unwrap_or(0)
     }
 }
 
@@ -162,7 +169,9 @@ impl Shared {
                 server,
                 server_spoke: AtomicBool::new(true),
                 deaf: AtomicBool::new(false),
+                round_trips: Arc::default(),
             });
+            self.round_trips.lock().unwrap().push(Arc::clone(&link.round_trips));
             self.connections.lock().unwrap().push(Arc::clone(&link));
             for direction in [Direction::ToServer, Direction::ToClient] {
                 let (shared, link) = (Arc::clone(self), Arc::clone(&link));
@@ -179,7 +188,7 @@ impl Shared {
         let mut packet = vec![0; 64 * 1024];
         let mut seen = Vec::new();
         while let Ok(length @ 1..) = from.read(&mut packet) {
-            self.count(link, direction);
+            link.count(direction);
             let delay = *self.delay.lock().unwrap();
             thread::sleep(delay);
             seen.extend_from_slice(&packet[..length]);
@@ -215,11 +224,9 @@ impl Shared {
             || direction == Direction::ToClient && link.deaf.load(Ordering::SeqCst)
     }
 
-    fn count(&self, link: &Link, direction: Direction) {
-        let server_spoke = link.server_spoke.swap(direction == Direction::ToClient, Ordering::SeqCst);
-        if direction == Direction::ToServer && server_spoke {
-            self.round_trips.fetch_add(1, Ordering::SeqCst);
-        }
+    fn counts(&self) -> impl Iterator<Item = usize> {
+        let counters = self.round_trips.lock().unwrap().clone();
+        counters.into_iter().map(|counter| counter.load(Ordering::SeqCst))
     }
 
     /// The armed moment that has come, if any. Keeps of `seen` what may be the start of one that is about to.
@@ -233,6 +240,13 @@ impl Shared {
 }
 
 impl Link {
+    fn count(&self, direction: Direction) {
+        let server_spoke = self.server_spoke.swap(direction == Direction::ToClient, Ordering::SeqCst);
+        if direction == Direction::ToServer && server_spoke {
+            self.round_trips.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
     fn cut(&self) {
         let _ = self.client.shutdown(Shutdown::Both);
         let _ = self.server.shutdown(Shutdown::Both);
