@@ -273,9 +273,12 @@ async fn it_works_through_a_pooler_and_leaves_no_setting_behind() {
     let serving = Serving::with(&pooler.url(), &folder).await;
     assert_eq!(serving.ready().await.status, 200);
 
-    let mut other = pooler.url().connect().await.unwrap();
-    let row = sqlx::raw_sql("SHOW statement_timeout").fetch_one(&mut other).await.unwrap();
-    assert_eq!(sqlx::Row::get::<String, _>(&row, 0), "0");
+    let timeout = async |url: Url| {
+        let mut session = url.connect().await.unwrap();
+        let row = sqlx::raw_sql("SHOW statement_timeout").fetch_one(&mut session).await.unwrap();
+        sqlx::Row::get::<String, _>(&row, 0)
+    };
+    assert_eq!(timeout(pooler.url()).await, timeout(database.url()).await);
     serving.end().await;
 }
 

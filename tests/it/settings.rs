@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::settings::{ODD, give};
-use crate::support::{Corveil, Database, Folder};
+use crate::support::{Corveil, Database, Folder, SOON, Server, wait_until};
 
 fn folder() -> Folder {
     Folder::new()
@@ -77,6 +77,29 @@ async fn every_command_works_under_every_odd_setting() {
         let (database, role) = with_settings(|role, name| give(&alter(role, name))).await;
         every_command(&database, &role, what).await;
     }
+}
+
+#[tokio::test]
+async fn every_command_works_where_the_server_itself_has_every_odd_setting() {
+    let server = Server::private();
+    let database = Database::on(&server).await;
+    let role = database.create_role("CREATEDB").await;
+    let usual =
+        "GRANT ALL ON SCHEMA public TO $; ALTER ROLE postgres SET default_transaction_read_only = off";
+    database.execute(&usual.replace('$', &role)).await;
+    // Each is a statement that no transaction may contain.
+    let odd = give("ALTER SYSTEM") + "ALTER SYSTEM SET default_transaction_read_only = on";
+    for statement in odd.split(';') {
+        database.execute(statement).await;
+    }
+    database.execute("SELECT pg_reload_conf()").await;
+    let is_read_only = async || {
+        let mut session = database.url_as(&role).connect().await.unwrap();
+        let row = sqlx::raw_sql("SHOW default_transaction_read_only").fetch_one(&mut session).await.unwrap();
+        sqlx::Row::get::<String, _>(&row, 0) == "on"
+    };
+    wait_until("the settings are read", SOON, is_read_only).await;
+    every_command(&database, &role, "server").await;
 }
 
 #[tokio::test]

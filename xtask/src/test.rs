@@ -14,6 +14,9 @@ pub(crate) struct Args {
     /// needed: `14,18`.
     #[arg(long, value_name = "MAJORS", value_delimiter = ',')]
     postgres: Vec<u32>,
+    /// Run the scenarios on databases that have every odd setting of `tests/it/support/settings.rs`, and nothing else.
+    #[arg(long, conflicts_with = "postgres")]
+    odd_settings: bool,
     /// Passed on to `cargo test`. With `--postgres`, a name runs the scenarios of that name.
     #[arg(last = true)]
     rest: Vec<String>,
@@ -22,22 +25,31 @@ pub(crate) struct Args {
 /// How many tests run at once, if nobody said so: most of them wait for a server half of the time.
 const THREADS: &str = "RUST_TEST_THREADS";
 
+/// All packages, as for all tests: a selection of them is another set of features, and with it another build.
+const SCENARIOS: [&str; 5] = ["test", "--workspace", "--no-default-features", "--test", "it"];
+
+/// Gives every test's database the odd settings.
+const ODD_SETTINGS: &str = "CORVEIL_TEST_ODD_SETTINGS";
+
 /// The contents page of the scenarios, and what it has behind a module that is run on each server that is asked for.
 const CONTENTS: &str = "tests/it/main.rs";
 const MARK: &str = "// on each version";
 
-pub(crate) fn run(sh: &Shell, Args { postgres, rest }: &Args) -> Result<()> {
+pub(crate) fn run(sh: &Shell, Args { postgres, odd_settings, rest }: &Args) -> Result<()> {
     if std::env::var_os(THREADS).is_none() {
         sh.set_var(THREADS, (2 * available_parallelism()?.get()).to_string());
     }
     setup::run(sh)?;
     migrators::ensure(sh)?;
+    if *odd_settings {
+        let _odd = sh.push_env(ODD_SETTINGS, "1");
+        return Ok(cargo(sh, &SCENARIOS).args(rest).run()?);
+    }
     let marked = marked(&sh.read_file(CONTENTS)?);
     for &major in postgres {
         let bin = postgres::programs(sh, major)?;
         let _bin = sh.push_env("CORVEIL_TEST_POSTGRES_BIN", bin);
-        // All packages, as below: a selection of them is another set of features, and with it another build.
-        let scenarios = cargo(sh, &["test", "--workspace", "--no-default-features", "--test", "it"]);
+        let scenarios = cargo(sh, &SCENARIOS);
         let scenarios =
             if rest.is_empty() { scenarios.arg("--").args(&marked) } else { scenarios.args(rest) };
         scenarios.run()?;

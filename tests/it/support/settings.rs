@@ -68,9 +68,12 @@ pub(crate) const ODD: &[(&str, &str, &str)] = &[
     ("work_mem", "64kB", "4MB"),
 ];
 
-/// Not in every scenario: what a file of the scenario says means something else with these, or another tool does not work.
+/// Not in every scenario: what a file of the scenario says means something else with these, or another tool does not work,
+/// such as Liquibase, whose session `exit_on_error` ends.
 /// [`crate::settings`] has them for every command.
-const NOT_EVERYWHERE: [&str; 5] = [
+const NOT_EVERYWHERE: [&str; 7] = [
+    "backslash_quote",
+    "exit_on_error",
     "quote_all_identifiers",
     "standard_conforming_strings",
     "array_nulls",
