@@ -98,8 +98,8 @@ impl Database {
 
     /// Another database of the same server, in which this is where names without a schema are looked up.
     #[must_use]
-    pub fn in_database(&self, name: &str, search_path: &str) -> Self {
-        let hosts = self.hosts.iter().map(|host| host.in_database(name, search_path)).collect();
+    pub fn in_database(&self, name: &str, settings: &[(&str, &str)]) -> Self {
+        let hosts = self.hosts.iter().map(|host| host.in_database(name, settings)).collect();
         let (last, wanted) = (Arc::clone(&self.last), self.wanted);
         Self { last, wanted, trust: self.trust, ..Self::new(hosts, self.single_connection) }
     }

@@ -124,6 +124,7 @@ mod tests {
     use super::*;
     use crate::core::history::Applied;
     use crate::core::script::prepare;
+    use crate::core::sql::strings::Strings;
     use sha2::{Digest, Sha384};
 
     const CREATE: &str = "CREATE INDEX CONCURRENTLY i ON t (a)";
@@ -147,7 +148,7 @@ mod tests {
 
     fn pending(catalog: &Catalog, done: usize) -> Vec<(Script<'_>, Resume)> {
         let files: Vec<_> = catalog.migrations().iter().collect();
-        let scripts = prepare(&files, &BTreeSet::new()).unwrap();
+        let scripts = prepare(&files, &BTreeSet::new(), Strings::Standard).unwrap();
         scripts.into_iter().map(|script| (script, Resume { done, begun: None })).collect()
     }
 

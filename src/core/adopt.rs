@@ -10,6 +10,7 @@ use crate::core::foreign::{self, ForeignHistory, Tool};
 use crate::core::history::History;
 use crate::core::plan;
 use crate::core::script;
+use crate::core::sql::strings::Strings;
 use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
 
 /// What is asked for.
@@ -264,12 +265,12 @@ pub fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migra
 /// Why a run on an empty database would refuse some of these files. They are about to be recorded with their checksums, so
 /// editing them, as their own hints say of pending files, is no way any more.
 #[must_use]
-pub fn refused(files: &[&Migration]) -> Vec<Finding> {
+pub fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
     let none = BTreeSet::new();
     let mut refused: Vec<(bool, Finding)> = Vec::new();
     for file in files {
-        if let Err(findings) = script::prepare(&[file], &none) {
-            let runs_outside = script::prepare(&[file], &BTreeSet::from([file.version])).is_ok();
+        if let Err(findings) = script::prepare(&[file], &none, strings) {
+            let runs_outside = script::prepare(&[file], &BTreeSet::from([file.version]), strings).is_ok();
             refused.extend(findings.into_iter().map(|finding| (runs_outside, finding)));
         }
     }

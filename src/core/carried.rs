@@ -7,6 +7,7 @@ use crate::core::catalog::{Catalog, Migration};
 use crate::core::sql::carried::{Effect, LeftBehind, Setting};
 use crate::core::sql::position::position;
 use crate::core::sql::split::{Statement, each};
+use crate::core::sql::strings::Strings;
 use crate::error::failure::{Cause, ServerError};
 
 /// What the server says to a name that means nothing, or nothing that the role may use: undefined table, schema, function,
@@ -106,7 +107,7 @@ fn of_setting(catalog: &Catalog, failed: &Migration, setting: Setting) -> Option
 
 fn effect_of(file: &Migration, setting: Setting) -> Effect {
     let mut effect = Effect::None;
-    for statement in file.content.as_deref().ok().into_iter().flat_map(each) {
+    for statement in file.content.as_deref().ok().into_iter().flat_map(|sql| each(sql, Strings::Standard)) {
         // A file that breaks off was not run.
         let Ok(statement) = statement else { return Effect::None };
         effect.follow(&statement, setting);
@@ -200,7 +201,7 @@ mod tests {
     fn a_warning_names_the_line_and_the_statement() {
         let warnings = |sql| {
             let mut leaves = Leaves::default();
-            for statement in each(sql) {
+            for statement in each(sql, Strings::Standard) {
                 leaves.follow(&statement.unwrap());
             }
             leaves.warnings(sql)

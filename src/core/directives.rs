@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::core::sql::lex::{Kind, Token, scan};
 use crate::core::sql::position::position;
+use crate::core::sql::strings::Strings;
 
 /// What sqlx looks for at a file's first byte, and so do we: a folder means the same to both.
 const NO_TRANSACTION: &str = "-- no-transaction";
@@ -57,11 +58,11 @@ pub struct DirectiveError {
 /// # Errors
 /// A `-- corveil:` comment that names no known directive, has a bad value, repeats another or follows the first statement,
 /// and a `-- no-transaction` before the first statement that is not the file's first bytes.
-pub fn parse(sql: &str) -> Result<Directives, DirectiveError> {
+pub fn parse(sql: &str, strings: Strings) -> Result<Directives, DirectiveError> {
     let mut directives =
         Directives { no_transaction: sql.starts_with(NO_TRANSACTION), ..Directives::default() };
     let mut leading = true;
-    for token in scan(sql).map_while(Result::ok) {
+    for token in scan(sql, strings).map_while(Result::ok) {
         leading &= token.kind == Kind::Comment;
         let Some(comment) = token.text.strip_prefix("--").filter(|_| token.kind == Kind::Comment) else {
             continue;
@@ -222,7 +223,7 @@ mod tests {
             ("-- corveil:lock-timeout 10s\nSELECT 'never closed", locks),
         ];
         for (sql, expected) in cases {
-            assert_eq!(parse(sql), Ok(expected), "{sql}");
+            assert_eq!(parse(sql, Strings::Standard), Ok(expected), "{sql}");
         }
     }
 
@@ -245,11 +246,11 @@ mod tests {
             ),
         ];
         for (sql, line, reason) in cases {
-            let error = parse(sql).expect_err(sql);
+            let error = parse(sql, Strings::Standard).expect_err(sql);
             assert_eq!((error.line, error.reason.as_str()), (line, reason), "{sql}");
         }
         assert_eq!(
-            parse("-- corveil:x").unwrap_err().hint,
+            parse("-- corveil:x", Strings::Standard).unwrap_err().hint,
             "the directives are `-- corveil:lock-timeout 10s`, `-- corveil:statement-timeout 30min`, \
              `-- corveil:retries 20`, and `-- no-transaction` as the first line"
         );
@@ -266,7 +267,7 @@ mod tests {
             ("-- no-transaction\n-- no-transaction, again", 2),
         ];
         for (sql, line) in cases {
-            let error = parse(sql).expect_err(sql);
+            let error = parse(sql, Strings::Standard).expect_err(sql);
             assert_eq!(error.line, line, "{sql}");
             assert!(error.reason.contains("first bytes"), "{}", error.reason);
         }

@@ -14,6 +14,7 @@ use crate::core::sql::concurrent::{Concurrent, Reindex, concurrent};
 use crate::core::sql::index::{CreateIndex, create_index};
 use crate::core::sql::quote::ident;
 use crate::core::sql::split::each;
+use crate::core::sql::strings::Strings;
 use crate::error::{Finding, FindingKind};
 
 /// Why an INVALID index is not left where it is.
@@ -204,7 +205,7 @@ pub fn left_by_migrations<'a>(
     }
     let (mut created, mut worked_on) = (Vec::new(), Vec::new());
     for sql in files.iter().filter_map(|file| file.content.as_deref().ok()) {
-        for statement in each(sql).map_while(Result::ok) {
+        for statement in each(sql, Strings::Standard).map_while(Result::ok) {
             created.extend(create_index(&statement));
             worked_on.extend(concurrent(&statement).filter(|work| matches!(work, Concurrent::Reindex(_))));
         }

@@ -59,11 +59,12 @@ pub struct Timeouts {
     pub statement: Timeout,
 }
 
-/// A message, with what is needed to find a statement of the file in the server's answer.
+/// What applies a file, with what is needed to find a statement of the file in the server's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The SQL of the message. It is shared with whoever sends it, as it may be large and be sent again.
-    pub sql: Arc<String>,
+    /// The SQL, sent part by part: one message, unless the file changes how the server reads what follows. It is shared with
+    /// whoever sends it, as it may be large and be sent again.
+    pub parts: Vec<Arc<String>>,
     /// Characters before the file's own SQL: the server counts positions in characters.
     pub prefix_chars: usize,
     /// Statements before the file's own: the server answers each with a `CommandComplete`.
@@ -74,7 +75,8 @@ pub struct Message {
 pub const BEFORE_HISTORY_ROW: usize = 2;
 
 /// A transactional file with its history row, committed together; `after` follows the COMMIT. Spaces are sent in the place of
-/// what wraps the file, so that the server's positions are the file's.
+/// what wraps the file, so that the server's positions are the file's. `cuts` are the offsets in bytes, in the file, at which
+/// another message starts.
 ///
 /// The newline before the appendix ends a line comment that the file may end with. The semicolon ends a statement
 /// that lacks its own.
@@ -82,6 +84,7 @@ pub const BEFORE_HISTORY_ROW: usize = 2;
 pub fn transaction(
     file: &str,
     wrapping: Option<&Wrapping>,
+    cuts: &[usize],
     timeouts: Timeouts,
     application_name: &str,
     history_row: &str,
@@ -112,17 +115,17 @@ pub fn transaction(
     }
     sql += &file[at..];
     sql += &appendix;
-    Message { prefix_chars: prefix.chars().count(), prefix_commands: 4, sql: sql.into() }
+    let mut parts: Vec<_> =
+        cuts.iter().rev().map(|cut| Arc::new(sql.split_off(prefix.len() + cut))).collect();
+    parts.push(sql.into());
+    parts.reverse();
+    Message { parts, prefix_chars: prefix.chars().count(), prefix_commands: 4 }
 }
 
 /// A BEGIN … COMMIT unit of a non-transactional file, recorded as finished in its own transaction.
 #[must_use]
-pub fn recorded_unit(body: &str, record: &str) -> Message {
-    Message {
-        prefix_chars: 0,
-        prefix_commands: 0,
-        sql: format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true)).into(),
-    }
+pub fn recorded_unit(body: &str, record: &str) -> String {
+    format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true))
 }
 
 /// Statements of the gate's own, in a transaction of their own that leaves the file's session state alone, and does not
@@ -175,18 +178,26 @@ mod tests {
 
     #[test]
     fn a_file_that_ends_in_a_comment_does_not_swallow_its_history_row() {
-        let message = transaction("SELECT 1 -- done", None, TIMEOUTS, "corveil", "INSERT;", "");
-        assert!(message.sql.contains("-- done\n; SET SESSION"), "{}", message.sql);
+        let message = transaction("SELECT 1 -- done", None, &[], TIMEOUTS, "corveil", "INSERT;", "");
+        assert!(message.parts[0].contains("-- done\n; SET SESSION"), "{message:?}");
     }
 
     #[test]
     fn the_file_starts_where_the_message_says() {
         let file = "BEGIN; ÄÖ; END";
         let wrapping = Wrapping { blanks: vec![0..5, 5..6, 13..16], modes: "READ WRITE".into() };
-        let message = transaction(file, Some(&wrapping), TIMEOUTS, "corveil é", "", "");
-        let rest: String = message.sql.chars().skip(message.prefix_chars).collect();
+        let message = transaction(file, Some(&wrapping), &[], TIMEOUTS, "corveil é", "", "");
+        let [sql] = &message.parts[..] else { panic!("{message:?}") };
+        let rest: String = sql.chars().skip(message.prefix_chars).collect();
         assert!(rest.starts_with("       ÄÖ;    \n; SET"), "{rest}");
-        assert!(message.sql.starts_with("BEGIN READ WRITE;"));
-        assert_eq!(message.sql.matches(';').count() - 6, message.prefix_commands);
+        assert!(sql.starts_with("BEGIN READ WRITE;"));
+        assert_eq!(sql.matches(';').count() - 6, message.prefix_commands);
+    }
+
+    #[test]
+    fn a_file_is_sent_in_parts_where_it_is_cut() {
+        let message = transaction("SET a; é; c", None, &[7, 11], TIMEOUTS, "corveil", "INSERT;", "");
+        let [first, second, third] = &message.parts[..] else { panic!("{message:?}") };
+        assert!(first.ends_with("\nSET a; ") && *second.as_str() == *"é; " && third.starts_with("c\n; SET"));
     }
 }

@@ -13,7 +13,8 @@ use crate::core::sql::index::{CreateIndex, create_index};
 use crate::core::sql::position::Lines;
 use crate::core::sql::refuse;
 use crate::core::sql::session::{SessionState, session_state};
-use crate::core::sql::split::{Statement, each};
+use crate::core::sql::split::{Statement, Statements, each};
+use crate::core::sql::strings::Strings;
 use crate::core::sql::transaction::{Control, Outline, Pairing, Part, Wrapping, control};
 use crate::error::{Finding, FindingKind};
 
@@ -24,6 +25,8 @@ pub struct Script<'a> {
     pub migration: &'a Migration,
     /// Its SQL as it stands in the file.
     pub sql: &'a str,
+    /// How the session reads its strings.
+    strings: Strings,
     /// What its leading comments ask for.
     pub directives: Directives,
     /// How it is applied.
@@ -34,14 +37,22 @@ pub struct Script<'a> {
     leaves: Vec<String>,
 }
 
-impl Script<'_> {
+impl<'a> Script<'a> {
+    /// Its statements, read again.
+    #[must_use]
+    pub fn statements(&self) -> Statements<'a> {
+        each(self.sql, self.strings)
+    }
+
     /// Offsets in bytes at which the statements of a transactional file start, without those that wrap it. They are read again:
     /// only a file that failed has a need for them.
     #[must_use]
     pub fn starts(&self) -> Vec<usize> {
-        let starts = each(self.sql).map_while(|statement| Some(statement.ok()?.start));
+        let starts = self.statements().map_while(|statement| Some(statement.ok()?.start));
         match &self.mode {
-            Mode::Transaction { wrapping: Some(_), statements } => starts.skip(1).take(*statements).collect(),
+            Mode::Transaction { wrapping: Some(_), statements, .. } => {
+                starts.skip(1).take(*statements).collect()
+            }
             Mode::Transaction { wrapping: None, .. } | Mode::Statements(_) => starts.collect(),
         }
     }
@@ -62,6 +73,9 @@ pub enum Mode {
         wrapping: Option<Wrapping>,
         /// How many statements it has besides.
         statements: usize,
+        /// Offsets in bytes at which the file changes how its strings are read: the server reads what is sent at once
+        /// before it carries out any of it.
+        cuts: Vec<usize>,
     },
     /// Unit by unit, each recorded.
     Statements(Vec<Unit>),
@@ -137,18 +151,19 @@ impl Unit {
     }
 }
 
-/// Makes pending files ready.
+/// Makes pending files ready for a session that reads strings so.
 ///
 /// # Errors
 /// Every refusal of every file.
 pub fn prepare<'a>(
     pending: &[&'a Migration],
     no_transaction: &BTreeSet<i64>,
+    strings: Strings,
 ) -> Result<Vec<Script<'a>>, Vec<Finding>> {
     let mut scripts = Vec::with_capacity(pending.len());
     let mut findings = Vec::new();
     for migration in pending {
-        match script(migration, no_transaction.contains(&migration.version)) {
+        match script(migration, no_transaction.contains(&migration.version), strings) {
             Ok(script) => scripts.push(script),
             Err(refused) => findings.extend(refused),
         }
@@ -156,7 +171,7 @@ pub fn prepare<'a>(
     if findings.is_empty() { Ok(scripts) } else { Err(findings) }
 }
 
-fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding>> {
+fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Script<'_>, Vec<Finding>> {
     let finding = |kind, line, message: String, hint: String| Finding {
         kind,
         file: Some(migration.file.clone()),
@@ -190,12 +205,13 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
             ),
         }]
     })?;
-    let directives = directives::parse(sql)
+    let directives = directives::parse(sql, strings)
         .map_err(|e| vec![finding(FindingKind::Directive, Some(e.line), e.reason, e.hint)])?;
     let transactional = !(directives.no_transaction || forced);
-    let mut reading = Reading::default();
-    let refusals =
-        refuse::refusals(sql, transactional, |statement| reading.follow(sql, statement, transactional));
+    let mut reading = Reading { strings, ..Reading::default() };
+    let refusals = refuse::refusals(sql, strings, transactional, |statement| {
+        reading.follow(sql, statement, transactional);
+    });
     if !refusals.is_empty() {
         let mut lines = Lines::new(sql);
         let mut findings: Vec<_> = refusals
@@ -213,11 +229,11 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
     let mode = if transactional {
         let wrapping = reading.outline.wrapping();
         let statements = reading.statements - if wrapping.is_some() { 2 } else { 0 };
-        Mode::Transaction { wrapping, statements }
+        Mode::Transaction { wrapping, statements, cuts: reading.cuts }
     } else {
         Mode::Statements(reading.units)
     };
-    Ok(Script { migration, sql, directives, mode, is_empty, leaves })
+    Ok(Script { migration, sql, strings, directives, mode, is_empty, leaves })
 }
 
 /// What is kept of a file that is read statement by statement. The statements themselves are not: of a file of rows they would
@@ -225,6 +241,8 @@ fn script(migration: &Migration, forced: bool) -> Result<Script<'_>, Vec<Finding
 #[derive(Default)]
 struct Reading<'a> {
     statements: usize,
+    strings: Strings,
+    cuts: Vec<usize>,
     outline: Outline<'a>,
     leaves: Leaves,
     pairing: Pairing,
@@ -238,6 +256,9 @@ impl<'a> Reading<'a> {
         self.statements += 1;
         self.leaves.follow(statement);
         if transactional {
+            if std::mem::replace(&mut self.strings, statement.strings) != statement.strings {
+                self.cuts.push(statement.start);
+            }
             self.outline.follow(statement);
             return;
         }

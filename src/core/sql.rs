@@ -18,6 +18,7 @@ pub mod refuse;
 mod search_path;
 pub mod session;
 pub mod split;
+pub mod strings;
 pub mod transaction;
 
 pub use reader::QualifiedName;

@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::config::database::{Database, application_name};
 use crate::core::sql::quote::{ident, literal};
+use crate::core::sql::strings::Strings;
 use crate::error::{Error, Result};
 use crate::postgres::connect;
 use crate::postgres::lock;
@@ -30,6 +31,8 @@ pub struct Likeness {
     provider: String,
     /// Where names without a schema are looked up.
     search_path: String,
+    /// How strings are read.
+    pub strings: Strings,
 }
 
 /// That of a server that nobody has chosen a locale for.
@@ -39,6 +42,7 @@ impl Default for Likeness {
             options: "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'".into(),
             provider: " LOCALE_PROVIDER libc".into(),
             search_path: "\"$user\", public".into(),
+            strings: Strings::Standard,
         }
     }
 }
@@ -71,7 +75,8 @@ async fn likeness(connection: &mut PgConnection) -> Result<Likeness> {
     // Through JSON, as the columns of ICU and of the built-in provider came with PostgreSQL 15 and 17.
     let sql = "SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text, \
                  j->>'datlocprovider', coalesce(j->>'datlocale', j->>'daticulocale'), j->>'daticurules', \
-                 (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'), current_user::text \
+                 (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'), current_user::text, \
+                 pg_catalog.current_setting('standard_conforming_strings', true) \
                FROM pg_catalog.pg_database d, pg_catalog.to_jsonb(d) j WHERE d.datname = pg_catalog.current_database()";
     let row = query::one(connection, "reading the locale of the database", sql.into()).await?;
     let text = |column| get::<&str>(&row, column).map(literal);
@@ -88,7 +93,8 @@ async fn likeness(connection: &mut PgConnection) -> Result<Likeness> {
     }
     // The role's name may be another where the files are tried.
     let search_path = get::<&str>(&row, 6)?.replace("\"$user\"", &ident(get(&row, 7)?));
-    Ok(Likeness { options, provider, search_path })
+    let strings = Strings::from_setting(get(&row, 8)?);
+    Ok(Likeness { options, provider, search_path, strings })
 }
 
 impl ScratchDatabase {
@@ -119,7 +125,8 @@ impl ScratchDatabase {
             .await
             .map_err(|e| explained(e, server))?;
         debug!("made the scratch database {name} on {server}");
-        let database = server.in_database(&name, &likeness.search_path);
+        let database =
+            server.in_database(&name, &[("search_path", &likeness.search_path), likeness.strings.setting()]);
         let mut scratch = Self { maintenance, name, database };
         match scratch.make_home(home).await {
             Ok(()) => Ok(Ok(scratch)),
@@ -169,9 +176,10 @@ impl ScratchDatabase {
 pub async fn settle(database: &Database, likeness: &Likeness, home: &str) -> Result<()> {
     let mut connection = connect(database).await?;
     let path = if likeness.search_path.is_empty() { "''" } else { likeness.search_path.as_str() };
+    let (setting, value) = likeness.strings.setting();
     let sql = format!(
         "SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS {}; \
-         ALTER ROLE CURRENT_USER SET search_path = {path}",
+         ALTER ROLE CURRENT_USER SET search_path = {path}; ALTER ROLE CURRENT_USER SET {setting} = {value}",
         ident(home)
     );
     let settled = query::all(&mut connection, "making the schema of the files", sql).await;

@@ -6,6 +6,7 @@ use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History, Step, StepState};
 use crate::core::invalid::InvalidIndex;
 use crate::core::sql::quote::{ident, literal, qualified};
+use crate::core::sql::strings::Strings;
 use crate::core::trust::{self, GateTable, Home, Use, Wanted};
 use crate::error::{Error, Result};
 use crate::postgres::gate_tables;
@@ -37,6 +38,8 @@ pub struct Facts {
     pub backend: i32,
     /// Whether the server is a read-only standby.
     pub standby: bool,
+    /// How the session reads strings.
+    pub strings: Strings,
     /// The existing schemas of the session's own search path.
     pub path: Vec<String>,
     /// Corveil's tables, and their schema or that in which they would be created.
@@ -185,7 +188,9 @@ async fn facts_and(
     gate_tables::complete(connection, &mut home, &listed, scope.purpose, scope.wanted).await?;
     trust::expect_trusted(&home, scope.purpose, scope.wanted)?;
     let any_left = AnyLeft { invalid: get(any_left, 0)?, records: get(any_left, 1)? };
-    let facts = Facts { version, database, backend: get(facts, 2)?, standby: get(facts, 3)?, path, home };
+    let (backend, standby) = (get(facts, 2)?, get(facts, 3)?);
+    let strings = Strings::from_setting(get(facts, 6)?);
+    let facts = Facts { version, database, backend, standby, strings, path, home };
     Ok((facts, any_left, more))
 }
 
@@ -202,7 +207,8 @@ fn facts_sql(wanted_schema: Option<&str>) -> String {
     };
     format!(
         "SELECT current_setting('server_version_num')::int4, current_database()::text, pg_backend_pid(), \
-         pg_is_in_recovery(), {exists}, current_setting('corveil.path')::text[];"
+         pg_is_in_recovery(), {exists}, current_setting('corveil.path')::text[], \
+         current_setting('standard_conforming_strings', true);"
     )
 }
 

@@ -89,6 +89,8 @@ mod pooler;
 mod roles; // on each version
 // Settings of roles and databases under which the server reads and answers otherwise.
 mod settings; // on each version
+// Backslashes in strings, where a setting or the file says what they mean.
+mod strings; // on each version
 // Roles that may only create: their overloads, tables and triggers, and who is trusted as an owner.
 mod hostile; // on each version
 // What is checked before a run ends with 0: the history again, what the app finds, and that it outlives a crash.

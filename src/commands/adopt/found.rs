@@ -170,7 +170,7 @@ impl<'a> Question<'a> {
         };
         info!("{how}");
         let migrations: Vec<_> = adopt::contained(self.catalog, version).collect();
-        let refused = adopt::refused(&migrations);
+        let refused = adopt::refused(&migrations, facts.strings);
         if !refused.is_empty() {
             warn!(
                 "{} as they are, so a new database would not get as far as this one:\n{}",

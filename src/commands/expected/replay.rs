@@ -18,6 +18,7 @@ use crate::core::resume::Resume;
 use crate::core::schema::Schema;
 use crate::core::script;
 use crate::core::sql::cluster::cluster_wide;
+use crate::core::sql::strings::Strings;
 use crate::core::trust::{Use, Wanted};
 use crate::error::{Error, Result};
 use crate::postgres::apply::{self, Context, Ended, Settings};
@@ -95,12 +96,12 @@ impl<'a> Replay<'a> {
             .iter()
             .filter(|file| file.version > self.done && file.version <= version)
             .collect();
-        let reaches_out = files.iter().find_map(|file| not_beside_a_live_database(file));
-        if self.place.is_none() {
-            self.open(reaches_out).await?;
-        } else if let (Some(Place::Server { is_live: true, .. }), Some(refusal)) = (&self.place, reaches_out)
-        {
-            return Err(refusal);
+        match (&self.place, &self.guard) {
+            (Some(Place::Server { is_live: true, .. }), Some(guard)) => {
+                reaches_out(&files, guard.facts.strings).map_or(Ok(()), Err)?;
+            }
+            (Some(_), _) => {}
+            (None, _) => self.open(&files).await?,
         }
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
         let (start, count) = (Instant::now(), files.len());
@@ -117,9 +118,9 @@ impl<'a> Replay<'a> {
         schema::read(&mut guard.connection).await
     }
 
-    /// Makes the scratch database where it can be; with `reaches_out`, not beside the live one.
-    async fn open(&mut self, reaches_out: Option<Error>) -> Result<()> {
-        let place = self.choose(reaches_out).await?;
+    /// Makes the scratch database where it can be for these files.
+    async fn open(&mut self, files: &[&Migration]) -> Result<()> {
+        let place = self.choose(files).await?;
         let database = place.database();
         self.place = Some(place);
         let (mut connection, snapshot) =
@@ -130,7 +131,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    async fn choose(&self, reaches_out: Option<Error>) -> Result<Place> {
+    async fn choose(&self, files: &[&Migration]) -> Result<Place> {
         let likeness = match &self.live {
             Some(live) => scratch::likeness_of(live).await?,
             None => Likeness::default(),
@@ -145,7 +146,7 @@ impl<'a> Replay<'a> {
             let place = embedded(&likeness, self.home).await?;
             return place.ok_or_else(|| query::no_row("opening the embedded server"));
         };
-        if let Some(refusal) = reaches_out {
+        if let Some(refusal) = reaches_out(files, likeness.strings) {
             return embedded(&likeness, self.home).await?.ok_or(refusal);
         }
         match ScratchDatabase::create(live, &likeness, self.home).await? {
@@ -178,8 +179,9 @@ fn may_not(role: &str, server: &Database) -> Error {
 }
 
 /// Why a file that reaches beyond its database is not replayed where others could be reached.
-fn not_beside_a_live_database(file: &Migration) -> Option<Error> {
-    let found = cluster_wide(file.content.as_deref().ok()?)?;
+fn reaches_out(files: &[&Migration], strings: Strings) -> Option<Error> {
+    let (file, found) =
+        files.iter().find_map(|file| Some((file, cluster_wide(file.content.as_deref().ok()?, strings)?)))?;
     Some(Error::Config {
         message: format!(
             "`{}` is replayed on no server that is in use: `{}` reaches beyond its database, as it contains `{}`",
@@ -193,8 +195,11 @@ fn not_beside_a_live_database(file: &Migration) -> Option<Error> {
 async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop: &Stop) -> Result<()> {
     let none = BTreeSet::new();
     // A file may have been applied with `--no-transaction`, which nobody remembers.
-    let scripts = script::prepare(&[file], &none)
-        .or_else(|refused| script::prepare(&[file], &BTreeSet::from([file.version])).map_err(|_| refused))
+    let scripts = script::prepare(&[file], &none, guard.facts.strings)
+        .or_else(|refused| {
+            let outside = BTreeSet::from([file.version]);
+            script::prepare(&[file], &outside, guard.facts.strings).map_err(|_| refused)
+        })
         .map_err(Error::Refused)?;
     let scripts: Vec<_> = scripts.into_iter().map(|script| (script, Resume::default())).collect();
     let mut context = Context {

@@ -18,6 +18,7 @@ use crate::core::history::History;
 use crate::core::plan::{self, OutOfOrder};
 use crate::core::resume::{Resume, resume};
 use crate::core::script::{self, Script};
+use crate::core::sql::strings::Strings;
 use crate::core::trust::{self, Use, Wanted};
 use crate::error::{Error, LISTED, Result, ServerError};
 use crate::exit::ExitCode;
@@ -77,7 +78,7 @@ impl<'a> Gate<'a> {
         let found = self.adoptable(&mut connection, &mut snapshot).await?;
         let history = found.as_ref().map(Found::history);
         let history = history.as_ref().unwrap_or(&snapshot.history);
-        let work = self.decide(history, self.resume_from).await?;
+        let work = self.decide(&snapshot.facts, history, self.resume_from).await?;
         if !work.newer.is_empty() {
             warn!(
                 "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
@@ -148,7 +149,7 @@ impl<'a> Gate<'a> {
 
     /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,
     /// for the whole set, before the first statement runs.
-    async fn decide(&self, history: &History, resume_from: Option<usize>) -> Result<Work> {
+    async fn decide(&self, facts: &Facts, history: &History, resume_from: Option<usize>) -> Result<Work> {
         if let Some(unknown) =
             self.no_transaction.iter().find(|version| self.catalog.get(**version).is_none())
         {
@@ -158,7 +159,7 @@ impl<'a> Gate<'a> {
             });
         }
         let plan = plan::plan(self.catalog, history, self.target, self.out_of_order)?;
-        let scripts = self.prepare(plan.pending, history.is_blank()).await?;
+        let scripts = self.prepare(plan.pending, history.is_blank(), facts.strings).await?;
         let mut from = resume_from;
         let scripts: Vec<_> = scripts
             .into_iter()
@@ -192,6 +193,7 @@ impl<'a> Gate<'a> {
         &self,
         pending: Vec<&'static Migration>,
         is_first: bool,
+        strings: Strings,
     ) -> Result<Vec<Script<'static>>> {
         if pending.is_empty() {
             return Ok(Vec::new());
@@ -201,7 +203,7 @@ impl<'a> Gate<'a> {
             if is_first {
                 drop(catalog.created());
             }
-            script::prepare(&pending, &no_transaction).map_err(Error::Refused)
+            script::prepare(&pending, &no_transaction, strings).map_err(Error::Refused)
         };
         compute::apart(self.stop, READING, read).await?
     }
@@ -257,7 +259,7 @@ impl<'a> Gate<'a> {
         let work = if snapshot.history == *seen {
             decided
         } else {
-            decided_anew = self.decide(&snapshot.history, self.resume_from).await?;
+            decided_anew = self.decide(&snapshot.facts, &snapshot.history, self.resume_from).await?;
             &decided_anew
         };
         if snapshot.history.is_blank() {
@@ -366,7 +368,7 @@ impl<'a> Gate<'a> {
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
         let snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
-        let work = self.decide(&snapshot.history, None).await?;
+        let work = self.decide(&snapshot.facts, &snapshot.history, None).await?;
         let result = match work.scripts.first() {
             None => {
                 info!("everything had been committed before the connection broke");

@@ -37,8 +37,8 @@ impl Host {
         Self { options: Box::new(options), shown }
     }
 
-    pub(super) fn in_database(&self, name: &str, search_path: &str) -> Self {
-        let options = (*self.options).clone().database(name).options([("search_path", search_path)]);
+    pub(super) fn in_database(&self, name: &str, settings: &[(&str, &str)]) -> Self {
+        let options = (*self.options).clone().database(name).options(settings.iter().copied());
         Self { options: Box::new(options), shown: self.shown.clone() }
     }
 

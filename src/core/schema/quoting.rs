@@ -2,6 +2,7 @@
 
 use crate::core::sql::lex::{Kind, scan};
 use crate::core::sql::quote::ident;
+use crate::core::sql::strings::Strings;
 
 /// Words that are no name without quotes in some place, in PostgreSQL 14: all of `pg_get_keywords()` but the unreserved. Sorted.
 const KEYWORDS: [&str; 151] = [
@@ -185,7 +186,7 @@ pub fn plain(sql: &str) -> String {
     }
     let mut plain = String::with_capacity(sql.len());
     let mut done = 0;
-    for token in scan(sql).map_while(Result::ok) {
+    for token in scan(sql, Strings::Standard).map_while(Result::ok) {
         let name = match token.kind {
             Kind::Quoted => Some(token.text.trim_matches('"')).filter(|word| NEW_KEYWORDS.contains(word)),
             Kind::Word => (token.text == NEW_RESERVED).then_some("\"system_user\""),

@@ -7,6 +7,7 @@
 use crate::core::sql::lex::{Kind, Token, tokens};
 use crate::core::sql::reader::starts_with;
 use crate::core::sql::split::{Statement, each, first_line};
+use crate::core::sql::strings::Strings;
 
 /// Objects of the whole cluster, as they stand behind CREATE, ALTER, DROP, COMMENT ON and SECURITY LABEL ON.
 const OBJECTS: [&str; 6] = ["role", "user", "group", "database", "tablespace", "subscription"];
@@ -43,11 +44,12 @@ pub struct ClusterWide {
     pub words: String,
 }
 
-/// The first statement of a file that reaches beyond its database; none where the file ends inside a token.
+/// The first statement of a file that reaches beyond its database; none where the file ends inside a token. `strings` is how
+/// its session reads strings.
 #[must_use]
-pub fn cluster_wide(sql: &str) -> Option<ClusterWide> {
+pub fn cluster_wide(sql: &str, strings: Strings) -> Option<ClusterWide> {
     let mut first = None;
-    for statement in each(sql) {
+    for statement in each(sql, strings) {
         let statement = statement.ok()?;
         if first.is_none() {
             first = reaches_out(&statement).map(|words| ClusterWide {
@@ -215,7 +217,7 @@ mod tests {
     use super::*;
 
     fn found(sql: &str) -> bool {
-        cluster_wide(sql).is_some()
+        cluster_wide(sql, Strings::Standard).is_some()
     }
 
     #[test]
@@ -260,7 +262,7 @@ mod tests {
             assert!(found(sql), "{sql}");
         }
         let sql = "SELECT 1;\nDROP ROLE a;";
-        let found = cluster_wide(sql).unwrap();
+        let found = cluster_wide(sql, Strings::Standard).unwrap();
         assert_eq!((found.start, found.statement.as_str()), (10, "DROP ROLE a"));
     }
 
@@ -272,7 +274,7 @@ mod tests {
             ("DO $$ BEGIN EXECUTE 'alter user ' || quote_ident('x'); END $$", "alter user"),
             ("DO LANGUAGE plpython3u $$ plpy.execute('drop role \\'x') $$", "drop role"),
         ] {
-            assert_eq!(cluster_wide(sql).unwrap().words, words, "{sql}");
+            assert_eq!(cluster_wide(sql, Strings::Standard).unwrap().words, words, "{sql}");
         }
     }
 

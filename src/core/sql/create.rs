@@ -8,6 +8,7 @@ use crate::core::sql::lex::Kind;
 use crate::core::sql::reader::{QualifiedName, Reader};
 use crate::core::sql::search_path::SearchPath;
 use crate::core::sql::split::{Statement, each};
+use crate::core::sql::strings::Strings;
 
 /// Words between `CREATE` and the kind of object that do not change the kind.
 const MODIFIERS: [&str; 7] = ["foreign", "global", "local", "recursive", "temp", "temporary", "unlogged"];
@@ -82,7 +83,7 @@ pub fn created(sql: &str) -> Vec<Created> {
     let mut path = SearchPath::default();
     let mut temporary = HashSet::new();
     let mut created = Vec::new();
-    for statement in each(sql) {
+    for statement in each(sql, Strings::Standard) {
         let Ok(statement) = statement else { return Vec::new() };
         path.follow(&statement);
         let Some(Creation { kind, temporary: is_temporary, if_not_exists, name }) =

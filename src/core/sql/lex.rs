@@ -1,8 +1,10 @@
 //! Tokens by PostgreSQL's own lexical rules, through squawk's port of `scan.l`.
 //!
-//! Backslashes are escapes in `E''` strings only, as with `standard_conforming_strings = on`, the default since 9.1.
+//! Backslashes are escapes in `E''` strings, and where the caller says so in plain ones.
 
 use squawk_lexer::{LiteralKind, TokenKind, tokenize};
+
+use crate::core::sql::strings::Strings;
 
 /// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN - 1`) and drops the rest with a notice.
 const NAME_BYTES: usize = 63;
@@ -57,18 +59,20 @@ pub struct Unterminated {
     pub start: usize,
 }
 
-/// The tokens of a file, without white space and comments.
+/// The tokens of a piece of SQL with standard strings, without white space and comments.
 ///
 /// # Errors
 /// The file ends inside a token.
 pub fn tokens(sql: &str) -> Result<Vec<Token<'_>>, Unterminated> {
-    scan(sql).filter(|token| !matches!(token, Ok(token) if token.kind == Kind::Comment)).collect()
+    scan(sql, Strings::Standard)
+        .filter(|token| !matches!(token, Ok(token) if token.kind == Kind::Comment))
+        .collect()
 }
 
 /// The tokens and comments of a file, one by one.
 #[must_use]
-pub fn scan(sql: &str) -> Scan<'_> {
-    Scan { sql, at: 0, continues: Continues::No }
+pub fn scan(sql: &str, strings: Strings) -> Scan<'_> {
+    Scan { sql, at: 0, continues: Continues::No, strings }
 }
 
 impl Token<'_> {
@@ -141,6 +145,8 @@ pub struct Scan<'a> {
     sql: &'a str,
     at: usize,
     continues: Continues,
+    /// How plain strings are read from here on.
+    pub(super) strings: Strings,
 }
 
 /// Whether a plain string here would be the next segment of an `E''` string.
@@ -163,7 +169,7 @@ impl<'a> Iterator for Scan<'a> {
             let start = self.at;
             let rest = &self.sql[start..];
             if self.continues == Continues::No
-                && let Some((kind, length)) = common(rest)
+                && let Some((kind, length)) = common(rest, self.strings)
             {
                 self.at += length;
                 match kind {
@@ -174,7 +180,8 @@ impl<'a> Iterator for Scan<'a> {
             let raw = tokenize(rest).next()?;
             let mut text = &rest[..raw.len as usize];
             let mut classified = classify(raw.kind, text);
-            if self.continues == Continues::Yes && text.starts_with('\'') {
+            let has_escapes = self.strings == Strings::Escapes && is_plain(raw.kind);
+            if has_escapes || self.continues == Continues::Yes && text.starts_with('\'') {
                 let end = escaped_string_end(rest);
                 text = &rest[..end.unwrap_or(rest.len())];
                 classified = end.map(|_| Some(Kind::String)).ok_or("string");
@@ -196,7 +203,7 @@ impl<'a> Iterator for Scan<'a> {
 ///
 /// The crate takes a character at a time, and a file of rows has tens of millions of them. Whatever could be anything else is
 /// left to it.
-fn common(text: &str) -> Option<(Option<Kind>, usize)> {
+fn common(text: &str, strings: Strings) -> Option<(Option<Kind>, usize)> {
     let bytes = text.as_bytes();
     let length = |from: usize, is_part: fn(&u8) -> bool| {
         from + bytes[from..].iter().take_while(|byte| is_part(byte)).count()
@@ -216,7 +223,7 @@ fn common(text: &str) -> Option<(Option<Kind>, usize)> {
             let next = bytes.get(end)?;
             (is_space(next) || matches!(next, b',' | b')' | b';')).then_some((Some(Kind::Number), end))
         }
-        b'\'' => {
+        b'\'' if strings == Strings::Standard => {
             let mut end = 1;
             loop {
                 end += text[end..].find('\'')? + 1;
@@ -241,9 +248,15 @@ impl Continues {
     }
 }
 
-/// The end of an escape string in bytes, given the text from its opening quote on.
+/// Whether it is a string whose backslashes depend on the setting: `''` or `N''`.
+const fn is_plain(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::Literal { kind: LiteralKind::Str { .. } | LiteralKind::NationalStr { .. } })
+}
+
+/// The end of an escape string in bytes, given the text from its opening quote or the letter before it on.
 fn escaped_string_end(text: &str) -> Option<usize> {
-    let mut chars = text.char_indices().skip(1).peekable();
+    let opening = text.find('\'')?;
+    let mut chars = text.char_indices().skip(opening + 1).peekable();
     while let Some((at, char)) = chars.next() {
         match char {
             '\\' => drop(chars.next()),
@@ -354,7 +367,7 @@ mod tests {
             pieces.iter().flat_map(|a| pieces.map(|b| (a, b))).flat_map(|(a, b)| pieces.map(|c| (a, b, c)))
         {
             let sql = format!("{a}{b}{c}");
-            let short: Vec<_> = scan(&sql)
+            let short: Vec<_> = scan(&sql, Strings::Standard)
                 .map(|token| match token {
                     Ok(Token { kind, text, .. }) => format!("{kind:?} {text}"),
                     Err(unterminated) => unterminated.what.to_owned(),
@@ -381,6 +394,26 @@ mod tests {
             assert_eq!(found, expected, "{sql}");
         }
         assert_eq!(tokens("E'a'\n'b\\'"), Err(Unterminated { what: "string", start: 5 }));
+    }
+
+    #[test]
+    fn backslashes_in_plain_strings_are_escapes_where_the_setting_is_off() {
+        let cases = [
+            (r"'it\'s; fine';", vec![r"'it\'s; fine'", ";"]),
+            (r"N'it\'s;' ,", vec![r"N'it\'s;'", ","]),
+            (r"'c:\\';", vec![r"'c:\\'", ";"]),
+            (r"'it''s\n';", vec![r"'it''s\n'", ";"]),
+            ("'a'\n'b\\';';", vec!["'a'", "'b\\';'", ";"]),
+            (r"E'it\'s';", vec![r"E'it\'s'", ";"]),
+            // Neither of these has escapes of that kind.
+            (r#"$$\$$, "\", B'01'"#, vec![r"$$\$$", ",", r#""\""#, ",", "B'01'"]),
+        ];
+        for (sql, expected) in cases {
+            let found: Vec<_> = scan(sql, Strings::Escapes).map(|token| token.unwrap().text).collect();
+            assert_eq!(found, expected, "{sql}");
+        }
+        let cut = scan(r"SELECT 'c:\'", Strings::Escapes).last();
+        assert_eq!(cut, Some(Err(Unterminated { what: "string", start: 7 })));
     }
 
     #[test]
@@ -465,7 +498,8 @@ mod tests {
 
     #[test]
     fn scanning_keeps_comments() {
-        let texts: Vec<_> = scan("-- a\nselect /* b */ 1").map(|token| token.unwrap().text).collect();
+        let texts: Vec<_> =
+            scan("-- a\nselect /* b */ 1", Strings::Standard).map(|token| token.unwrap().text).collect();
         assert_eq!(texts, ["-- a", "select", "/* b */", "1"]);
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::core::sql::lex::scan;
 use crate::core::sql::position::position;
+use crate::core::sql::strings::Strings;
 
 /// A file that holds both ways, as far as its marks say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +97,7 @@ fn outside_tokens<'a>(
     if marks.is_empty() {
         return marks;
     }
-    let spans = scan(sql).map(|token| match token {
+    let spans = scan(sql, Strings::Standard).map(|token| match token {
         Ok(token) => (token.start, token.end()),
         Err(unterminated) => (unterminated.start, sql.len()),
     });

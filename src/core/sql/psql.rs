@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::core::sql::lex::{Kind, Token, scan};
+use crate::core::sql::strings::Strings;
 
 /// Something that is not for the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,11 +27,11 @@ pub(super) enum What {
 /// All that is for psql, in the order of the file, up to a token that the file's end cuts off.
 ///
 /// Lexing starts anew behind each, as quotes in commands and rows need not pair.
-pub(super) fn for_psql(sql: &str) -> Vec<ForPsql> {
+pub(super) fn for_psql(sql: &str, strings: Strings) -> Vec<ForPsql> {
     let mut found = Vec::new();
     let mut at = 0;
     let mut has_rows = true;
-    while let Some(mut next) = next_for_psql(sql, at) {
+    while let Some(mut next) = next_for_psql(sql, strings, at) {
         if next.what == What::CopyFromStdin && has_rows {
             // Where nothing ends the rows of one, nothing ends those of a later one: the rest is read for it once.
             match rows_end(sql, next.span.end) {
@@ -55,9 +56,9 @@ pub(super) fn without(sql: &str, found: &[ForPsql]) -> String {
     readable
 }
 
-fn next_for_psql(sql: &str, from: usize) -> Option<ForPsql> {
+fn next_for_psql(sql: &str, strings: Strings, from: usize) -> Option<ForPsql> {
     let mut copy = ClientCopy::default();
-    for token in scan(&sql[from..]).map_while(Result::ok) {
+    for token in scan(&sql[from..], strings).map_while(Result::ok) {
         match token.kind {
             Kind::Backslash => {
                 let start = from + token.start;
@@ -174,7 +175,7 @@ mod tests {
     fn commands_and_rows_are_found_whatever_quotes_they_hold() {
         let dump = "\\restrict it's\n\nSET x = 1;\n\nCOPY a (x) FROM stdin;\nit's; \\N\n\\.\n\n\nCOPY b (x) FROM stdin;\n\
                     \"é\n\\.\n\nCOPY c FROM stdin;\n\\.\nSELECT 'é';\n\\unrestrict x\n";
-        let found = for_psql(dump);
+        let found = for_psql(dump, Strings::Standard);
         let texts: Vec<_> = found.iter().map(|found| (found.what, &dump[found.span.clone()])).collect();
         assert_eq!(
             texts,
@@ -207,7 +208,7 @@ mod tests {
             ("SELECT copy FROM stdin", None),
         ];
         for (sql, expected) in cases {
-            assert_eq!(for_psql(sql).first().map(|found| found.what), expected, "{sql}");
+            assert_eq!(for_psql(sql, Strings::Standard).first().map(|found| found.what), expected, "{sql}");
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::core::sql::position::Lines;
 use crate::core::sql::psql::{self, ForPsql, What, for_psql};
 use crate::core::sql::reader::{Reader, starts_with};
 use crate::core::sql::split::{self, Statement};
+use crate::core::sql::strings::Strings;
 use crate::core::sql::transaction::{Outline, Pairing, Part, Unbalanced, control};
 use crate::error::LISTED;
 
@@ -54,18 +55,24 @@ impl Refusals {
     }
 }
 
-/// Reads a file once, statement by statement, and says what is wrong with it. `transactional`: it runs inside one transaction
-/// of ours. `each` is shown every statement; of a file that is refused perhaps not all.
+/// Reads a file once, statement by statement, and says what is wrong with it. `strings` is how its session reads strings, and
+/// `transactional` whether it runs inside one transaction of ours. `each` is shown every statement; of a file that is refused
+/// perhaps not all.
 #[must_use]
-pub fn refusals<'a>(sql: &'a str, transactional: bool, mut each: impl FnMut(&Statement<'a>)) -> Refusals {
-    let mut misplaced = Misplaced::new(transactional);
-    let mut statements = split::each(sql);
+pub fn refusals<'a>(
+    sql: &'a str,
+    strings: Strings,
+    transactional: bool,
+    mut each: impl FnMut(&Statement<'a>),
+) -> Refusals {
+    let mut misplaced = Misplaced::new(strings, transactional);
+    let mut statements = split::each(sql, strings);
     for statement in &mut statements {
         let statement = match statement {
             Ok(statement) => statement,
             Err(error) => {
                 // Perhaps only because psql's commands or COPY's rows hold quotes.
-                return refused_by_psql(sql, transactional).unwrap_or_else(|| {
+                return refused_by_psql(sql, strings, transactional).unwrap_or_else(|| {
                     Refusals::of(unreadable(sql).chain([never_closed(&error)]).collect(), 0)
                 });
             }
@@ -74,7 +81,7 @@ pub fn refusals<'a>(sql: &'a str, transactional: bool, mut each: impl FnMut(&Sta
         misplaced.follow(&statement);
     }
     if statements.met_psql()
-        && let Some(refusals) = refused_by_psql(sql, transactional)
+        && let Some(refusals) = refused_by_psql(sql, strings, transactional)
     {
         return refusals;
     }
@@ -84,12 +91,12 @@ pub fn refusals<'a>(sql: &'a str, transactional: bool, mut each: impl FnMut(&Sta
 
 /// What is wrong with a file that has something for psql. That sticks to the statements behind it, so the rest is read anew
 /// without it.
-fn refused_by_psql(sql: &str, transactional: bool) -> Option<Refusals> {
-    let for_psql = Some(for_psql(sql)).filter(|found| !found.is_empty())?;
+fn refused_by_psql(sql: &str, strings: Strings, transactional: bool) -> Option<Refusals> {
+    let for_psql = Some(for_psql(sql, strings)).filter(|found| !found.is_empty())?;
     let readable = psql::without(sql, &for_psql);
-    let mut misplaced = Misplaced::new(transactional);
+    let mut misplaced = Misplaced::new(strings, transactional);
     let mut broken_off = None;
-    for statement in split::each(&readable) {
+    for statement in split::each(&readable, strings) {
         match statement {
             Ok(statement) => misplaced.follow(&statement),
             Err(error) => broken_off = Some(never_closed(&error)),
@@ -112,6 +119,8 @@ fn never_closed(error: &Unterminated) -> Refusal {
 /// Statements that are SQL, but not where they stand.
 struct Misplaced<'a> {
     transactional: bool,
+    /// How the statement before read its strings.
+    strings: Strings,
     found: Vec<Refusal>,
     more: usize,
     outline: Outline<'a>,
@@ -147,9 +156,10 @@ impl Places {
 }
 
 impl<'a> Misplaced<'a> {
-    fn new(transactional: bool) -> Self {
+    fn new(strings: Strings, transactional: bool) -> Self {
         Self {
             transactional,
+            strings,
             found: Vec::new(),
             more: 0,
             outline: Outline::default(),
@@ -177,7 +187,11 @@ impl<'a> Misplaced<'a> {
                 self.controls.starts.push(statement.start);
             }
         } else if let Ok(pairing) = &mut self.pairing {
+            let strings = std::mem::replace(&mut self.strings, statement.strings);
             match pairing.follow(statement) {
+                Ok(Part::Inside | Part::Commit) if statement.strings != strings => {
+                    add(&mut self.inside, &mut self.more_inside, || changes_strings(statement));
+                }
                 Ok(Part::Begin | Part::Inside | Part::Commit) if never_in_a_transaction(statement) => {
                     add(&mut self.inside, &mut self.more_inside, || Refusal {
                         advice: "move it out of its `BEGIN … COMMIT`".to_owned(),
@@ -234,6 +248,17 @@ impl Controls {
                 lines(sql, &self.starts)
             ),
         })
+    }
+}
+
+/// A `BEGIN … COMMIT` is sent at once, and the server reads all of what is sent before it carries out any of it.
+fn changes_strings(statement: &Statement<'_>) -> Refusal {
+    Refusal {
+        start: statement.start,
+        reason: "`standard_conforming_strings` is set before this statement in the same `BEGIN … COMMIT`, which the \
+                 server reads as a whole before it sets anything"
+            .to_owned(),
+        advice: "set it before the `BEGIN`".to_owned(),
     }
 }
 
@@ -388,7 +413,7 @@ mod tests {
     const NO_TRANSACTION: &str = "make `-- no-transaction` the file's first line";
 
     fn refused(sql: &str, transactional: bool) -> Vec<Refusal> {
-        refusals(sql, transactional, |_| {}).found
+        refusals(sql, Strings::Standard, transactional, |_| {}).found
     }
 
     /// The only refusal of a file.
@@ -590,10 +615,11 @@ mod tests {
             ("BEGIN; VACUUM; COMMIT;", false),
             ("COPY t FROM stdin;\n", true),
         ] {
-            let refusals = refusals(&sql.repeat(1000), transactional, |_| {});
+            let refusals = refusals(&sql.repeat(1000), Strings::Standard, transactional, |_| {});
             assert_eq!((refusals.found.len(), refusals.more), (LISTED, 1000 - LISTED), "{sql}");
         }
-        let mixed = refusals(&"VACUUM; DISCARD ALL; COPY t TO stdout;".repeat(1000), true, |_| {});
+        let mixed =
+            refusals(&"VACUUM; DISCARD ALL; COPY t TO stdout;".repeat(1000), Strings::Standard, true, |_| {});
         assert_eq!((mixed.found.len(), mixed.more), (LISTED, 3000 - LISTED));
     }
 }

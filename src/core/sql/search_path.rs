@@ -21,7 +21,7 @@ impl SearchPath {
         } else if reader.eat(&["set"]) {
             self.follow_set(reader);
         } else if let Some(call) = set_config(statement)
-            && call.name.is_some_and(|name| name.eq_ignore_ascii_case("search_path"))
+            && call.sets("search_path")
         {
             self.0 = call.value.as_deref().and_then(first_of_list);
         }
@@ -46,9 +46,15 @@ pub(super) struct SetConfig {
     /// The setting, if it is a plain string.
     name: Option<String>,
     /// The new value, likewise.
-    value: Option<String>,
+    pub(super) value: Option<String>,
     /// Whether it ends with the transaction.
     pub(super) local: bool,
+}
+
+impl SetConfig {
+    pub(super) fn sets(&self, setting: &str) -> bool {
+        self.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(setting))
+    }
 }
 
 /// Reads `SELECT [pg_catalog.]set_config('name', 'value', local)`.

@@ -3,6 +3,7 @@
 use crate::core::sql::lex::{Kind, Scan, Token, Unterminated, scan};
 use crate::core::sql::psql::Detector;
 use crate::core::sql::reader::starts_with;
+use crate::core::sql::strings::Strings;
 
 /// Longer first lines are cut here, in characters, so that a message stays one line on a wide terminal.
 const FIRST_LINE_CHARS: usize = 120;
@@ -24,26 +25,30 @@ pub struct Statement<'a> {
     is_whole: bool,
     /// Where its semicolon is in the file, in bytes; a file's last statement may lack one.
     pub semicolon: Option<usize>,
+    /// How its plain strings are read.
+    pub strings: Strings,
 }
 
-/// The statements of a file. Empty ones yield nothing, as the server sends no `CommandComplete` for them: the n-th
+/// The statements of a file whose strings are standard ones. Empty ones yield nothing, as the server sends no `CommandComplete` for them: the n-th
 /// of these is the n-th that the server completes.
 ///
 /// # Errors
 /// The file ends inside a token.
 pub fn statements(sql: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
-    each(sql).collect()
+    each(sql, Strings::Standard).collect()
 }
 
-/// The same one by one, so that nothing is kept of a large file. The last item is the error of one that ends inside a token.
+/// The same one by one, so that nothing is kept of a large file, and with strings as the session reads them and the file says
+/// further on. The last item is the error of one that ends inside a token.
 #[must_use]
-pub fn each(sql: &str) -> Statements<'_> {
-    Statements { sql, scan: scan(sql), for_psql: Detector::default() }
+pub fn each(sql: &str, strings: Strings) -> Statements<'_> {
+    Statements { sql, initial: strings, scan: scan(sql, strings), for_psql: Detector::default() }
 }
 
 /// The statements of a file, read one at a time.
 pub struct Statements<'a> {
     sql: &'a str,
+    initial: Strings,
     scan: Scan<'a>,
     for_psql: Detector,
 }
@@ -73,10 +78,14 @@ impl<'a> Iterator for Statements<'a> {
                 }
                 None if token.kind != Kind::Semicolon => open = Some(Open::new(token)),
                 None => {}
-                Some(_) => return open.map(|open| Ok(open.close(self.sql, Some(token.start)))),
+                Some(_) => {
+                    let statement = open?.close(self.sql, Some(token.start), self.scan.strings);
+                    self.scan.strings = statement.strings.after(&statement, self.initial);
+                    return Some(Ok(statement));
+                }
             }
         }
-        open.map(|open| Ok(open.close(self.sql, None)))
+        open.map(|open| Ok(open.close(self.sql, None, self.scan.strings)))
     }
 }
 
@@ -105,10 +114,10 @@ impl<'a> Open<'a> {
         }
     }
 
-    fn close(self, sql: &'a str, semicolon: Option<usize>) -> Statement<'a> {
+    fn close(self, sql: &'a str, semicolon: Option<usize>, strings: Strings) -> Statement<'a> {
         let start = self.tokens[0].start;
         let text = &sql[start..self.last.end()];
-        Statement { text, start, tokens: self.tokens, is_whole: self.is_whole, semicolon }
+        Statement { text, start, tokens: self.tokens, is_whole: self.is_whole, semicolon, strings }
     }
 }
 
@@ -161,7 +170,7 @@ impl<'a> Statement<'a> {
     /// The tokens that were not kept, read again.
     fn rest(&self) -> impl Iterator<Item = Token<'a>> + use<'a> {
         let start = self.start;
-        scan(self.text)
+        scan(self.text, self.strings)
             .map_while(Result::ok)
             .filter(|token| token.kind != Kind::Comment)
             .skip(self.tokens.len())
@@ -215,6 +224,19 @@ fn creates_routine(tokens: &[Token<'_>]) -> bool {
 mod tests {
     use super::*;
     use crate::core::sql::lex::tokens;
+
+    #[test]
+    fn a_file_may_say_itself_how_its_strings_are_read() {
+        let dump =
+            r"SET standard_conforming_strings = off; SELECT 'it\'s;'; RESET ALL; SELECT 'c:\'; SELECT 1";
+        let read: Vec<_> = each(dump, Strings::Standard).map(|statement| statement.unwrap().text).collect();
+        assert_eq!(read[1], r"SELECT 'it\'s;'");
+        assert_eq!(read[3..], [r"SELECT 'c:\'", "SELECT 1"]);
+        // All of a statement is read as its start, however long.
+        let long = format!(r"INSERT INTO t VALUES {} ('it\'s'); SELECT 1", "(1), ".repeat(KEPT_TOKENS));
+        let found = each(&long, Strings::Escapes).next().unwrap().unwrap();
+        assert_eq!(found.find_map(|tokens| tokens[0].text.starts_with(r"'it\'s'").then_some(())), Some(()));
+    }
 
     fn texts(sql: &str) -> Vec<&str> {
         let statements = statements(sql).expect("the SQL is complete");
@@ -368,7 +390,8 @@ CREATE TABLE public.t (
 
     #[test]
     fn a_file_that_ends_inside_a_token_ends_with_the_error() {
-        let read: Vec<_> = each("a; b; 'c").map(|statement| statement.map(|s| s.text)).collect();
+        let read: Vec<_> =
+            each("a; b; 'c", Strings::Standard).map(|statement| statement.map(|s| s.text)).collect();
         assert_eq!(read[..2], [Ok("a"), Ok("b")]);
         assert_eq!((read.len(), read[2]), (3, Err(Unterminated { what: "string", start: 6 })));
     }

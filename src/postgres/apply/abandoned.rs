@@ -16,6 +16,7 @@ use crate::core::sql::concurrent::{Concurrent, Detach};
 use crate::core::sql::index::{CreateIndex, create_index};
 use crate::core::sql::quote::ident;
 use crate::core::sql::split::each;
+use crate::core::sql::strings::Strings;
 use crate::error::{Error, Finding, Result};
 use crate::postgres::concurrent::{HalfDetached, half_detached, has_index, has_partition};
 use crate::postgres::indexes::{self, Built};
@@ -152,7 +153,7 @@ async fn took_effect(guard: &mut LockGuard, record: &Step, half_done: &HalfDone)
 
 /// Whether a pending file drops an index.
 fn is_dropped(files: Files<'_>, index: &QualifiedName) -> bool {
-    let statements = files.pending.iter().flat_map(|(script, _)| each(script.sql).map_while(Result::ok));
+    let statements = files.pending.iter().flat_map(|(script, _)| script.statements().map_while(Result::ok));
     statements
         .filter(|statement| statement.starts_with(&["drop", "index"]))
         .any(|statement| statement.tokens.iter().any(|token| token.name().as_ref() == Some(&index.name)))
@@ -170,7 +171,7 @@ fn made(files: Files<'_>) -> Vec<CreateIndex> {
     });
     applied
         .chain(finished.flatten())
-        .flat_map(|sql| each(sql).map_while(Result::ok))
+        .flat_map(|sql| each(sql, Strings::Standard).map_while(Result::ok))
         .filter_map(|statement| create_index(&statement))
         .collect()
 }

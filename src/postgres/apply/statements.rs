@@ -226,7 +226,7 @@ async fn carry_out(
     let sql = match (&unit.kind, work) {
         (UnitKind::Transaction { body, .. }, _) => {
             let finished = Record::finished(unit, number).sql(guard, script)?;
-            message::recorded_unit(&unit.text[..*body], &finished).sql
+            message::recorded_unit(&unit.text[..*body], &finished).into()
         }
         (_, Some(Concurrent::Detach(detach))) if subject.is_some_and(|subject| subject.detach_pending) => {
             info!("completing with FINALIZE what was begun before: {}", first_line(&unit.text));

@@ -1,8 +1,9 @@
 //! A transactional file: one message, one transaction, one commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::send::send;
+use super::send::{Sent, send};
 use super::{
     Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, pause_before_retry,
     reset_session, roll_back, timeouts,
@@ -21,7 +22,7 @@ pub(super) async fn apply(
     script: &Script<'_>,
     context: &mut Context<'_>,
 ) -> Result<bool, Ended> {
-    let Mode::Transaction { wrapping, .. } = &script.mode else {
+    let Mode::Transaction { wrapping, cuts, .. } = &script.mode else {
         unreachable!("the caller chose by the mode")
     };
     let timeouts = timeouts(script, context.settings);
@@ -29,14 +30,14 @@ pub(super) async fn apply(
     let message = message::transaction(
         script.sql,
         wrapping.as_ref(),
+        cuts,
         timeouts,
         &application_name(Some(&script.migration.file)),
         &message::history_row(guard.facts.schema()?, script.migration, ELAPSED_IN_TRANSACTION),
         &format!("{RESET_SESSION} {}", guard.settle_session),
     );
     for attempt in 1.. {
-        let sent =
-            send(guard, Arc::clone(&message.sql), first_look(timeouts), context.stop, context.progress).await;
+        let (sent, sent_before) = send_parts(guard, &message.parts, first_look(timeouts), context).await;
         let Some(error) = &sent.error else {
             return Ok(is_held(sent.last_row.as_ref())?);
         };
@@ -69,9 +70,33 @@ pub(super) async fn apply(
             let source = Box::new(server);
             return Err(Ended::With(Error::Server { doing: "recording the migration", source }));
         }
-        let character = position(error).map(|position| position.saturating_sub(message.prefix_chars));
+        let character = position(error).map(|position| {
+            let before: usize = sent_before.iter().map(|part| part.chars().count()).sum();
+            (before + position).saturating_sub(message.prefix_chars)
+        });
         let place = locate(script.sql, &starts, finished, character);
         return Err(Ended::With(failure(script, place, server, attempt, sent.blockers, Left::Nothing)));
     }
     unreachable!("the loop ends by returning")
+}
+
+/// Sends the parts one after the other, up to one that fails; also gives those before it.
+async fn send_parts<'m>(
+    guard: &mut LockGuard,
+    parts: &'m [Arc<String>],
+    first_look: Duration,
+    context: &mut Context<'_>,
+) -> (Sent, &'m [Arc<String>]) {
+    let (mut at, mut commands, mut elapsed) = (0, 0, Duration::ZERO);
+    loop {
+        let part = Arc::clone(&parts[at]);
+        let mut sent = send(guard, part, first_look, context.stop, context.progress).await;
+        commands += sent.commands;
+        elapsed += sent.elapsed;
+        if sent.error.is_some() || at + 1 == parts.len() {
+            (sent.commands, sent.elapsed) = (commands, elapsed);
+            return (sent, &parts[..at]);
+        }
+        at += 1;
+    }
 }
