@@ -96,7 +96,7 @@ impl Database {
         }
     }
 
-    /// Another database of the same server, in which this is where names without a schema are looked up.
+    /// Another database of the same server, with these settings for its sessions.
     #[must_use]
     pub fn in_database(&self, name: &str, settings: &[(&str, &str)]) -> Self {
         let hosts = self.hosts.iter().map(|host| host.in_database(name, settings)).collect();

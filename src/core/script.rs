@@ -208,7 +208,7 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Scrip
     let directives = directives::parse(sql, strings)
         .map_err(|e| vec![finding(FindingKind::Directive, Some(e.line), e.reason, e.hint)])?;
     let transactional = !(directives.no_transaction || forced);
-    let mut reading = Reading { strings, ..Reading::default() };
+    let mut reading = Reading::default();
     let refusals = refuse::refusals(sql, strings, transactional, |statement| {
         reading.follow(sql, statement, transactional);
     });
@@ -241,7 +241,6 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Scrip
 #[derive(Default)]
 struct Reading<'a> {
     statements: usize,
-    strings: Strings,
     cuts: Vec<usize>,
     outline: Outline<'a>,
     leaves: Leaves,
@@ -256,7 +255,7 @@ impl<'a> Reading<'a> {
         self.statements += 1;
         self.leaves.follow(statement);
         if transactional {
-            if std::mem::replace(&mut self.strings, statement.strings) != statement.strings {
+            if statement.is_read_otherwise {
                 self.cuts.push(statement.start);
             }
             self.outline.follow(statement);

@@ -273,11 +273,7 @@ async fn it_works_through_a_pooler_and_leaves_no_setting_behind() {
     let serving = Serving::with(&pooler.url(), &folder).await;
     assert_eq!(serving.ready().await.status, 200);
 
-    let timeout = async |url: Url| {
-        let mut session = url.connect().await.unwrap();
-        let row = sqlx::raw_sql("SHOW statement_timeout").fetch_one(&mut session).await.unwrap();
-        sqlx::Row::get::<String, _>(&row, 0)
-    };
+    let timeout = async |url: Url| url.setting("statement_timeout").await;
     assert_eq!(timeout(pooler.url()).await, timeout(database.url()).await);
     serving.end().await;
 }

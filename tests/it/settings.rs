@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::settings::{ODD, give};
+use crate::support::settings::{KEEPERS, ODD, give, with_settings};
 use crate::support::{Corveil, Database, Folder, SOON, Server, wait_until};
 
 fn folder() -> Folder {
@@ -19,15 +19,6 @@ fn the_table_of_odd_settings_is_long_and_has_no_setting_twice() {
     names.dedup();
     assert!(names.len() == ODD.len() && names.len() > 43, "{}", names.len());
     assert!(ODD.iter().all(|(_, odd, usual)| odd != usual));
-}
-
-/// A role that owns the schema, and has these settings.
-async fn with_settings(sql: impl Fn(&str, &str) -> String) -> (Database, String) {
-    let database = Database::fresh().await;
-    let role = database.create_role("CREATEDB").await;
-    database.execute(&format!("GRANT ALL ON SCHEMA public TO {role}")).await;
-    database.execute(&sql(&role, database.name())).await;
-    (database, role)
 }
 
 /// Every command, from nothing to nothing left to do; what changes is in a second run's way.
@@ -70,10 +61,7 @@ async fn every_command(database: &Database, role: &str, what: &str) {
 
 #[tokio::test]
 async fn every_command_works_under_every_odd_setting() {
-    for (what, alter) in [
-        ("role", (|role, _| format!("ALTER ROLE {role}")) as fn(&str, &str) -> String),
-        ("database", |_, database| format!("ALTER DATABASE {database}")),
-    ] {
+    for (what, alter) in KEEPERS {
         let (database, role) = with_settings(|role, name| give(&alter(role, name))).await;
         every_command(&database, &role, what).await;
     }
@@ -93,11 +81,7 @@ async fn every_command_works_where_the_server_itself_has_every_odd_setting() {
         database.execute(statement).await;
     }
     database.execute("SELECT pg_reload_conf()").await;
-    let is_read_only = async || {
-        let mut session = database.url_as(&role).connect().await.unwrap();
-        let row = sqlx::raw_sql("SHOW default_transaction_read_only").fetch_one(&mut session).await.unwrap();
-        sqlx::Row::get::<String, _>(&row, 0) == "on"
-    };
+    let is_read_only = async || database.url_as(&role).setting("default_transaction_read_only").await == "on";
     wait_until("the settings are read", SOON, is_read_only).await;
     every_command(&database, &role, "server").await;
 }
@@ -121,10 +105,7 @@ async fn what_is_read_does_not_depend_on_a_setting() {
 
 #[tokio::test]
 async fn transactions_that_are_read_only_by_default_are_no_standby() {
-    for (what, alter) in [
-        ("role", (|role, _| format!("ALTER ROLE {role}")) as fn(&str, &str) -> String),
-        ("database", |_, database| format!("ALTER DATABASE {database}")),
-    ] {
+    for (what, alter) in KEEPERS {
         let (database, role) = with_settings(|role, name| {
             format!("{} SET default_transaction_read_only = on", alter(role, name))
         })

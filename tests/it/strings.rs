@@ -1,5 +1,6 @@
 //! Backslashes in plain strings, which `standard_conforming_strings` decides about: in the session, and within a file.
 
+use crate::support::settings::{KEEPERS, with_settings};
 use crate::support::{Corveil, Database, Folder};
 
 /// Written for a server whose strings have escapes. `\'` ends no string there, so that the semicolons are part of it.
@@ -19,18 +20,10 @@ const READ: [&str; 5] = ["it's; fine", r"c:\", "a';b", "tab\t;", "'; COMMIT; SEL
 
 #[tokio::test]
 async fn a_right_file_is_applied_where_backslashes_are_escapes() {
-    for (what, alter) in [
-        ("role", (|role, _| format!("ALTER ROLE {role}")) as fn(&str, &str) -> String),
-        ("database", |_, database| format!("ALTER DATABASE {database}")),
-    ] {
-        let database = Database::fresh().await;
-        let role = database.create_role("CREATEDB").await;
-        let alter = alter(&role, database.name());
-        database
-            .execute(&format!(
-                "GRANT ALL ON SCHEMA public TO {role}; {alter} SET standard_conforming_strings = off"
-            ))
-            .await;
+    for (what, alter) in KEEPERS {
+        let off =
+            |role: &str, name: &str| format!("{} SET standard_conforming_strings = off", alter(role, name));
+        let (database, role) = with_settings(off).await;
         let folder = ESCAPES.iter().fold(Folder::new(), |folder, (name, sql)| folder.file(name, sql));
         let run =
             |subcommand: &str| Corveil::with(subcommand, &database, &folder).url(&database.url_as(&role));
@@ -100,13 +93,10 @@ async fn a_block_that_changes_how_its_own_strings_are_read_is_refused() {
 
 #[tokio::test]
 async fn what_reaches_beyond_its_database_is_found_behind_an_escaped_quote() {
-    let database = Database::fresh().await;
-    let role = database.create_role("CREATEDB CREATEROLE").await;
-    database
-        .execute(&format!(
-            "GRANT ALL ON SCHEMA public TO {role}; ALTER ROLE {role} SET standard_conforming_strings = off"
-        ))
-        .await;
+    let (database, role) = with_settings(|role, _| {
+        format!("ALTER ROLE {role} CREATEROLE; ALTER ROLE {role} SET standard_conforming_strings = off")
+    })
+    .await;
     let made = format!("{role}_made");
     let sql = format!("SELECT 'it\\'s'; CREATE ROLE {made}; SELECT 'it\\'s'");
     let folder = Folder::new().file("1_role.sql", sql);

@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// needed: `14,18`.
     #[arg(long, value_name = "MAJORS", value_delimiter = ',')]
     postgres: Vec<u32>,
-    /// Run the scenarios on databases that have every odd setting of `tests/it/support/settings.rs`, and nothing else.
+    /// Run the scenarios, and nothing else, on databases that have most of the odd settings of `tests/it/support/settings.rs`.
     #[arg(long, conflicts_with = "postgres")]
     odd_settings: bool,
     /// Passed on to `cargo test`. With `--postgres`, a name runs the scenarios of that name.

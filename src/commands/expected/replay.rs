@@ -96,12 +96,12 @@ impl<'a> Replay<'a> {
             .iter()
             .filter(|file| file.version > self.done && file.version <= version)
             .collect();
-        match (&self.place, &self.guard) {
-            (Some(Place::Server { is_live: true, .. }), Some(guard)) => {
-                reaches_out(&files, guard.facts.strings).map_or(Ok(()), Err)?;
-            }
-            (Some(_), _) => {}
-            (None, _) => self.open(&files).await?,
+        if self.place.is_none() {
+            self.open(&files).await?;
+        } else if let (Some(Place::Server { is_live: true, .. }), Some(guard)) = (&self.place, &self.guard)
+            && let Some(refusal) = reaches_out(&files, guard.facts.strings)
+        {
+            return Err(refusal);
         }
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
         let (start, count) = (Instant::now(), files.len());

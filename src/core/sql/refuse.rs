@@ -65,7 +65,7 @@ pub fn refusals<'a>(
     transactional: bool,
     mut each: impl FnMut(&Statement<'a>),
 ) -> Refusals {
-    let mut misplaced = Misplaced::new(strings, transactional);
+    let mut misplaced = Misplaced::new(transactional);
     let mut statements = split::each(sql, strings);
     for statement in &mut statements {
         let statement = match statement {
@@ -94,7 +94,7 @@ pub fn refusals<'a>(
 fn refused_by_psql(sql: &str, strings: Strings, transactional: bool) -> Option<Refusals> {
     let for_psql = Some(for_psql(sql, strings)).filter(|found| !found.is_empty())?;
     let readable = psql::without(sql, &for_psql);
-    let mut misplaced = Misplaced::new(strings, transactional);
+    let mut misplaced = Misplaced::new(transactional);
     let mut broken_off = None;
     for statement in split::each(&readable, strings) {
         match statement {
@@ -119,8 +119,6 @@ fn never_closed(error: &Unterminated) -> Refusal {
 /// Statements that are SQL, but not where they stand.
 struct Misplaced<'a> {
     transactional: bool,
-    /// How the statement before read its strings.
-    strings: Strings,
     found: Vec<Refusal>,
     more: usize,
     outline: Outline<'a>,
@@ -156,10 +154,9 @@ impl Places {
 }
 
 impl<'a> Misplaced<'a> {
-    fn new(strings: Strings, transactional: bool) -> Self {
+    fn new(transactional: bool) -> Self {
         Self {
             transactional,
-            strings,
             found: Vec::new(),
             more: 0,
             outline: Outline::default(),
@@ -187,9 +184,8 @@ impl<'a> Misplaced<'a> {
                 self.controls.starts.push(statement.start);
             }
         } else if let Ok(pairing) = &mut self.pairing {
-            let strings = std::mem::replace(&mut self.strings, statement.strings);
             match pairing.follow(statement) {
-                Ok(Part::Inside | Part::Commit) if statement.strings != strings => {
+                Ok(Part::Inside | Part::Commit) if statement.is_read_otherwise => {
                     add(&mut self.inside, &mut self.more_inside, || changes_strings(statement));
                 }
                 Ok(Part::Begin | Part::Inside | Part::Commit) if never_in_a_transaction(statement) => {

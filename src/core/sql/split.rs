@@ -26,11 +26,13 @@ pub struct Statement<'a> {
     /// Where its semicolon is in the file, in bytes; a file's last statement may lack one.
     pub semicolon: Option<usize>,
     /// How its plain strings are read.
-    pub strings: Strings,
+    strings: Strings,
+    /// Whether a setting in the file has changed that since the statement before.
+    pub is_read_otherwise: bool,
 }
 
-/// The statements of a file whose strings are standard ones. Empty ones yield nothing, as the server sends no `CommandComplete` for them: the n-th
-/// of these is the n-th that the server completes.
+/// The statements of a file whose strings are standard ones. Empty ones yield nothing, as the server sends no
+/// `CommandComplete` for them: the n-th of these is the n-th that the server completes.
 ///
 /// # Errors
 /// The file ends inside a token.
@@ -42,21 +44,39 @@ pub fn statements(sql: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
 /// further on. The last item is the error of one that ends inside a token.
 #[must_use]
 pub fn each(sql: &str, strings: Strings) -> Statements<'_> {
-    Statements { sql, initial: strings, scan: scan(sql, strings), for_psql: Detector::default() }
+    Statements {
+        sql,
+        initial: strings,
+        before: strings,
+        scan: scan(sql, strings),
+        for_psql: Detector::default(),
+    }
 }
 
 /// The statements of a file, read one at a time.
 pub struct Statements<'a> {
     sql: &'a str,
+    /// How strings are read in the beginning, and how in the statement before.
     initial: Strings,
+    before: Strings,
     scan: Scan<'a>,
     for_psql: Detector,
 }
 
-impl Statements<'_> {
+impl<'a> Statements<'a> {
     /// Whether anything that was read up to here is for psql alone.
     pub(super) const fn met_psql(&self) -> bool {
         self.for_psql.is_met()
+    }
+
+    fn close(&mut self, open: Open<'a>, semicolon: Option<usize>) -> Statement<'a> {
+        let Open { tokens, last, is_whole, .. } = open;
+        let (start, strings) = (tokens[0].start, self.scan.strings);
+        let is_read_otherwise = strings != std::mem::replace(&mut self.before, strings);
+        let text = &self.sql[start..last.end()];
+        let statement = Statement { text, start, tokens, is_whole, semicolon, strings, is_read_otherwise };
+        self.scan.strings = strings.after(&statement, self.initial);
+        statement
     }
 }
 
@@ -78,14 +98,10 @@ impl<'a> Iterator for Statements<'a> {
                 }
                 None if token.kind != Kind::Semicolon => open = Some(Open::new(token)),
                 None => {}
-                Some(_) => {
-                    let statement = open?.close(self.sql, Some(token.start), self.scan.strings);
-                    self.scan.strings = statement.strings.after(&statement, self.initial);
-                    return Some(Ok(statement));
-                }
+                Some(_) => return Some(Ok(self.close(open?, Some(token.start)))),
             }
         }
-        open.map(|open| Ok(open.close(self.sql, None, self.scan.strings)))
+        Some(Ok(self.close(open?, None)))
     }
 }
 
@@ -112,12 +128,6 @@ impl<'a> Open<'a> {
         } else {
             self.is_whole = false;
         }
-    }
-
-    fn close(self, sql: &'a str, semicolon: Option<usize>, strings: Strings) -> Statement<'a> {
-        let start = self.tokens[0].start;
-        let text = &sql[start..self.last.end()];
-        Statement { text, start, tokens: self.tokens, is_whole: self.is_whole, semicolon, strings }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A transactional file: one message, one transaction, one commit.
+//! A transactional file: one transaction, one commit, and one message unless the file changes how the server reads it.
 
 use std::sync::Arc;
 use std::time::Duration;

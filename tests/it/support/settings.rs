@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+use crate::support::Database;
+
 /// The variable that gives them to every test's database.
 const EVERYWHERE: &str = "CORVEIL_TEST_ODD_SETTINGS";
 
@@ -80,6 +82,24 @@ const NOT_EVERYWHERE: [&str; 7] = [
     "transform_null_equals",
     "row_security",
 ];
+
+/// How a statement begins that changes a setting, given the names of a role and a database.
+type Alter = fn(&str, &str) -> String;
+
+/// What may keep a setting.
+pub(crate) const KEEPERS: [(&str, Alter); 2] = [
+    ("role", |role, _| format!("ALTER ROLE {role}")),
+    ("database", |_, database| format!("ALTER DATABASE {database}")),
+];
+
+/// A role that owns the schema and may make databases, after this SQL, given its name and the database's.
+pub(crate) async fn with_settings(sql: impl Fn(&str, &str) -> String) -> (Database, String) {
+    let database = Database::fresh().await;
+    let role = database.create_role("CREATEDB").await;
+    database.execute(&format!("GRANT ALL ON SCHEMA public TO {role}")).await;
+    database.execute(&sql(&role, database.name())).await;
+    (database, role)
+}
 
 /// Gives them to a role or a database: `ALTER ROLE x`.
 pub(crate) fn give(alter: &str) -> String {

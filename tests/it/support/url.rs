@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
 
 /// Where to connect, over TCP on this machine. Change a part with `Url { password: "wrong".into(), ..db.url() }`.
 #[derive(Clone, Debug)]
@@ -37,6 +37,13 @@ impl Url {
             .application_name("it")
             .connect()
             .await
+    }
+
+    /// The value of a setting in a session of its own.
+    pub(crate) async fn setting(&self, name: &str) -> String {
+        let mut session = self.connect().await.unwrap();
+        let row = sqlx::raw_sql(AssertSqlSafe(format!("SHOW {name}"))).fetch_one(&mut session).await.unwrap();
+        row.get(0)
     }
 }
 
