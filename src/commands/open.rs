@@ -268,5 +268,5 @@ pub async fn refuse_two_ways(catalog: &'static Catalog, history: &History, stop:
 /// # Errors
 /// [`Error::Interrupted`] when the run is to stop.
 pub async fn read_created(catalog: &'static Catalog, stop: &Stop) -> Result<()> {
-    compute::apart(stop, READING, || drop(catalog.created())).await
+    compute::apart(stop, READING, || catalog.created().for_each(drop)).await
 }

@@ -45,7 +45,10 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
     }
     for bytes in files.iter().filter_map(|(_, bytes)| bytes.as_ref().ok()) {
         memory::expect(bytes.len() as u64);
-        secret::learn(&String::from_utf8_lossy(bytes));
+        match str::from_utf8(bytes) {
+            Ok(sql) => secret::learn(sql),
+            Err(_) => secret::learn(&String::from_utf8_lossy(bytes)),
+        }
     }
     let mut catalog = Catalog::from_files(files).map_err(Error::Refused)?;
     catalog.folder = Some(folder.display().to_string());

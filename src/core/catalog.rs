@@ -25,6 +25,21 @@ pub struct Migration {
     pub checksum: Vec<u8>,
     /// The SQL, or why there is none.
     pub content: Result<String, Unreadable>,
+    /// What it creates, once that was read.
+    created: OnceLock<Vec<Created>>,
+}
+
+impl Migration {
+    /// What it creates without IF NOT EXISTS. It is read for that where it was not yet.
+    fn created(&self) -> &[Created] {
+        self.created.get_or_init(|| self.content.as_deref().map(created).unwrap_or_default())
+    }
+
+    /// Keeps what it creates, by whoever has read it for something else.
+    pub fn keep_created(&self, created: Vec<Created>) {
+        // It is the same if it was read before.
+        let _ = self.created.set(created);
+    }
 }
 
 /// Why a file has no SQL.
@@ -51,8 +66,6 @@ pub struct Catalog {
     pub folder: Option<String>,
     /// Versions whose files run whole although they have another tool's marks of a way up or down.
     pub run_whole: BTreeSet<i64>,
-    /// What each file creates, by its place; read when it is asked for.
-    created: OnceLock<Vec<(usize, Created)>>,
 }
 
 impl Catalog {
@@ -95,14 +108,8 @@ impl Catalog {
     }
 
     /// What the files create without IF NOT EXISTS. All files are read for that, once.
-    pub fn created(&self) -> impl ExactSizeIterator<Item = (&Migration, &Created)> {
-        let created = self.created.get_or_init(|| {
-            let files = self.migrations.iter().enumerate();
-            let sqls = files.filter_map(|(place, file)| Some((place, file.content.as_deref().ok()?)));
-            sqls.flat_map(|(place, sql)| created(sql).into_iter().map(move |object| (place, object)))
-                .collect()
-        });
-        created.iter().map(|(place, object)| (&self.migrations[*place], object))
+    pub fn created(&self) -> impl Iterator<Item = (&Migration, &Created)> {
+        self.migrations.iter().flat_map(|file| file.created().iter().map(move |object| (file, object)))
     }
 
     /// The newest version; none in an empty set.
@@ -145,7 +152,7 @@ fn migration(version: i64, description: String, file: String, bytes: Result<Vec<
         }
         String::from_utf8(bytes).map_err(|e| Unreadable::NotUtf8 { offset: e.utf8_error().valid_up_to() })
     });
-    Migration { version, description, file, checksum, content }
+    Migration { version, description, file, checksum, content, created: OnceLock::new() }
 }
 
 /// Tells UTF-16 by its byte order mark, or by its first characters: SQL starts with those of ASCII, of which one byte is 0.

@@ -63,7 +63,12 @@ pub fn parse(sql: &str, strings: Strings) -> Result<Directives, DirectiveError> 
         Directives { no_transaction: sql.starts_with(NO_TRANSACTION), ..Directives::default() };
     let mut leading = true;
     for token in scan(sql, strings).map_while(Result::ok) {
-        leading &= token.kind == Kind::Comment;
+        if leading && token.kind != Kind::Comment {
+            leading = false;
+            if !may_have_more(&sql[token.start..]) {
+                break;
+            }
+        }
         let Some(comment) = token.text.strip_prefix("--").filter(|_| token.kind == Kind::Comment) else {
             continue;
         };
@@ -91,6 +96,15 @@ impl Directives {
         let known = known.ok_or_else(|| format!("there is no directive `corveil:{name}`"))?;
         (known.read)(self, value.trim()).map_err(|reason| format!("`corveil:{directive}`: {reason}"))
     }
+}
+
+/// Whether a directive may stand anywhere in a text. Few files have one behind the first statement, and the others are not lexed
+/// for it.
+fn may_have_more(sql: &str) -> bool {
+    sql.match_indices("--").any(|(at, dashes)| {
+        let line = sql[at + dashes.len()..].split(['\n', '\r']).next();
+        line.is_some_and(|line| directive(line).is_some())
+    })
 }
 
 /// What follows `corveil:` in a comment. Spaces and case before the name are forgiven, lest a slip turn a directive into a

@@ -101,7 +101,8 @@ impl History {
     /// The row of a version.
     #[must_use]
     pub fn applied(&self, version: i64) -> Option<&Applied> {
-        self.applied.iter().find(|row| row.version == version)
+        let at = self.applied.binary_search_by_key(&version, |row| row.version).ok()?;
+        self.applied.get(at)
     }
 
     /// The newest applied version.

@@ -9,6 +9,7 @@ use crate::core::carried::Leaves;
 use crate::core::catalog::{Migration, Unreadable};
 use crate::core::directives::{self, Directives};
 use crate::core::sql::concurrent::{Concurrent, concurrent};
+use crate::core::sql::create::Creations;
 use crate::core::sql::index::{CreateIndex, create_index};
 use crate::core::sql::position::Lines;
 use crate::core::sql::refuse;
@@ -73,8 +74,9 @@ pub enum Mode {
         wrapping: Option<Wrapping>,
         /// How many statements it has besides.
         statements: usize,
-        /// Offsets in bytes at which the file changes how its strings are read: the server reads what is sent at once
-        /// before it carries out any of it.
+        /// Offsets in bytes at which another message starts: where the file changes how its strings are read, and at the first
+        /// statement beyond each MiB. The server reads a message as a whole before it carries out any of it, and keeps twenty
+        /// times its size while it does.
         cuts: Vec<usize>,
     },
     /// Unit by unit, each recorded.
@@ -226,6 +228,7 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Scrip
         return Err(findings);
     }
     let (is_empty, leaves) = (reading.statements == 0, reading.leaves.warnings(sql));
+    migration.keep_created(reading.creations.created);
     let mode = if transactional {
         let wrapping = reading.outline.wrapping();
         let statements = reading.statements - if wrapping.is_some() { 2 } else { 0 };
@@ -236,6 +239,9 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Scrip
     Ok(Script { migration, sql, strings, directives, mode, is_empty, leaves })
 }
 
+/// A message is not continued with another statement beyond this size, in bytes. Half as much or twice as much is as fast.
+const MESSAGE: usize = 1024 * 1024;
+
 /// What is kept of a file that is read statement by statement. The statements themselves are not: of a file of rows they would
 /// take many times its size.
 #[derive(Default)]
@@ -244,6 +250,7 @@ struct Reading<'a> {
     cuts: Vec<usize>,
     outline: Outline<'a>,
     leaves: Leaves,
+    creations: Creations,
     pairing: Pairing,
     /// The BEGIN … COMMIT that is being read.
     open: Option<Unit>,
@@ -254,8 +261,10 @@ impl<'a> Reading<'a> {
     fn follow(&mut self, sql: &'a str, statement: &Statement<'a>, transactional: bool) {
         self.statements += 1;
         self.leaves.follow(statement);
+        self.creations.follow(statement);
         if transactional {
-            if statement.is_read_otherwise {
+            let sent = self.cuts.last().copied().unwrap_or_default();
+            if statement.is_read_otherwise || statement.start - sent >= MESSAGE {
                 self.cuts.push(statement.start);
             }
             self.outline.follow(statement);

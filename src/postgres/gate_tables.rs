@@ -16,12 +16,21 @@ pub(super) struct Listed {
     oid: i64,
     /// Whether it has triggers or rules.
     has_guards: bool,
+    /// Whether it is one of statement records, and there may be any.
+    has_records: bool,
+}
+
+impl Listed {
+    pub(super) const fn has_records(&self) -> bool {
+        self.has_records
+    }
 }
 
 /// Lists every relation of the database that is named as one of the tables, to be read by [`listed`]. `app_role` is the
 /// role that must be able to read them.
 ///
-/// Functions rather than joins: a new backend has to learn every table that a query names. Of the owner it says only
+/// Functions rather than joins: a new backend has to learn every table that a query names. The size of a table can be asked
+/// before it is known whose the table is. Of the owner it says only
 /// whether that is the session's role; [`complete`] asks for the rest where it is not.
 pub(super) fn tables_sql(app_role: Option<&str>) -> String {
     // The privilege functions fail for a role that does not exist; the subquery does not.
@@ -41,7 +50,8 @@ pub(super) fn tables_sql(app_role: Option<&str>) -> String {
            has_table_privilege(c.oid, 'SELECT'), {needs_grant}, row_security_active(c.oid), c.oid::int8, \
            c.relhastriggers OR c.relhasrules, has_any_column_privilege(c.oid, 'INSERT') \
              AND (c.relname = '{HISTORY}' OR has_any_column_privilege(c.oid, 'UPDATE')) \
-             AND (c.relname <> '{STATEMENTS}' OR has_table_privilege(c.oid, 'DELETE')) \
+             AND (c.relname <> '{STATEMENTS}' OR has_table_privilege(c.oid, 'DELETE')), \
+           c.relname = '{STATEMENTS}' AND coalesce(pg_relation_size(c.oid), 0) > 0 \
          FROM pg_class c WHERE c.relname IN ({}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
            AND c.relpersistence <> 't';",
         TABLES.map(literal).join(", ")
@@ -67,6 +77,7 @@ pub(super) fn listed(row: &PgRow) -> Result<Listed> {
         },
         oid: get(row, 9)?,
         has_guards: get(row, 10)?,
+        has_records: get(row, 12)?,
     })
 }
 

@@ -153,19 +153,17 @@ async fn facts_and(
 ) -> Result<(Facts, AnyLeft, Result<Vec<Vec<PgRow>>>)> {
     let settings = format!("{OWN_PATH} {}", query::own_settings());
     let sql = format!(
-        "{settings} {} {} {ANY_LEFT} {more}",
+        "{settings} {} {} {more}",
         facts_sql(scope.wanted.schema),
         gate_tables::tables_sql(scope.app_role),
     );
     let (mut results, error) = query::try_as_is(connection, sql).await;
-    let more = results.split_off((settings.matches(';').count() + 3).min(results.len()));
+    let more = results.split_off((settings.matches(';').count() + 2).min(results.len()));
     let more = error.as_ref().map_or(Ok(more), |error| Err(query::failed(DOING, error)));
-    let (any_left, tables, facts) = (results.pop(), results.pop(), results.pop());
-    let row = |rows: &Option<Vec<PgRow>>| rows.as_ref()?.first().map(|_| ());
-    let (Some(()), Some(()), Some(tables)) = (row(&facts), row(&any_left), tables) else {
+    let (tables, facts) = (results.pop(), results.pop());
+    let (Some([facts]), Some(tables)) = (facts.as_deref(), tables) else {
         return Err(more.err().unwrap_or_else(|| query::no_row(DOING)));
     };
-    let (facts, any_left) = (&facts.unwrap_or_default()[0], &any_left.unwrap_or_default()[0]);
     let version: i32 = get(facts, 0)?;
     if version < OLDEST_SERVER {
         return Err(Error::Config {
@@ -187,7 +185,8 @@ async fn facts_and(
     let mut home = trust::home(gate_tables::tables(&listed), &path, &database, scope.wanted)?;
     gate_tables::complete(connection, &mut home, &listed, scope.purpose, scope.wanted).await?;
     trust::expect_trusted(&home, scope.purpose, scope.wanted)?;
-    let any_left = AnyLeft { invalid: get(any_left, 0)?, records: get(any_left, 1)? };
+    let any_left =
+        AnyLeft { invalid: get(facts, 7)?, records: listed.iter().any(gate_tables::Listed::has_records) };
     let (backend, standby) = (get(facts, 2)?, get(facts, 3)?);
     let strings = Strings::from_setting(get(facts, 6)?);
     let facts = Facts { version, database, backend, standby, strings, path, home };
@@ -208,7 +207,7 @@ fn facts_sql(wanted_schema: Option<&str>) -> String {
     format!(
         "SELECT current_setting('server_version_num')::int4, current_database()::text, pg_backend_pid(), \
          pg_is_in_recovery(), {exists}, current_setting('corveil.path')::text[], \
-         current_setting('standard_conforming_strings', true);"
+         current_setting('standard_conforming_strings', true), EXISTS (SELECT FROM pg_index WHERE NOT indisvalid);"
     )
 }
 
@@ -219,10 +218,6 @@ struct AnyLeft {
     /// Whether there may be statement records.
     records: bool,
 }
-
-/// The size of a table can be asked before it is known whose the table is, and where there is none.
-const ANY_LEFT: &str = "SELECT EXISTS (SELECT FROM pg_index WHERE NOT indisvalid), \
-    EXISTS (SELECT FROM pg_class WHERE relname = '_corveil_statements' AND pg_relation_size(oid) > 0);";
 
 /// The columns of the history, to be read by [`applied_rows`]. There is no cast: it could be one that another role made for
 /// a type of its own, and the table is read before it is known whose it is.

@@ -65,6 +65,46 @@ async fn a_seed_file_takes_three_times_its_size_of_memory() {
     }
 }
 
+/// The same in statements of 64 KiB.
+fn statements(bytes: usize) -> String {
+    let seed = rows(64 * 1024);
+    let (table, insert) = seed.split_once('\n').expect("two statements");
+    format!("{table}\n{}", insert.repeat(bytes / insert.len()))
+}
+
+#[tokio::test]
+async fn a_large_file_takes_little_memory_of_the_server() {
+    let database = Database::fresh().await;
+    database.execute("CREATE TABLE peaks (kilobytes int)").await;
+    // The parent of what the server's process starts is that process.
+    let look = "COPY peaks FROM PROGRAM 'grep VmPeak /proc/$PPID/status | tr -dc 0-9';\n";
+    let seed = statements(8 * MEBIBYTE);
+    let folder = Folder::new().file("1_look.sql", look).file("2_seed.sql", seed + look);
+    Corveil::migrate(&database, &folder).run().await.expect_code(0);
+    let grown: i32 = database.value("SELECT max(kilobytes) - min(kilobytes) FROM peaks").await;
+    // Sent at once it would be twenty times the file.
+    assert!(grown < 6 * 8 * 1024, "{grown} kB");
+}
+
+#[tokio::test]
+async fn a_failure_far_down_in_a_large_file_is_found_at_its_line() {
+    let database = Database::fresh().await;
+    let sql = statements(3 * MEBIBYTE);
+    let lines = sql.lines().count();
+    for (bad, what) in
+        [("INSERT INTO nowhere VALUES (1);", "nowhere"), ("INSERT INTO seed VALUES (1,;", "syntax error")]
+    {
+        let folder = Folder::new().file("1_seed.sql", format!("-- é\n{sql}\n{bad}\nSELECT 1;\n"));
+        Corveil::migrate(&database, &folder)
+            .run()
+            .await
+            .expect_code(3)
+            .expect_stderr(&format!("1_seed.sql:{}:", lines + 3))
+            .expect_stderr(what);
+        assert!(database.applied().await.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn a_file_of_many_bad_places_names_twenty_of_them() {
     let database = Database::fresh().await;

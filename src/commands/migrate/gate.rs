@@ -200,10 +200,11 @@ impl<'a> Gate<'a> {
         }
         let (catalog, no_transaction) = (self.catalog, self.no_transaction.clone());
         let read = move || {
+            let scripts = script::prepare(&pending, &no_transaction, strings).map_err(Error::Refused)?;
             if is_first {
-                drop(catalog.created());
+                catalog.created().for_each(drop);
             }
-            script::prepare(&pending, &no_transaction, strings).map_err(Error::Refused)
+            Ok(scripts)
         };
         compute::apart(self.stop, READING, read).await?
     }

@@ -38,9 +38,49 @@ const FUNCTIONS: [&str; 9] = [
     "pgp_pub_decrypt",
 ];
 
+/// Words behind which a secret may stand that they do not name.
+const INTRODUCTIONS: [&str; 5] = ["connection", "authorization", "role", "user", "group"];
+
+/// The last two letters of all these, by [`last_letters`].
+const LAST_LETTERS: [bool; 1 << 10] = {
+    let lists: [&[&str]; 4] = [&ENDINGS, &WORDS, &FUNCTIONS, &INTRODUCTIONS];
+    let mut table = [false; 1 << 10];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut name = 0;
+        while name < lists[list].len() {
+            table[last_letters(lists[list][name].as_bytes())] = true;
+            name += 1;
+        }
+        list += 1;
+    }
+    table
+};
+
+/// A number for the last two letters of a name, the same for upper and lower case.
+const fn last_letters(name: &[u8]) -> usize {
+    const fn of(letter: u8) -> usize {
+        (letter & 0b1_1111) as usize
+    }
+    match name {
+        [.., before, last] => of(*before) << 5 | of(*last),
+        _ => 0,
+    }
+}
+
+/// Whether a word ends as one of those that are looked for. Most words of a large file do not, and need no closer look.
+pub(super) fn ends_like_a_name(word: &str) -> bool {
+    LAST_LETTERS[last_letters(without_number(word).as_bytes())]
+}
+
+fn without_number(name: &str) -> &str {
+    let digits = name.bytes().rev().take_while(|byte| byte.is_ascii_digit() || *byte == b'_').count();
+    &name[..name.len() - digits]
+}
+
 /// Whether a name in lower case is that of a secret.
 pub(super) fn is_secret(name: &str) -> bool {
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    let name = without_number(name);
     ENDINGS.iter().any(|ending| name.ends_with(ending))
         || name.rsplit(['.', '_', '-']).next().is_some_and(|last| WORDS.contains(&last))
 }
@@ -116,6 +156,18 @@ mod tests {
             ["token_type", "password_changed_at", "secrets", "bypass", "passenger", "key", "public_key"]
         {
             assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_name_is_passed_over_in_a_hurry() {
+        let names = [&ENDINGS[..], &WORDS, &FUNCTIONS, &INTRODUCTIONS].concat();
+        for name in names.iter().flat_map(|name| [name.to_string(), format!("APP.{}_2", name.to_uppercase())])
+        {
+            assert!(ends_like_a_name(&name), "{name}");
+        }
+        for word in ["CREATE", "VALUES", "timestamptz", "17", "t_17", ""] {
+            assert!(!ends_like_a_name(word), "{word}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Found;
 use super::lists::ROW;
 use super::literal::{self, Literal};
-use super::name::{Between, is_password, is_secret, takes_secret};
+use super::name::{Between, ends_like_a_name, is_password, is_secret, takes_secret};
 use super::place::{closing, is_word, next_char, skip_space, word, word_before};
 
 /// How far before a name its list or statement may begin, in bytes.
@@ -16,7 +16,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let mut at = 0;
     while let Some(name) = next_name(text, at) {
         at = name.end;
-        if !may_be_of_interest(&text[name.clone()]) {
+        if !ends_like_a_name(&text[name.clone()]) {
             continue;
         }
         let lower = text[name.clone()].to_ascii_lowercase();
@@ -39,21 +39,20 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     }
 }
 
-/// Whether a word ends as one of those that are looked for. Most words of a large file are values, and none of these.
-fn may_be_of_interest(name: &str) -> bool {
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-    name.bytes().next_back().is_some_and(|last| b"cdehnprstvwy".contains(&last.to_ascii_lowercase()))
-}
-
 /// The next word, with the dots and hyphens in it.
 fn next_name(text: &str, at: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let start = at + bytes.get(at..)?.iter().position(|byte| is_word(*byte))?;
-    let is_joint = |at: usize| {
-        matches!(bytes[at], b'.' | b'-') && bytes.get(at + 1).copied().is_some_and(is_word) && at > start
-    };
-    let length = (start..bytes.len()).take_while(|at| is_word(bytes[*at]) || is_joint(*at)).count();
-    Some(start..start + length)
+    let mut end = start;
+    loop {
+        end += bytes[end..].iter().take_while(|byte| is_word(**byte)).count();
+        let is_joint =
+            matches!(bytes.get(end), Some(b'.' | b'-')) && bytes.get(end + 1).copied().is_some_and(is_word);
+        if !is_joint {
+            return Some(start..end);
+        }
+        end += 1;
+    }
 }
 
 /// A name, and where to put what is found of it.

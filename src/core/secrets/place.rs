@@ -26,8 +26,20 @@ pub(super) fn skip_space(text: &str, mut at: usize) -> usize {
 }
 
 /// Whether a byte belongs to a word. Those of letters beyond ASCII do.
-pub(super) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+pub(super) const fn is_word(byte: u8) -> bool {
+    /// Files of rows are asked this for each of their bytes.
+    const IS_WORD: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0_u8;
+        loop {
+            table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii();
+            match byte.checked_add(1) {
+                Some(next) => byte = next,
+                None => break table,
+            }
+        }
+    };
+    IS_WORD[byte as usize]
 }
 
 /// The word that begins here; empty where none does.

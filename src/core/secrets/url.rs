@@ -4,8 +4,10 @@ use super::Found;
 
 /// Finds the password of every URL that a text contains.
 pub(super) fn find(text: &str, found: &mut Vec<Found>) {
-    for (at, separator) in text.match_indices("://") {
-        password(text, at, at + separator.len(), found);
+    const SEPARATOR: &str = "://";
+    // Looking for one character is several times as fast.
+    for (at, _) in text.match_indices(':').filter(|(at, _)| text[*at..].starts_with(SEPARATOR)) {
+        password(text, at, at + SEPARATOR.len(), found);
     }
     // A URL that was put into another one, or into a query.
     for (at, _) in text.match_indices('%') {

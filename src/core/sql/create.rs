@@ -80,28 +80,40 @@ impl fmt::Display for ObjectKind {
 /// counts as creating, and an object that the file drops again still counts: whether it exists is for the database to say.
 #[must_use]
 pub fn created(sql: &str) -> Vec<Created> {
-    let mut path = SearchPath::default();
-    let mut temporary = HashSet::new();
-    let mut created = Vec::new();
+    let mut creations = Creations::default();
     for statement in each(sql, Strings::Standard) {
         let Ok(statement) = statement else { return Vec::new() };
-        path.follow(&statement);
-        let Some(Creation { kind, temporary: is_temporary, if_not_exists, name }) =
-            index_creation(&statement, &temporary).or_else(|| creation(&statement))
-        else {
-            continue;
-        };
-        if is_temporary {
-            temporary.insert(name.name);
+        creations.follow(&statement);
+    }
+    creations.created
+}
+
+/// What a file creates, read statement by statement.
+#[derive(Debug, Default)]
+pub struct Creations {
+    path: SearchPath,
+    /// Tables that end with the session.
+    temporary: HashSet<String>,
+    /// What it has created so far.
+    pub created: Vec<Created>,
+}
+
+impl Creations {
+    /// Takes over what the next statement creates.
+    pub fn follow(&mut self, statement: &Statement<'_>) {
+        self.path.follow(statement);
+        let creation = index_creation(statement, &self.temporary).or_else(|| creation(statement));
+        let Some(Creation { kind, temporary, if_not_exists, name }) = creation else { return };
+        if temporary {
+            self.temporary.insert(name.name);
         } else if !if_not_exists {
             let schema = match kind {
                 ObjectKind::Schema => None,
-                _ => name.schema.or_else(|| path.schema().map(str::to_owned)),
+                _ => name.schema.or_else(|| self.path.schema().map(str::to_owned)),
             };
-            created.push(Created { kind, schema, name: name.name, start: statement.start });
+            self.created.push(Created { kind, schema, name: name.name, start: statement.start });
         }
     }
-    created
 }
 
 /// What one statement creates.

@@ -149,6 +149,29 @@ pub struct Scan<'a> {
     pub(super) strings: Strings,
 }
 
+impl<'a> Scan<'a> {
+    /// Passes over values and the punctuation between them, in `parens` parentheses, up to whatever else there is, and answers
+    /// the last token. A file of rows has tens of millions of them.
+    pub(super) fn pass_values(&mut self, parens: &mut usize) -> Option<Token<'a>> {
+        let mut last = None;
+        while self.continues == Continues::No
+            && let Some((kind, length)) = common(&self.sql[self.at..], self.strings)
+        {
+            match kind {
+                Some(Kind::Semicolon) => break,
+                Some(Kind::OpenParen) => *parens += 1,
+                Some(Kind::CloseParen) => *parens = parens.saturating_sub(1),
+                _ => {}
+            }
+            if let Some(kind) = kind {
+                last = Some((kind, self.at, length));
+            }
+            self.at += length;
+        }
+        last.map(|(kind, start, length)| Token { kind, text: &self.sql[start..start + length], start })
+    }
+}
+
 /// Whether a plain string here would be the next segment of an `E''` string.
 ///
 /// Segments on separate lines are one literal and share its escapes, `--` comments between them notwithstanding
@@ -226,7 +249,7 @@ fn common(text: &str, strings: Strings) -> Option<(Option<Kind>, usize)> {
         b'\'' if strings == Strings::Standard => {
             let mut end = 1;
             loop {
-                end += text[end..].find('\'')? + 1;
+                end += bytes[end..].iter().position(|byte| *byte == b'\'')? + 1;
                 if bytes.get(end) != Some(&b'\'') {
                     return Some((Some(Kind::String), end));
                 }

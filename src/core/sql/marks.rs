@@ -76,11 +76,15 @@ pub fn two_ways(sql: &str) -> Option<TwoWays<'_>> {
 
 /// Lines that could be marks: where each starts in bytes, its text, and what it marks.
 fn marks(sql: &str) -> Vec<(usize, &str, Mark<'_>)> {
+    const COMMENTS: [&str; 3] = ["--", "#", "//"];
+    if !COMMENTS.iter().any(|comment| sql.contains(comment)) {
+        return Vec::new();
+    }
     let mut at = 0;
     let mut marks = Vec::new();
     for line in sql.split_inclusive(['\n', '\r']) {
         let text = line.trim();
-        if text.starts_with("--") || text.starts_with('#') || text.starts_with("//") {
+        if COMMENTS.iter().any(|comment| text.starts_with(comment)) {
             let start = at + (line.len() - line.trim_start().len());
             marks.extend(TOOLS.iter().find_map(|read| read(text)).map(|mark| (start, text, mark)));
         }

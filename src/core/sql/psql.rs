@@ -92,11 +92,17 @@ impl Detector {
         match token.kind {
             Kind::Backslash => self.is_met = true,
             Kind::Semicolon => self.copy = ClientCopy::default(),
+            _ if self.is_idle() => {}
             _ => {
                 self.copy.follow(token);
                 self.is_met |= self.copy.found.is_some();
             }
         }
+    }
+
+    /// Whether nothing but a backslash matters before the next semicolon.
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.copy.state, CopyState::Other)
     }
 
     pub(super) const fn is_met(&self) -> bool {

@@ -85,7 +85,15 @@ impl<'a> Iterator for Statements<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut open: Option<Open<'a>> = None;
-        for token in &mut self.scan {
+        loop {
+            if let Some(open) = open.as_mut().filter(|open| open.tokens.len() == KEPT_TOKENS)
+                && self.for_psql.is_idle()
+                && let Some(last) = self.scan.pass_values(&mut open.nesting.parens)
+            {
+                open.last = last;
+                open.is_whole = false;
+            }
+            let Some(token) = self.scan.next() else { break };
             let token = match token {
                 Ok(token) if token.kind == Kind::Comment => continue,
                 Ok(token) => token,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::Context;
-use super::send::{Sent, send};
+use super::send::{Sent, Watch, send};
 use crate::core::invalid::InvalidIndex;
 use crate::core::sql::concurrent::Concurrent;
 use crate::error::Result;
@@ -55,7 +55,8 @@ pub(super) async fn drop_all(
         let name = index.qualified();
         warn!("dropping INVALID index {name}, which a failed statement left behind");
         let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
-        let sent = send(guard, sql.into(), first_look, context.stop, context.progress).await;
+        let sent =
+            send(guard, sql.into(), &mut Watch::begin(first_look), context.stop, context.progress).await;
         let Some(error) = &sent.error else { continue };
         let server = server_error(error);
         if !(index.is_toast() && server.sqlstate.as_deref() == Some("42501")) {

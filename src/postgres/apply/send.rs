@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Either};
+use tokio::time::Interval;
 use tracing::{info, warn};
 
 use crate::core::progress::{Progress, SAY_EVERY};
@@ -28,7 +29,7 @@ pub(super) struct Sent {
     pub(super) last_row: Option<PgRow>,
     /// Why it ended early.
     pub(super) error: Option<sqlx::Error>,
-    /// How long it took.
+    /// How long it took, with those that were watched before.
     pub(super) elapsed: Duration,
     /// Why it was cancelled by us.
     pub(super) stopped: Option<Reason>,
@@ -36,16 +37,32 @@ pub(super) struct Sent {
     pub(super) blockers: Vec<String>,
 }
 
-/// Sends a message and waits for its end. `first_look` is how long it works before somebody looks at it.
+/// When somebody looks at a message, or at several that are one piece of work.
+pub(super) struct Watch {
+    start: Instant,
+    look: Interval,
+    said: Option<Instant>,
+    pulse: Pulse,
+}
+
+impl Watch {
+    /// Begins now. `first_look` is how long the work goes on before somebody looks at it.
+    pub(super) fn begin(first_look: Duration) -> Self {
+        let look = tokio::time::interval_at(tokio::time::Instant::now() + first_look, LOOK_EVERY);
+        Self { start: Instant::now(), look, said: None, pulse: Pulse::default() }
+    }
+}
+
+/// Sends a message and waits for its end.
 pub(super) async fn send(
     guard: &mut LockGuard,
     sql: Arc<String>,
-    first_look: Duration,
+    watch: &mut Watch,
     stop: &Stop,
     progress: &mut dyn Progress,
 ) -> Sent {
     let LockGuard { connection, control, facts, .. } = guard;
-    let start = Instant::now();
+    let Watch { start, look, said, pulse } = watch;
     let mut sent = Sent {
         commands: 0,
         last_row: None,
@@ -55,10 +72,7 @@ pub(super) async fn send(
         blockers: Vec::new(),
     };
     let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut *connection);
-    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + first_look, LOOK_EVERY);
     let mut ending = Ending::None;
-    let mut said: Option<Instant> = None;
-    let mut pulse = Pulse::default();
     loop {
         tokio::select! {
             item = stream.try_next() => match item {
@@ -86,7 +100,7 @@ pub(super) async fn send(
             }
             _ = look.tick(), if sent.stopped.is_none() => {
                 let seen = match control.as_ref() {
-                    Some(control) => control.observe(facts.backend, &mut pulse).await,
+                    Some(control) => control.observe(facts.backend, pulse).await,
                     None => Ok(Observation::default()),
                 };
                 let seen = match seen {
@@ -97,7 +111,7 @@ pub(super) async fn send(
                     }
                 };
                 if !seen.blockers.is_empty() && said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-                    said = Some(Instant::now());
+                    *said = Some(Instant::now());
                     info!("waiting behind {}", seen.blockers.join(" and "));
                 }
                 progress.working(start.elapsed(), seen.build.as_ref());

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::leftovers::{self, Tidied};
 use super::records::{Record, finish, forget, record_done};
-use super::send::{Sent, send};
+use super::send::{Sent, Watch, send};
 use super::{
     Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, pause_before_retry,
     reset_session, roll_back, timeouts,
@@ -241,7 +241,7 @@ async fn carry_out(
         control.close().await;
         look = UNSEEN;
     }
-    Ok(send(guard, sql, look, context.stop, context.progress).await)
+    Ok(send(guard, sql, &mut Watch::begin(look), context.stop, context.progress).await)
 }
 
 /// How long a statement works that nobody looks at.

@@ -1,9 +1,9 @@
-//! A transactional file: one transaction, one commit, and one message unless the file changes how the server reads it.
+//! A transactional file: one transaction, one commit, and one message unless the file is large or changes how the server reads it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::send::{Sent, send};
+use super::send::{Sent, Watch, send};
 use super::{
     Context, Ended, applied_by_another, failure, first_look, is_worth_a_retry, locate, pause_before_retry,
     reset_session, roll_back, timeouts,
@@ -87,14 +87,14 @@ async fn send_parts<'m>(
     first_look: Duration,
     context: &mut Context<'_>,
 ) -> (Sent, &'m [Arc<String>]) {
-    let (mut at, mut commands, mut elapsed) = (0, 0, Duration::ZERO);
+    let mut watch = Watch::begin(first_look);
+    let (mut at, mut commands) = (0, 0);
     loop {
         let part = Arc::clone(&parts[at]);
-        let mut sent = send(guard, part, first_look, context.stop, context.progress).await;
+        let mut sent = send(guard, part, &mut watch, context.stop, context.progress).await;
         commands += sent.commands;
-        elapsed += sent.elapsed;
         if sent.error.is_some() || at + 1 == parts.len() {
-            (sent.commands, sent.elapsed) = (commands, elapsed);
+            sent.commands = commands;
             return (sent, &parts[..at]);
         }
         at += 1;
