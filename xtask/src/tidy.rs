@@ -2,7 +2,7 @@
 //!
 //! Each check is a function from files to findings, so that it can also be shown a file that breaks the rule.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
 
@@ -122,6 +122,11 @@ fn the_readme_tells_what_the_program_does() {
 }
 
 #[test]
+fn links_between_pages_lead_somewhere() {
+    assert_tidy(&links(&repository()));
+}
+
+#[test]
 fn each_check_finds_what_it_is_for() {
     let finds = |check: fn(&[File]) -> Vec<String>, path: &str, text: &str| {
         check(&[File { path: path.into(), text: text.into() }]).len()
@@ -140,6 +145,14 @@ fn each_check_finds_what_it_is_for() {
     assert_eq!(finds(migration_names, "migrations/0001_gates.sql", ""), 0);
     assert_eq!(finds(migration_names, "migrations/1_gates.sql", ""), 1);
     assert_eq!(finds(migration_names, "migrations/0001_Gates.sql", ""), 1);
+
+    assert_eq!(finds(links, "docs/a.md", "[a](a.md#b), [b](../docs/) and [c](https://c.example)"), 0);
+    assert_eq!(finds(links, "docs/a.md", "[a](b.md)"), 1);
+
+    assert_eq!(
+        finds(readme, "README.md", &"\n".repeat(README_LINES + 1)),
+        finds(readme, "README.md", "") + 1
+    );
 
     assert_eq!(finds(private_places, "a.md", &format!("see {}x", PRIVATE[0])), 1);
 
@@ -320,7 +333,40 @@ fn repository() -> Vec<File> {
     paths.into_iter().filter_map(read).collect()
 }
 
-/// Exit codes, commands and variables as the library has them.
+/// A page is linked to by its path, and a folder too.
+fn links(files: &[File]) -> Vec<String> {
+    let is_there = |path: &Path| files.iter().any(|file| Path::new(&file.path).starts_with(path));
+    let pages = files.iter().filter(|file| Path::new(&file.path).extension().is_some_and(|end| end == "md"));
+    pages
+        .flat_map(|page| lines(page).map(move |(number, line)| (page, number, line)))
+        .flat_map(|(page, number, line)| targets(line).map(move |target| (page, number, target)))
+        .filter(|(page, _, target)| !is_there(&beside(&page.path, target)))
+        .map(|(page, number, target)| format!("{}:{number}: `{target}` leads nowhere", page.path))
+        .collect()
+}
+
+/// What the links of a line lead to within the repository, without the place on the page.
+fn targets(line: &str) -> impl Iterator<Item = &str> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains(':'))
+}
+
+/// The path that a link means on a page.
+fn beside(page: &str, target: &str) -> PathBuf {
+    let mut path = Path::new(page).parent().unwrap_or(Path::new("")).to_owned();
+    for part in target.trim_end_matches('/').split('/') {
+        match part {
+            ".." => drop(path.pop()),
+            part => path.push(part),
+        }
+    }
+    path
+}
+
+/// The README is for the first minute; `docs/` has the rest.
+const README_LINES: usize = 160;
+
+/// Exit codes, commands and variables as the library has them, on few lines.
 fn readme(files: &[File]) -> Vec<String> {
     use clap::CommandFactory;
     use corveil::{cli::Cli, config::env, exit::ExitCode};
@@ -330,12 +376,15 @@ fn readme(files: &[File]) -> Vec<String> {
         .map(|command| format!("| `corveil {}", command.get_name()))
         .collect();
     let variables = [env::DATABASE_URL, env::MIGRATE_DATABASE_URL].map(|name| format!("| `{name}` |"));
-    let readme = files.iter().filter(|file| file.path == "README.md");
+    let readme = files.iter().find(|file| file.path == "README.md");
     let wanted = codes.iter().chain(&commands).chain(&variables);
-    readme
-        .flat_map(|readme| wanted.clone().filter(|text| !readme.text.contains(*text)))
-        .map(|text| format!("README.md: no `{text}`; a table there says otherwise, mend it"))
-        .collect()
+    let Some(readme) = readme else { return Vec::new() };
+    let missing = wanted
+        .filter(|text| !readme.text.contains(*text))
+        .map(|text| format!("README.md: no `{text}`; a table there says otherwise, mend it"));
+    let long = (readme.text.lines().count() > README_LINES)
+        .then(|| format!("README.md: more than {README_LINES} lines; move some of them to `docs/`"));
+    missing.chain(long).collect()
 }
 
 /// Whether this is Rust source in one of the folders, or the file beside a folder that declares its modules.

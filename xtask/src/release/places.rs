@@ -16,15 +16,17 @@ const fn place(path: &'static str, pattern: &'static str) -> Place {
     Place { path, pattern }
 }
 
-const PLACES: [Place; 13] = [
+const PLACES: [Place; 15] = [
     place("Cargo.toml", "[workspace.package]\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"corveil\"\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"xtask\"\nversion = \"{version}\"\n"),
     place("Dockerfile", "docker build --tag {registry}/corveil:{version} ."),
     place("Dockerfile", "org.opencontainers.image.version=\"{version}\"\n"),
     place("README.md", "oci://{registry}/charts/corveil-chart --version {version}"),
-    place("README.md", "--image={registry}/corveil:{version} "),
-    place("README.md", "\"image\": \"{registry}/corveil:{version}\""),
+    place("docs/install.md", "oci://{registry}/charts/corveil-chart --version {version}"),
+    place("docs/from-chart-1.md", "oci://{registry}/charts/corveil-chart --version {version}"),
+    place("docs/from-chart-1.md", "--image={registry}/corveil:{version} "),
+    place("docs/from-chart-1.md", "\"image\": \"{registry}/corveil:{version}\""),
     place("chart/Chart.yaml", "\nversion: {version}\n"),
     place("chart/Chart.yaml", "\nappVersion: {version}\n"),
     place("chart/README.md", "oci://{registry}/charts/corveil-chart --version {version}"),

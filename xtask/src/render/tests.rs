@@ -5,8 +5,8 @@ mod helmfile;
 mod names;
 mod objects;
 mod postgresql;
-mod readme;
 mod refusals;
+mod runbook;
 mod settings;
 mod unquoted;
 

@@ -1,11 +1,11 @@
-//! README says what the chart's notes say.
+//! The runbook says what the chart's notes say.
 
 use super::*;
 
 /// One that has drifted would delete too little, or too much.
 #[test]
 fn the_command_that_cleans_up_is_that_of_the_notes() {
-    let readme = std::fs::read_to_string(crate::root().join("README.md")).unwrap();
+    let runbook = std::fs::read_to_string(crate::root().join("docs/runbook.md")).unwrap();
     let (is_rendered, notes) = refusals::answer_for("corveil", &["install", "--dry-run=client"], &[]);
     assert!(is_rendered, "{notes}");
     let notes = notes.replace("--namespace default ", "--namespace corveil ");
@@ -16,5 +16,5 @@ fn the_command_that_cleans_up_is_that_of_the_notes() {
     };
     let said = commands(&notes);
     assert_eq!(said.len(), 1, "{notes}");
-    assert_eq!(commands(&readme), said);
+    assert_eq!(commands(&runbook), said);
 }
