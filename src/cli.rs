@@ -10,6 +10,7 @@ use crate::config::database::Database;
 use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
+use crate::error::Detail;
 use crate::output::{Format, log};
 
 /// Schema migrations that gate rollouts
@@ -110,6 +111,21 @@ impl ValueEnum for OutOfOrder {
         Some(match self {
             Self::Fail => PossibleValue::new("fail").help("end with exit code 4"),
             Self::Apply => PossibleValue::new("apply").help("apply them, as sqlx does"),
+        })
+    }
+}
+
+impl ValueEnum for Detail {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::On, Self::Off]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::On => PossibleValue::new("on").help("show it"),
+            Self::Off => {
+                PossibleValue::new("off").help("leave it out, for logs that must not have personal data")
+            }
         })
     }
 }

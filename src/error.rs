@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use difference::Difference;
 pub use differs::Differs;
-pub use failure::{Failure, ServerError};
+pub use failure::{Detail, Failure, ServerError};
 pub use finding::{Finding, FindingKind};
 
 use crate::exit::ExitCode;

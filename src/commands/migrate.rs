@@ -24,7 +24,7 @@ use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
 use crate::core::plan::OutOfOrder;
 use crate::core::retry::DEFAULT_RETRIES;
-use crate::error::Result;
+use crate::error::{Detail, Result};
 use crate::exit::ExitCode;
 use crate::output::Format;
 use crate::postgres::apply::Settings;
@@ -55,6 +55,9 @@ pub struct Args {
     /// How often a file is tried again after a timeout or a deadlock; `-- corveil:retries` in a file wins
     #[arg(long, value_name = "NUMBER", env = env::RETRIES, default_value_t = DEFAULT_RETRIES)]
     retries: u32,
+    /// Whether an error's DETAIL is shown where it may quote a row, as that of a constraint does
+    #[arg(long, env = env::DETAIL, value_enum, default_value_t)]
+    detail: Detail,
     /// When to cancel and end with exit code 75, counted from the start of the process
     #[arg(long, value_name = "DURATION", env = env::DEADLINE, default_value = "none", value_parser = duration::parse_or_none)]
     deadline: Duration,
@@ -119,6 +122,7 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         settings: Settings {
             timeouts: Timeouts { lock: args.lock_timeout, statement: args.statement_timeout },
             retries: args.retries,
+            detail: args.detail,
         },
         dry_run: args.dry_run,
         adopt: args.adopt.map(|from| Question {

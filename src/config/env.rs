@@ -30,6 +30,8 @@ pub const LOCK_TIMEOUT: &str = "CORVEIL_LOCK_TIMEOUT";
 pub const STATEMENT_TIMEOUT: &str = "CORVEIL_STATEMENT_TIMEOUT";
 /// `--retries`.
 pub const RETRIES: &str = "CORVEIL_RETRIES";
+/// `--detail`.
+pub const DETAIL: &str = "CORVEIL_DETAIL";
 /// `--deadline`.
 pub const DEADLINE: &str = "CORVEIL_DEADLINE";
 /// `--out-of-order`.

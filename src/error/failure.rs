@@ -30,7 +30,38 @@ pub struct ServerError {
     pub context: Option<String>,
 }
 
+/// Whether the particulars of an error are shown where they may quote a row, with whatever personal data it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detail {
+    /// All of them.
+    #[default]
+    On,
+    /// Only those that quote no row.
+    Off,
+}
+
 impl ServerError {
+    /// The error as it may be shown.
+    ///
+    /// DETAIL quotes a row where a value (class 22) or a constraint (class 23) is at fault: "Failing row contains (…)", "Key (email)=(…)
+    /// already exists". What functions raise (class P0) says what their author chose. CONTEXT quotes a line of COPY.
+    #[must_use]
+    pub fn shown(mut self, detail: Detail) -> Self {
+        const QUOTING: [&str; 3] = ["22", "23", "P0"];
+        let may_quote =
+            self.sqlstate.as_deref().is_some_and(|code| QUOTING.iter().any(|class| code.starts_with(class)));
+        if detail == Detail::On || !may_quote {
+            return self;
+        }
+        self.detail = self.detail.map(|_| "left out, as it may quote a row; the server's log has it".into());
+        self.context = self.context.map(|context| {
+            let lines = context.lines().filter(|line| !line.starts_with("COPY "));
+            lines.collect::<Vec<_>>().join("\n")
+        });
+        self.context = self.context.filter(|context| !context.is_empty());
+        self
+    }
+
     /// Whether the connection broke, or the server ended it, rather than refused the statement.
     ///
     /// The SQLSTATE does not tell: a function may raise any, and those of remote servers are raised by `dblink`.

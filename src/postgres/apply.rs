@@ -24,7 +24,7 @@ use crate::core::sql::position::{byte_of_char, position};
 use crate::core::sql::quote::ident;
 use crate::core::sql::split::first_line;
 use crate::error::failure::{Left, Place};
-use crate::error::{Error, Failure, Finding, FindingKind, Result, ServerError};
+use crate::error::{Detail, Error, Failure, Finding, FindingKind, Result, ServerError};
 use crate::postgres::lock::{LockGuard, is_held};
 use crate::postgres::query::{self, get};
 use crate::stop::Stop;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How often a file is tried again.
     pub retries: u32,
+    /// How much is shown of an error.
+    pub detail: Detail,
 }
 
 /// A file that was applied.

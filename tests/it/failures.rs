@@ -221,6 +221,38 @@ async fn a_failure_is_printed_once_with_what_was_and_was_not_applied() {
 }
 
 #[tokio::test]
+async fn a_row_is_not_quoted_where_it_is_not_to_be_shown() {
+    let database = Database::fresh().await;
+    database.execute("CREATE TABLE users (email text, age text)").await;
+    database.execute("INSERT INTO users VALUES ('ada@example.org', 'x'), ('ada@example.org', 'y')").await;
+    let raised = "DO $$ BEGIN RAISE 'no' USING DETAIL = (SELECT min(email) FROM users); END $$;";
+    let copied = "COPY users FROM PROGRAM 'echo ada@example.org';";
+    for sql in [
+        "CREATE UNIQUE INDEX ON users (email);",
+        "ALTER TABLE users ADD CHECK (email = '');\nINSERT INTO users VALUES ('ada' || '@example.org');",
+        "CREATE TABLE a (b text CHECK (b = ''));\nINSERT INTO a VALUES ('ada' || '@example.org');",
+        "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY i ON users (email);",
+        raised,
+        copied,
+    ] {
+        let folder = Folder::new().file("1_a.sql", sql);
+        let run = Corveil::migrate(&database, &folder).args(["--detail", "off"]).run().await.expect_code(3);
+        for text in [&run.stderr, &run.termination_log] {
+            assert!(!text.replace("'echo ada@example.org'", "").contains("ada@example.org"), "{sql}: {run}");
+        }
+        database.execute("DROP INDEX IF EXISTS i; DROP TABLE IF EXISTS _sqlx_migrations, _corveil_statements, _corveil_runs").await;
+    }
+    // What says where the fault is stays.
+    let folder =
+        Folder::new().file("1_a.sql", "CREATE VIEW v AS SELECT email FROM users;\nDROP TABLE users;");
+    let run = Corveil::migrate(&database, &folder).env("CORVEIL_DETAIL", "off").run().await.expect_code(3);
+    run.expect_stderr("detail: view v depends on table users");
+    let folder = Folder::new().file("1_a.sql", "CREATE UNIQUE INDEX ON users (email);");
+    let run = Corveil::migrate(&database, &folder).run().await.expect_code(3);
+    run.expect_stderr("detail: Key (email)=(ada@example.org) is duplicated.");
+}
+
+#[tokio::test]
 async fn the_termination_log_is_a_sentence_and_then_json() {
     let database = Database::fresh().await;
     let folder =

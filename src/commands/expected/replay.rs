@@ -20,7 +20,7 @@ use crate::core::script;
 use crate::core::sql::cluster::cluster_wide;
 use crate::core::sql::strings::Strings;
 use crate::core::trust::{Use, Wanted};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::postgres::apply::{self, Context, Ended, Settings};
 use crate::postgres::connect::{SAY_EVERY, Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
@@ -206,6 +206,7 @@ async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop:
         settings: Settings {
             timeouts: Timeouts { lock: Timeout::Never, statement: Timeout::Never },
             retries: 0,
+            detail: Detail::On,
         },
         stop,
         progress: &mut Silent,
