@@ -1,6 +1,9 @@
 {{/* Values that cannot work together, each refused with one sentence that names the key. Those of the migration are
    refused by `corveil.gate.validate`. */}}
 {{- define "corveil.validate" -}}
+{{- if not .Values.enabled }}
+{{- fail (printf "`enabled` is false, which only the `condition` of a parent chart reads: add `condition: %s.enabled` to the dependency, or remove the key" .Chart.Name) }}
+{{- end }}
 {{- range $key, $value := pick .Values.image "tag" "digest" }}
 {{- if not (or (kindIs "string" $value) (kindIs "invalid" $value)) }}
 {{- fail (printf "`image.%s` is a number, of which YAML keeps the value and not the digits: quote it" $key) }}

@@ -8,6 +8,7 @@ mod defaults;
 mod gate;
 mod ignored;
 mod network;
+mod parent;
 mod schema;
 mod table;
 mod workload;
@@ -47,6 +48,8 @@ pub(crate) enum Others {
     Refused,
     /// Keys of the subchart that 1.0.0 used; NOTES name them as ignored.
     Ignored,
+    /// Keys that a parent chart sets for other charts too.
+    Passed,
 }
 
 /// What a value looks like.
@@ -94,7 +97,8 @@ pub(crate) enum Pattern {
 
 /// Every key, in order.
 pub(crate) fn keys() -> Vec<Key> {
-    let mut keys = app::keys();
+    let mut keys = parent::keys();
+    keys.extend(app::keys());
     keys.extend(bundled::keys());
     keys.extend(gate::keys());
     keys.extend(network::keys());

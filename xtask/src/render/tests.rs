@@ -4,6 +4,7 @@ mod files;
 mod helmfile;
 mod names;
 mod objects;
+mod parent;
 mod postgresql;
 mod refusals;
 mod runbook;

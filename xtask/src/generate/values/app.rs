@@ -2,8 +2,7 @@
 
 use crate::generate::values::Shape::{self, OneOf};
 use crate::generate::values::{
-    Key, Pattern, env_list, flag, integer, object, objects, quoted, removed, section, text, text_map, unset,
-    value,
+    Key, Pattern, env_list, flag, integer, objects, quoted, removed, section, text, text_map, unset, value,
 };
 use crate::released;
 
@@ -45,7 +44,6 @@ pub(crate) fn keys() -> Vec<Key> {
         ),
         removed("citadel", "Renamed to `corveil` in chart 1.0.0"),
         removed("socketzero", "Removed in chart 1.0.0; the app's settings are under `corveil`"),
-        object("global", "{}", "What a parent chart passes on; only `global.storageClass` is read"),
     ]
 }
 

@@ -15,7 +15,8 @@ const HEADER: &str = "\
 #
 # Values of the chart `corveil-chart`. Keys of chart 1.0.0 mean what they meant there; `migrate`, `wait` and
 # `image.digest` are new. A key that is not listed here is an error, except under `postgresql` and `redis`, where those
-# of the former subcharts are accepted, and named as ignored after an installation.
+# of the former subcharts are accepted, and named as ignored after an installation, under `global`, and keys that start
+# with `x-`, for YAML anchors.
 ";
 
 pub(crate) fn file(keys: &[Key]) -> Result<String> {

@@ -8,8 +8,15 @@ use crate::generate::values::{self, Key, Kind};
 use crate::released;
 
 /// What is new in 2.0.0, or comes from the former subcharts.
-const NEW: &[&str] =
-    &["history.", "migrate.", "wait.", "image.digest", "global", "postgresql.primary.persistence."];
+const NEW: &[&str] = &[
+    "enabled",
+    "history.",
+    "migrate.",
+    "wait.",
+    "image.digest",
+    "global",
+    "postgresql.primary.persistence.",
+];
 
 #[test]
 fn every_key_of_1_0_0_sets_what_it_did() {
