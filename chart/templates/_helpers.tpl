@@ -58,10 +58,61 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{ include "corveil.selectorLabels" . }}
 {{- end }}
 
+{{/* An image's repository with its registry. What the values name with a registry is used as it is; everything else comes
+   from `global.imageRegistry`, the chart's own default too. `repository`, its `default`, and `registry` where it has one. */}}
+{{- define "corveil.repository" -}}
+{{- $repository := include "corveil.text" .repository -}}
+{{- $first := splitList "/" $repository | first -}}
+{{- $hasRegistry := and (contains "/" $repository) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) -}}
+{{- $registry := include "corveil.text" (.root.Values.global.imageRegistry | default .registry) | trimSuffix "/" -}}
+{{- if and $registry (or (not $hasRegistry) (eq $repository .default)) -}}
+{{- printf "%s/%s" $registry (ternary (trimPrefix (printf "%s/" $first) $repository) $repository $hasRegistry) -}}
+{{- else -}}
+{{- $repository -}}
+{{- end -}}
+{{- end }}
+
+{{/* The image of a bundled server, from `image` in the values. */}}
+{{- define "corveil.bundledImage" -}}
+{{- $repository := include "corveil.repository" (dict "root" .root "repository" .image.repository "registry" .image.registry "default" "") -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository .image.tag -}}
+{{- end -}}
+{{- end }}
+
+{{/* Secrets to pull images with, as pods name them; `more` are those of one image. */}}
+{{- define "corveil.pullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat (.root.Values.imagePullSecrets | default list) (.root.Values.global.imagePullSecrets | default list) (.more | default list) -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with uniq $secrets -}}{{- toYaml . -}}{{- end -}}
+{{- end }}
+
+{{/* Where the pod of a bundled server runs, and what it pulls its image with: `server` and `image` from the values. */}}
+{{- define "corveil.bundledPlacement" -}}
+{{- with include "corveil.pullSecrets" (dict "root" .root "more" .image.pullSecrets) }}
+imagePullSecrets:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" }}
+{{- with get $.server $key }}
+{{ $key }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- with .server.priorityClassName }}
+priorityClassName: {{ include "corveil.text" . | quote }}
+{{- end }}
+{{- end }}
+
 {{/* The app's image: the digest, which cannot change under us, else the tag. The chart's own digest is that of its appVersion;
    whoever names another tag means another image, and the digest gives way. */}}
 {{- define "corveil.image" -}}
-{{- $repository := include "corveil.text" .Values.image.repository -}}
+{{- $default := (include "corveil.defaults" . | fromJson).image.repository -}}
+{{- $repository := include "corveil.repository" (dict "root" . "repository" .Values.image.repository "default" $default) -}}
 {{- $digest := include "corveil.text" .Values.image.digest -}}
 {{- $tag := include "corveil.text" (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- $images := index (.Chart.Annotations | default dict) "artifacthub.io/images" | default "" -}}

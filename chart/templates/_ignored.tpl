@@ -2,19 +2,31 @@
 
 {{/* Keys of the former subcharts that are set and that this chart does not read, one a line. */}}
 {{- define "corveil.ignoredKeys" -}}
-{{- range without (keys $.Values.postgresql | sortAlpha) "enabled" "auth" "primary" }}
+{{- range without (keys $.Values.postgresql | sortAlpha) "enabled" "image" "auth" "primary" }}
 postgresql.{{ . }}
 {{- end }}
-{{- range without (keys $.Values.postgresql.auth | sortAlpha) "database" "username" "password" }}
+{{- range without (keys $.Values.postgresql.image | sortAlpha) "registry" "repository" "tag" "digest" "pullPolicy" "pullSecrets" }}
+postgresql.image.{{ . }}
+{{- end }}
+{{- range without (keys $.Values.postgresql.auth | sortAlpha) "database" "username" "password" "existingSecret" "secretKeys" }}
 postgresql.auth.{{ . }}
 {{- end }}
-{{- range without (keys $.Values.postgresql.primary | sortAlpha) "persistence" }}
+{{- range without (keys $.Values.postgresql.auth.secretKeys | sortAlpha) "userPasswordKey" }}
+postgresql.auth.secretKeys.{{ . }}
+{{- end }}
+{{- range without (keys $.Values.postgresql.primary | sortAlpha) "resources" "nodeSelector" "tolerations" "affinity" "priorityClassName" "persistence" }}
 postgresql.primary.{{ . }}
 {{- end }}
 {{- range without (keys $.Values.postgresql.primary.persistence | sortAlpha) "enabled" "existingClaim" "size" "storageClass" "accessModes" "annotations" "labels" "selector" }}
 postgresql.primary.persistence.{{ . }}
 {{- end }}
-{{- range without (keys $.Values.redis | sortAlpha) "enabled" }}
+{{- range without (keys $.Values.redis | sortAlpha) "enabled" "image" "master" }}
 redis.{{ . }}
+{{- end }}
+{{- range without (keys $.Values.redis.image | sortAlpha) "registry" "repository" "tag" "digest" "pullPolicy" "pullSecrets" }}
+redis.image.{{ . }}
+{{- end }}
+{{- range without (keys $.Values.redis.master | sortAlpha) "resources" "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+redis.master.{{ . }}
 {{- end }}
 {{- end }}

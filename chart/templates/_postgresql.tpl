@@ -3,11 +3,6 @@
 {{- printf "%s-postgresql" .Release.Name -}}
 {{- end }}
 
-{{/* Debian 12, as the image that wrote the volumes of 1.0.0: another libc sorts text differently, and breaks indexes. */}}
-{{- define "corveil.postgresql.image" -}}
-docker.io/library/postgres:18-bookworm
-{{- end }}
-
 {{- define "corveil.postgresql.selectorLabels" -}}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/name: "postgresql"

@@ -3,10 +3,6 @@
 {{- printf "%s-redis-master" .Release.Name -}}
 {{- end }}
 
-{{- define "corveil.redis.image" -}}
-docker.io/library/redis:7-bookworm
-{{- end }}
-
 {{- define "corveil.redis.selectorLabels" -}}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/name: "redis"

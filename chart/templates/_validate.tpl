@@ -4,9 +4,11 @@
 {{- if not .Values.enabled }}
 {{- fail (printf "`enabled` is false, which only the `condition` of a parent chart reads: add `condition: %s.enabled` to the dependency, or remove the key" .Chart.Name) }}
 {{- end }}
-{{- range $key, $value := pick .Values.image "tag" "digest" }}
+{{- range $path, $image := dict "image" .Values.image "postgresql.image" .Values.postgresql.image "redis.image" .Values.redis.image }}
+{{- range $key, $value := pick $image "tag" "digest" }}
 {{- if not (or (kindIs "string" $value) (kindIs "invalid" $value)) }}
-{{- fail (printf "`image.%s` is a number, of which YAML keeps the value and not the digits: quote it" $key) }}
+{{- fail (printf "`%s.%s` is a number, of which YAML keeps the value and not the digits: quote it" $path $key) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if hasKey .Values "citadel" }}
@@ -26,7 +28,10 @@
 {{- fail "`externalDatabase.url` is empty: set it, or `postgresql.enabled`, or name a Secret that has `DATABASE_URL` in `existingSecret`" }}
 {{- end }}
 {{- end }}
-{{- if and .Values.postgresql.enabled (not .Values.postgresql.auth.password) }}
+{{- if and .Values.postgresql.enabled .Values.postgresql.auth.existingSecret (not .Values.existingSecret) }}
+{{- fail "`postgresql.auth.existingSecret` has a password that the chart cannot put into the app's URL: name a Secret that has `DATABASE_URL` and `SECRET_KEY` in `existingSecret`, or remove the key" }}
+{{- end }}
+{{- if and .Values.postgresql.enabled (not (or .Values.postgresql.auth.password .Values.postgresql.auth.existingSecret)) }}
 {{- fail "`postgresql.auth.password` is empty: the bundled database needs a password" }}
 {{- end }}
 {{- if .Values.postgresql.enabled }}
@@ -38,7 +43,14 @@
 {{- fail (printf "`extraEnv` sets what `%s` is for: use that" .) }}
 {{- end }}
 {{- end }}
-{{- range $key, $resources := dict "resources" .Values.resources "migrate.resources" .Values.migrate.resources "wait.resources" .Values.wait.resources }}
+{{- $all := dict "resources" .Values.resources "migrate.resources" .Values.migrate.resources "wait.resources" .Values.wait.resources }}
+{{- if .Values.postgresql.enabled }}
+{{- $_ := set $all "postgresql.primary.resources" .Values.postgresql.primary.resources }}
+{{- end }}
+{{- if .Values.redis.enabled }}
+{{- $_ := set $all "redis.master.resources" .Values.redis.master.resources }}
+{{- end }}
+{{- range $key, $resources := $all }}
 {{- include "corveil.validate.resources" (dict "key" $key "resources" ($resources | default dict)) }}
 {{- end }}
 {{- if and .Values.autoscaling.enabled (gt (int64 .Values.autoscaling.minReplicas) (int64 .Values.autoscaling.maxReplicas)) }}

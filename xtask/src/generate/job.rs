@@ -219,9 +219,9 @@ serviceAccountName: {{ include "corveil.text" . | quote }}
 {{- end }}"#;
 
 /// Where the pod may run follows the app, whose image and nodes it shares; affinity to other pods does not.
-const POD_REST: &str = r#"{{- with .Values.imagePullSecrets }}
+const POD_REST: &str = r#"{{- with include "corveil.pullSecrets" (dict "root" .) }}
 imagePullSecrets:
-  {{- toYaml . | nindent @ }}
+  {{- . | nindent @ }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:

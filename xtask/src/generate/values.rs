@@ -82,6 +82,8 @@ pub(crate) enum Shape {
     EnvList,
     /// Hosts of an Ingress, with their paths.
     HostList,
+    /// Secrets to pull images with: their names, or objects with a `name`.
+    PullSecrets,
     /// Requests and limits of a container.
     Resources,
 }
@@ -172,6 +174,10 @@ fn removed(name: &'static str, doc: &'static str) -> Key {
 
 fn object(name: &'static str, default: &str, doc: &'static str) -> Key {
     value(name, Shape::Object, from_yaml(default), doc)
+}
+
+fn pull_secrets(name: &'static str, doc: &'static str) -> Key {
+    value(name, Shape::PullSecrets, from_yaml("[]"), doc)
 }
 
 fn resources(name: &'static str, default: &str, doc: &'static str) -> Key {

@@ -7,6 +7,7 @@ mod objects;
 mod parent;
 mod postgresql;
 mod refusals;
+mod registries;
 mod runbook;
 mod settings;
 mod unquoted;

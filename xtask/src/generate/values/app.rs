@@ -2,9 +2,13 @@
 
 use crate::generate::values::Shape::{self, OneOf};
 use crate::generate::values::{
-    Key, Pattern, env_list, flag, integer, objects, quoted, removed, section, text, text_map, unset, value,
+    Key, Pattern, env_list, flag, integer, objects, pull_secrets, quoted, removed, section, text, text_map,
+    unset, value,
 };
 use crate::released;
+
+/// When an image is pulled.
+pub(crate) const PULL_POLICY: Shape = OneOf(&["Always", "IfNotPresent", "Never"]);
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
@@ -12,7 +16,10 @@ pub(crate) fn keys() -> Vec<Key> {
         text("nameOverride", "", "Name in labels and selectors instead of the chart's"),
         text("fullnameOverride", "corveil", "Name of the objects; empty derives it from the release's name"),
         image(),
-        objects("imagePullSecrets", "Secrets to pull the private image with: `[{name: …}]`"),
+        pull_secrets(
+            "imagePullSecrets",
+            "Secrets that every pod of the release pulls its images with, the bundled PostgreSQL and Redis too: `[{name: …}]`",
+        ),
         corveil(),
         section(
             "rateLimiting",
@@ -52,13 +59,14 @@ fn image() -> Key {
         "image",
         "The app's image, which also migrates the database",
         vec![
-            value("repository", Shape::Text, released::current().repository(), "Repository"),
             value(
-                "pullPolicy",
-                OneOf(&["Always", "IfNotPresent", "Never"]),
-                "IfNotPresent",
-                "When the image is pulled",
+                "repository",
+                Shape::Text,
+                released::current().repository(),
+                "Repository of the app's image; one of yours that names a registry is used as it is, whatever \
+                 `global.imageRegistry` says",
             ),
+            value("pullPolicy", PULL_POLICY, "IfNotPresent", "When the image is pulled"),
             quoted(
                 "tag",
                 Pattern::Tag,

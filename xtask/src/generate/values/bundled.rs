@@ -1,8 +1,10 @@
 //! Values of the database and of Redis: bundled or external.
 
 use crate::generate::values::Shape::TextList;
+use crate::generate::values::app::PULL_POLICY;
 use crate::generate::values::{
-    Key, flag, former_subchart, from_yaml, object, section, text, text_map, value,
+    Key, Pattern, flag, former_subchart, from_yaml, object, objects, pull_secrets, quoted, resources,
+    section, text, text_map, value,
 };
 
 pub(crate) fn keys() -> Vec<Key> {
@@ -12,6 +14,13 @@ pub(crate) fn keys() -> Vec<Key> {
             "PostgreSQL of the release's own, for trying things out; it takes over the volume of chart 1.0.0",
             vec![
                 flag("enabled", true, "Run it; otherwise `externalDatabase` or `existingSecret`"),
+                image(
+                    "library/postgres",
+                    "18-bookworm",
+                    "Image of the bundled PostgreSQL: the official one, or a copy of it",
+                    // Debian 12, as the image that wrote the volumes of 1.0.0: another libc sorts text differently, and breaks indexes.
+                    "Tag: PostgreSQL 18 on Debian 12, as the volume of chart 1.0.0 was written by it",
+                ),
                 auth(),
                 primary(),
             ],
@@ -27,13 +36,57 @@ pub(crate) fn keys() -> Vec<Key> {
         former_subchart(
             "redis",
             "Redis of the release's own, as a cache: without a password, without a volume",
-            vec![flag("enabled", false, "Run it; otherwise `externalRedis`")],
+            vec![
+                flag("enabled", false, "Run it; otherwise `externalRedis`"),
+                image(
+                    "library/redis",
+                    "7-bookworm",
+                    "Image of the bundled Redis: the official one, or a copy of it",
+                    "Tag of the bundled Redis' image",
+                ),
+                former_subchart(
+                    "master",
+                    "The one server of Redis",
+                    placement("{requests: {cpu: 50m, memory: 64Mi}, limits: {cpu: 500m, memory: 256Mi}}"),
+                ),
+            ],
         ),
         section(
             "externalRedis",
             "A Redis that is there already; read when `redis.enabled` is false",
             vec![text("url", "", "`redis://:password@host:6379`").sets(&["REDIS_URL"])],
         ),
+    ]
+}
+
+/// Keys of the former subcharts. An empty registry is that of the repository.
+fn image(repository: &'static str, tag: &'static str, doc: &'static str, tag_doc: &'static str) -> Key {
+    former_subchart(
+        "image",
+        doc,
+        vec![
+            text("registry", "docker.io", "Registry of the image, unless `global.imageRegistry` is set"),
+            text(
+                "repository",
+                repository,
+                "Repository of the image; one that names a registry is used as it is",
+            ),
+            quoted("tag", Pattern::Tag, tag, tag_doc),
+            quoted("digest", Pattern::Digest, "", "Digest of the image, instead of the tag"),
+            value("pullPolicy", PULL_POLICY, "IfNotPresent", "When the image is pulled"),
+            pull_secrets("pullSecrets", "Secrets to pull this image with, in addition to `imagePullSecrets`"),
+        ],
+    )
+}
+
+/// What a server needs, and where it may run.
+fn placement(bounds: &'static str) -> Vec<Key> {
+    vec![
+        resources("resources", bounds, "Requests and limits of the server's container"),
+        object("nodeSelector", "{}", "Labels of the nodes that may run the server"),
+        objects("tolerations", "Taints of nodes that the server tolerates"),
+        object("affinity", "{}", "Affinity of the server's pod"),
+        text("priorityClassName", "", "Priority class of the server's pod"),
     ]
 }
 
@@ -45,6 +98,21 @@ fn auth() -> Key {
             text("database", "citadel", "Name of the database"),
             text("username", "citadel", "The app's user"),
             text("password", "citadel", "The user's password"),
+            text(
+                "existingSecret",
+                "",
+                "Secret with the password that the database is created with; the app reads its own URL from the Secret that \
+                 the top-level `existingSecret` names",
+            ),
+            former_subchart(
+                "secretKeys",
+                "Keys of `postgresql.auth.existingSecret`",
+                vec![text(
+                    "userPasswordKey",
+                    "password",
+                    "Key of the password in `postgresql.auth.existingSecret`",
+                )],
+            ),
         ],
     )
 }
@@ -52,22 +120,24 @@ fn auth() -> Key {
 /// The claim of a `StatefulSet` can never change. So every key that formed the claim of 1.0.0's subchart has its effect
 /// here too: leaving one out would make the upgrade fail half way, after the Deployment was written.
 fn primary() -> Key {
+    let mut keys = placement("{requests: {cpu: 100m, memory: 256Mi}, limits: {cpu: '1', memory: 1Gi}}");
+    keys.push(persistence());
+    former_subchart("primary", "The one server of PostgreSQL", keys)
+}
+
+fn persistence() -> Key {
     former_subchart(
-        "primary",
-        "The one server",
-        vec![former_subchart(
-            "persistence",
-            "Its volume; Kubernetes allows no change once it exists",
-            vec![
-                flag("enabled", true, "Keep data in a volume; otherwise they go with the pod"),
-                text("existingClaim", "", "A claim that is there already"),
-                text("size", "8Gi", "Size of the volume"),
-                text("storageClass", "", "Storage class; `-` is none, empty is the cluster's default"),
-                value("accessModes", TextList, from_yaml("[ReadWriteOnce]"), "Access modes of the volume"),
-                text_map("annotations", "Annotations of the claim"),
-                text_map("labels", "Labels of the claim"),
-                object("selector", "{}", "Selects the volume by its labels"),
-            ],
-        )],
+        "persistence",
+        "Its volume; Kubernetes allows no change once it exists",
+        vec![
+            flag("enabled", true, "Keep data in a volume; otherwise they go with the pod"),
+            text("existingClaim", "", "A claim that is there already"),
+            text("size", "8Gi", "Size of the volume"),
+            text("storageClass", "", "Storage class; `-` is none, empty is the cluster's default"),
+            value("accessModes", TextList, from_yaml("[ReadWriteOnce]"), "Access modes of the volume"),
+            text_map("annotations", "Annotations of the claim"),
+            text_map("labels", "Labels of the claim"),
+            object("selector", "{}", "Selects the volume by its labels"),
+        ],
     )
 }

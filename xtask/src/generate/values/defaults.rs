@@ -53,6 +53,7 @@ fn is_scalar(shape: Shape) -> bool {
         | Shape::ObjectList
         | Shape::EnvList
         | Shape::HostList
+        | Shape::PullSecrets
         | Shape::Resources => false,
     }
 }

@@ -1,6 +1,6 @@
 //! Values that a parent chart sets.
 
-use crate::generate::values::{Key, Kind, Others, flag, text};
+use crate::generate::values::{Key, Kind, Others, flag, pull_secrets, text};
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
@@ -16,6 +16,12 @@ pub(crate) fn keys() -> Vec<Key> {
 /// Bitnami's names, because chart 1.0.0's subcharts read these, and other charts under the same parent do.
 fn global() -> Key {
     let keys = vec![
+        text(
+            "imageRegistry",
+            "",
+            "Registry, with a path if it has one, that all images are pulled from: the app's, PostgreSQL's and Redis'",
+        ),
+        pull_secrets("imagePullSecrets", "Secrets to pull images with, in addition to `imagePullSecrets`"),
         text(
             "storageClass",
             "",

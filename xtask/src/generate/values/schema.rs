@@ -11,6 +11,9 @@ const DURATION: &str = r"^(0|([0-9]+(ms|s|min|m|h) ?)+)$";
 /// A name of the DNS, of which the first part may be `*`; empty is every host.
 const HOST: &str = r"^((\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$";
 
+/// The name of an object.
+const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
 /// Tag and digest as the [specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md) has them.
 fn expression(pattern: Pattern) -> &'static str {
     match pattern {
@@ -102,6 +105,15 @@ fn described(shape: Shape) -> Map<String, Value> {
                 "valueFrom": {"type": "object"},
             },
         }}),
+        Shape::PullSecrets => json!({"type": "array", "items": {"anyOf": [
+            {"type": "string", "pattern": NAME},
+            {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": false,
+                "properties": {"name": {"type": "string", "pattern": NAME}},
+            },
+        ]}}),
         Shape::Resources => json!({
             "type": "object",
             "additionalProperties": false,

@@ -164,7 +164,7 @@ fn the_defaults_of_the_former_subchart_are_no_reason_to_refuse() {
 fn keys_of_the_former_subcharts_are_named_as_ignored() {
     let set = [
         "postgresql.metrics.enabled=true",
-        "postgresql.primary.resources.limits.cpu=1",
+        "postgresql.primary.extraEnvVars[0].name=A",
         "redis.auth.enabled=false",
     ];
     let (is_rendered, text) = answer(&["install", "--dry-run=client"], &set);
@@ -172,7 +172,7 @@ fn keys_of_the_former_subcharts_are_named_as_ignored() {
     let (_, ignored) = text.split_once("set and have no effect:").expect("a list of ignored keys");
     assert_eq!(
         ignored.split_whitespace().collect::<Vec<_>>(),
-        ["postgresql.metrics", "postgresql.primary.resources", "redis.auth",]
+        ["postgresql.metrics", "postgresql.primary.extraEnvVars", "redis.auth",]
     );
     let (_, text) = answer(&["install", "--dry-run=client"], &[]);
     assert!(!text.contains("have no effect"), "{text}");

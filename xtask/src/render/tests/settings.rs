@@ -15,7 +15,12 @@ const NEW: &[&str] = &[
     "wait.",
     "image.digest",
     "global",
-    "postgresql.primary.persistence.",
+    "postgresql.auth.existingSecret",
+    "postgresql.auth.secretKeys.",
+    "postgresql.image.",
+    "postgresql.primary.",
+    "redis.image.",
+    "redis.master.",
 ];
 
 #[test]

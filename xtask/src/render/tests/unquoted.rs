@@ -22,7 +22,8 @@ fn every_text_may_be_a_number_and_is_printed_as_written() {
     numbers["domain"] = "example.com".into();
     assert!(next > FIRST + 30, "there are more texts than this");
     let numbers = with(with(everything, numbers), json!({"providers": {"bedrock": {"enabled": true}}}));
-    let own = with(numbers.clone(), json!({"existingSecret": ""}));
+    let own = json!({"existingSecret": "", "postgresql": {"auth": {"existingSecret": ""}}});
+    let own = with(numbers.clone(), own);
     let external = json!({"postgresql": {"enabled": false}, "redis": {"enabled": false}});
     for values in [numbers, own.clone(), with(own, external)] {
         let [three, four] = HELMS.map(|helm| render(helm, &["--is-upgrade"], &values));
