@@ -124,6 +124,29 @@ priorityClassName: {{ include "corveil.text" . | quote }}
 {{- end -}}
 {{- end }}
 
+{{/* How the pods of the app and of the migration resolve names. */}}
+{{- define "corveil.podNames" -}}
+{{- with .Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* What a probe of the app is given, whichever it is. */}}
+{{- define "corveil.probeTiming" -}}
+initialDelaySeconds: {{ .initialDelaySeconds | int64 }}
+periodSeconds: {{ .periodSeconds | int64 }}
+timeoutSeconds: {{ .timeoutSeconds | int64 }}
+failureThreshold: {{ .failureThreshold | int64 }}
+{{- end }}
+
 {{/* The Secret that the app reads. */}}
 {{- define "corveil.secretName" -}}
 {{- include "corveil.text" (.Values.existingSecret | default (printf "%s-secrets" .Release.Name)) -}}

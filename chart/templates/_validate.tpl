@@ -53,6 +53,16 @@
 {{- range $key, $resources := $all }}
 {{- include "corveil.validate.resources" (dict "key" $key "resources" ($resources | default dict)) }}
 {{- end }}
+{{- $rolling := .Values.strategy.rollingUpdate }}
+{{- if and (has (toString $rolling.maxSurge) (list "0" "0%")) (has (toString $rolling.maxUnavailable) (list "0" "0%")) }}
+{{- fail "`strategy.rollingUpdate.maxSurge` and `strategy.rollingUpdate.maxUnavailable` are both 0, so that no pod could ever be replaced: set one" }}
+{{- end }}
+{{- if ge (int64 .Values.minReadySeconds) (int64 .Values.wait.progressDeadlineSeconds) }}
+{{- fail (printf "`minReadySeconds` is %d, not below `wait.progressDeadlineSeconds`, which is %d: lower it" (int64 .Values.minReadySeconds) (int64 .Values.wait.progressDeadlineSeconds)) }}
+{{- end }}
+{{- if and (lt (int64 .Values.terminationGracePeriodSeconds) 5) (not (.Values.lifecycle).preStop) }}
+{{- fail (printf "`terminationGracePeriodSeconds` is %d, less than the 5 s that a pod sleeps before it ends: raise it, or set `lifecycle.preStop`" (int64 .Values.terminationGracePeriodSeconds)) }}
+{{- end }}
 {{- if and .Values.autoscaling.enabled (gt (int64 .Values.autoscaling.minReplicas) (int64 .Values.autoscaling.maxReplicas)) }}
 {{- fail "`autoscaling.minReplicas` is above `autoscaling.maxReplicas`: lower it" }}
 {{- end }}

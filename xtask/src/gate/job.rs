@@ -335,6 +335,12 @@ fn each_value_of_the_job_has_its_place() {
             "nodeSelector": {"disk": "fast"},
             "tolerations": [{"key": "k", "operator": "Exists"}],
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}],
+            "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+            "dnsPolicy": "Default",
+            "podSecurityContext": {"fsGroup": 2000},
+            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+            "priorityClassName": "the-apps",
             "migrate": {
                 "serviceAccount": "0123",
                 "activeDeadlineSeconds": 4000,
@@ -349,6 +355,9 @@ fn each_value_of_the_job_has_its_place() {
                 "extraEnv": [{"name": "PGAPPNAME", "value": "x"}],
                 "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
                 "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+                "extraEnvFrom": [{"secretRef": {"name": "pg"}}],
+                "extraInitContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}],
+                "priorityClassName": "0123",
                 "podLabels": {"team": "7", "sidecar.istio.io/inject": "true", "app.kubernetes.io/name": "corveil-chart"},
                 "podAnnotations": {"note": "true"},
             },
@@ -363,11 +372,23 @@ fn each_value_of_the_job_has_its_place() {
     spec["template"]["metadata"]["annotations"]["note"] = "true".into();
     let pod = &mut spec["template"]["spec"];
     pod["serviceAccountName"] = "0123".into();
-    for key in ["imagePullSecrets", "nodeSelector", "tolerations", "affinity"] {
+    pod["securityContext"]["fsGroup"] = 2000.into();
+    pod["priorityClassName"] = "0123".into();
+    pod["initContainers"] = values["migrate"]["extraInitContainers"].clone();
+    for key in [
+        "imagePullSecrets",
+        "nodeSelector",
+        "tolerations",
+        "affinity",
+        "hostAliases",
+        "dnsConfig",
+        "dnsPolicy",
+    ] {
         pod[key] = values[key].clone();
     }
     pod["volumes"] = values["migrate"]["extraVolumes"].clone();
     let container = &mut pod["containers"][0];
+    container["envFrom"] = values["migrate"]["extraEnvFrom"].clone();
     container["volumeMounts"] = values["migrate"]["extraVolumeMounts"].clone();
     container["image"] = format!("{}@{DIGEST}", released::current().repository()).into();
     container["imagePullPolicy"] = "Always".into();
@@ -394,7 +415,7 @@ fn the_pod_stays_restricted_whatever_the_app_is_allowed() {
     let values = with(
         external(),
         json!({
-            "podSecurityContext": {"runAsUser": 1_000_660_000, "runAsGroup": null, "runAsNonRoot": false, "sysctls": []},
+            "podSecurityContext": {"runAsUser": 1_000_660_000, "runAsGroup": null, "fsGroup": null, "runAsNonRoot": false, "sysctls": []},
             "securityContext": {"privileged": true, "readOnlyRootFilesystem": false, "runAsUser": 1_000_660_000},
         }),
     );

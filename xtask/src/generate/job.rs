@@ -133,7 +133,8 @@ fn holes() -> Result<Holes> {
         ("backoffLimit".to_owned(), value("int64 .Values.migrate.backoffLimit")),
         ("podFailurePolicy.rules.+".to_owned(), Hole::Append(bootstrap_rules()?)),
         ("template.metadata".to_owned(), lines(POD_METADATA)),
-        (format!("{pod}.securityContext.runAsGroup"), lines(POD_USER)),
+        (format!("{pod}.securityContext.fsGroup"), lines(POD_USER)),
+        (format!("{pod}.securityContext.runAsGroup"), lines("")),
         (format!("{pod}.securityContext.runAsUser"), lines("")),
         (format!("{pod}.serviceAccountName"), lines(SERVICE_ACCOUNT)),
         (format!("{pod}.+"), append(POD_REST)),
@@ -142,7 +143,7 @@ fn holes() -> Result<Holes> {
         (format!("{container}.resources"), lines(RESOURCES)),
         (format!("{container}.securityContext.+"), append(CONTAINER_USER)),
         (format!("{container}.env.+"), append(EXTRA_ENV)),
-        (format!("{container}.+"), append(VOLUME_MOUNTS)),
+        (format!("{container}.+"), append(CONTAINER_REST)),
         (format!("{}.valueFrom.secretKeyRef.name", env(env::DATABASE_URL)), value("$secret | quote")),
         (ddl.clone(), Hole::If(".Values.migrate.database.existingSecret".into())),
         (
@@ -205,8 +206,8 @@ const POD_METADATA: &str = r#"metadata:
   labels:
     {{- include "corveil.migrate.podLabels" . | trim | nindent @ }}"#;
 
-/// Of the app's settings only the user, so that no values file of theirs makes the pod less than `restricted`.
-const POD_USER: &str = r#"{{- with pick (.Values.podSecurityContext | default dict) "runAsGroup" "runAsUser" }}
+/// Of the app's settings only user and groups, so that no values file of theirs makes the pod less than `restricted`.
+const POD_USER: &str = r#"{{- with pick (.Values.podSecurityContext | default dict) "fsGroup" "runAsGroup" "runAsUser" }}
 {{- toYaml . | nindent @ }}
 {{- end }}"#;
 const CONTAINER_USER: &str = r#"{{- with pick (.Values.securityContext | default dict) "runAsGroup" "runAsUser" }}
@@ -236,6 +237,16 @@ affinity:
   nodeAffinity:
     {{- toYaml . | nindent @ }}
 {{- end }}
+{{- with include "corveil.podNames" . | trim }}
+{{- . | nindent @ }}
+{{- end }}
+{{- with .Values.migrate.priorityClassName }}
+priorityClassName: {{ include "corveil.text" . | quote }}
+{{- end }}
+{{- with .Values.migrate.extraInitContainers }}
+initContainers:
+  {{- toYaml . | nindent @ }}
+{{- end }}
 {{- with .Values.migrate.extraVolumes }}
 volumes:
   {{- toYaml . | nindent @ }}
@@ -250,7 +261,11 @@ const EXTRA_ENV: &str = r#"{{- with .Values.migrate.extraEnv }}
 {{- include "corveil.extraEnv" . | nindent @ }}
 {{- end }}"#;
 
-const VOLUME_MOUNTS: &str = r"{{- with .Values.migrate.extraVolumeMounts }}
+const CONTAINER_REST: &str = r"{{- with .Values.migrate.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent @ }}
+{{- end }}
+{{- with .Values.migrate.extraVolumeMounts }}
 volumeMounts:
   {{- toYaml . | nindent @ }}
 {{- end }}";

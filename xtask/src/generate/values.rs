@@ -9,6 +9,7 @@ mod gate;
 mod ignored;
 mod network;
 mod parent;
+mod probes;
 mod schema;
 mod table;
 mod workload;

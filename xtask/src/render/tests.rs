@@ -5,6 +5,7 @@ mod helmfile;
 mod names;
 mod objects;
 mod parent;
+mod pods;
 mod postgresql;
 mod refusals;
 mod registries;

@@ -175,6 +175,8 @@ fn spec(which: gate::Job, setting: &Setting) -> JobSpec {
                 enable_service_links: Some(false),
                 restart_policy: Some("Never".into()),
                 security_context: Some(PodSecurityContext {
+                    // So that the process can read mounted keys whose mode is 0400, as libpq wants them.
+                    fs_group: Some(1000),
                     run_as_group: Some(1000),
                     run_as_non_root: Some(true),
                     run_as_user: Some(1000),

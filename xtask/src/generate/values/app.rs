@@ -194,6 +194,17 @@ pub(crate) fn extras() -> Vec<Key> {
             "extraEnv",
             "More environment variables of the app and of `wait-for-db`, as in a container's `env`",
         ),
+        objects(
+            "extraEnvFrom",
+            "Secrets and ConfigMaps with more environment variables of the app and of `wait-for-db`, as in a container's \
+             `envFrom`; the chart's own win",
+        ),
+        objects(
+            "extraInitContainers",
+            "Init containers of the app's pods, and of the pod of `helm test`, that start before `wait-for-db`; with `restartPolicy: Always` a sidecar, such as \
+             a proxy to the database, whose place in the migration Job is `migrate.extraInitContainers`",
+        ),
+        objects("extraContainers", "More containers of the app's pods"),
         objects("extraVolumes", "More volumes of the pod"),
         objects("extraVolumeMounts", "More volume mounts of the app and of `wait-for-db`"),
         text_map("podLabels", "More labels of the pods"),

@@ -141,6 +141,16 @@ fn migrate() -> Key {
             ),
             env_list("extraEnv", "More environment variables of the Job, as in a container's `env`"),
             objects(
+                "extraEnvFrom",
+                "Secrets and ConfigMaps with more environment variables of the Job, as in a container's `envFrom`; the Job's own win",
+            ),
+            objects(
+                "extraInitContainers",
+                "Init containers of the Job's pod; with `restartPolicy: Always` a sidecar, such as a proxy to the database, \
+                 which ends with the migration",
+            ),
+            text("priorityClassName", "", "Priority class of the Job's pod"),
+            objects(
                 "extraVolumes",
                 "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
             ),

@@ -1,7 +1,8 @@
 //! Values of the pods: how many, with which rights, where.
 
-use crate::generate::values::Shape::IntegerOrPercent;
+use crate::generate::values::Shape::{IntegerOrPercent, OneOf};
 use crate::generate::values::app::extras;
+use crate::generate::values::probes;
 use crate::generate::values::{
     Key, flag, integer, object, objects, resources, section, text, text_map, unset, value,
 };
@@ -13,6 +14,25 @@ pub(crate) fn keys() -> Vec<Key> {
             0,
             1,
             "Number of pods, unless `autoscaling.enabled`; null leaves it to what scales the Deployment, such as KEDA",
+        ),
+        strategy(),
+        integer(
+            "minReadySeconds",
+            0,
+            0,
+            "Seconds for which a new pod has to be ready before the next one is replaced",
+        ),
+        integer(
+            "revisionHistoryLimit",
+            0,
+            10,
+            "Number of old ReplicaSets that Kubernetes keeps of the Deployment",
+        ),
+        integer(
+            "terminationGracePeriodSeconds",
+            1,
+            30,
+            "Seconds that an app's pod has to end, `lifecycle.preStop` included",
         ),
         section(
             "autoscaling",
@@ -65,7 +85,65 @@ pub(crate) fn keys() -> Vec<Key> {
         object("nodeSelector", "{}", "Labels of the nodes that may run it, and the migration Job"),
         objects("tolerations", "Taints of nodes that it tolerates, and the migration Job"),
         object("affinity", "{}", "Affinity of the pods; of it the migration Job takes that to nodes"),
+        objects("topologySpreadConstraints", "How the app's pods are spread over nodes and zones"),
+        text(
+            "priorityClassName",
+            "",
+            "Priority class of the app's pods; the Job's is `migrate.priorityClassName`",
+        ),
+        objects(
+            "hostAliases",
+            "Entries of `/etc/hosts` in the pods of the app, the migration Job and `helm test`",
+        ),
+        object("dnsConfig", "{}", "DNS settings of the pods of the app, the migration Job and `helm test`"),
+        value(
+            "dnsPolicy",
+            OneOf(&["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
+            "",
+            "DNS policy of the pods of the app, the migration Job and `helm test`; empty is Kubernetes' default",
+        ),
+        flag(
+            "automountServiceAccountToken",
+            true,
+            "Mount the token of the ServiceAccount in the app's pods; the migration Job's pod never has one",
+        ),
     ];
+    keys.extend(probes::keys());
     keys.extend(extras());
     keys
+}
+
+/// Kubernetes' own shape. Another type than this would end old pods before a new one is ready, which no gate survives.
+fn strategy() -> Key {
+    section(
+        "strategy",
+        "How the Deployment replaces pods",
+        vec![
+            value(
+                "type",
+                OneOf(&["RollingUpdate"]),
+                "RollingUpdate",
+                "Only `RollingUpdate`: `Recreate` would end the old pods while the new ones wait for their migrations",
+            ),
+            section(
+                "rollingUpdate",
+                "Bounds of a rolling update",
+                vec![
+                    value(
+                        "maxSurge",
+                        IntegerOrPercent,
+                        "25%",
+                        "Pods above the number of replicas, or their share, while pods are replaced",
+                    ),
+                    value(
+                        "maxUnavailable",
+                        IntegerOrPercent,
+                        0,
+                        "Pods below the number of replicas, or their share, while pods are replaced; 0 keeps every old pod \
+                         until a new one is ready",
+                    ),
+                ],
+            ),
+        ],
+    )
 }

@@ -55,7 +55,15 @@ fn each_refusal_names_its_key() {
         ),
         (&["migrate.resources.requests.cpu=1"], "`migrate.resources.requests.cpu` is 1, above"),
         (&["wait.resources.requests.memory=0.2G"], "`wait.resources.requests.memory` is 0.2G, above"),
+        (
+            &["strategy.rollingUpdate.maxSurge=0%"],
+            "`strategy.rollingUpdate.maxSurge` and `strategy.rollingUpdate.maxUnavailable` are both 0",
+        ),
+        (&["minReadySeconds=240"], "`minReadySeconds` is 240, not below `wait.progressDeadlineSeconds`"),
+        (&["terminationGracePeriodSeconds=4"], "`terminationGracePeriodSeconds` is 4, less than the 5 s"),
         // By the schema.
+        (&["strategy.type=Recreate"], "RollingUpdate"),
+        (&["livenessProbe.path=/"], "path"),
         (&["resources.requests.memory=lots"], "memory"),
         (&["service.port=99999"], "port"),
         (&["replicaCount=100000000000000000000"], "replicaCount"),
