@@ -107,7 +107,7 @@ app.kubernetes.io/name: {{ printf "%s-migrate" (include "corveil.name" . | trunc
 
 {{/* A mesh's sidecar would keep the pod running after the migration has ended; `migrate.podLabels` may still ask for one. */}}
 {{- define "corveil.migrate.podLabels" -}}
-{{- $given := .Values.migrate.podLabels | default dict -}}
+{{- $given := merge (dict) (.Values.migrate.podLabels | default dict) (.Values.commonLabels | default dict) -}}
 {{- $fixed := include "corveil.migrate.labels" . | fromYaml -}}
 {{- range $key, $value := merge $fixed $given (dict "sidecar.istio.io/inject" "false") }}
 {{ $key }}: {{ $value | toString | quote }}
@@ -121,6 +121,17 @@ app.kubernetes.io/name: {{ printf "%s-migrate" (include "corveil.name" . | trunc
 {{- range $key, $value := merge $fixed $given (dict "linkerd.io/inject" "disabled" "sidecar.istio.io/inject" "false") }}
 {{ $key }}: {{ $value | toString | quote }}
 {{- end }}
+{{- end }}
+
+{{/* The account of a Job: `job` is hook, bootstrap or wave. The hook's goes when the hook has succeeded, so the bootstrap has
+   one of its own. */}}
+{{- define "corveil.migrate.account" -}}
+{{- $given := include "corveil.text" .root.Values.migrate.serviceAccount -}}
+{{- if and .root.Values.migrate.createServiceAccount (or (not $given) (eq .job "bootstrap")) -}}
+{{- include (print "corveil.migrate.name." .job) .root -}}
+{{- else -}}
+{{- $given -}}
+{{- end -}}
 {{- end }}
 
 {{/* A duration such as `1h 30min`, of which `key` is the place in the values. */}}
@@ -169,6 +180,14 @@ app.kubernetes.io/name: {{ printf "%s-migrate" (include "corveil.name" . | trunc
 {{- $isOwn := or .Values.serviceAccount.create (ne $app "default") -}}
 {{- if and $isOwn (eq (include "corveil.text" $migrate.serviceAccount) $app) -}}
 {{- fail (printf "`migrate.serviceAccount` is `%s`, the app's, whose rights are not for a migration, and which may not exist before the first install: name one of your own, or leave it empty" $app) -}}
+{{- end -}}
+{{- if and $migrate.createServiceAccount (eq (include "corveil.text" $migrate.serviceAccount) "default") -}}
+{{- fail "`migrate.serviceAccount` is `default`, which `migrate.createServiceAccount` would replace for the whole namespace: give the account another name" -}}
+{{- end -}}
+{{- range $name, $_ := $migrate.annotations -}}
+{{- if or (hasPrefix "helm.sh/" $name) (hasPrefix "argocd.argoproj.io/" $name) -}}
+{{- fail (printf "`migrate.annotations` sets `%s`, and what makes the Job a gate is the chart's: remove it, and see `migrate.argocd.phase`" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- $wait := include "corveil.gate.milliseconds" (dict "key" "migrate.waitForDb" "value" $migrate.waitForDb) | int64 -}}
 {{- $lock := include "corveil.gate.milliseconds" (dict "key" "migrate.lockWait" "value" $migrate.lockWait) | int64 -}}

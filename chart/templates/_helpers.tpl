@@ -50,6 +50,14 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 helm.sh/chart: {{ include "corveil.chart" . | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+{{- include "corveil.givenLabels" . }}
+{{- end }}
+
+{{/* Labels of the user's, on lines of their own. */}}
+{{- define "corveil.givenLabels" -}}
+{{- range $name, $value := .Values.commonLabels }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
 {{- end }}
 
 {{/* Labels of the app's objects. */}}

@@ -57,6 +57,41 @@
 {{- if and (has (toString $rolling.maxSurge) (list "0" "0%")) (has (toString $rolling.maxUnavailable) (list "0" "0%")) }}
 {{- fail "`strategy.rollingUpdate.maxSurge` and `strategy.rollingUpdate.maxUnavailable` are both 0, so that no pod could ever be replaced: set one" }}
 {{- end }}
+{{- range $name, $_ := .Values.commonLabels }}
+{{- if or (hasPrefix "helm.sh/" $name) (has $name (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "sidecar.istio.io/inject")) }}
+{{- fail (printf "`commonLabels` sets `%s`, which the chart sets itself: remove it" $name) }}
+{{- end }}
+{{- end }}
+{{- $service := .Values.service }}
+{{- $needs := "`service.%s` is set, but `service.type` is %s: that is for %s" }}
+{{- if eq $service.type "ClusterIP" }}
+{{- range $key := list "nodePort" "externalTrafficPolicy" }}
+{{- if get $service $key }}
+{{- fail (printf $needs $key $service.type "NodePort and LoadBalancer") }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if ne $service.type "LoadBalancer" }}
+{{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
+{{- if get $service $key }}
+{{- fail (printf $needs $key $service.type "LoadBalancer") }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
+{{- fail "`httpRoute.parentRefs` is empty, and a route that belongs to no Gateway gets no request: name one" }}
+{{- end }}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.rules) }}
+{{- fail "`httpRoute.rules` is empty, so that no request would match: remove the key, or write a rule" }}
+{{- end }}
+{{- with .Values.serviceMonitor }}
+{{- if and .enabled .interval .scrapeTimeout }}
+{{- $interval := include "corveil.gate.milliseconds" (dict "key" "serviceMonitor.interval" "value" .interval) | int64 }}
+{{- if gt (include "corveil.gate.milliseconds" (dict "key" "serviceMonitor.scrapeTimeout" "value" .scrapeTimeout) | int64) $interval }}
+{{- fail (printf "`serviceMonitor.scrapeTimeout` is %s, above `serviceMonitor.interval`, which is %s: lower it" .scrapeTimeout .interval) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if ge (int64 .Values.minReadySeconds) (int64 .Values.wait.progressDeadlineSeconds) }}
 {{- fail (printf "`minReadySeconds` is %d, not below `wait.progressDeadlineSeconds`, which is %d: lower it" (int64 .Values.minReadySeconds) (int64 .Values.wait.progressDeadlineSeconds)) }}
 {{- end }}

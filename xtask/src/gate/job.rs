@@ -81,6 +81,8 @@ fn setting(secret: &str) -> Setting {
             ("app.kubernetes.io/instance", "corveil"),
             ("app.kubernetes.io/name", "corveil-chart-migrate"),
         ]),
+        more_labels: Strings::new(),
+        annotations: Strings::new(),
         bounds: Bounds::DEFAULT,
     }
 }
@@ -408,6 +410,78 @@ fn each_value_of_the_job_has_its_place() {
     }
     variables.push(json!({"name": "PGAPPNAME", "value": "x"}));
     assert_renders(&[], &values, &[job, copy(Database::External, Phase::PreSync)]);
+}
+
+#[test]
+fn an_account_of_the_jobs_own_is_there_before_it_and_goes_with_it() {
+    let given = strings(&[("eks.amazonaws.com/role-arn", "arn:aws:iam::1:role/ddl")]);
+    let account = |name: &str, annotations: gate::Annotations| {
+        tree(&typed::service_account(name, &given, &object_labels(), annotations, &setting("")))
+    };
+    let with_account = |mut job: Value, name: &str| {
+        job["spec"]["template"]["spec"]["serviceAccountName"] = name.into();
+        job
+    };
+    let values = json!({"migrate": {"createServiceAccount": true, "serviceAccountAnnotations": given}});
+    for (name, values) in [
+        ("corveil-migrate", values.clone()),
+        ("0123", with(values.clone(), json!({"migrate": {"serviceAccount": "0123"}}))),
+    ] {
+        let expected = [
+            with_account(hook(Database::External, Phase::PreSync), name),
+            copy(Database::External, Phase::PreSync),
+            account(name, gate::hook(Part::Inputs, Database::External, Phase::PreSync)),
+        ];
+        assert_renders(&[], &with(external(), values.clone()), &expected);
+        // The hook's goes when the hook has succeeded, while the bootstrap may still run.
+        let expected = [
+            with_account(hook(Database::Bundled, Phase::Sync), name),
+            copy(Database::Bundled, Phase::Sync),
+            account(name, gate::hook(Part::Inputs, Database::Bundled, Phase::Sync)),
+            with_account(bootstrap(), "corveil-migrate-bootstrap"),
+            account("corveil-migrate-bootstrap", Vec::new()),
+        ];
+        assert_renders(UPGRADE, &with(bundled(), values.clone()), &expected);
+        let name = if name == "0123" { name } else { "corveil-migrate-wave" };
+        let wave_values = with(values, json!({"migrate": {"argocd": {"phase": "Wave"}}}));
+        let expected = [with_account(wave(), name), account(name, gate::wave(Step::Inputs))];
+        assert_renders(&[], &with(external(), wave_values), &expected);
+    }
+}
+
+#[test]
+fn labels_and_annotations_of_the_users_are_added_to_the_gates_own() {
+    let labels = strings(&[("team", "ai"), ("cost", "7")]);
+    let annotations = strings(&[("note", "true")]);
+    let setting = |secret: &str| Setting {
+        more_labels: labels.clone(),
+        annotations: annotations.clone(),
+        ..setting(secret)
+    };
+    let values = json!({
+        "commonLabels": labels, "migrate": {"annotations": annotations}, "networkPolicy": {"enabled": true},
+    });
+    let inputs = || gate::hook(Part::Inputs, Database::Bundled, Phase::Sync);
+    let policy = |name: &str, annotations: gate::Annotations| {
+        tree(&typed::network_policy(name, &object_labels(), annotations, &setting("")))
+    };
+    let job = |which, name: &str, annotations, secret: &str| {
+        tree(&typed::job(which, name, &object_labels(), annotations, &setting(secret)))
+    };
+    let expected = [
+        hook_of(Database::Bundled, Phase::Sync, &setting(COPY)),
+        tree(&typed::secret(COPY, BUNDLED_URL, &object_labels(), inputs(), &setting(""))),
+        policy("corveil-migrate", inputs()),
+        job(gate::Job::Bootstrap, BOOTSTRAP, Vec::new(), "corveil-secrets"),
+        policy("corveil-migrate-bootstrap", Vec::new()),
+    ];
+    assert_renders(UPGRADE, &with(bundled(), values.clone()), &expected);
+    let wave_values = with(values, json!({"migrate": {"argocd": {"phase": "Wave"}}}));
+    let expected = [
+        job(gate::Job::Wave, "corveil-migrate-wave", gate::wave(Step::Job), "corveil-secrets"),
+        policy("corveil-migrate-wave", gate::wave(Step::Inputs)),
+    ];
+    assert_renders(&[], &with(external(), wave_values), &expected);
 }
 
 #[test]

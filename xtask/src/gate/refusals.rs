@@ -69,6 +69,20 @@ fn the_account_of_the_app_is_refused() {
 }
 
 #[test]
+fn an_account_that_is_everybodys_is_not_created() {
+    let own = json!({"migrate": {"createServiceAccount": true, "serviceAccount": "default"}, "serviceAccount": {"create": false}});
+    assert_refused(&with(external(), own), "migrate.serviceAccount");
+}
+
+#[test]
+fn annotations_that_would_make_the_job_no_gate_are_refused() {
+    for name in ["helm.sh/hook", "argocd.argoproj.io/hook-delete-policy"] {
+        let annotations = json!({"migrate": {"annotations": {name: "x"}}});
+        assert_refused(&with(external(), annotations), "migrate.annotations");
+    }
+}
+
+#[test]
 fn a_version_to_adopt_that_is_none_or_is_not_adopted_is_refused() {
     for adopt in
         [json!({"enabled": true, "to": "0007_index"}), json!({"enabled": true, "to": 7.5}), json!({"to": 7})]

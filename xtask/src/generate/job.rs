@@ -23,6 +23,7 @@ pub(crate) fn files() -> Result<Files> {
         file("job-migrate.yaml", jobs()?),
         file("secret-migrate.yaml", secret()?),
         file("networkpolicy-migrate.yaml", network_policies()?),
+        file("serviceaccount-migrate.yaml", service_accounts()?),
     ])
 }
 
@@ -76,8 +77,33 @@ fn wrapper(which: gate::Job, name: &str, annotations: Option<&str>) -> Result<St
     let example = annotations.map(|_| ("example", String::new())).into_iter().collect();
     let job = typed::job(which, "example", &Strings::new(), example, &example_setting());
     let mut holes = metadata(name, annotations);
+    holes.insert("metadata.annotations".into(), Hole::Lines(given_annotations(annotations, "annotations")));
     holes.insert("spec".into(), Hole::Lines("spec:\n  {{- $spec | nindent @ }}".into()));
     template(&job, holes)
+}
+
+/// Annotations of the gate, where there are any, and those under this key of `migrate`.
+fn given_annotations(which: Option<&str>, key: &str) -> String {
+    let given = format!(
+        "  {{{{- range $name, $value := .Values.migrate.{key} }}}}
+  {{{{ $name }}}}: {{{{ $value | quote }}}}
+  {{{{- end }}}}"
+    );
+    match which {
+        Some(which) => {
+            format!(
+                "annotations:
+  {{{{- include \"corveil.gate.annotations.{which}\" . | nindent @ }}}}
+{given}"
+            )
+        }
+        None => format!(
+            "{{{{- if .Values.migrate.{key} }}}}
+annotations:
+{given}
+{{{{- end }}}}"
+        ),
+    }
 }
 
 /// What every object of the migration has.
@@ -108,6 +134,8 @@ fn example_setting() -> Setting {
         adopt: Some(("example".into(), Some("example".into()))),
         history: HISTORY.iter().map(|(name, _)| (*name, "example".to_owned())).collect(),
         labels: strings(&[("example", "")]),
+        more_labels: Strings::new(),
+        annotations: strings(&[("example", "")]),
         bounds: Bounds::DEFAULT,
     }
 }
@@ -215,8 +243,8 @@ const CONTAINER_USER: &str = r#"{{- with pick (.Values.securityContext | default
 {{- end }}"#;
 
 /// Never the app's: at the first install it does not exist, and as a hook it would take the tokens of running pods.
-const SERVICE_ACCOUNT: &str = r#"{{- with .Values.migrate.serviceAccount }}
-serviceAccountName: {{ include "corveil.text" . | quote }}
+const SERVICE_ACCOUNT: &str = r#"{{- with include "corveil.migrate.account" (dict "root" . "job" $job) }}
+serviceAccountName: {{ . | quote }}
 {{- end }}"#;
 
 /// Where the pod may run follows the app, whose image and nodes it shares; affinity to other pods does not.
@@ -283,15 +311,39 @@ fn secret() -> Result<String> {
     ))
 }
 
+/// For each Job: when there is one, what it is called in templates, and the annotations of what it needs.
+const EACH: [(&str, &str, Option<&str>); 3] = [
+    (r#"include "corveil.gate.hasHook" ."#, "hook", Some("hook.inputs")),
+    (r#"include "corveil.gate.hasBootstrap" ."#, "bootstrap", None),
+    (r#"eq (include "corveil.gate.phase" .) "Wave""#, "wave", Some("wave.inputs")),
+];
+
+/// One for each Job, as the hook's goes with the hook.
+fn service_accounts() -> Result<String> {
+    let mut text =
+        format!("{VALUES}{{{{- if and .Values.migrate.enabled .Values.migrate.createServiceAccount }}}}\n");
+    for (condition, name, annotations) in EACH {
+        let given = strings(&[("example", "")]);
+        let account =
+            typed::service_account("example", &given, &Strings::new(), Vec::new(), &example_setting());
+        let name = format!(r#"include "corveil.migrate.account" (dict "root" . "job" "{name}") | quote"#);
+        let mut holes = metadata(&name, annotations);
+        holes.insert(
+            "metadata.annotations".into(),
+            Hole::Lines(given_annotations(annotations, "serviceAccountAnnotations")),
+        );
+        let account = template(&account, holes)?;
+        let _ = write!(text, "{{{{- if {condition} }}}}\n---\n{account}{{{{- end }}}}\n");
+    }
+    text.push_str("{{- end }}\n");
+    Ok(text)
+}
+
 /// One for each Job: the hook's has to be there before the release's objects are.
 fn network_policies() -> Result<String> {
     let mut text =
         format!("{VALUES}{{{{- if and .Values.migrate.enabled .Values.networkPolicy.enabled }}}}\n");
-    for (condition, name, annotations) in [
-        (r#"include "corveil.gate.hasHook" ."#, "hook", Some("hook.inputs")),
-        (r#"include "corveil.gate.hasBootstrap" ."#, "bootstrap", None),
-        (r#"eq (include "corveil.gate.phase" .) "Wave""#, "wave", Some("wave.inputs")),
-    ] {
+    for (condition, name, annotations) in EACH {
         let example = annotations.map(|_| ("example", String::new())).into_iter().collect();
         let policy = typed::network_policy("example", &Strings::new(), example, &example_setting());
         let mut holes = metadata(&format!(r#"include "corveil.migrate.name.{name}" ."#), annotations);

@@ -79,6 +79,10 @@ pub(crate) enum Shape {
     /// A Kubernetes object or part of one; Kubernetes itself checks it.
     Object,
     ObjectList,
+    /// Objects, each as text or as a structure.
+    TextOrObjectList,
+    /// How often Prometheus asks: `30s`, or nothing.
+    Interval,
     /// Environment variables, as in a container's `env`.
     EnvList,
     /// Hosts of an Ingress, with their paths.

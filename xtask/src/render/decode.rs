@@ -24,6 +24,8 @@ pub(crate) fn strictly(object: &Value) -> Result<()> {
         ("policy/v1", "PodDisruptionBudget") => strict::<policy::v1::PodDisruptionBudget>,
         ("networking.istio.io/v1", "VirtualService") => strict::<Custom<VirtualService>>,
         ("security.istio.io/v1", "PeerAuthentication") => strict::<Custom<PeerAuthentication>>,
+        ("gateway.networking.k8s.io/v1", "HTTPRoute") => strict::<Custom<HttpRoute>>,
+        ("monitoring.coreos.com/v1", "ServiceMonitor") => strict::<Custom<ServiceMonitor>>,
         (version, kind) => bail!("`{kind}` of `{version}` is not known here: add it"),
     };
     read(object).with_context(|| format!("{} {}", text("kind"), object["metadata"]["name"]))
@@ -55,7 +57,7 @@ pub(crate) fn lost(object: &Value, written: &Value, path: &str) -> Option<String
     }
 }
 
-/// An object of Istio's, as far as the chart uses it.
+/// An object of a custom kind, as far as the chart uses it.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Custom<S> {
@@ -124,6 +126,56 @@ enum Mode {
     Permissive,
     Disable,
     Unset,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HttpRoute {
+    parent_refs: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostnames: Option<Vec<String>>,
+    rules: Vec<HttpRule>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HttpRule {
+    backend_refs: Vec<HttpBackend>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matches: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filters: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeouts: Option<std::collections::BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct HttpBackend {
+    name: String,
+    port: u16,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ServiceMonitor {
+    selector: Selector,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Endpoint {
+    port: String,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scrape_timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relabelings: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metric_relabelings: Option<Vec<Value>>,
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What every rendering of the chart must be. Each test is a rule; the cases are the files in `chart/ci`.
 
+mod exposed;
 mod files;
 mod helmfile;
 mod names;

@@ -39,6 +39,8 @@ pub(crate) fn job() -> k8s_openapi::api::batch::v1::Job {
             ("app.kubernetes.io/instance", "corveil"),
             ("app.kubernetes.io/name", NAME),
         ]),
+        more_labels: Strings::new(),
+        annotations: Strings::new(),
         bounds: Bounds::DEFAULT,
     };
     typed::job(gate::Job::Hook, NAME, &Strings::new(), Annotations::new(), &setting)

@@ -43,6 +43,7 @@ pub(crate) fn text() -> String {
             "The same for annotations.",
             pod(POD_ANNOTATIONS, &mesh_annotations()),
         ),
+        ("corveil.migrate.account", ACCOUNT_WHY, ACCOUNT.into()),
         ("corveil.gate.milliseconds", MILLISECONDS_WHY, MILLISECONDS.into()),
         ("corveil.gate.validate", "Fails where the values cannot work, naming the key.", validate()),
     ] {
@@ -94,6 +95,14 @@ const DATABASE_WHY: &str = "Of the bundled database: Argo CD waits until it is h
 
 const BOOTSTRAP_WHY: &str = "Of the bootstrap's objects that keep their name.";
 
+const ACCOUNT_WHY: &str = "The account of a Job: `job` is hook, bootstrap or wave. The hook's goes when the hook has succeeded, so the bootstrap has\n   one of its own.";
+const ACCOUNT: &str = r#"{{- $given := include "corveil.text" .root.Values.migrate.serviceAccount -}}
+{{- if and .root.Values.migrate.createServiceAccount (or (not $given) (eq .job "bootstrap")) -}}
+{{- include (print "corveil.migrate.name." .job) .root -}}
+{{- else -}}
+{{- $given -}}
+{{- end -}}"#;
+
 const LABELS_WHY: &str =
     "What the migration's objects and pods have in common, and neither the Service nor the app selects.";
 const LABELS: &str = r#"app.kubernetes.io/component: migrate
@@ -104,7 +113,7 @@ const OBJECT_LABELS: &str = r#"{{ include "corveil.commonLabels" . }}
 {{ include "corveil.migrate.labels" . }}"#;
 
 const POD_LABELS_WHY: &str = "A mesh's sidecar would keep the pod running after the migration has ended; `migrate.podLabels` may still ask for one.";
-const POD_LABELS: &str = r#"{{- $given := .Values.migrate.podLabels | default dict -}}
+const POD_LABELS: &str = r#"{{- $given := merge (dict) (.Values.migrate.podLabels | default dict) (.Values.commonLabels | default dict) -}}
 {{- $fixed := include "corveil.migrate.labels" . | fromYaml -}}"#;
 const POD_ANNOTATIONS: &str = r"{{- $given := .Values.migrate.podAnnotations | default dict -}}
 {{- $fixed := dict -}}";
@@ -185,6 +194,14 @@ fn validate() -> String {
 {{{{- $isOwn := or .Values.serviceAccount.create (ne $app "default") -}}}}
 {{{{- if and $isOwn (eq (include "corveil.text" $migrate.serviceAccount) $app) -}}}}
 {{{{- fail (printf "`migrate.serviceAccount` is `%s`, the app's, whose rights are not for a migration, and which may not exist before the first install: name one of your own, or leave it empty" $app) -}}}}
+{{{{- end -}}}}
+{{{{- if and $migrate.createServiceAccount (eq (include "corveil.text" $migrate.serviceAccount) "default") -}}}}
+{{{{- fail "`migrate.serviceAccount` is `default`, which `migrate.createServiceAccount` would replace for the whole namespace: give the account another name" -}}}}
+{{{{- end -}}}}
+{{{{- range $name, $_ := $migrate.annotations -}}}}
+{{{{- if or (hasPrefix "helm.sh/" $name) (hasPrefix "argocd.argoproj.io/" $name) -}}}}
+{{{{- fail (printf "`migrate.annotations` sets `%s`, and what makes the Job a gate is the chart's: remove it, and see `migrate.argocd.phase`" $name) -}}}}
+{{{{- end -}}}}
 {{{{- end -}}}}
 {{{{- $wait := include "corveil.gate.milliseconds" (dict "key" "migrate.waitForDb" "value" $migrate.waitForDb) | int64 -}}}}
 {{{{- $lock := include "corveil.gate.milliseconds" (dict "key" "migrate.lockWait" "value" $migrate.lockWait) | int64 -}}}}

@@ -13,7 +13,7 @@ use k8s_openapi::api::batch::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, PodSecurityContext, PodSpec, PodTemplateSpec,
-    ResourceRequirements, SeccompProfile, Secret, SecretKeySelector, SecurityContext,
+    ResourceRequirements, SeccompProfile, Secret, SecretKeySelector, SecurityContext, ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPort, NetworkPolicySpec,
@@ -42,6 +42,10 @@ pub(crate) struct Setting {
     pub(crate) history: Vec<(&'static str, String)>,
     /// Labels that every object of the migration has, its pods too.
     pub(crate) labels: Strings,
+    /// The same of the user's, who may give any: nothing is selected by them.
+    pub(crate) more_labels: Strings,
+    /// Annotations of the user's for the Job itself.
+    pub(crate) annotations: Strings,
     pub(crate) bounds: Bounds,
 }
 
@@ -53,11 +57,11 @@ pub(crate) fn job(
     annotations: Annotations,
     setting: &Setting,
 ) -> Job {
-    Job {
-        metadata: metadata(name, object_labels, annotations, setting),
-        spec: Some(spec(which, setting)),
-        status: None,
+    let mut metadata = metadata(name, object_labels, annotations, setting);
+    if !setting.annotations.is_empty() {
+        metadata.annotations.get_or_insert_default().extend(setting.annotations.clone());
     }
+    Job { metadata, spec: Some(spec(which, setting)), status: None }
 }
 
 /// The copy of `DATABASE_URL` that lives as long as the hook.
@@ -103,6 +107,21 @@ pub(crate) fn network_policy(
     }
 }
 
+/// An account of the Job's own. No rights are bound to it: clouds give some to its name.
+pub(crate) fn service_account(
+    name: &str,
+    given: &Strings,
+    object_labels: &Strings,
+    annotations: Annotations,
+    setting: &Setting,
+) -> ServiceAccount {
+    let mut metadata = metadata(name, object_labels, annotations, setting);
+    if !given.is_empty() {
+        metadata.annotations.get_or_insert_default().extend(given.clone());
+    }
+    ServiceAccount { metadata, automount_service_account_token: Some(false), ..ServiceAccount::default() }
+}
+
 /// One rule of the Job's `podFailurePolicy`.
 pub(crate) fn rule(rule: &failure::Rule) -> PodFailurePolicyRule {
     let (codes, conditions) = match &rule.on {
@@ -145,7 +164,8 @@ pub(crate) fn strings(pairs: &[(&str, &str)]) -> Strings {
 
 fn metadata(name: &str, object_labels: &Strings, annotations: Annotations, setting: &Setting) -> ObjectMeta {
     let annotations: Strings = annotations.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    let labels: Strings = setting.labels.clone().into_iter().chain(object_labels.clone()).collect();
+    let labels: Strings =
+        [&setting.labels, &setting.more_labels, object_labels].into_iter().flatten().map(owned).collect();
     ObjectMeta {
         name: Some(name.to_owned()),
         annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
@@ -165,7 +185,7 @@ fn spec(which: gate::Job, setting: &Setting) -> JobSpec {
         template: PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 annotations: Some(mesh_annotations()),
-                labels: Some(setting.labels.clone().into_iter().chain(mesh_labels()).collect()),
+                labels: Some(pod_labels(setting)),
                 ..ObjectMeta::default()
             }),
             spec: Some(PodSpec {
@@ -192,6 +212,15 @@ fn spec(which: gate::Job, setting: &Setting) -> JobSpec {
         },
         ..JobSpec::default()
     }
+}
+
+fn pod_labels(setting: &Setting) -> Strings {
+    let given = [&setting.labels, &setting.more_labels].into_iter().flatten().map(owned);
+    given.chain(mesh_labels()).collect()
+}
+
+fn owned((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
 }
 
 fn container(which: gate::Job, setting: &Setting) -> Container {

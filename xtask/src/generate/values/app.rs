@@ -2,8 +2,8 @@
 
 use crate::generate::values::Shape::{self, OneOf};
 use crate::generate::values::{
-    Key, Pattern, env_list, flag, integer, objects, pull_secrets, quoted, removed, section, text, text_map,
-    unset, value,
+    Key, Pattern, env_list, flag, from_yaml, integer, objects, pull_secrets, quoted, removed, section, text,
+    text_map, unset, value,
 };
 use crate::released;
 
@@ -15,6 +15,8 @@ pub(crate) fn keys() -> Vec<Key> {
         text("domain", "bigbang.dev", "Domain that `istio.corveil.hosts` can refer to"),
         text("nameOverride", "", "Name in labels and selectors instead of the chart's"),
         text("fullnameOverride", "corveil", "Name of the objects; empty derives it from the release's name"),
+        text_map("commonLabels", "More labels of every object and every pod; nothing is selected by them"),
+        text_map("deploymentAnnotations", "Annotations of the app's Deployment"),
         image(),
         pull_secrets(
             "imagePullSecrets",
@@ -190,6 +192,12 @@ fn providers() -> Key {
 /// Escape hatches for the pod.
 pub(crate) fn extras() -> Vec<Key> {
     vec![
+        value(
+            "extraObjects",
+            Shape::TextOrObjectList,
+            from_yaml("[]"),
+            "More objects of the release, as YAML or as text; templates are allowed",
+        ),
         env_list(
             "extraEnv",
             "More environment variables of the app and of `wait-for-db`, as in a container's `env`",

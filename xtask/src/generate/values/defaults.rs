@@ -45,6 +45,7 @@ fn is_scalar(shape: Shape) -> bool {
         | Shape::OneOf(_)
         | Shape::Duration
         | Shape::DurationOrNone
+        | Shape::Interval
         | Shape::IntegerOrPercent => true,
         Shape::TextOrObject
         | Shape::TextMap
@@ -52,6 +53,7 @@ fn is_scalar(shape: Shape) -> bool {
         | Shape::Object
         | Shape::ObjectList
         | Shape::EnvList
+        | Shape::TextOrObjectList
         | Shape::HostList
         | Shape::PullSecrets
         | Shape::Resources => false,

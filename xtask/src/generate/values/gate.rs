@@ -101,8 +101,19 @@ fn migrate() -> Key {
             text(
                 "serviceAccount",
                 "",
-                "An existing account for the Job, never the app's; empty is the namespace's default",
+                "An account for the Job, never the app's: one that exists, or the name for `migrate.createServiceAccount`; \
+                 empty is the namespace's default, or the Job's own name",
             ),
+            flag(
+                "createServiceAccount",
+                false,
+                "Create an account for the Job, before it runs, that no rights are bound to: for an identity of your cloud",
+            ),
+            text_map(
+                "serviceAccountAnnotations",
+                "Annotations of the account that `migrate.createServiceAccount` creates",
+            ),
+            text_map("annotations", "More annotations of the Job; those that make it a gate stay the chart's"),
             integer(
                 "activeDeadlineSeconds",
                 1,

@@ -1,7 +1,9 @@
 //! Values of what leads to the app: Service, Ingress, Istio, network policies.
 
-use crate::generate::values::Shape::{HostList, OneOf, Port, TextList};
-use crate::generate::values::{Key, flag, from_yaml, objects, removed, section, text, text_map, value};
+use crate::generate::values::Shape::{HostList, Interval, ObjectList, OneOf, Port, TextList};
+use crate::generate::values::{
+    Key, flag, from_yaml, objects, removed, section, text, text_map, unset, value,
+};
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
@@ -9,10 +11,44 @@ pub(crate) fn keys() -> Vec<Key> {
             "service",
             "The Service",
             vec![
-                value("type", OneOf(&["ClusterIP", "NodePort", "LoadBalancer"]), "ClusterIP", "Its type"),
-                value("port", Port, 8000, "Its port; the container's is 8000"),
+                value(
+                    "type",
+                    OneOf(&["ClusterIP", "NodePort", "LoadBalancer"]),
+                    "ClusterIP",
+                    "Type of the Service",
+                ),
+                value("port", Port, 8000, "Port of the Service; the container's is 8000"),
+                unset("nodePort", Port, 30080, "Port on every node, for type NodePort or LoadBalancer"),
+                text("loadBalancerClass", "", "Class of the load balancer, for type LoadBalancer"),
+                value(
+                    "loadBalancerSourceRanges",
+                    TextList,
+                    from_yaml("[]"),
+                    "Networks that may use the load balancer, for type LoadBalancer",
+                ),
+                value(
+                    "externalTrafficPolicy",
+                    OneOf(&["", "Cluster", "Local"]),
+                    "",
+                    "Whether nodes pass traffic on to others, for type NodePort or LoadBalancer; empty is Kubernetes' default",
+                ),
+                value(
+                    "ipFamilyPolicy",
+                    OneOf(&["", "SingleStack", "PreferDualStack", "RequireDualStack"]),
+                    "",
+                    "Whether the Service has addresses of IPv4, IPv6 or both; empty is the cluster's default",
+                ),
+                value(
+                    "ipFamilies",
+                    TextList,
+                    from_yaml("[]"),
+                    "Families of the Service's addresses, in order: `[IPv6, IPv4]`; empty is the cluster's default",
+                ),
+                text_map("annotations", "Annotations of the Service"),
             ],
         ),
+        http_route(),
+        service_monitor(),
         section(
             "ingress",
             "An Ingress",
@@ -42,6 +78,46 @@ pub(crate) fn keys() -> Vec<Key> {
             ],
         ),
     ]
+}
+
+/// As in the chart that `helm create` writes.
+fn http_route() -> Key {
+    section(
+        "httpRoute",
+        "An HTTPRoute of the Gateway API, instead of an Ingress",
+        vec![
+            flag("enabled", false, "Create an HTTPRoute"),
+            text_map("annotations", "Annotations of the HTTPRoute"),
+            objects("parentRefs", "Gateways that the HTTPRoute attaches to: `[{name: …, namespace: …}]`"),
+            value(
+                "hostnames",
+                TextList,
+                from_yaml("[]"),
+                "Hosts of the HTTPRoute; empty is those of the Gateway",
+            ),
+            value(
+                "rules",
+                ObjectList,
+                from_yaml("[{matches: [{path: {type: PathPrefix, value: /}}]}]"),
+                "Rules of the HTTPRoute, with matches, filters and timeouts; requests go to the app's Service",
+            ),
+        ],
+    )
+}
+
+fn service_monitor() -> Key {
+    section(
+        "serviceMonitor",
+        "A ServiceMonitor of the Prometheus operator, for the app's `/metrics`",
+        vec![
+            flag("enabled", false, "Create a ServiceMonitor"),
+            text_map("labels", "Labels that the Prometheus selects ServiceMonitors by"),
+            value("interval", Interval, "", "Interval between two scrapes; empty is that of the Prometheus"),
+            value("scrapeTimeout", Interval, "", "Timeout of a scrape; empty is that of the Prometheus"),
+            objects("relabelings", "Relabelings of the target"),
+            objects("metricRelabelings", "Relabelings of the metrics"),
+        ],
+    )
 }
 
 fn istio() -> Key {

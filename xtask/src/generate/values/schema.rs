@@ -95,6 +95,8 @@ fn described(shape: Shape) -> Map<String, Value> {
         Shape::TextList => json!({"type": "array", "items": {"type": "string"}}),
         Shape::Object => json!({"type": "object"}),
         Shape::ObjectList => json!({"type": "array", "items": {"type": "object"}}),
+        Shape::TextOrObjectList => json!({"type": "array", "items": {"type": ["string", "object"]}}),
+        Shape::Interval => json!({"type": "string", "pattern": "^([1-9][0-9]*(ms|s|m|h))?$"}),
         Shape::EnvList => json!({"type": "array", "items": {
             "type": "object",
             "required": ["name"],

@@ -58,9 +58,13 @@ fn everything_has_the_names_of_1_0_0() {
         &[
             ("ConfigMap", "prod-env"),
             ("ConfigMap", "prod-models"),
+            // The two of `extraObjects`.
+            ("ConfigMap", "prod-more"),
+            ("ConfigMap", "corveil-text"),
             ("ConfigMap", "prod-postgresql"),
             ("Deployment", "corveil"),
             ("Deployment", "prod-redis-master"),
+            ("HTTPRoute", "corveil"),
             ("HorizontalPodAutoscaler", "corveil"),
             ("Ingress", "corveil"),
             ("NetworkPolicy", "corveil"),
@@ -75,6 +79,9 @@ fn everything_has_the_names_of_1_0_0() {
             ("Service", "prod-postgresql-hl"),
             ("Service", "prod-redis-master"),
             ("ServiceAccount", "corveil"),
+            // The hook's, of `migrate.createServiceAccount`.
+            ("ServiceAccount", "migrations"),
+            ("ServiceMonitor", "corveil"),
             ("StatefulSet", "prod-postgresql"),
             ("VirtualService", "corveil"),
         ],

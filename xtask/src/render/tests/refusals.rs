@@ -61,7 +61,31 @@ fn each_refusal_names_its_key() {
         ),
         (&["minReadySeconds=240"], "`minReadySeconds` is 240, not below `wait.progressDeadlineSeconds`"),
         (&["terminationGracePeriodSeconds=4"], "`terminationGracePeriodSeconds` is 4, less than the 5 s"),
+        (&["commonLabels.helm\\.sh/chart=a"], "`commonLabels` sets `helm.sh/chart`, which the chart sets"),
+        (
+            &["service.nodePort=30080"],
+            "`service.nodePort` is set, but `service.type` is ClusterIP: that is for NodePort and LoadBalancer",
+        ),
+        (&["service.externalTrafficPolicy=Local"], "`service.externalTrafficPolicy` is set, but"),
+        (
+            &["service.type=NodePort", "service.loadBalancerClass=a"],
+            "`service.loadBalancerClass` is set, but `service.type` is NodePort: that is for LoadBalancer",
+        ),
+        (
+            &["service.loadBalancerSourceRanges={10.0.0.0/8}"],
+            "`service.loadBalancerSourceRanges` is set, but",
+        ),
+        (&["httpRoute.enabled=true"], "`httpRoute.parentRefs` is empty"),
+        (
+            &[
+                "serviceMonitor.enabled=true",
+                "serviceMonitor.interval=30s",
+                "serviceMonitor.scrapeTimeout=1m",
+            ],
+            "`serviceMonitor.scrapeTimeout` is 1m, above `serviceMonitor.interval`, which is 30s",
+        ),
         // By the schema.
+        (&["serviceMonitor.interval=1min"], "interval"),
         (&["strategy.type=Recreate"], "RollingUpdate"),
         (&["livenessProbe.path=/"], "path"),
         (&["resources.requests.memory=lots"], "memory"),

@@ -10,6 +10,16 @@ use crate::released;
 /// What is new in 2.0.0, or comes from the former subcharts.
 const NEW: &[&str] = &[
     "automountServiceAccountToken",
+    "commonLabels",
+    "deploymentAnnotations",
+    "extraObjects",
+    "httpRoute.",
+    "service.annotations",
+    "service.externalTrafficPolicy",
+    "service.ipFamil",
+    "service.loadBalancer",
+    "service.nodePort",
+    "serviceMonitor.",
     "dnsConfig",
     "dnsPolicy",
     "enabled",
