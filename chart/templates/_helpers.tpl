@@ -99,6 +99,30 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- with uniq $secrets -}}{{- toYaml . -}}{{- end -}}
 {{- end }}
 
+{{/* "true" where the cluster chooses users and groups, as OpenShift does within the range of a namespace. */}}
+{{- define "corveil.clusterChoosesUser" -}}
+{{- $adapt := .Values.global.compatibility.openshift.adaptSecurityContext -}}
+{{- if or (eq $adapt "force") (and (eq $adapt "auto") (.Capabilities.APIVersions.Has "security.openshift.io/v1")) -}}true{{- end -}}
+{{- end }}
+
+{{/* User and groups of a bundled server, unless the cluster chooses them: `server` from the values. */}}
+{{- define "corveil.bundledUser" -}}
+{{- if not (include "corveil.clusterChoosesUser" .root) }}
+{{- with .server.containerSecurityContext }}
+{{- if .enabled }}
+runAsUser: {{ .runAsUser | int64 }}
+runAsGroup: {{ .runAsGroup | int64 }}
+{{- end }}
+{{- end }}
+{{- with .server.podSecurityContext }}
+{{- if .enabled }}
+fsGroup: {{ .fsGroup | int64 }}
+fsGroupChangePolicy: OnRootMismatch
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Where the pod of a bundled server runs, and what it pulls its image with: `server` and `image` from the values. */}}
 {{- define "corveil.bundledPlacement" -}}
 {{- with include "corveil.pullSecrets" (dict "root" .root "more" .image.pullSecrets) }}
@@ -153,6 +177,18 @@ initialDelaySeconds: {{ .initialDelaySeconds | int64 }}
 periodSeconds: {{ .periodSeconds | int64 }}
 timeoutSeconds: {{ .timeoutSeconds | int64 }}
 failureThreshold: {{ .failureThreshold | int64 }}
+{{- end }}
+
+{{/* Istio's CNI plugin sends what a pod sends to its sidecar from the first init container on, and a sidecar that is not native
+   starts after the last one: `wait-for-db` would wait for ever. So the database's port goes past the sidecar. */}}
+{{- define "corveil.meshAnnotations" -}}
+{{- if .Values.istio.enabled -}}
+{{- $url := ternary "" (include "corveil.databaseUrl" .) (not (empty .Values.existingSecret)) -}}
+{{- $hosts := $url | splitList "@" | last | splitList "/" | first -}}
+{{- if not (contains "@" $url) }}{{ $hosts = $url | trimPrefix "postgresql://" | trimPrefix "postgres://" | splitList "/" | first }}{{ end -}}
+{{- $ports := regexFindAll ":[0-9]+" (regexReplaceAll "\\[[^]]*\\]" $hosts "") -1 | uniq -}}
+traffic.sidecar.istio.io/excludeOutboundPorts: {{ $ports | join "," | replace ":" "" | default "5432" | quote }}
+{{- end -}}
 {{- end }}
 
 {{/* The Secret that the app reads. */}}

@@ -14,8 +14,14 @@ postgresql.auth.{{ . }}
 {{- range without (keys $.Values.postgresql.auth.secretKeys | sortAlpha) "userPasswordKey" }}
 postgresql.auth.secretKeys.{{ . }}
 {{- end }}
-{{- range without (keys $.Values.postgresql.primary | sortAlpha) "resources" "nodeSelector" "tolerations" "affinity" "priorityClassName" "persistence" }}
+{{- range without (keys $.Values.postgresql.primary | sortAlpha) "containerSecurityContext" "resources" "nodeSelector" "tolerations" "affinity" "priorityClassName" "podSecurityContext" "persistence" }}
 postgresql.primary.{{ . }}
+{{- end }}
+{{- range without (keys $.Values.postgresql.primary.containerSecurityContext | sortAlpha) "enabled" "runAsUser" "runAsGroup" }}
+postgresql.primary.containerSecurityContext.{{ . }}
+{{- end }}
+{{- range without (keys $.Values.postgresql.primary.podSecurityContext | sortAlpha) "enabled" "fsGroup" }}
+postgresql.primary.podSecurityContext.{{ . }}
 {{- end }}
 {{- range without (keys $.Values.postgresql.primary.persistence | sortAlpha) "enabled" "existingClaim" "size" "storageClass" "accessModes" "annotations" "labels" "selector" }}
 postgresql.primary.persistence.{{ . }}
@@ -26,7 +32,10 @@ redis.{{ . }}
 {{- range without (keys $.Values.redis.image | sortAlpha) "registry" "repository" "tag" "digest" "pullPolicy" "pullSecrets" }}
 redis.image.{{ . }}
 {{- end }}
-{{- range without (keys $.Values.redis.master | sortAlpha) "resources" "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- range without (keys $.Values.redis.master | sortAlpha) "containerSecurityContext" "resources" "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
 redis.master.{{ . }}
+{{- end }}
+{{- range without (keys $.Values.redis.master.containerSecurityContext | sortAlpha) "enabled" "runAsUser" "runAsGroup" }}
+redis.master.containerSecurityContext.{{ . }}
 {{- end }}
 {{- end }}

@@ -57,6 +57,15 @@
 {{- if and (has (toString $rolling.maxSurge) (list "0" "0%")) (has (toString $rolling.maxUnavailable) (list "0" "0%")) }}
 {{- fail "`strategy.rollingUpdate.maxSurge` and `strategy.rollingUpdate.maxUnavailable` are both 0, so that no pod could ever be replaced: set one" }}
 {{- end }}
+{{- if and .Values.postgresql.enabled (gt (len .Release.Name) 41) }}
+{{- fail (printf "the release's name `%s` has %d characters, and Kubernetes creates no pod of the StatefulSet `%s`, whose name would be part of a label that is too long: with `postgresql.enabled` take a name of at most 41" .Release.Name (len .Release.Name) (include "corveil.postgresql.fullname" .)) }}
+{{- end }}
+{{- if and .Values.redis.enabled (gt (len .Release.Name) 50) }}
+{{- fail (printf "the release's name `%s` has %d characters, and the Service `%s` would have more than 63: with `redis.enabled` take a name of at most 50" .Release.Name (len .Release.Name) (include "corveil.redis.fullname" .)) }}
+{{- end }}
+{{- if .Values.podDisruptionBudget.enabled }}
+{{- include "corveil.validate.budget" . }}
+{{- end }}
 {{- range $name, $_ := .Values.commonLabels }}
 {{- if or (hasPrefix "helm.sh/" $name) (has $name (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "sidecar.istio.io/inject")) }}
 {{- fail (printf "`commonLabels` sets `%s`, which the chart sets itself: remove it" $name) }}
@@ -110,6 +119,18 @@
 {{- fail "`migrate`, `wait` and `history` are missing, as after `--reuse-values` with an earlier chart: upgrade with `--reset-then-reuse-values`" }}
 {{- end }}
 {{- include "corveil.values.fill" (dict "values" .Values "defaults" (include "corveil.defaults" . | fromJson)) }}
+{{- if include "corveil.clusterChoosesUser" . }}
+{{- /* Users and groups that somebody chose for this cluster stay; those of the chart's defaults are in no range of OpenShift's. */}}
+{{- range $key := list "podSecurityContext" "securityContext" }}
+{{- $context := deepCopy (get $.Values $key | default dict) }}
+{{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- if eq (get $context $name | int64) 1000 }}
+{{- $_ := unset $context $name }}
+{{- end }}
+{{- end }}
+{{- $_ := set $.Values $key $context }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "corveil.values.fill" -}}
@@ -140,4 +161,36 @@
 {{- $number := regexFind "^[0-9]+([.][0-9]*)?([eE][+-]?[0-9]+)?" $text -}}
 {{- $factors := dict "" 1.0 "n" 1e-9 "u" 1e-6 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
 {{- mulf (float64 $number) (get $factors (trimPrefix $number $text)) -}}
+{{- end }}
+
+{{/* A budget under which no pod may ever go: every drain of a node waits for ever. Where the number of pods is somebody else's
+   business, only what blocks any number is refused. Kubernetes rounds shares up. */}}
+{{- define "corveil.validate.budget" -}}
+{{- $budget := .Values.podDisruptionBudget }}
+{{- $replicas := .Values.replicaCount }}
+{{- $key := "replicaCount" }}
+{{- if .Values.autoscaling.enabled }}
+{{- $replicas = .Values.autoscaling.maxReplicas }}
+{{- $key = "autoscaling.maxReplicas" }}
+{{- end }}
+{{- if not (kindIs "invalid" $budget.maxUnavailable) }}
+{{- if regexMatch "^0+%?$" (include "corveil.text" $budget.maxUnavailable) }}
+{{- fail (printf "`podDisruptionBudget.maxUnavailable` is %s, so that no node could be drained: set at least 1" (include "corveil.text" $budget.maxUnavailable)) }}
+{{- end }}
+{{- else }}
+{{- $least := include "corveil.text" $budget.minAvailable }}
+{{- if and (hasSuffix "%" $least) (ge (trimSuffix "%" $least | int64) 100) }}
+{{- fail (printf "`podDisruptionBudget.minAvailable` is %s, so that no node could be drained: set `podDisruptionBudget.maxUnavailable: 1` instead" $least) }}
+{{- end }}
+{{- if not (kindIs "invalid" $replicas) }}
+{{- $pods := int64 $replicas }}
+{{- $stay := trimSuffix "%" $least | int64 }}
+{{- if hasSuffix "%" $least }}
+{{- $stay = div (add (mul $stay $pods) 99) 100 }}
+{{- end }}
+{{- if and (gt $pods 0) (ge $stay $pods) }}
+{{- fail (printf "`podDisruptionBudget.minAvailable` is %s, and there are %d pods (`%s`), so that no node could be drained: set `podDisruptionBudget.maxUnavailable: 1` instead, or run more pods" $least $pods $key) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}

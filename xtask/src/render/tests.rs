@@ -5,6 +5,7 @@ mod files;
 mod helmfile;
 mod names;
 mod objects;
+mod openshift;
 mod parent;
 mod pods;
 mod postgresql;
@@ -13,6 +14,7 @@ mod registries;
 mod runbook;
 mod settings;
 mod unquoted;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

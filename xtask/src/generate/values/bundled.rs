@@ -3,8 +3,8 @@
 use crate::generate::values::Shape::TextList;
 use crate::generate::values::app::PULL_POLICY;
 use crate::generate::values::{
-    Key, Pattern, flag, former_subchart, from_yaml, object, objects, pull_secrets, quoted, resources,
-    section, text, text_map, value,
+    Key, Pattern, flag, former_subchart, from_yaml, integer, object, objects, pull_secrets, quoted,
+    resources, section, text, text_map, value,
 };
 
 pub(crate) fn keys() -> Vec<Key> {
@@ -82,6 +82,20 @@ fn image(repository: &'static str, tag: &'static str, doc: &'static str, tag_doc
 /// What a server needs, and where it may run.
 fn placement(bounds: &'static str) -> Vec<Key> {
     vec![
+        former_subchart(
+            "containerSecurityContext",
+            "The user that the server runs as",
+            vec![
+                flag(
+                    "enabled",
+                    true,
+                    "Name a user and a group; otherwise the cluster has to choose them, as OpenShift does, because the image's \
+                     own user is root",
+                ),
+                integer("runAsUser", 1, 1001, "User that the server runs as, and that owns its data"),
+                integer("runAsGroup", 0, 1001, "Group that the server runs as"),
+            ],
+        ),
         resources("resources", bounds, "Requests and limits of the server's container"),
         object("nodeSelector", "{}", "Labels of the nodes that may run the server"),
         objects("tolerations", "Taints of nodes that the server tolerates"),
@@ -121,6 +135,18 @@ fn auth() -> Key {
 /// here too: leaving one out would make the upgrade fail half way, after the Deployment was written.
 fn primary() -> Key {
     let mut keys = placement("{requests: {cpu: 100m, memory: 256Mi}, limits: {cpu: '1', memory: 1Gi}}");
+    keys.push(former_subchart(
+        "podSecurityContext",
+        "The group that owns the volume",
+        vec![
+            flag(
+                "enabled",
+                true,
+                "Name the group; otherwise the cluster has to choose it, as OpenShift does",
+            ),
+            integer("fsGroup", 1, 1001, "Group that the volume is given to"),
+        ],
+    ));
     keys.push(persistence());
     former_subchart("primary", "The one server of PostgreSQL", keys)
 }

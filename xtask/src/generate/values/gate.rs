@@ -177,6 +177,12 @@ fn wait() -> Key {
         "wait",
         "The init container `wait-for-db`: a pod starts only when every migration of its build is applied",
         vec![
+            flag(
+                "enabled",
+                true,
+                "Whether pods wait; without it a pod whose migrations were skipped starts, and serves on a schema that it does \
+                 not know",
+            ),
             value("timeout", Duration, 0, "How long it waits before it starts anew; 0 is without limit")
                 .sets(&[env::TIMEOUT]),
             integer(

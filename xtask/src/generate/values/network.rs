@@ -125,7 +125,13 @@ fn istio() -> Key {
         "istio",
         "A VirtualService and a PeerAuthentication",
         vec![
-            flag("enabled", false, "Render them"),
+            flag(
+                "enabled",
+                false,
+                "Create them, and let the pods' connections to the database go past the sidecar, to port 5432 or that of \
+                 `externalDatabase.url`; `podAnnotations` may name other ports in \
+                 `traffic.sidecar.istio.io/excludeOutboundPorts`",
+            ),
             section(
                 "corveil",
                 "The VirtualService",

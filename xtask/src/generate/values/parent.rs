@@ -1,6 +1,7 @@
 //! Values that a parent chart sets.
 
-use crate::generate::values::{Key, Kind, Others, flag, pull_secrets, text};
+use crate::generate::values::Shape::OneOf;
+use crate::generate::values::{Key, Kind, Others, flag, pull_secrets, text, value};
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
@@ -32,10 +33,28 @@ fn global() -> Key {
             "",
             "Storage class of the bundled PostgreSQL's volume, where `postgresql.primary.persistence.storageClass` is empty",
         ),
+        compatibility(),
     ];
     Key::new(
         "global",
         "Settings that a parent chart passes to all its charts",
         Kind::Section(keys, Others::Passed),
+    )
+}
+
+fn compatibility() -> Key {
+    let adapt = value(
+        "adaptSecurityContext",
+        OneOf(&["auto", "force", "disabled"]),
+        "auto",
+        "Whether pods leave out the chart's default users and groups, which OpenShift chooses: `auto` where the cluster is \
+         OpenShift",
+    );
+    let openshift =
+        Key::new("openshift", "Settings for OpenShift", Kind::Section(vec![adapt], Others::Passed));
+    Key::new(
+        "compatibility",
+        "Settings for platforms that choose users themselves",
+        Kind::Section(vec![openshift], Others::Passed),
     )
 }

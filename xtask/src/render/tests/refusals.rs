@@ -107,6 +107,65 @@ fn each_refusal_names_its_key() {
     }
 }
 
+/// A pod of a StatefulSet has its name and a hash of ten characters in one label of at most 63.
+#[test]
+fn a_releases_name_that_leaves_no_room_for_the_bundled_servers_is_refused() {
+    let outside = ["postgresql.enabled=false", "externalDatabase.url=postgres://db/a"];
+    let redis = [&outside[..], &["redis.enabled=true"]].concat();
+    let sentence = "the release's name `";
+    for (length, set, is_accepted) in [
+        (41, &[][..], true),
+        (42, &[], false),
+        (53, &[], false),
+        (53, &outside, true),
+        (50, &redis, true),
+        (51, &redis, false),
+    ] {
+        let (is_rendered, text) = answer_for(&"r".repeat(length), &["template"], set);
+        assert_eq!((is_rendered, !text.contains(sentence)), (is_accepted, is_accepted), "{length}: {text}");
+    }
+}
+
+#[test]
+fn a_budget_that_lets_no_node_be_drained_is_refused() {
+    let on = "podDisruptionBudget.enabled=true";
+    for (set, key) in [
+        (&[][..], "minAvailable` is 1, and there are 1 pods (`replicaCount`)"),
+        (
+            &["replicaCount=3", "podDisruptionBudget.minAvailable=3"],
+            "minAvailable` is 3, and there are 3 pods",
+        ),
+        (
+            &["replicaCount=3", "podDisruptionBudget.minAvailable=67%"],
+            "minAvailable` is 67%, and there are 3",
+        ),
+        (&["replicaCount=null", "podDisruptionBudget.minAvailable=100%"], "minAvailable` is 100%"),
+        (&["replicaCount=9", "podDisruptionBudget.maxUnavailable=0"], "maxUnavailable` is 0"),
+        (&["replicaCount=9", "podDisruptionBudget.maxUnavailable=0%"], "maxUnavailable` is 0%"),
+        (
+            &["autoscaling.enabled=true", "podDisruptionBudget.minAvailable=3"],
+            "minAvailable` is 3, and there are 3 pods (`autoscaling.maxReplicas`)",
+        ),
+    ] {
+        let (is_rendered, text) = answer(&["template"], &[set, &[on]].concat());
+        assert!(!is_rendered && text.contains(key), "{set:?}: {text}");
+        let (is_rendered, text) = answer(&["template"], set);
+        assert!(is_rendered, "there is no budget: {text}");
+    }
+    for set in [
+        &["replicaCount=2"][..],
+        &["replicaCount=3", "podDisruptionBudget.minAvailable=66%"],
+        &["replicaCount=0"],
+        &["replicaCount=null"],
+        &["podDisruptionBudget.maxUnavailable=1", "podDisruptionBudget.minAvailable=100%"],
+        &["podDisruptionBudget.minAvailable=0"],
+        &["autoscaling.enabled=true"],
+    ] {
+        let (is_rendered, text) = answer(&["template"], &[set, &[on]].concat());
+        assert!(is_rendered, "{set:?}: {text}");
+    }
+}
+
 #[test]
 fn a_tag_that_is_not_quoted_is_refused_as_yaml_reads_another() {
     for (tag, is_rendered) in [("2.0", false), ("0o17", false), ("\"2.0\"", true)] {
