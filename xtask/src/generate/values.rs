@@ -227,9 +227,32 @@ mod tests {
                 !doc.is_empty() && !doc.ends_with('.'),
                 "`{path}{name}`: documented, without a final period"
             );
-            if let Kind::Section(keys, _) = &key.kind {
-                check(keys, &format!("{path}{name}."));
+            match &key.kind {
+                Kind::Section(keys, _) => check(keys, &format!("{path}{name}.")),
+                _ => assert_eq!(unclear(doc), None, "`{path}{name}`: {doc}"),
             }
+        }
+    }
+
+    /// What of the text only a reader of its neighbours understands: the table shows an entry without its section's text.
+    fn unclear(doc: &str) -> Option<String> {
+        let words = doc.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty());
+        let first: Vec<_> = words.take(3).map(str::to_lowercase).collect();
+        let pronouns = ["it", "its", "they", "them", "their"];
+        if first.len() < 3 {
+            return Some(format!("`{doc}` is too short to say of what"));
+        }
+        let found = first[..2].iter().find(|word| pronouns.contains(&word.as_str()))?;
+        Some(format!("`{found}` has no noun before it"))
+    }
+
+    #[test]
+    fn an_entry_of_the_table_can_be_read_alone() {
+        for text in ["Render it", "Its mode", "Gateways", "Run it; otherwise `externalDatabase`"] {
+            assert!(unclear(text).is_some(), "{text}");
+        }
+        for text in ["Create an Ingress", "Domain that `istio.corveil.hosts` can refer to"] {
+            assert_eq!(unclear(text), None, "{text}");
         }
     }
 

@@ -14,7 +14,11 @@ pub(crate) fn keys() -> Vec<Key> {
     vec![
         text("domain", "bigbang.dev", "Domain that `istio.corveil.hosts` can refer to"),
         text("nameOverride", "", "Name in labels and selectors instead of the chart's"),
-        text("fullnameOverride", "corveil", "Name of the objects; empty derives it from the release's name"),
+        text(
+            "fullnameOverride",
+            "corveil",
+            "Name of the app's objects; empty derives one from the release's name",
+        ),
         text_map("commonLabels", "More labels of every object and every pod; nothing is selected by them"),
         text_map("deploymentAnnotations", "Annotations of the app's Deployment"),
         image(),
@@ -27,8 +31,10 @@ pub(crate) fn keys() -> Vec<Key> {
             "rateLimiting",
             "Limits of a key that has none of its own",
             vec![
-                integer("defaultRpm", 0, 60, "Requests per minute").sets(&["DEFAULT_RATE_LIMIT_RPM"]),
-                integer("defaultTpm", 0, 100_000, "Tokens per minute").sets(&["DEFAULT_RATE_LIMIT_TPM"]),
+                integer("defaultRpm", 0, 60, "Requests per minute of a key that has no limit")
+                    .sets(&["DEFAULT_RATE_LIMIT_RPM"]),
+                integer("defaultTpm", 0, 100_000, "Tokens per minute of a key that has no limit")
+                    .sets(&["DEFAULT_RATE_LIMIT_TPM"]),
             ],
         ),
         section(
@@ -68,18 +74,18 @@ fn image() -> Key {
                 "Repository of the app's image; one of yours that names a registry is used as it is, whatever \
                  `global.imageRegistry` says",
             ),
-            value("pullPolicy", PULL_POLICY, "IfNotPresent", "When the image is pulled"),
+            value("pullPolicy", PULL_POLICY, "IfNotPresent", "When the app's image is pulled"),
             quoted(
                 "tag",
                 Pattern::Tag,
                 "",
-                "Tag; empty is the chart's appVersion, by the chart's own digest if it has one",
+                "Tag of the app's image; empty is the chart's appVersion, by the chart's own digest if it has one",
             ),
             quoted(
                 "digest",
                 Pattern::Digest,
                 &*released::current().digest,
-                "`sha256:…`; one of yours wins over the tag, so that Job and pods are the same build",
+                "Digest of the app's image, `sha256:…`; one of yours wins over the tag, so that Job and pods are the same build",
             ),
         ],
     )
@@ -90,13 +96,18 @@ fn corveil() -> Key {
         "corveil",
         "Settings of the app",
         vec![
-            text("environment", "production", "Name of the environment").sets(&["ENVIRONMENT"]),
-            value("logLevel", OneOf(&["DEBUG", "INFO", "WARNING", "ERROR"]), "INFO", "What is logged")
-                .sets(&["LOG_LEVEL"]),
+            text("environment", "production", "Name of the environment, for the app").sets(&["ENVIRONMENT"]),
+            value(
+                "logLevel",
+                OneOf(&["DEBUG", "INFO", "WARNING", "ERROR"]),
+                "INFO",
+                "Level of the app's log",
+            )
+            .sets(&["LOG_LEVEL"]),
             text("secretKey", "", "Signs tokens; required unless `existingSecret` is set")
                 .sets(&["SECRET_KEY"]),
             text("uiSessionSecret", "", "Signs sessions of the UI").sets(&["UI_SESSION_SECRET"]),
-            text("apiKeyPrefix", "sk-citadel", "How API keys start").sets(&["API_KEY_PREFIX"]),
+            text("apiKeyPrefix", "sk-citadel", "Prefix of API keys").sets(&["API_KEY_PREFIX"]),
             flag("autoProvisionUsers", true, "Create users at their first request")
                 .sets(&["AUTO_PROVISION_USERS"]),
             flag("devLoginEnabled", false, "Login without a password, for development")
@@ -105,21 +116,25 @@ fn corveil() -> Key {
                 "guardrails",
                 "Checks of what users send",
                 vec![
-                    flag("enabled", true, "Check requests").sets(&["GUARDRAILS_ENABLED"]),
-                    flag("openaiModeration", true, "Ask OpenAI's moderation")
+                    flag("enabled", true, "Check what users send").sets(&["GUARDRAILS_ENABLED"]),
+                    flag("openaiModeration", true, "Check requests with OpenAI's moderation")
                         .sets(&["GUARDRAIL_OPENAI_MODERATION"]),
-                    flag("piiFilter", false, "Look for personal data").sets(&["GUARDRAIL_PII_FILTER"]),
+                    flag("piiFilter", false, "Look for personal data in requests")
+                        .sets(&["GUARDRAIL_PII_FILTER"]),
                 ],
             ),
             section(
                 "passthrough",
                 "Requests that are passed on as they are",
-                vec![flag("enabled", true, "Allow them").sets(&["PASSTHROUGH_ENABLED"])],
+                vec![
+                    flag("enabled", true, "Allow requests that are passed on as they are")
+                        .sets(&["PASSTHROUGH_ENABLED"]),
+                ],
             ),
             section(
                 "plugins",
                 "Plugins of the app",
-                vec![flag("enabled", true, "Load them").sets(&["PLUGINS_ENABLED"])],
+                vec![flag("enabled", true, "Load plugins of the app").sets(&["PLUGINS_ENABLED"])],
             ),
             okta(),
         ],
@@ -131,15 +146,19 @@ fn okta() -> Key {
         "okta",
         "Login with Okta",
         vec![
-            flag("enabled", false, "Offer it; the other keys have no effect otherwise"),
-            text("domain", "", "Okta's domain").sets(&["OKTA_DOMAIN"]),
-            text("clientId", "", "OAuth client").sets(&["OKTA_CLIENT_ID"]),
-            text("clientSecret", "", "The client's secret").sets(&["OKTA_CLIENT_SECRET"]),
-            text("sessionSecret", "", "Signs sessions, if `corveil.uiSessionSecret` is empty")
+            flag(
+                "enabled",
+                false,
+                "Offer login with Okta; the other keys of `corveil.okta` have no effect otherwise",
+            ),
+            text("domain", "", "Domain at Okta").sets(&["OKTA_DOMAIN"]),
+            text("clientId", "", "OAuth client at Okta").sets(&["OKTA_CLIENT_ID"]),
+            text("clientSecret", "", "Secret of the OAuth client at Okta").sets(&["OKTA_CLIENT_SECRET"]),
+            text("sessionSecret", "", "Signs sessions of the UI, if `corveil.uiSessionSecret` is empty")
                 .sets(&["UI_SESSION_SECRET"]),
-            integer("sessionExpiryHours", 1, 24, "How long a session lasts")
+            integer("sessionExpiryHours", 1, 24, "Hours that a session of the UI lasts")
                 .sets(&["UI_SESSION_EXPIRY_HOURS"]),
-            text("baseUrl", "", "The UI's address, as users see it").sets(&["UI_BASE_URL"]),
+            text("baseUrl", "", "Address of the UI, as users see it").sets(&["UI_BASE_URL"]),
         ],
     )
 }
@@ -153,23 +172,25 @@ fn providers() -> Key {
                 "openrouter",
                 "OpenRouter",
                 vec![
-                    text("apiKey", "", "API key").sets(&["OPENROUTER_API_KEY"]),
-                    text("siteUrl", "", "Address that OpenRouter shows").sets(&["OPENROUTER_SITE_URL"]),
-                    text("appName", "", "Name that OpenRouter shows").sets(&["OPENROUTER_APP_NAME"]),
+                    text("apiKey", "", "API key for OpenRouter").sets(&["OPENROUTER_API_KEY"]),
+                    text("siteUrl", "", "Address of your site that OpenRouter shows")
+                        .sets(&["OPENROUTER_SITE_URL"]),
+                    text("appName", "", "Name of your app that OpenRouter shows")
+                        .sets(&["OPENROUTER_APP_NAME"]),
                 ],
             ),
             section(
                 "anthropic",
                 "Anthropic",
-                vec![text("apiKey", "", "API key").sets(&["ANTHROPIC_API_KEY"])],
+                vec![text("apiKey", "", "API key for Anthropic").sets(&["ANTHROPIC_API_KEY"])],
             ),
             section(
                 "vertexai",
                 "Google Vertex AI",
                 vec![
-                    text("projectId", "", "Project").sets(&["GCP_PROJECT_ID"]),
-                    text("location", "us-central1", "Location").sets(&["GCP_LOCATION"]),
-                    text("credentialsJson", "", "Key of a service account, as JSON")
+                    text("projectId", "", "Project at Google Cloud").sets(&["GCP_PROJECT_ID"]),
+                    text("location", "us-central1", "Location of Vertex AI").sets(&["GCP_LOCATION"]),
+                    text("credentialsJson", "", "Key of a service account at Google Cloud, as JSON")
                         .sets(&["GOOGLE_APPLICATION_CREDENTIALS_JSON"]),
                 ],
             ),
@@ -177,11 +198,16 @@ fn providers() -> Key {
                 "bedrock",
                 "AWS Bedrock",
                 vec![
-                    flag("enabled", false, "Offer it; the other keys have no effect otherwise"),
-                    text("region", "us-east-1", "Region").sets(&["AWS_REGION"]),
-                    text("accessKeyId", "", "Access key").sets(&["AWS_ACCESS_KEY_ID"]),
-                    text("secretAccessKey", "", "Its secret").sets(&["AWS_SECRET_ACCESS_KEY"]),
-                    flag("useTaskRole", false, "Use the pod's own role instead of a key")
+                    flag(
+                        "enabled",
+                        false,
+                        "Offer AWS Bedrock; the other keys of `providers.bedrock` have no effect otherwise",
+                    ),
+                    text("region", "us-east-1", "Region of AWS Bedrock").sets(&["AWS_REGION"]),
+                    text("accessKeyId", "", "Access key for AWS Bedrock").sets(&["AWS_ACCESS_KEY_ID"]),
+                    text("secretAccessKey", "", "Secret of the access key for AWS Bedrock")
+                        .sets(&["AWS_SECRET_ACCESS_KEY"]),
+                    flag("useTaskRole", false, "Use the pod's own role for AWS Bedrock instead of a key")
                         .sets(&["AWS_USE_TASK_ROLE"]),
                 ],
             ),
@@ -213,9 +239,9 @@ pub(crate) fn extras() -> Vec<Key> {
              a proxy to the database, whose place in the migration Job is `migrate.extraInitContainers`",
         ),
         objects("extraContainers", "More containers of the app's pods"),
-        objects("extraVolumes", "More volumes of the pod"),
+        objects("extraVolumes", "More volumes of the app's pods"),
         objects("extraVolumeMounts", "More volume mounts of the app and of `wait-for-db`"),
-        text_map("podLabels", "More labels of the pods"),
-        text_map("podAnnotations", "More annotations of the pods"),
+        text_map("podLabels", "More labels of the app's pods"),
+        text_map("podAnnotations", "More annotations of the app's pods"),
     ]
 }

@@ -13,7 +13,11 @@ pub(crate) fn keys() -> Vec<Key> {
             "postgresql",
             "PostgreSQL of the release's own, for trying things out; it takes over the volume of chart 1.0.0",
             vec![
-                flag("enabled", true, "Run it; otherwise `externalDatabase` or `existingSecret`"),
+                flag(
+                    "enabled",
+                    true,
+                    "Run the bundled PostgreSQL; otherwise `externalDatabase` or `existingSecret` names a database",
+                ),
                 image(
                     "library/postgres",
                     "18-bookworm",
@@ -29,15 +33,19 @@ pub(crate) fn keys() -> Vec<Key> {
             "externalDatabase",
             "A database that is there already; read when `postgresql.enabled` is false",
             vec![
-                text("url", "", "`postgres://user:password@host:5432/database?sslmode=verify-full`")
-                    .sets(&["DATABASE_URL"]),
+                text(
+                    "url",
+                    "",
+                    "URL of the database: `postgres://user:password@host:5432/database?sslmode=verify-full`",
+                )
+                .sets(&["DATABASE_URL"]),
             ],
         ),
         former_subchart(
             "redis",
             "Redis of the release's own, as a cache: without a password, without a volume",
             vec![
-                flag("enabled", false, "Run it; otherwise `externalRedis`"),
+                flag("enabled", false, "Run the bundled Redis; otherwise `externalRedis` may name one"),
                 image(
                     "library/redis",
                     "7-bookworm",
@@ -54,7 +62,7 @@ pub(crate) fn keys() -> Vec<Key> {
         section(
             "externalRedis",
             "A Redis that is there already; read when `redis.enabled` is false",
-            vec![text("url", "", "`redis://:password@host:6379`").sets(&["REDIS_URL"])],
+            vec![text("url", "", "URL of Redis: `redis://:password@host:6379`").sets(&["REDIS_URL"])],
         ),
     ]
 }
@@ -65,16 +73,23 @@ fn image(repository: &'static str, tag: &'static str, doc: &'static str, tag_doc
         "image",
         doc,
         vec![
-            text("registry", "docker.io", "Registry of the image, unless `global.imageRegistry` is set"),
+            text(
+                "registry",
+                "docker.io",
+                "Registry of the bundled server's image, unless `global.imageRegistry` is set",
+            ),
             text(
                 "repository",
                 repository,
-                "Repository of the image; one that names a registry is used as it is",
+                "Repository of the bundled server's image; one that names a registry is used as it is",
             ),
             quoted("tag", Pattern::Tag, tag, tag_doc),
-            quoted("digest", Pattern::Digest, "", "Digest of the image, instead of the tag"),
-            value("pullPolicy", PULL_POLICY, "IfNotPresent", "When the image is pulled"),
-            pull_secrets("pullSecrets", "Secrets to pull this image with, in addition to `imagePullSecrets`"),
+            quoted("digest", Pattern::Digest, "", "Digest of the bundled server's image, instead of the tag"),
+            value("pullPolicy", PULL_POLICY, "IfNotPresent", "When the bundled server's image is pulled"),
+            pull_secrets(
+                "pullSecrets",
+                "Secrets to pull the bundled server's image with, in addition to `imagePullSecrets`",
+            ),
         ],
     )
 }
@@ -89,18 +104,18 @@ fn placement(bounds: &'static str) -> Vec<Key> {
                 flag(
                     "enabled",
                     true,
-                    "Name a user and a group; otherwise the cluster has to choose them, as OpenShift does, because the image's \
+                    "Name a user and a group for the bundled server; otherwise the cluster has to choose them, as OpenShift does, because the image's \
                      own user is root",
                 ),
-                integer("runAsUser", 1, 1001, "User that the server runs as, and that owns its data"),
-                integer("runAsGroup", 0, 1001, "Group that the server runs as"),
+                integer("runAsUser", 1, 1001, "User that the bundled server runs as, and that owns the data"),
+                integer("runAsGroup", 0, 1001, "Group that the bundled server runs as"),
             ],
         ),
-        resources("resources", bounds, "Requests and limits of the server's container"),
-        object("nodeSelector", "{}", "Labels of the nodes that may run the server"),
-        objects("tolerations", "Taints of nodes that the server tolerates"),
-        object("affinity", "{}", "Affinity of the server's pod"),
-        text("priorityClassName", "", "Priority class of the server's pod"),
+        resources("resources", bounds, "Requests and limits of the bundled server"),
+        object("nodeSelector", "{}", "Labels of the nodes that may run the bundled server"),
+        objects("tolerations", "Taints of nodes that the bundled server tolerates"),
+        object("affinity", "{}", "Affinity of the bundled server's pod"),
+        text("priorityClassName", "", "Priority class of the bundled server's pod"),
     ]
 }
 
@@ -109,9 +124,9 @@ fn auth() -> Key {
         "auth",
         "What the database is created with; later changes have no effect on it",
         vec![
-            text("database", "citadel", "Name of the database"),
-            text("username", "citadel", "The app's user"),
-            text("password", "citadel", "The user's password"),
+            text("database", "citadel", "Name of the database that the bundled PostgreSQL creates"),
+            text("username", "citadel", "User that the bundled PostgreSQL creates for the app"),
+            text("password", "citadel", "Password of the user that the bundled PostgreSQL creates"),
             text(
                 "existingSecret",
                 "",
@@ -142,9 +157,9 @@ fn primary() -> Key {
             flag(
                 "enabled",
                 true,
-                "Name the group; otherwise the cluster has to choose it, as OpenShift does",
+                "Name a group for the bundled server's volume; otherwise the cluster has to choose one, as OpenShift does",
             ),
-            integer("fsGroup", 1, 1001, "Group that the volume is given to"),
+            integer("fsGroup", 1, 1001, "Group that the bundled server's volume is given to"),
         ],
     ));
     keys.push(persistence());
@@ -156,14 +171,27 @@ fn persistence() -> Key {
         "persistence",
         "Its volume; Kubernetes allows no change once it exists",
         vec![
-            flag("enabled", true, "Keep data in a volume; otherwise they go with the pod"),
-            text("existingClaim", "", "A claim that is there already"),
-            text("size", "8Gi", "Size of the volume"),
-            text("storageClass", "", "Storage class; `-` is none, empty is the cluster's default"),
-            value("accessModes", TextList, from_yaml("[ReadWriteOnce]"), "Access modes of the volume"),
-            text_map("annotations", "Annotations of the claim"),
-            text_map("labels", "Labels of the claim"),
-            object("selector", "{}", "Selects the volume by its labels"),
+            flag(
+                "enabled",
+                true,
+                "Keep the bundled database in a volume; otherwise the data are lost with the pod",
+            ),
+            text("existingClaim", "", "Claim with the bundled database's volume that exists already"),
+            text("size", "8Gi", "Size of the bundled database's volume"),
+            text(
+                "storageClass",
+                "",
+                "Storage class of the bundled database's volume; `-` is none, empty is the cluster's default",
+            ),
+            value(
+                "accessModes",
+                TextList,
+                from_yaml("[ReadWriteOnce]"),
+                "Access modes of the bundled database's volume",
+            ),
+            text_map("annotations", "Annotations of the bundled database's claim"),
+            text_map("labels", "Labels of the bundled database's claim"),
+            object("selector", "{}", "Selects the bundled database's volume by labels"),
         ],
     )
 }

@@ -58,7 +58,7 @@ fn migrate() -> Key {
         "migrate",
         "The Job that migrates the database before the Deployment rolls",
         vec![
-            flag("enabled", true, "Run it; without it the pods wait until somebody else has migrated"),
+            flag("enabled", true, "Run the migration Job; without it pods wait until another run has migrated the database"),
             section(
                 "argocd",
                 "How the Job runs under Argo CD",
@@ -74,8 +74,8 @@ fn migrate() -> Key {
                 "database",
                 "A role of its own for the Job: with DDL rights, over a direct connection",
                 vec![
-                    text("existingSecret", "", "Secret with the URL; empty uses the app's `DATABASE_URL`"),
-                    text("key", env::MIGRATE_DATABASE_URL, "Key of the URL in that Secret"),
+                    text("existingSecret", "", "Secret with the URL that the Job migrates with; empty uses the app's `DATABASE_URL`"),
+                    text("key", env::MIGRATE_DATABASE_URL, "Key of the URL in `migrate.database.existingSecret`"),
                 ],
             ),
             section(
@@ -86,16 +86,16 @@ fn migrate() -> Key {
                     flag(
                         "enabled",
                         false,
-                        "Take it over; nothing happens where the database is empty or has a history of ours",
+                        "Adopt the database; nothing happens where it is empty or has Corveil's history already",
                     ),
                     value(
                         "from",
                         OneOf(ADOPT_FROM),
                         "auto",
-                        "The tool that migrated it; `auto` finds its table",
+                        "The tool that migrated the database so far; `auto` finds the tool's table",
                     )
                     .sets(&[env::ADOPT]),
-                    text("to", "", "The version that it contains; empty finds out").sets(&[env::ADOPT_TO]),
+                    text("to", "", "The version that the adopted database contains; empty finds out").sets(&[env::ADOPT_TO]),
                 ],
             ),
             text(
@@ -118,7 +118,7 @@ fn migrate() -> Key {
                 "activeDeadlineSeconds",
                 1,
                 270,
-                "When Kubernetes ends the Job: below the timeout of Helm, 300 s unless you set it, and above the waits \
+                "Seconds until Kubernetes ends the Job: below the timeout of Helm, 300 s unless you set it, and above the waits \
                  of one attempt",
             ),
             integer(
@@ -127,21 +127,21 @@ fn migrate() -> Key {
                 1,
                 "How often the Job is tried again when the cause may pass (exit code 75)",
             ),
-            value("waitForDb", Duration, "60s", "How long to wait for the database")
+            value("waitForDb", Duration, "60s", "How long the Job waits for the database")
                 .sets(&[env::WAIT_FOR_DB]),
-            value("lockWait", Duration, "120s", "How long to wait for another run to end")
+            value("lockWait", Duration, "120s", "How long the Job waits for another run to end")
                 .sets(&[env::LOCK_WAIT]),
-            value("lockTimeout", DurationOrNone, "2s", "How long a statement waits for a lock on a table")
+            value("lockTimeout", DurationOrNone, "2s", "How long a statement of a migration waits for a lock on a table")
                 .sets(&[env::LOCK_TIMEOUT]),
-            value("statementTimeout", DurationOrNone, "none", "How long a statement runs")
+            value("statementTimeout", DurationOrNone, "none", "How long a statement of a migration may run")
                 .sets(&[env::STATEMENT_TIMEOUT]),
-            integer("retries", 0, 10, "How often a file is tried again after a timeout or a deadlock")
+            integer("retries", 0, 10, "How often the Job tries a file again after a timeout or a deadlock")
                 .sets(&[env::RETRIES]),
             value(
                 "outOfOrder",
                 OneOf(OUT_OF_ORDER),
                 "fail",
-                "What to do with a file that is older than the newest applied one: `fail` ends with exit code 4, `apply` \
+                "What the Job does with a file that is older than the newest applied one: `fail` ends with exit code 4, `apply` \
                  applies it, as projects need that merge branches",
             )
             .sets(&[env::OUT_OF_ORDER]),
@@ -165,7 +165,7 @@ fn migrate() -> Key {
                 "extraVolumes",
                 "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
             ),
-            objects("extraVolumeMounts", "Where its container has them"),
+            objects("extraVolumeMounts", "Where the Job's container has `migrate.extraVolumes`"),
             text_map("podLabels", "More labels of the Job's pod"),
             text_map("podAnnotations", "More annotations of the Job's pod"),
         ],
@@ -183,18 +183,23 @@ fn wait() -> Key {
                 "Whether pods wait; without it a pod whose migrations were skipped starts, and serves on a schema that it does \
                  not know",
             ),
-            value("timeout", Duration, 0, "How long it waits before it starts anew; 0 is without limit")
-                .sets(&[env::TIMEOUT]),
+            value(
+                "timeout",
+                Duration,
+                0,
+                "How long `wait-for-db` waits before it starts again; 0 is without limit",
+            )
+            .sets(&[env::TIMEOUT]),
             integer(
                 "progressDeadlineSeconds",
                 1,
                 240,
-                "When Kubernetes reports a rollout without progress: below Helm's timeout, so that Helm names the reason",
+                "Seconds until Kubernetes reports a rollout without progress: below Helm's timeout, so that Helm names the reason",
             ),
             resources(
                 "resources",
                 "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
-                "Requests and limits of the init container",
+                "Requests and limits of `wait-for-db`",
             ),
         ],
     )

@@ -53,16 +53,16 @@ pub(crate) fn keys() -> Vec<Key> {
             "ingress",
             "An Ingress",
             vec![
-                flag("enabled", false, "Render it"),
-                text("className", "", "Ingress class"),
-                text_map("annotations", "Annotations"),
+                flag("enabled", false, "Create an Ingress"),
+                text("className", "", "Class of the Ingress"),
+                text_map("annotations", "Annotations of the Ingress"),
                 value(
                     "hosts",
                     HostList,
                     from_yaml("[{host: corveil.local, paths: [{path: /, pathType: Prefix}]}]"),
-                    "Hosts with their paths",
+                    "Hosts of the Ingress with their paths",
                 ),
-                objects("tls", "Certificates: `[{secretName: …, hosts: […]}]`"),
+                objects("tls", "Certificates of the Ingress: `[{secretName: …, hosts: […]}]`"),
             ],
         ),
         istio(),
@@ -70,10 +70,14 @@ pub(crate) fn keys() -> Vec<Key> {
             "networkPolicy",
             "NetworkPolicies: traffic to port 8000, and to DNS, PostgreSQL, Redis and HTTPS, nothing else",
             vec![
-                flag("enabled", false, "Render them"),
+                flag(
+                    "enabled",
+                    false,
+                    "Create NetworkPolicies for the app, the migration Job and the bundled servers",
+                ),
                 objects(
                     "additionalEgressRules",
-                    "More that the app and the migration Job may reach, such as a database on another port",
+                    "What else the app and the migration Job may reach, such as a database on another port",
                 ),
             ],
         ),
@@ -128,7 +132,7 @@ fn istio() -> Key {
             flag(
                 "enabled",
                 false,
-                "Create them, and let the pods' connections to the database go past the sidecar, to port 5432 or that of \
+                "Create a VirtualService and a PeerAuthentication, and let the pods' connections to the database go past the sidecar, to port 5432 or that of \
                  `externalDatabase.url`; `podAnnotations` may name other ports in \
                  `traffic.sidecar.istio.io/excludeOutboundPorts`",
             ),
@@ -136,12 +140,17 @@ fn istio() -> Key {
                 "corveil",
                 "The VirtualService",
                 vec![
-                    value("gateways", TextList, from_yaml("[istio-system/public]"), "Gateways"),
+                    value(
+                        "gateways",
+                        TextList,
+                        from_yaml("[istio-system/public]"),
+                        "Gateways of the VirtualService",
+                    ),
                     value(
                         "hosts",
                         TextList,
                         from_yaml("['corveil.{{ .Values.domain }}']"),
-                        "Hosts; templates are allowed",
+                        "Hosts of the VirtualService; templates are allowed",
                     ),
                 ],
             ),
@@ -152,7 +161,7 @@ fn istio() -> Key {
                     "mode",
                     OneOf(&["STRICT", "PERMISSIVE", "DISABLE", "UNSET"]),
                     "STRICT",
-                    "Its mode",
+                    "Istio mTLS mode of the app's pods",
                 )],
             ),
             removed("citadel", "Renamed to `istio.corveil` in chart 1.0.0"),
