@@ -54,10 +54,7 @@ fn history() -> Key {
 }
 
 fn migrate() -> Key {
-    section(
-        "migrate",
-        "The Job that migrates the database before the Deployment rolls",
-        vec![
+    let mut keys = vec![
             flag("enabled", true, "Run the migration Job; without it pods wait until another run has migrated the database"),
             section(
                 "argocd",
@@ -145,31 +142,38 @@ fn migrate() -> Key {
                  applies it, as projects need that merge branches",
             )
             .sets(&[env::OUT_OF_ORDER]),
-            resources(
-                "resources",
-                "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
-                "Requests and limits of the Job's container",
-            ),
-            env_list("extraEnv", "More environment variables of the Job, as in a container's `env`"),
-            objects(
-                "extraEnvFrom",
-                "Secrets and ConfigMaps with more environment variables of the Job, as in a container's `envFrom`; the Job's own win",
-            ),
-            objects(
-                "extraInitContainers",
-                "Init containers of the Job's pod; with `restartPolicy: Always` a sidecar, such as a proxy to the database, \
+    ];
+    keys.extend(pod());
+    section("migrate", "The Job that migrates the database before the Deployment rolls", keys)
+}
+
+/// What the Job's pod is made of.
+fn pod() -> Vec<Key> {
+    vec![
+        resources(
+            "resources",
+            "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
+            "Requests and limits of the Job's container",
+        ),
+        env_list("extraEnv", "More environment variables of the Job, as in a container's `env`"),
+        objects(
+            "extraEnvFrom",
+            "Secrets and ConfigMaps with more environment variables of the Job, as in a container's `envFrom`; the Job's own win",
+        ),
+        objects(
+            "extraInitContainers",
+            "Init containers of the Job's pod; with `restartPolicy: Always` a sidecar, such as a proxy to the database, \
                  which ends with the migration",
-            ),
-            text("priorityClassName", "", "Priority class of the Job's pod"),
-            objects(
-                "extraVolumes",
-                "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
-            ),
-            objects("extraVolumeMounts", "Where the Job's container has `migrate.extraVolumes`"),
-            text_map("podLabels", "More labels of the Job's pod"),
-            text_map("podAnnotations", "More annotations of the Job's pod"),
-        ],
-    )
+        ),
+        text("priorityClassName", "", "Priority class of the Job's pod"),
+        objects(
+            "extraVolumes",
+            "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
+        ),
+        objects("extraVolumeMounts", "Where the Job's container has `migrate.extraVolumes`"),
+        text_map("podLabels", "More labels of the Job's pod"),
+        text_map("podAnnotations", "More annotations of the Job's pod"),
+    ]
 }
 
 fn wait() -> Key {

@@ -81,6 +81,16 @@ pub(crate) fn keys() -> Vec<Key> {
                 ),
             ],
         ),
+    ];
+    keys.extend(pod());
+    keys.extend(probes::keys());
+    keys.extend(extras());
+    keys
+}
+
+/// Rights and place of the app's pods.
+fn pod() -> Vec<Key> {
+    vec![
         object(
             "podSecurityContext",
             "{runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, seccompProfile: {type: RuntimeDefault}}",
@@ -125,10 +135,7 @@ pub(crate) fn keys() -> Vec<Key> {
             true,
             "Mount the token of the ServiceAccount in the app's pods; the migration Job's pod never has one",
         ),
-    ];
-    keys.extend(probes::keys());
-    keys.extend(extras());
-    keys
+    ]
 }
 
 /// Kubernetes' own shape. Another type than this would end old pods before a new one is ready, which no gate survives.

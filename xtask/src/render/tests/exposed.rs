@@ -7,11 +7,13 @@ use crate::gate::{HELMS, bundled, external, render, with};
 use crate::render::decode;
 
 /// All objects with these values, which both Helms render the same.
-fn both(base: Value, values: &Value) -> Vec<Value> {
+fn both(base: &Value, values: &Value) -> Vec<Value> {
     let [three, four] =
         HELMS.map(|helm| render(helm, &["--is-upgrade"], &with(base.clone(), values.clone())).unwrap());
     assert_eq!(three, four);
-    four.iter().for_each(|object| decode::strictly(object).unwrap());
+    for object in &four {
+        decode::strictly(object).unwrap();
+    }
     four
 }
 
@@ -28,7 +30,7 @@ fn labels_of_the_users_are_on_every_object_and_pod_and_in_no_selector() {
         "serviceMonitor": {"enabled": true}, "migrate": {"createServiceAccount": true},
         "httpRoute": {"enabled": true, "parentRefs": [{"name": "public"}]},
     });
-    let objects = both(bundled(), &values);
+    let objects = both(&bundled(), &values);
     assert!(objects.len() > 25, "{}", objects.len());
     for object in &objects {
         let name = format!("{} {}", object["kind"], object["metadata"]["name"]);
@@ -50,7 +52,7 @@ fn the_label_of_one_object_wins_over_that_of_all() {
         "commonLabels": {"team": "all"}, "podLabels": {"team": "app"},
         "migrate": {"podLabels": {"team": "job"}}, "serviceMonitor": {"enabled": true, "labels": {"team": "monitor"}},
     });
-    let objects = both(external(), &values);
+    let objects = both(&external(), &values);
     let label = |labels: &Value| labels["team"].clone();
     let app = find(&objects, "Deployment", "corveil");
     assert_eq!(label(&app["metadata"]["labels"]), "all");
@@ -67,11 +69,11 @@ fn the_deployment_and_the_service_take_annotations() {
         "deploymentAnnotations": {"reloader.stakater.com/auto": "true"},
         "service": {"annotations": {"internal": "yes"}},
     });
-    let objects = both(external(), &values);
+    let objects = both(&external(), &values);
     let annotations = |kind: &str| find(&objects, kind, "corveil")["metadata"]["annotations"].clone();
     assert_eq!(annotations("Deployment"), values["deploymentAnnotations"]);
     assert_eq!(annotations("Service"), values["service"]["annotations"]);
-    let objects = both(external(), &json!({}));
+    let objects = both(&external(), &json!({}));
     for kind in ["Deployment", "Service"] {
         assert_eq!(find(&objects, kind, "corveil")["metadata"]["annotations"], Value::Null);
     }
@@ -84,13 +86,13 @@ fn each_value_of_the_service_has_its_place() {
         "externalTrafficPolicy": "Local", "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6", "IPv4"],
     });
     let values = with(json!({"service": {"nodePort": 30080}}), json!({"service": service}));
-    let objects = both(external(), &values);
+    let objects = both(&external(), &values);
     let spec = &find(&objects, "Service", "corveil")["spec"];
     for (key, value) in service.as_object().unwrap() {
         assert_eq!(&spec[key], value, "{key}");
     }
     assert_eq!(spec["ports"][0]["nodePort"], 30080);
-    let objects = both(external(), &json!({}));
+    let objects = both(&external(), &json!({}));
     let spec = find(&objects, "Service", "corveil")["spec"].as_object().unwrap();
     assert_eq!(spec.keys().collect::<Vec<_>>(), ["ports", "selector", "type"]);
 }
@@ -105,7 +107,7 @@ fn a_route_sends_requests_to_the_service() {
         "rules": [{"matches": [{"path": {"type": "Exact", "value": "/v1"}}], "timeouts": {"request": "600s"}}, {}],
     });
     let objects =
-        both(external(), &json!({"httpRoute": route, "domain": "example.com", "service": {"port": 80}}));
+        both(&external(), &json!({"httpRoute": route, "domain": "example.com", "service": {"port": 80}}));
     let route_object = find(&objects, "HTTPRoute", "corveil");
     let backend = json!([{"name": "corveil", "port": 80}]);
     let spec = json!({
@@ -121,7 +123,7 @@ fn a_route_sends_requests_to_the_service() {
 
 #[test]
 fn prometheus_finds_the_service_and_its_metrics() {
-    let objects = both(external(), &json!({"serviceMonitor": {"enabled": true}}));
+    let objects = both(&external(), &json!({"serviceMonitor": {"enabled": true}}));
     let monitor = find(&objects, "ServiceMonitor", "corveil");
     let service = find(&objects, "Service", "corveil");
     assert_eq!(
@@ -139,7 +141,7 @@ fn prometheus_finds_the_service_and_its_metrics() {
         json!({"serviceMonitor": settings}),
         json!({"serviceMonitor": {"enabled": true, "labels": {"release": "p"}}}),
     );
-    let objects = both(external(), &values);
+    let objects = both(&external(), &values);
     let monitor = find(&objects, "ServiceMonitor", "corveil");
     for (key, value) in settings.as_object().unwrap() {
         assert_eq!(&monitor["spec"]["endpoints"][0][key], value, "{key}");
@@ -154,7 +156,7 @@ fn more_objects_are_rendered_as_templates() {
         config("{{ .Release.Name }}-a"),
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ include \"corveil.fullname\" . }}-b\n",
     ]});
-    let objects = both(external(), &values);
+    let objects = both(&external(), &values);
     assert_eq!(find(&objects, "ConfigMap", "corveil-a"), &config("corveil-a"));
     assert_eq!(find(&objects, "ConfigMap", "corveil-b"), &config("corveil-b"));
 }

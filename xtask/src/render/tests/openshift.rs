@@ -1,4 +1,4 @@
-//! OpenShift chooses user and groups of every pod, and refuses pods that name others.
+//! `OpenShift` chooses user and groups of every pod, and refuses pods that name others.
 
 use serde_json::json;
 
@@ -93,7 +93,7 @@ fn a_bundled_server_runs_as_the_user_of_the_values_or_of_the_cluster() {
     }
 }
 
-/// libpq takes the user's name from the process's user, which has none when the cluster chose it: pg_isready ends with 3.
+/// libpq takes the user's name from the process's user, which has none when the cluster chose it: `pg_isready` ends with 3.
 #[test]
 fn the_probe_of_the_database_needs_no_name_of_the_processs_user() {
     let set = rendering("default").get("StatefulSet", "prod-postgresql");

@@ -107,7 +107,7 @@ fn each_refusal_names_its_key() {
     }
 }
 
-/// A pod of a StatefulSet has its name and a hash of ten characters in one label of at most 63.
+/// A pod of a `StatefulSet` has its name and a hash of ten characters in one label of at most 63.
 #[test]
 fn a_releases_name_that_leaves_no_room_for_the_bundled_servers_is_refused() {
     let outside = ["postgresql.enabled=false", "externalDatabase.url=postgres://db/a"];
