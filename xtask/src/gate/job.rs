@@ -353,6 +353,7 @@ fn each_value_of_the_job_has_its_place() {
                 "statementTimeout": "30min",
                 "retries": 3,
                 "outOfOrder": "apply",
+                "errorDetail": true,
                 "resources": {"requests": {"cpu": "250m"}},
                 "extraEnv": [{"name": "PGAPPNAME", "value": "x"}],
                 "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
@@ -403,6 +404,7 @@ fn each_value_of_the_job_has_its_place() {
         ("CORVEIL_STATEMENT_TIMEOUT", "30min"),
         ("CORVEIL_RETRIES", "3"),
         ("CORVEIL_OUT_OF_ORDER", "apply"),
+        ("CORVEIL_DETAIL", "on"),
         ("CORVEIL_DEADLINE", "3980s"),
     ] {
         let variable = variables.iter_mut().find(|variable| variable["name"] == name).expect(name);

@@ -189,6 +189,10 @@ fn holes() -> Result<Holes> {
         inline(env::RETRIES, "retries"),
         inline(env::OUT_OF_ORDER, "outOfOrder"),
     ]);
+    holes.insert(
+        format!("{}.value", env(env::DETAIL)),
+        value(r#"ternary "on" "off" .Values.migrate.errorDetail | quote"#),
+    );
     // It ends before the Job's deadline would take its pod, and the log with it.
     let deadline = env(env::DEADLINE);
     let before = format!(

@@ -157,6 +157,7 @@ fn validate() -> String {
         (env::STATEMENT_TIMEOUT, "migrate.statementTimeout"),
         (env::RETRIES, "migrate.retries"),
         (env::OUT_OF_ORDER, "migrate.outOfOrder"),
+        (env::DETAIL, "migrate.errorDetail"),
         (env::DEADLINE, "migrate.activeDeadlineSeconds"),
         (env::ADOPT, "migrate.adopt.enabled"),
         (env::ADOPT_TO, "migrate.adopt.to"),

@@ -272,6 +272,7 @@ fn variables(which: gate::Job, setting: &Setting) -> Vec<EnvVar> {
         plain(env::STATEMENT_TIMEOUT, "none".into()),
         plain(env::RETRIES, DEFAULT_RETRIES.to_string()),
         plain(env::OUT_OF_ORDER, "fail".into()),
+        plain(env::DETAIL, "off".into()),
     ]);
     if which.has_deadline() {
         variables.push(plain(env::DEADLINE, seconds(bounds.deadline())));

@@ -142,6 +142,13 @@ fn migrate() -> Key {
                  applies it, as projects need that merge branches",
             )
             .sets(&[env::OUT_OF_ORDER]),
+            flag(
+                "errorDetail",
+                false,
+                "Whether the Job's log and Helm's output show the DETAIL of an error where it may quote a row, and personal data with \
+                 it; the server's log has it either way",
+            )
+            .sets(&[env::DETAIL]),
     ];
     keys.extend(pod());
     section("migrate", "The Job that migrates the database before the Deployment rolls", keys)
