@@ -7,9 +7,12 @@ mod bundled;
 mod defaults;
 mod gate;
 mod ignored;
+mod kubernetes;
 mod network;
+mod patterns;
 mod schema;
 mod table;
+mod volumes;
 mod workload;
 mod yaml;
 
@@ -17,6 +20,7 @@ use anyhow::Result;
 use serde_yaml::Value;
 
 use crate::generate::Files;
+use crate::generate::values::kubernetes::Part;
 
 /// One key of the values.
 pub(crate) struct Key {
@@ -60,6 +64,8 @@ pub(crate) enum Shape {
     Text,
     /// Text in which a number that is not quoted would be another: `2.0` is 2 in YAML.
     Quoted(Pattern),
+    /// Text of a certain form, which a number may have.
+    Formed(Pattern),
     OneOf(&'static [&'static str]),
     /// `30s`, `5m`, `1h 30min`, or 0.
     Duration,
@@ -69,18 +75,16 @@ pub(crate) enum Shape {
     IntegerOrPercent,
     /// Text, or a structure that is written as YAML.
     TextOrObject,
-    /// Values of a map are text: Kubernetes refuses labels and annotations that are anything else.
-    TextMap,
-    TextList,
-    /// A Kubernetes object or part of one; Kubernetes itself checks it.
+    /// Names of labels or annotations, with text that may be a template.
+    TemplateMap,
+    /// Texts of this form.
+    TextList(Pattern),
+    /// Anything that has keys.
     Object,
-    ObjectList,
-    /// Environment variables, as in a container's `env`.
-    EnvList,
+    /// A part of a Kubernetes object.
+    Part(Part),
     /// Hosts of an Ingress, with their paths.
     HostList,
-    /// Requests and limits of a container.
-    Resources,
 }
 
 /// What a text has to look like.
@@ -90,6 +94,24 @@ pub(crate) enum Pattern {
     Tag,
     /// The digest of an image.
     Digest,
+    /// The repository of an image.
+    Repository,
+    /// The name of an object that a Service is named like.
+    ServiceName,
+    /// The value of a label.
+    Label,
+    /// The name of any other object.
+    Name,
+    /// A key of a Secret.
+    DataKey,
+    /// An amount, of a volume.
+    Quantity,
+    /// How a volume may be used.
+    AccessMode,
+    /// A gateway of Istio's: its name, with or without its namespace.
+    Gateway,
+    /// A host, or a template of one.
+    HostTemplate,
 }
 
 /// Every key, in order.
@@ -154,8 +176,12 @@ fn quoted(name: &'static str, pattern: Pattern, default: impl Into<Value>, doc: 
     value(name, Shape::Quoted(pattern), default, doc)
 }
 
+fn formed(name: &'static str, pattern: Pattern, default: &'static str, doc: &'static str) -> Key {
+    value(name, Shape::Formed(pattern), default, doc)
+}
+
 fn env_list(name: &'static str, doc: &'static str) -> Key {
-    value(name, Shape::EnvList, from_yaml("[]"), doc)
+    list_of(name, Part::Env, doc)
 }
 
 fn unset(name: &'static str, shape: Shape, example: impl Into<Value>, doc: &'static str) -> Key {
@@ -166,20 +192,24 @@ fn removed(name: &'static str, doc: &'static str) -> Key {
     Key::new(name, doc, Kind::Removed)
 }
 
-fn object(name: &'static str, default: &str, doc: &'static str) -> Key {
-    value(name, Shape::Object, from_yaml(default), doc)
+fn part(name: &'static str, part: Part, default: &str, doc: &'static str) -> Key {
+    value(name, Shape::Part(part), from_yaml(default), doc)
 }
 
 fn resources(name: &'static str, default: &str, doc: &'static str) -> Key {
-    value(name, Shape::Resources, from_yaml(default), doc)
+    part(name, Part::Resources, default, doc)
 }
 
-fn text_map(name: &'static str, doc: &'static str) -> Key {
-    value(name, Shape::TextMap, from_yaml("{}"), doc)
+fn annotations(name: &'static str, doc: &'static str) -> Key {
+    part(name, Part::Annotations, "{}", doc)
 }
 
-fn objects(name: &'static str, doc: &'static str) -> Key {
-    value(name, Shape::ObjectList, from_yaml("[]"), doc)
+fn labels(name: &'static str, doc: &'static str) -> Key {
+    part(name, Part::Labels, "{}", doc)
+}
+
+fn list_of(name: &'static str, items: Part, doc: &'static str) -> Key {
+    part(name, items, "[]", doc)
 }
 
 /// A default that is easiest to read as YAML.

@@ -2,9 +2,12 @@
 
 mod files;
 mod helmfile;
+mod impossible;
+mod install;
 mod names;
 mod objects;
 mod postgresql;
+mod random;
 mod refusals;
 mod runbook;
 mod settings;

@@ -1,19 +1,29 @@
 //! Values of the app: its name, image, settings and secrets.
 
 use crate::generate::values::Shape::{self, OneOf};
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::{
-    Key, Pattern, env_list, flag, integer, object, objects, quoted, removed, section, text, text_map, unset,
-    value,
+    Key, Pattern, annotations, env_list, flag, formed, from_yaml, integer, labels, list_of, quoted, removed,
+    section, text, unset, value,
 };
 use crate::released;
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
         text("domain", "bigbang.dev", "Domain that `istio.corveil.hosts` can refer to"),
-        text("nameOverride", "", "Name in labels and selectors instead of the chart's"),
-        text("fullnameOverride", "corveil", "Name of the objects; empty derives it from the release's name"),
+        formed("nameOverride", Pattern::Label, "", "Name in labels and selectors instead of the chart's"),
+        formed(
+            "fullnameOverride",
+            Pattern::ServiceName,
+            "corveil",
+            "Name of the objects; empty derives it from the release's name",
+        ),
         image(),
-        objects("imagePullSecrets", "Secrets to pull the private image with: `[{name: …}]`"),
+        list_of(
+            "imagePullSecrets",
+            Part::References,
+            "Secrets to pull the private image with: `[{name: …}]`",
+        ),
         corveil(),
         section(
             "rateLimiting",
@@ -38,14 +48,20 @@ pub(crate) fn keys() -> Vec<Key> {
             "models: []\n",
             "Contents of `models.yaml`, as text or as YAML, instead of the chart's own",
         ),
-        text(
+        formed(
             "existingSecret",
+            Pattern::Name,
             "",
             "A Secret with `DATABASE_URL` and `SECRET_KEY`; the chart renders none, and ignores secrets in values",
         ),
         removed("citadel", "Renamed to `corveil` in chart 1.0.0"),
         removed("socketzero", "Removed in chart 1.0.0; the app's settings are under `corveil`"),
-        object("global", "{}", "What a parent chart passes on; only `global.storageClass` is read"),
+        value(
+            "global",
+            Shape::Object,
+            from_yaml("{}"),
+            "What a parent chart passes on; only `global.storageClass` is read",
+        ),
     ]
 }
 
@@ -54,7 +70,12 @@ fn image() -> Key {
         "image",
         "The app's image, which also migrates the database",
         vec![
-            value("repository", Shape::Text, released::current().repository(), "Repository"),
+            value(
+                "repository",
+                Shape::Formed(Pattern::Repository),
+                released::current().repository(),
+                "Repository",
+            ),
             value(
                 "pullPolicy",
                 OneOf(&["Always", "IfNotPresent", "Never"]),
@@ -188,9 +209,13 @@ pub(crate) fn extras() -> Vec<Key> {
             "extraEnv",
             "More environment variables of the app and of `wait-for-db`, as in a container's `env`",
         ),
-        objects("extraVolumes", "More volumes of the pod"),
-        objects("extraVolumeMounts", "More volume mounts of the app and of `wait-for-db`"),
-        text_map("podLabels", "More labels of the pods"),
-        text_map("podAnnotations", "More annotations of the pods"),
+        list_of("extraVolumes", Part::Volumes, "More volumes of the pod"),
+        list_of(
+            "extraVolumeMounts",
+            Part::VolumeMounts,
+            "More volume mounts of the app and of `wait-for-db`",
+        ),
+        labels("podLabels", "More labels of the pods"),
+        annotations("podAnnotations", "More annotations of the pods"),
     ]
 }

@@ -1,8 +1,9 @@
 //! Values of the database and of Redis: bundled or external.
 
-use crate::generate::values::Shape::TextList;
+use crate::generate::values::Shape::{TemplateMap, TextList};
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::{
-    Key, flag, former_subchart, from_yaml, object, section, text, text_map, value,
+    Key, Pattern, flag, formed, former_subchart, from_yaml, part, section, text, value,
 };
 
 pub(crate) fn keys() -> Vec<Key> {
@@ -61,12 +62,17 @@ fn primary() -> Key {
             vec![
                 flag("enabled", true, "Keep data in a volume; otherwise they go with the pod"),
                 text("existingClaim", "", "A claim that is there already"),
-                text("size", "8Gi", "Size of the volume"),
+                formed("size", Pattern::Quantity, "8Gi", "Size of the volume"),
                 text("storageClass", "", "Storage class; `-` is none, empty is the cluster's default"),
-                value("accessModes", TextList, from_yaml("[ReadWriteOnce]"), "Access modes of the volume"),
-                text_map("annotations", "Annotations of the claim"),
-                text_map("labels", "Labels of the claim"),
-                object("selector", "{}", "Selects the volume by its labels"),
+                value(
+                    "accessModes",
+                    TextList(Pattern::AccessMode),
+                    from_yaml("[ReadWriteOnce]"),
+                    "Access modes of the volume",
+                ),
+                value("annotations", TemplateMap, from_yaml("{}"), "Annotations of the claim"),
+                value("labels", TemplateMap, from_yaml("{}"), "Labels of the claim"),
+                part("selector", Part::Selector, "{}", "Selects the volume by its labels"),
             ],
         )],
     )

@@ -42,17 +42,16 @@ fn is_scalar(shape: Shape) -> bool {
         | Shape::Port
         | Shape::Text
         | Shape::Quoted(_)
+        | Shape::Formed(_)
         | Shape::OneOf(_)
         | Shape::Duration
         | Shape::DurationOrNone
         | Shape::IntegerOrPercent => true,
         Shape::TextOrObject
-        | Shape::TextMap
-        | Shape::TextList
+        | Shape::TemplateMap
+        | Shape::TextList(_)
         | Shape::Object
-        | Shape::ObjectList
-        | Shape::EnvList
-        | Shape::HostList
-        | Shape::Resources => false,
+        | Shape::Part(_)
+        | Shape::HostList => false,
     }
 }

@@ -3,8 +3,10 @@
 use corveil::config::env;
 
 use crate::generate::values::Shape::{Duration, DurationOrNone, OneOf};
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::{
-    Key, env_list, flag, integer, objects, resources, section, text, text_map, value,
+    Key, Pattern, annotations, env_list, flag, formed, integer, labels, list_of, resources, section, text,
+    value,
 };
 
 /// What `corveil adopt --from` takes.
@@ -74,8 +76,8 @@ fn migrate() -> Key {
                 "database",
                 "A role of its own for the Job: with DDL rights, over a direct connection",
                 vec![
-                    text("existingSecret", "", "Secret with the URL; empty uses the app's `DATABASE_URL`"),
-                    text("key", env::MIGRATE_DATABASE_URL, "Key of the URL in that Secret"),
+                    formed("existingSecret", Pattern::Name, "", "Secret with the URL; empty uses the app's `DATABASE_URL`"),
+                    formed("key", Pattern::DataKey, env::MIGRATE_DATABASE_URL, "Key of the URL in that Secret"),
                 ],
             ),
             section(
@@ -98,8 +100,9 @@ fn migrate() -> Key {
                     text("to", "", "The version that it contains; empty finds out").sets(&[env::ADOPT_TO]),
                 ],
             ),
-            text(
+            formed(
                 "serviceAccount",
+                Pattern::Name,
                 "",
                 "An existing account for the Job, never the app's; empty is the namespace's default",
             ),
@@ -140,13 +143,14 @@ fn migrate() -> Key {
                 "Requests and limits of the Job's container",
             ),
             env_list("extraEnv", "More environment variables of the Job, as in a container's `env`"),
-            objects(
+            list_of(
                 "extraVolumes",
+                Part::Volumes,
                 "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
             ),
-            objects("extraVolumeMounts", "Where its container has them"),
-            text_map("podLabels", "More labels of the Job's pod"),
-            text_map("podAnnotations", "More annotations of the Job's pod"),
+            list_of("extraVolumeMounts", Part::VolumeMounts, "Where its container has them"),
+            labels("podLabels", "More labels of the Job's pod"),
+            annotations("podAnnotations", "More annotations of the Job's pod"),
         ],
     )
 }

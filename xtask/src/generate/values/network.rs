@@ -1,7 +1,10 @@
 //! Values of what leads to the app: Service, Ingress, Istio, network policies.
 
 use crate::generate::values::Shape::{HostList, OneOf, Port, TextList};
-use crate::generate::values::{Key, flag, from_yaml, objects, removed, section, text, text_map, value};
+use crate::generate::values::kubernetes::Part;
+use crate::generate::values::{
+    Key, Pattern, annotations, flag, formed, from_yaml, list_of, removed, section, value,
+};
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
@@ -18,15 +21,15 @@ pub(crate) fn keys() -> Vec<Key> {
             "An Ingress",
             vec![
                 flag("enabled", false, "Render it"),
-                text("className", "", "Ingress class"),
-                text_map("annotations", "Annotations"),
+                formed("className", Pattern::Name, "", "Ingress class"),
+                annotations("annotations", "Annotations"),
                 value(
                     "hosts",
                     HostList,
                     from_yaml("[{host: corveil.local, paths: [{path: /, pathType: Prefix}]}]"),
                     "Hosts with their paths",
                 ),
-                objects("tls", "Certificates: `[{secretName: …, hosts: […]}]`"),
+                list_of("tls", Part::Tls, "Certificates: `[{secretName: …, hosts: […]}]`"),
             ],
         ),
         istio(),
@@ -35,8 +38,9 @@ pub(crate) fn keys() -> Vec<Key> {
             "NetworkPolicies: traffic to port 8000, and to DNS, PostgreSQL, Redis and HTTPS, nothing else",
             vec![
                 flag("enabled", false, "Render them"),
-                objects(
+                list_of(
                     "additionalEgressRules",
+                    Part::EgressRules,
                     "More that the app and the migration Job may reach, such as a database on another port",
                 ),
             ],
@@ -54,10 +58,15 @@ fn istio() -> Key {
                 "corveil",
                 "The VirtualService",
                 vec![
-                    value("gateways", TextList, from_yaml("[istio-system/public]"), "Gateways"),
+                    value(
+                        "gateways",
+                        TextList(Pattern::Gateway),
+                        from_yaml("[istio-system/public]"),
+                        "Gateways",
+                    ),
                     value(
                         "hosts",
-                        TextList,
+                        TextList(Pattern::HostTemplate),
                         from_yaml("['corveil.{{ .Values.domain }}']"),
                         "Hosts; templates are allowed",
                     ),

@@ -2,8 +2,9 @@
 
 use crate::generate::values::Shape::IntegerOrPercent;
 use crate::generate::values::app::extras;
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::{
-    Key, flag, integer, object, objects, resources, section, text, text_map, unset, value,
+    Key, Pattern, annotations, flag, formed, integer, labels, list_of, part, resources, section, unset, value,
 };
 
 pub(crate) fn keys() -> Vec<Key> {
@@ -43,17 +44,24 @@ pub(crate) fn keys() -> Vec<Key> {
             "The app's ServiceAccount; the migration Job never uses it",
             vec![
                 flag("create", true, "Render it"),
-                text_map("annotations", "Annotations"),
-                text("name", "", "Its name; empty is the full name, or `default` if none is rendered"),
+                annotations("annotations", "Annotations"),
+                formed(
+                    "name",
+                    Pattern::Name,
+                    "",
+                    "Its name; empty is the full name, or `default` if none is rendered",
+                ),
             ],
         ),
-        object(
+        part(
             "podSecurityContext",
+            Part::PodSecurityContext,
             "{runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, seccompProfile: {type: RuntimeDefault}}",
             "Security context of the pods; of it the migration Job takes user and group",
         ),
-        object(
+        part(
             "securityContext",
+            Part::SecurityContext,
             "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}",
             "Security context of the containers, of which the migration Job takes user and group; `wait-for-db` adds a read-only root file system",
         ),
@@ -62,9 +70,14 @@ pub(crate) fn keys() -> Vec<Key> {
             "{requests: {cpu: 250m, memory: 512Mi}, limits: {cpu: '1', memory: 1Gi}}",
             "Requests and limits of the app",
         ),
-        object("nodeSelector", "{}", "Labels of the nodes that may run it, and the migration Job"),
-        objects("tolerations", "Taints of nodes that it tolerates, and the migration Job"),
-        object("affinity", "{}", "Affinity of the pods; of it the migration Job takes that to nodes"),
+        labels("nodeSelector", "Labels of the nodes that may run it, and the migration Job"),
+        list_of("tolerations", Part::Tolerations, "Taints of nodes that it tolerates, and the migration Job"),
+        part(
+            "affinity",
+            Part::Affinity,
+            "{}",
+            "Affinity of the pods; of it the migration Job takes that to nodes",
+        ),
     ];
     keys.extend(extras());
     keys
