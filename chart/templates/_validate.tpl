@@ -37,6 +37,13 @@
 {{- if .Values.postgresql.enabled }}
 {{- include "corveil.validate.takeover" . }}
 {{- end }}
+{{- include "corveil.validate.names" . }}
+{{- include "corveil.validate.lists" . }}
+{{- range .Values.extraEnv }}
+{{- if has .name (list "CORVEIL_RESTART_AFTER" "CORVEIL_RESTART_MARKER") }}
+{{- fail (printf "`extraEnv` sets `%s`, which the chart has for itself: remove it" .name) }}
+{{- end }}
+{{- end }}
 {{- $set := dict "DATABASE_URL" "existingSecret` or `externalDatabase.url" "CORVEIL_TIMEOUT" "wait.timeout" "CORVEIL_HISTORY_SCHEMA" "history.schema" "CORVEIL_HISTORY_OWNER" "history.owner" }}
 {{- range .Values.extraEnv }}
 {{- with get $set .name }}
@@ -57,11 +64,8 @@
 {{- if and (has (toString $rolling.maxSurge) (list "0" "0%")) (has (toString $rolling.maxUnavailable) (list "0" "0%")) }}
 {{- fail "`strategy.rollingUpdate.maxSurge` and `strategy.rollingUpdate.maxUnavailable` are both 0, so that no pod could ever be replaced: set one" }}
 {{- end }}
-{{- if and .Values.postgresql.enabled (gt (len .Release.Name) 41) }}
-{{- fail (printf "the release's name `%s` has %d characters, and Kubernetes creates no pod of the StatefulSet `%s`, whose name would be part of a label that is too long: with `postgresql.enabled` take a name of at most 41" .Release.Name (len .Release.Name) (include "corveil.postgresql.fullname" .)) }}
-{{- end }}
-{{- if and .Values.redis.enabled (gt (len .Release.Name) 50) }}
-{{- fail (printf "the release's name `%s` has %d characters, and the Service `%s` would have more than 63: with `redis.enabled` take a name of at most 50" .Release.Name (len .Release.Name) (include "corveil.redis.fullname" .)) }}
+{{- if and (eq .Values.dnsPolicy "None") (not (.Values.dnsConfig).nameservers) }}
+{{- fail "`dnsPolicy` is None, and `dnsConfig.nameservers` is empty: name a server, or remove the key" }}
 {{- end }}
 {{- if .Values.podDisruptionBudget.enabled }}
 {{- include "corveil.validate.budget" . }}
@@ -118,7 +122,7 @@
 {{- if not (or .Values.migrate .Values.wait .Values.history) }}
 {{- fail "`migrate`, `wait` and `history` are missing, as after `--reuse-values` with an earlier chart: upgrade with `--reset-then-reuse-values`" }}
 {{- end }}
-{{- include "corveil.values.fill" (dict "values" .Values "defaults" (include "corveil.defaults" . | fromJson)) }}
+{{- include "corveil.values.fill" (dict "values" .Values "defaults" (include "corveil.defaults" . | fromJson) "path" "") }}
 {{- if include "corveil.clusterChoosesUser" . }}
 {{- /* Users and groups that somebody chose for this cluster stay; those of the chart's defaults are in no range of OpenShift's. */}}
 {{- range $key := list "podSecurityContext" "securityContext" }}
@@ -135,11 +139,17 @@
 
 {{- define "corveil.values.fill" -}}
 {{- $values := .values }}
+{{- $path := .path }}
 {{- range $key, $default := .defaults }}
 {{- if kindIs "invalid" (index $values $key) }}
 {{- $_ := set $values $key $default }}
 {{- else if kindIs "map" $default }}
-{{- include "corveil.values.fill" (dict "values" (index $values $key) "defaults" $default) }}
+{{- include "corveil.values.fill" (dict "values" (index $values $key) "defaults" $default "path" (printf "%s%s." $path $key)) }}
+{{- else if and (kindIs "string" $default) (not (kindIs "string" (index $values $key))) }}
+{{- $number := float64 (index $values $key) }}
+{{- if or (gt $number 9007199254740991.0) (lt $number -9007199254740991.0) }}
+{{- fail (printf "`%s%s` is a number above 2^53, of which YAML keeps the value and not the digits: quote it" $path $key) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -149,7 +159,11 @@
 {{- $limits := .resources.limits | default dict }}
 {{- range $name, $request := .resources.requests }}
 {{- $limit := get $limits $name }}
-{{- if and $limit (gt (include "corveil.quantity" $request | float64) (include "corveil.quantity" $limit | float64)) }}
+{{- $isLimited := not (or (kindIs "invalid" $limit) (eq (include "corveil.text" $limit) "")) }}
+{{- if and (contains "/" $name) (or (not $isLimited) (ne (include "corveil.quantity" $request | float64) (include "corveil.quantity" $limit | float64))) }}
+{{- fail (printf "`%s.requests.%s` is not what `%s.limits.%s` is, as Kubernetes wants of it: set the limit alone" $.key $name $.key $name) }}
+{{- end }}
+{{- if and $isLimited (gt (include "corveil.quantity" $request | float64) (include "corveil.quantity" $limit | float64)) }}
 {{- fail (printf "`%s.requests.%s` is %s, above `%s.limits.%s`, which is %s: set that too" $.key $name (include "corveil.text" $request) $.key $name (include "corveil.text" $limit)) }}
 {{- end }}
 {{- end }}

@@ -56,6 +56,7 @@ pub(crate) fn run(sh: &Shell, Args { postgres, odd_settings, rest }: &Args) -> R
     }
     if postgres.is_empty() {
         tools::ensure(sh, &tools::CHART)?;
+        tools::ensure(sh, &tools::API)?;
         cargo(sh, &["test", "--workspace", "--no-default-features"]).args(rest).run()?;
         // The only tests worth building the embedded server for.
         cargo(sh, &["test", "--test", "embedded"]).args(rest).run()?;

@@ -17,7 +17,7 @@ use xshell::{Shell, cmd};
 use crate::tools::table::{Installed, Module};
 use crate::{cache, migrators};
 
-pub(crate) use crate::tools::table::{CHART, GITOPS, MIGRATORS, NODE, Tool};
+pub(crate) use crate::tools::table::{API, CHART, GITOPS, MIGRATORS, NODE, Tool};
 pub(crate) use crate::tools::version::Version;
 
 #[derive(clap::Args)]

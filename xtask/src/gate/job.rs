@@ -336,7 +336,7 @@ fn each_value_of_the_job_has_its_place() {
             "imagePullSecrets": [{"name": "registry"}],
             "nodeSelector": {"disk": "fast"},
             "tolerations": [{"key": "k", "operator": "Exists"}],
-            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{}]}}},
             "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}],
             "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
             "dnsPolicy": "Default",
@@ -492,7 +492,7 @@ fn the_pod_stays_restricted_whatever_the_app_is_allowed() {
         external(),
         json!({
             "podSecurityContext": {"runAsUser": 1_000_660_000, "runAsGroup": null, "fsGroup": null, "runAsNonRoot": false, "sysctls": []},
-            "securityContext": {"privileged": true, "readOnlyRootFilesystem": false, "runAsUser": 1_000_660_000},
+            "securityContext": {"privileged": true, "allowPrivilegeEscalation": true, "readOnlyRootFilesystem": false, "runAsUser": 1_000_660_000},
         }),
     );
     let mut job = hook(Database::External, Phase::PreSync);

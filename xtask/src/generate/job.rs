@@ -153,7 +153,10 @@ fn holes() -> Result<Holes> {
     let container = "template.spec.containers.migrate";
     let env = |name: &str| format!("{container}.env.{name}");
     let inline = |name: &str, key: &str| {
-        (format!("{}.value", env(name)), value(&format!(".Values.migrate.{key} | toString | quote")))
+        (
+            format!("{}.value", env(name)),
+            value(&format!(r#"include "corveil.text" .Values.migrate.{key} | quote"#)),
+        )
     };
     let ddl = env(env::MIGRATE_DATABASE_URL);
     let mut holes = Holes::from([

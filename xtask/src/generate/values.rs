@@ -7,11 +7,14 @@ mod bundled;
 mod defaults;
 mod gate;
 mod ignored;
+mod kubernetes;
 mod network;
 mod parent;
+mod patterns;
 mod probes;
 mod schema;
 mod table;
+mod volumes;
 mod workload;
 mod yaml;
 
@@ -19,6 +22,7 @@ use anyhow::Result;
 use serde_yaml::Value;
 
 use crate::generate::Files;
+use crate::generate::values::kubernetes::Part;
 
 /// One key of the values.
 pub(crate) struct Key {
@@ -64,6 +68,8 @@ pub(crate) enum Shape {
     Text,
     /// Text in which a number that is not quoted would be another: `2.0` is 2 in YAML.
     Quoted(Pattern),
+    /// Text of a certain form, which a number may have.
+    Formed(Pattern),
     OneOf(&'static [&'static str]),
     /// `30s`, `5m`, `1h 30min`, or 0.
     Duration,
@@ -73,24 +79,24 @@ pub(crate) enum Shape {
     IntegerOrPercent,
     /// Text, or a structure that is written as YAML.
     TextOrObject,
-    /// Values of a map are text: Kubernetes refuses labels and annotations that are anything else.
-    TextMap,
-    TextList,
-    /// A Kubernetes object or part of one; Kubernetes itself checks it.
+    /// Names of labels or annotations, with text that may be a template.
+    TemplateMap,
+    /// Texts of this form.
+    TextList(Pattern),
+    /// Anything that has keys.
     Object,
+    /// Objects that Kubernetes alone checks.
     ObjectList,
     /// Objects, each as text or as a structure.
     TextOrObjectList,
     /// How often Prometheus asks: `30s`, or nothing.
     Interval,
-    /// Environment variables, as in a container's `env`.
-    EnvList,
-    /// Hosts of an Ingress, with their paths.
-    HostList,
     /// Secrets to pull images with: their names, or objects with a `name`.
     PullSecrets,
-    /// Requests and limits of a container.
-    Resources,
+    /// A part of a Kubernetes object.
+    Part(Part),
+    /// Hosts of an Ingress, with their paths.
+    HostList,
 }
 
 /// What a text has to look like.
@@ -100,6 +106,32 @@ pub(crate) enum Pattern {
     Tag,
     /// The digest of an image.
     Digest,
+    /// The repository of an image.
+    Repository,
+    /// The name of an object that a Service is named like.
+    ServiceName,
+    /// The value of a label.
+    Label,
+    /// The name of any other object.
+    Name,
+    /// A key of a Secret.
+    DataKey,
+    /// An amount, of a volume.
+    Quantity,
+    /// How a volume may be used.
+    AccessMode,
+    /// A gateway of Istio's: its name, with or without its namespace.
+    Gateway,
+    /// A host, or a template of one.
+    HostTemplate,
+    /// A registry, with a path if it has one.
+    Registry,
+    /// A name with or without a domain before it.
+    QualifiedName,
+    /// A network.
+    Cidr,
+    /// A family of addresses.
+    IpFamily,
 }
 
 /// Every key, in order.
@@ -165,8 +197,12 @@ fn quoted(name: &'static str, pattern: Pattern, default: impl Into<Value>, doc: 
     value(name, Shape::Quoted(pattern), default, doc)
 }
 
+fn formed(name: &'static str, pattern: Pattern, default: &'static str, doc: &'static str) -> Key {
+    value(name, Shape::Formed(pattern), default, doc)
+}
+
 fn env_list(name: &'static str, doc: &'static str) -> Key {
-    value(name, Shape::EnvList, from_yaml("[]"), doc)
+    list_of(name, Part::Env, doc)
 }
 
 fn unset(name: &'static str, shape: Shape, example: impl Into<Value>, doc: &'static str) -> Key {
@@ -177,8 +213,8 @@ fn removed(name: &'static str, doc: &'static str) -> Key {
     Key::new(name, doc, Kind::Removed)
 }
 
-fn object(name: &'static str, default: &str, doc: &'static str) -> Key {
-    value(name, Shape::Object, from_yaml(default), doc)
+fn part(name: &'static str, part: Part, default: &str, doc: &'static str) -> Key {
+    value(name, Shape::Part(part), from_yaml(default), doc)
 }
 
 fn pull_secrets(name: &'static str, doc: &'static str) -> Key {
@@ -186,13 +222,22 @@ fn pull_secrets(name: &'static str, doc: &'static str) -> Key {
 }
 
 fn resources(name: &'static str, default: &str, doc: &'static str) -> Key {
-    value(name, Shape::Resources, from_yaml(default), doc)
+    part(name, Part::Resources, default, doc)
 }
 
-fn text_map(name: &'static str, doc: &'static str) -> Key {
-    value(name, Shape::TextMap, from_yaml("{}"), doc)
+fn annotations(name: &'static str, doc: &'static str) -> Key {
+    part(name, Part::Annotations, "{}", doc)
 }
 
+fn labels(name: &'static str, doc: &'static str) -> Key {
+    part(name, Part::Labels, "{}", doc)
+}
+
+fn list_of(name: &'static str, items: Part, doc: &'static str) -> Key {
+    part(name, items, "[]", doc)
+}
+
+/// Objects that Kubernetes alone checks.
 fn objects(name: &'static str, doc: &'static str) -> Key {
     value(name, Shape::ObjectList, from_yaml("[]"), doc)
 }

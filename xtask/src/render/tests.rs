@@ -3,12 +3,15 @@
 mod exposed;
 mod files;
 mod helmfile;
+mod impossible;
+mod install;
 mod names;
 mod objects;
 mod openshift;
 mod parent;
 mod pods;
 mod postgresql;
+mod random;
 mod refusals;
 mod registries;
 mod runbook;

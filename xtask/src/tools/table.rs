@@ -29,6 +29,9 @@ pub(crate) const CHART: [Tool; 6] =
 /// most of Helm is compiled too, so these go before those of the chart.
 pub(crate) const NODE: [Tool; 3] = [Tool::Etcd, Tool::Kubernetes, Tool::Coredns];
 
+/// An API server without a node, which the tests of the chart ask whether it would take what is rendered.
+pub(crate) const API: [Tool; 2] = [Tool::Etcd, Tool::Kubernetes];
+
 /// What follows a git repository.
 pub(crate) const GITOPS: [Tool; 1] = [Tool::Argocd];
 

@@ -1,9 +1,10 @@
 //! Values of the app: its name, image, settings and secrets.
 
 use crate::generate::values::Shape::{self, OneOf};
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::{
-    Key, Pattern, env_list, flag, from_yaml, integer, objects, pull_secrets, quoted, removed, section, text,
-    text_map, unset, value,
+    Key, Pattern, annotations, env_list, flag, formed, from_yaml, integer, labels, list_of, objects,
+    pull_secrets, quoted, removed, section, text, unset, value,
 };
 use crate::released;
 
@@ -13,14 +14,15 @@ pub(crate) const PULL_POLICY: Shape = OneOf(&["Always", "IfNotPresent", "Never"]
 pub(crate) fn keys() -> Vec<Key> {
     vec![
         text("domain", "bigbang.dev", "Domain that `istio.corveil.hosts` can refer to"),
-        text("nameOverride", "", "Name in labels and selectors instead of the chart's"),
-        text(
+        formed("nameOverride", Pattern::Label, "", "Name in labels and selectors instead of the chart's"),
+        formed(
             "fullnameOverride",
+            Pattern::ServiceName,
             "corveil",
             "Name of the app's objects; empty derives one from the release's name",
         ),
-        text_map("commonLabels", "More labels of every object and every pod; nothing is selected by them"),
-        text_map("deploymentAnnotations", "Annotations of the app's Deployment"),
+        labels("commonLabels", "More labels of every object and every pod; nothing is selected by them"),
+        annotations("deploymentAnnotations", "Annotations of the app's Deployment"),
         image(),
         pull_secrets(
             "imagePullSecrets",
@@ -52,8 +54,9 @@ pub(crate) fn keys() -> Vec<Key> {
             "models: []\n",
             "Contents of `models.yaml`, as text or as YAML, instead of the chart's own",
         ),
-        text(
+        formed(
             "existingSecret",
+            Pattern::Name,
             "",
             "A Secret with `DATABASE_URL` and `SECRET_KEY`; the chart renders none, and ignores secrets in values",
         ),
@@ -69,7 +72,7 @@ fn image() -> Key {
         vec![
             value(
                 "repository",
-                Shape::Text,
+                Shape::Formed(Pattern::Repository),
                 released::current().repository(),
                 "Repository of the app's image; one of yours that names a registry is used as it is, whatever \
                  `global.imageRegistry` says",
@@ -228,8 +231,9 @@ pub(crate) fn extras() -> Vec<Key> {
             "extraEnv",
             "More environment variables of the app and of `wait-for-db`, as in a container's `env`",
         ),
-        objects(
+        list_of(
             "extraEnvFrom",
+            Part::EnvFrom,
             "Secrets and ConfigMaps with more environment variables of the app and of `wait-for-db`, as in a container's \
              `envFrom`; the chart's own win",
         ),
@@ -239,9 +243,13 @@ pub(crate) fn extras() -> Vec<Key> {
              a proxy to the database, whose place in the migration Job is `migrate.extraInitContainers`",
         ),
         objects("extraContainers", "More containers of the app's pods"),
-        objects("extraVolumes", "More volumes of the app's pods"),
-        objects("extraVolumeMounts", "More volume mounts of the app and of `wait-for-db`"),
-        text_map("podLabels", "More labels of the app's pods"),
-        text_map("podAnnotations", "More annotations of the app's pods"),
+        list_of("extraVolumes", Part::Volumes, "More volumes of the app's pods"),
+        list_of(
+            "extraVolumeMounts",
+            Part::VolumeMounts,
+            "More volume mounts of the app and of `wait-for-db`",
+        ),
+        labels("podLabels", "More labels of the app's pods"),
+        annotations("podAnnotations", "More annotations of the app's pods"),
     ]
 }

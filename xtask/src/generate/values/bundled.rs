@@ -1,10 +1,11 @@
 //! Values of the database and of Redis: bundled or external.
 
-use crate::generate::values::Shape::TextList;
+use crate::generate::values::Shape::{TemplateMap, TextList};
 use crate::generate::values::app::PULL_POLICY;
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::{
-    Key, Pattern, flag, former_subchart, from_yaml, integer, object, objects, pull_secrets, quoted,
-    resources, section, text, text_map, value,
+    Key, Pattern, flag, formed, former_subchart, from_yaml, integer, labels, list_of, part, pull_secrets,
+    quoted, resources, section, text, value,
 };
 
 pub(crate) fn keys() -> Vec<Key> {
@@ -73,13 +74,15 @@ fn image(repository: &'static str, tag: &'static str, doc: &'static str, tag_doc
         "image",
         doc,
         vec![
-            text(
+            formed(
                 "registry",
+                Pattern::Registry,
                 "docker.io",
                 "Registry of the bundled server's image, unless `global.imageRegistry` is set",
             ),
-            text(
+            formed(
                 "repository",
+                Pattern::Repository,
                 repository,
                 "Repository of the bundled server's image; one that names a registry is used as it is",
             ),
@@ -112,10 +115,10 @@ fn placement(bounds: &'static str) -> Vec<Key> {
             ],
         ),
         resources("resources", bounds, "Requests and limits of the bundled server"),
-        object("nodeSelector", "{}", "Labels of the nodes that may run the bundled server"),
-        objects("tolerations", "Taints of nodes that the bundled server tolerates"),
-        object("affinity", "{}", "Affinity of the bundled server's pod"),
-        text("priorityClassName", "", "Priority class of the bundled server's pod"),
+        labels("nodeSelector", "Labels of the nodes that may run the bundled server"),
+        list_of("tolerations", Part::Tolerations, "Taints of nodes that the bundled server tolerates"),
+        part("affinity", Part::Affinity, "{}", "Affinity of the bundled server's pod"),
+        formed("priorityClassName", Pattern::Name, "", "Priority class of the bundled server's pod"),
     ]
 }
 
@@ -127,8 +130,9 @@ fn auth() -> Key {
             text("database", "citadel", "Name of the database that the bundled PostgreSQL creates"),
             text("username", "citadel", "User that the bundled PostgreSQL creates for the app"),
             text("password", "citadel", "Password of the user that the bundled PostgreSQL creates"),
-            text(
+            formed(
                 "existingSecret",
+                Pattern::Name,
                 "",
                 "Secret with the password that the database is created with; the app reads its own URL from the Secret that \
                  the top-level `existingSecret` names",
@@ -136,8 +140,9 @@ fn auth() -> Key {
             former_subchart(
                 "secretKeys",
                 "Keys of `postgresql.auth.existingSecret`",
-                vec![text(
+                vec![formed(
                     "userPasswordKey",
+                    Pattern::DataKey,
                     "password",
                     "Key of the password in `postgresql.auth.existingSecret`",
                 )],
@@ -177,7 +182,7 @@ fn persistence() -> Key {
                 "Keep the bundled database in a volume; otherwise the data are lost with the pod",
             ),
             text("existingClaim", "", "Claim with the bundled database's volume that exists already"),
-            text("size", "8Gi", "Size of the bundled database's volume"),
+            formed("size", Pattern::Quantity, "8Gi", "Size of the bundled database's volume"),
             text(
                 "storageClass",
                 "",
@@ -185,13 +190,13 @@ fn persistence() -> Key {
             ),
             value(
                 "accessModes",
-                TextList,
+                TextList(Pattern::AccessMode),
                 from_yaml("[ReadWriteOnce]"),
                 "Access modes of the bundled database's volume",
             ),
-            text_map("annotations", "Annotations of the bundled database's claim"),
-            text_map("labels", "Labels of the bundled database's claim"),
-            object("selector", "{}", "Selects the bundled database's volume by labels"),
+            value("annotations", TemplateMap, from_yaml("{}"), "Annotations of the bundled database's claim"),
+            value("labels", TemplateMap, from_yaml("{}"), "Labels of the bundled database's claim"),
+            part("selector", Part::Selector, "{}", "Selects the bundled database's volume by labels"),
         ],
     )
 }

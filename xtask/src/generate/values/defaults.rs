@@ -42,20 +42,20 @@ fn is_scalar(shape: Shape) -> bool {
         | Shape::Port
         | Shape::Text
         | Shape::Quoted(_)
+        | Shape::Formed(_)
         | Shape::OneOf(_)
         | Shape::Duration
         | Shape::DurationOrNone
         | Shape::Interval
         | Shape::IntegerOrPercent => true,
         Shape::TextOrObject
-        | Shape::TextMap
-        | Shape::TextList
+        | Shape::TemplateMap
+        | Shape::TextList(_)
         | Shape::Object
         | Shape::ObjectList
-        | Shape::EnvList
         | Shape::TextOrObjectList
         | Shape::HostList
         | Shape::PullSecrets
-        | Shape::Resources => false,
+        | Shape::Part(_) => false,
     }
 }

@@ -3,8 +3,10 @@
 use corveil::config::env;
 
 use crate::generate::values::Shape::{Duration, DurationOrNone, OneOf};
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::{
-    Key, env_list, flag, integer, objects, resources, section, text, text_map, value,
+    Key, Pattern, annotations, env_list, flag, formed, integer, labels, list_of, objects, resources, section,
+    text, value,
 };
 
 /// What `corveil adopt --from` takes.
@@ -71,8 +73,8 @@ fn migrate() -> Key {
                 "database",
                 "A role of its own for the Job: with DDL rights, over a direct connection",
                 vec![
-                    text("existingSecret", "", "Secret with the URL that the Job migrates with; empty uses the app's `DATABASE_URL`"),
-                    text("key", env::MIGRATE_DATABASE_URL, "Key of the URL in `migrate.database.existingSecret`"),
+                    formed("existingSecret", Pattern::Name, "", "Secret with the URL that the Job migrates with; empty uses the app's `DATABASE_URL`"),
+                    formed("key", Pattern::DataKey, env::MIGRATE_DATABASE_URL, "Key of the URL in `migrate.database.existingSecret`"),
                 ],
             ),
             section(
@@ -95,8 +97,9 @@ fn migrate() -> Key {
                     text("to", "", "The version that the adopted database contains; empty finds out").sets(&[env::ADOPT_TO]),
                 ],
             ),
-            text(
+            formed(
                 "serviceAccount",
+                Pattern::Name,
                 "",
                 "An account for the Job, never the app's: one that exists, or the name for `migrate.createServiceAccount`; \
                  empty is the namespace's default, or the Job's own name",
@@ -106,11 +109,11 @@ fn migrate() -> Key {
                 false,
                 "Create an account for the Job, before it runs, that no rights are bound to: for an identity of your cloud",
             ),
-            text_map(
+            annotations(
                 "serviceAccountAnnotations",
                 "Annotations of the account that `migrate.createServiceAccount` creates",
             ),
-            text_map("annotations", "More annotations of the Job; those that make it a gate stay the chart's"),
+            annotations("annotations", "More annotations of the Job; those that make it a gate stay the chart's"),
             integer(
                 "activeDeadlineSeconds",
                 1,
@@ -163,8 +166,9 @@ fn pod() -> Vec<Key> {
             "Requests and limits of the Job's container",
         ),
         env_list("extraEnv", "More environment variables of the Job, as in a container's `env`"),
-        objects(
+        list_of(
             "extraEnvFrom",
+            Part::EnvFrom,
             "Secrets and ConfigMaps with more environment variables of the Job, as in a container's `envFrom`; the Job's own win",
         ),
         objects(
@@ -172,14 +176,19 @@ fn pod() -> Vec<Key> {
             "Init containers of the Job's pod; with `restartPolicy: Always` a sidecar, such as a proxy to the database, \
                  which ends with the migration",
         ),
-        text("priorityClassName", "", "Priority class of the Job's pod"),
-        objects(
+        formed("priorityClassName", Pattern::Name, "", "Priority class of the Job's pod"),
+        list_of(
             "extraVolumes",
+            Part::Volumes,
             "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
         ),
-        objects("extraVolumeMounts", "Where the Job's container has `migrate.extraVolumes`"),
-        text_map("podLabels", "More labels of the Job's pod"),
-        text_map("podAnnotations", "More annotations of the Job's pod"),
+        list_of(
+            "extraVolumeMounts",
+            Part::VolumeMounts,
+            "Where the Job's container has `migrate.extraVolumes`",
+        ),
+        labels("podLabels", "More labels of the Job's pod"),
+        annotations("podAnnotations", "More annotations of the Job's pod"),
     ]
 }
 

@@ -1,8 +1,10 @@
 //! Values of what leads to the app: Service, Ingress, Istio, network policies.
 
 use crate::generate::values::Shape::{HostList, Interval, ObjectList, OneOf, Port, TextList};
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::{
-    Key, flag, from_yaml, objects, removed, section, text, text_map, unset, value,
+    Key, Pattern, annotations, flag, formed, from_yaml, labels, list_of, objects, removed, section, unset,
+    value,
 };
 
 pub(crate) fn keys() -> Vec<Key> {
@@ -19,10 +21,15 @@ pub(crate) fn keys() -> Vec<Key> {
                 ),
                 value("port", Port, 8000, "Port of the Service; the container's is 8000"),
                 unset("nodePort", Port, 30080, "Port on every node, for type NodePort or LoadBalancer"),
-                text("loadBalancerClass", "", "Class of the load balancer, for type LoadBalancer"),
+                formed(
+                    "loadBalancerClass",
+                    Pattern::QualifiedName,
+                    "",
+                    "Class of the load balancer, for type LoadBalancer",
+                ),
                 value(
                     "loadBalancerSourceRanges",
-                    TextList,
+                    TextList(Pattern::Cidr),
                     from_yaml("[]"),
                     "Networks that may use the load balancer, for type LoadBalancer",
                 ),
@@ -40,11 +47,11 @@ pub(crate) fn keys() -> Vec<Key> {
                 ),
                 value(
                     "ipFamilies",
-                    TextList,
+                    TextList(Pattern::IpFamily),
                     from_yaml("[]"),
                     "Families of the Service's addresses, in order: `[IPv6, IPv4]`; empty is the cluster's default",
                 ),
-                text_map("annotations", "Annotations of the Service"),
+                annotations("annotations", "Annotations of the Service"),
             ],
         ),
         http_route(),
@@ -54,15 +61,15 @@ pub(crate) fn keys() -> Vec<Key> {
             "An Ingress",
             vec![
                 flag("enabled", false, "Create an Ingress"),
-                text("className", "", "Class of the Ingress"),
-                text_map("annotations", "Annotations of the Ingress"),
+                formed("className", Pattern::Name, "", "Class of the Ingress"),
+                annotations("annotations", "Annotations of the Ingress"),
                 value(
                     "hosts",
                     HostList,
                     from_yaml("[{host: corveil.local, paths: [{path: /, pathType: Prefix}]}]"),
                     "Hosts of the Ingress with their paths",
                 ),
-                objects("tls", "Certificates of the Ingress: `[{secretName: …, hosts: […]}]`"),
+                list_of("tls", Part::Tls, "Certificates of the Ingress: `[{secretName: …, hosts: […]}]`"),
             ],
         ),
         istio(),
@@ -75,8 +82,9 @@ pub(crate) fn keys() -> Vec<Key> {
                     false,
                     "Create NetworkPolicies for the app, the migration Job and the bundled servers",
                 ),
-                objects(
+                list_of(
                     "additionalEgressRules",
+                    Part::EgressRules,
                     "What else the app and the migration Job may reach, such as a database on another port",
                 ),
             ],
@@ -91,11 +99,11 @@ fn http_route() -> Key {
         "An HTTPRoute of the Gateway API, instead of an Ingress",
         vec![
             flag("enabled", false, "Create an HTTPRoute"),
-            text_map("annotations", "Annotations of the HTTPRoute"),
+            annotations("annotations", "Annotations of the HTTPRoute"),
             objects("parentRefs", "Gateways that the HTTPRoute attaches to: `[{name: …, namespace: …}]`"),
             value(
                 "hostnames",
-                TextList,
+                TextList(Pattern::HostTemplate),
                 from_yaml("[]"),
                 "Hosts of the HTTPRoute; empty is those of the Gateway",
             ),
@@ -115,7 +123,7 @@ fn service_monitor() -> Key {
         "A ServiceMonitor of the Prometheus operator, for the app's `/metrics`",
         vec![
             flag("enabled", false, "Create a ServiceMonitor"),
-            text_map("labels", "Labels that the Prometheus selects ServiceMonitors by"),
+            labels("labels", "Labels that the Prometheus selects ServiceMonitors by"),
             value("interval", Interval, "", "Interval between two scrapes; empty is that of the Prometheus"),
             value("scrapeTimeout", Interval, "", "Timeout of a scrape; empty is that of the Prometheus"),
             objects("relabelings", "Relabelings of the target"),
@@ -142,13 +150,13 @@ fn istio() -> Key {
                 vec![
                     value(
                         "gateways",
-                        TextList,
+                        TextList(Pattern::Gateway),
                         from_yaml("[istio-system/public]"),
                         "Gateways of the VirtualService",
                     ),
                     value(
                         "hosts",
-                        TextList,
+                        TextList(Pattern::HostTemplate),
                         from_yaml("['corveil.{{ .Values.domain }}']"),
                         "Hosts of the VirtualService; templates are allowed",
                     ),

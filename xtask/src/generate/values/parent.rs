@@ -1,7 +1,7 @@
 //! Values that a parent chart sets.
 
 use crate::generate::values::Shape::OneOf;
-use crate::generate::values::{Key, Kind, Others, flag, pull_secrets, text, value};
+use crate::generate::values::{Key, Kind, Others, Pattern, flag, formed, pull_secrets, text, value};
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
@@ -17,8 +17,9 @@ pub(crate) fn keys() -> Vec<Key> {
 /// Bitnami's names, because chart 1.0.0's subcharts read these, and other charts under the same parent do.
 fn global() -> Key {
     let keys = vec![
-        text(
+        formed(
             "imageRegistry",
+            Pattern::Registry,
             "",
             "Registry, with a path if it has one, that all images are pulled from: the app's, PostgreSQL's and Redis'",
         ),

@@ -1,6 +1,6 @@
 //! Values of how Kubernetes watches over the app's container, and ends it.
 
-use crate::generate::values::{Key, flag, integer, object, section};
+use crate::generate::values::{Key, Shape, flag, from_yaml, integer, section, value};
 
 pub(crate) fn keys() -> Vec<Key> {
     let liveness = timing(10, 15, 3);
@@ -19,9 +19,10 @@ pub(crate) fn keys() -> Vec<Key> {
             "A startup probe of the app, `GET /health`, before the other two begin",
             startup,
         ),
-        object(
+        value(
             "lifecycle",
-            "{}",
+            Shape::Object,
+            from_yaml("{}"),
             "Lifecycle hooks of the app's container; a `preStop` of yours replaces the chart's, which sleeps for 5 s, because \
              requests arrive until every node has removed the endpoint",
         ),

@@ -3,22 +3,34 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
+use crate::generate::values::kubernetes::{self, LONG_DOMAIN, Part, host};
+use crate::generate::values::patterns::{
+    CIDR, DATA_KEY, LABEL_KEY, QUANTITY, REGISTRY, REPOSITORY, SERVICE, SUBDOMAIN, whole, whole_or_none,
+};
 use crate::generate::values::{Key, Kind, Others, Pattern, Shape, yaml};
 
 /// What the program reads as a duration, so that the Job does not start with one that it refuses.
-const DURATION: &str = r"^(0|([0-9]+(ms|s|min|m|h) ?)+)$";
-
-/// A name of the DNS, of which the first part may be `*`; empty is every host.
-const HOST: &str = r"^((\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$";
-
-/// The name of an object.
-const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+const DURATION: &str = r"^(0|([0-9]{1,9}(ms|s|min|m|h) ?)+)$";
 
 /// Tag and digest as the [specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md) has them.
-fn expression(pattern: Pattern) -> &'static str {
+fn expression(pattern: Pattern) -> String {
     match pattern {
-        Pattern::Tag => "^([a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?$",
-        Pattern::Digest => "^(sha256:[0-9a-f]{64})?$",
+        Pattern::Tag => whole_or_none("[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"),
+        Pattern::Digest => whole_or_none("sha256:[0-9a-f]{64}"),
+        Pattern::Repository => whole(REPOSITORY),
+        Pattern::ServiceName => whole_or_none(SERVICE),
+        // Longer ones are cut.
+        Pattern::Label => whole_or_none("[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"),
+        Pattern::Name => whole_or_none(SUBDOMAIN),
+        Pattern::DataKey => whole_or_none(DATA_KEY),
+        Pattern::Quantity => whole_or_none(QUANTITY),
+        Pattern::AccessMode => whole("ReadWriteOnce|ReadOnlyMany|ReadWriteMany|ReadWriteOncePod"),
+        Pattern::Gateway => whole(&format!("mesh|({SUBDOMAIN}/)?{SUBDOMAIN}")),
+        Pattern::Registry => whole_or_none(REGISTRY),
+        Pattern::QualifiedName => whole_or_none(LABEL_KEY),
+        Pattern::Cidr => whole(CIDR),
+        Pattern::IpFamily => whole("IPv4|IPv6"),
+        Pattern::HostTemplate => whole(r"\*|([-a-zA-Z0-9.*]|\{\{[^{}]*\}\})+"),
     }
 }
 
@@ -30,6 +42,8 @@ pub(crate) fn file(keys: &[Key]) -> Result<String> {
     schema.extend(object(keys, Others::Refused));
     // Where files of values keep their YAML anchors; Helm passes them on with everything else.
     schema.insert("patternProperties".into(), json!({"^x-": {}}));
+    let definitions = Part::ALL.map(|part| (part.name().to_owned(), part.schema()));
+    schema.insert("definitions".into(), Map::from_iter(definitions).into());
     Ok(format!("{}\n", serde_json::to_string_pretty(&schema)?))
 }
 
@@ -63,17 +77,7 @@ fn or_null(schema: Map<String, Value>) -> Map<String, Value> {
     Map::from_iter([("anyOf".to_owned(), either.into())])
 }
 
-/// Amounts as [Kubernetes](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/) writes them.
-fn quantities() -> Value {
-    json!({"type": "object", "additionalProperties": {
-        "type": ["string", "number"],
-        "pattern": "^[0-9]+([.][0-9]*)?([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$",
-        "minimum": 0,
-    }})
-}
-
 fn described(shape: Shape) -> Map<String, Value> {
-    let text_map = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let duration = |words: &str| json!({"anyOf": [{"type": "string", "pattern": words}, {"const": 0}]});
     let schema = match shape {
         Shape::Bool => json!({"type": "boolean"}),
@@ -83,54 +87,48 @@ fn described(shape: Shape) -> Map<String, Value> {
         Shape::Text => json!({"type": ["string", "number"]}),
         // A number gets through, so that the chart itself can say what to do.
         Shape::Quoted(pattern) => json!({"type": ["string", "number"], "pattern": expression(pattern)}),
+        Shape::Formed(pattern) => json!({
+            "type": ["string", "number"],
+            "pattern": expression(pattern),
+            "maxLength": longest(pattern),
+            "minimum": 0,
+        }),
         Shape::OneOf(words) => json!({"type": "string", "enum": words}),
         Shape::Duration => duration(DURATION),
         Shape::DurationOrNone => duration(&format!("^none$|{DURATION}")),
         Shape::IntegerOrPercent => json!({"anyOf": [
-            {"type": "integer", "minimum": 0},
-            {"type": "string", "pattern": "^[0-9]+%$"},
+            {"type": "integer", "minimum": 0, "maximum": i32::MAX},
+            {"type": "string", "pattern": "^(100|[0-9]{1,2})%$"},
         ]}),
         Shape::TextOrObject => json!({"type": ["string", "object", "array"]}),
-        Shape::TextMap => text_map,
-        Shape::TextList => json!({"type": "array", "items": {"type": "string"}}),
-        Shape::Object => json!({"type": "object"}),
         Shape::ObjectList => json!({"type": "array", "items": {"type": "object"}}),
         Shape::TextOrObjectList => json!({"type": "array", "items": {"type": ["string", "object"]}}),
         Shape::Interval => json!({"type": "string", "pattern": "^([1-9][0-9]*(ms|s|m|h))?$"}),
-        Shape::EnvList => json!({"type": "array", "items": {
-            "type": "object",
-            "required": ["name"],
-            "additionalProperties": false,
-            "properties": {
-                "name": {"type": "string", "pattern": "^[-._a-zA-Z][-._a-zA-Z0-9]*$"},
-                "value": {"type": ["string", "number", "boolean", "null"]},
-                "valueFrom": {"type": "object"},
-            },
-        }}),
         Shape::PullSecrets => json!({"type": "array", "items": {"anyOf": [
-            {"type": "string", "pattern": NAME},
+            kubernetes::name(),
             {
                 "type": "object",
                 "required": ["name"],
                 "additionalProperties": false,
-                "properties": {"name": {"type": "string", "pattern": NAME}},
+                "properties": {"name": kubernetes::name()},
             },
         ]}}),
-        Shape::Resources => json!({
+        Shape::TemplateMap => json!({
             "type": "object",
-            "additionalProperties": false,
-            "properties": {
-                "requests": quantities(),
-                "limits": quantities(),
-                "claims": {"type": "array", "items": {"type": "object"}},
-            },
+            "propertyNames": {"pattern": whole(LABEL_KEY), "not": {"pattern": LONG_DOMAIN}},
+            "additionalProperties": {"type": "string"},
         }),
+        Shape::TextList(pattern) => {
+            json!({"type": "array", "items": {"type": "string", "pattern": expression(pattern)}})
+        }
+        Shape::Object => json!({"type": "object"}),
+        Shape::Part(part) => json!({"allOf": [{"$ref": format!("#/definitions/{}", part.name())}]}),
         Shape::HostList => json!({"type": "array", "items": {
             "type": "object",
             "required": ["host", "paths"],
             "additionalProperties": false,
             "properties": {
-                "host": {"type": "string", "maxLength": 253, "pattern": HOST},
+                "host": host(),
                 "paths": {"type": "array", "minItems": 1, "items": {
                     "type": "object",
                     "required": ["path"],
@@ -139,10 +137,18 @@ fn described(shape: Shape) -> Map<String, Value> {
                         "path": {"type": "string", "pattern": "^/"},
                         "pathType": {"type": "string", "enum": ["Exact", "Prefix", "ImplementationSpecific"]},
                     },
+                    "if": {"required": ["pathType"], "properties": {"pathType": {"enum": ["Exact", "Prefix"]}}},
+                    // As `ValidatePathForIngress` of Kubernetes has it.
+                    "then": {"properties": {"path": {"not": {"pattern": r"//|/\.\.?/|/\.\.?$|%2[fF]"}}}},
                 }},
             },
         }}),
     };
     let Value::Object(schema) = schema else { unreachable!("every arm is an object") };
     schema
+}
+
+/// Longer full names and labels are cut.
+fn longest(pattern: Pattern) -> usize {
+    if pattern == Pattern::ServiceName || pattern == Pattern::Label { 1024 } else { 253 }
 }

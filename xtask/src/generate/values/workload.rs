@@ -2,9 +2,10 @@
 
 use crate::generate::values::Shape::{IntegerOrPercent, OneOf};
 use crate::generate::values::app::extras;
+use crate::generate::values::kubernetes::Part;
 use crate::generate::values::probes;
 use crate::generate::values::{
-    Key, flag, integer, object, objects, resources, section, text, text_map, unset, value,
+    Key, Pattern, annotations, flag, formed, integer, labels, list_of, part, resources, section, unset, value,
 };
 
 pub(crate) fn keys() -> Vec<Key> {
@@ -73,9 +74,10 @@ pub(crate) fn keys() -> Vec<Key> {
             "The app's ServiceAccount; the migration Job never uses it",
             vec![
                 flag("create", true, "Create a ServiceAccount for the app"),
-                text_map("annotations", "Annotations of the app's ServiceAccount"),
-                text(
+                annotations("annotations", "Annotations of the app's ServiceAccount"),
+                formed(
                     "name",
+                    Pattern::Name,
                     "",
                     "Name of the app's ServiceAccount; empty is the full name, or `default` if none is created",
                 ),
@@ -91,13 +93,15 @@ pub(crate) fn keys() -> Vec<Key> {
 /// Rights and place of the app's pods.
 fn pod() -> Vec<Key> {
     vec![
-        object(
+        part(
             "podSecurityContext",
+            Part::PodSecurityContext,
             "{runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, seccompProfile: {type: RuntimeDefault}}",
             "Security context of the app's pods, of which the migration Job takes user and groups",
         ),
-        object(
+        part(
             "securityContext",
+            Part::SecurityContext,
             "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}",
             "Security context of the containers, of which the migration Job takes user and group; `wait-for-db` adds a read-only root file system",
         ),
@@ -106,24 +110,40 @@ fn pod() -> Vec<Key> {
             "{requests: {cpu: 250m, memory: 512Mi}, limits: {cpu: '1', memory: 1Gi}}",
             "Requests and limits of the app",
         ),
-        object("nodeSelector", "{}", "Labels of the nodes that may run the app and the migration Job"),
-        objects("tolerations", "Taints of nodes that the app and the migration Job tolerate"),
-        object(
+        labels("nodeSelector", "Labels of the nodes that may run the app and the migration Job"),
+        list_of(
+            "tolerations",
+            Part::Tolerations,
+            "Taints of nodes that the app and the migration Job tolerate",
+        ),
+        part(
             "affinity",
+            Part::Affinity,
             "{}",
             "Affinity of the app's pods, of which the migration Job takes the node affinity",
         ),
-        objects("topologySpreadConstraints", "How the app's pods are spread over nodes and zones"),
-        text(
+        list_of(
+            "topologySpreadConstraints",
+            Part::TopologySpread,
+            "How the app's pods are spread over nodes and zones",
+        ),
+        formed(
             "priorityClassName",
+            Pattern::Name,
             "",
             "Priority class of the app's pods; the Job's is `migrate.priorityClassName`",
         ),
-        objects(
+        list_of(
             "hostAliases",
+            Part::HostAliases,
             "Entries of `/etc/hosts` in the pods of the app, the migration Job and `helm test`",
         ),
-        object("dnsConfig", "{}", "DNS settings of the pods of the app, the migration Job and `helm test`"),
+        part(
+            "dnsConfig",
+            Part::DnsConfig,
+            "{}",
+            "DNS settings of the pods of the app, the migration Job and `helm test`",
+        ),
         value(
             "dnsPolicy",
             OneOf(&["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),

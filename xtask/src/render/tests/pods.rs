@@ -30,7 +30,7 @@ fn each_value_of_the_apps_pod_has_its_place() {
         "priorityClassName": "0123",
         "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}],
         "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
-        "dnsPolicy": "None",
+        "dnsPolicy": "Default",
         "automountServiceAccountToken": false,
         "terminationGracePeriodSeconds": 50,
     });

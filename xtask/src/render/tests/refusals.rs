@@ -112,7 +112,7 @@ fn each_refusal_names_its_key() {
 fn a_releases_name_that_leaves_no_room_for_the_bundled_servers_is_refused() {
     let outside = ["postgresql.enabled=false", "externalDatabase.url=postgres://db/a"];
     let redis = [&outside[..], &["redis.enabled=true"]].concat();
-    let sentence = "the release's name `";
+    let sentence = "names a Service after the release";
     for (length, set, is_accepted) in [
         (41, &[][..], true),
         (42, &[], false),

@@ -87,7 +87,7 @@ fn a_bundled_server_runs_where_and_with_what_the_values_say() {
         "resources": {"requests": {"cpu": "2", "memory": "3Gi"}, "limits": {"cpu": "2", "memory": "3Gi"}},
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"key": "k", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{}]}}},
         "priorityClassName": "high",
     });
     let values = json!({

@@ -18,8 +18,9 @@ fn every_text_may_be_a_number_and_is_printed_as_written() {
     let mut numbers = json!({});
     let mut next = FIRST;
     put(&values::keys(), &mut numbers, &mut next);
-    // It is read by templates in the values themselves, and no domain is a number.
+    // It is read by templates in the values themselves, and no domain is a number. No Service is named by a number.
     numbers["domain"] = "example.com".into();
+    numbers["fullnameOverride"] = "corveil".into();
     assert!(next > FIRST + 30, "there are more texts than this");
     let numbers = with(with(everything, numbers), json!({"providers": {"bedrock": {"enabled": true}}}));
     let own = json!({"existingSecret": "", "postgresql": {"auth": {"existingSecret": ""}}});
@@ -44,7 +45,7 @@ fn put(keys: &[Key], values: &mut Value, next: &mut i64) {
                 values[key.name] = json!({});
                 put(keys, &mut values[key.name], next);
             }
-            Kind::Value(Shape::Text, _) => {
+            Kind::Value(Shape::Text | Shape::Formed(_), _) => {
                 values[key.name] = json!(*next);
                 *next += 1;
             }
