@@ -254,7 +254,8 @@ impl Drawing<'_> {
     fn remove_what_needs_more(&mut self, file: &mut Value) {
         let is_balancer = file.pointer("/service/type") == Some(&json!("LoadBalancer"));
         for (section, key) in NEEDS_MORE {
-            if !(is_balancer && *section == "/service") && !self.dice.one_in(8) {
+            let has_more = is_balancer && *section == "/service";
+            if !has_more && !self.dice.one_in(8) {
                 remove(file, section, key);
             }
         }
