@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::e2e::builds::Build;
-use crate::e2e::scenario::Gated;
+use crate::e2e::scenario::{Gated, takeover};
 use crate::e2e::world::World;
 
 pub(super) fn run(world: &World) -> Result<String> {
@@ -24,6 +24,9 @@ pub(super) fn run(world: &World) -> Result<String> {
             "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
         },
     ]}))?;
+    // Whoever comes from chart 1.0.0 starts this pod first.
+    let run = [takeover::looking_pod()?, vec!["--dry-run=server".to_owned()]].concat();
+    world.kubectl(&run.iter().map(String::as_str).collect::<Vec<_>>())?;
     let gated = Gated::bundled(world)?;
     for build in [Build::First, Build::Next] {
         let rollout = gated.rollout_with(build, &json!({"networkPolicy": {"enabled": true}}));

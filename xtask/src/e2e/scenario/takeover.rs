@@ -1,7 +1,7 @@
 //! From chart 1.0.0, whose objects `chart-1.0.0` rebuilds as far as an upgrade meets them: names, labels, selectors, and
 //! the `StatefulSet` and volume of its subchart. Its app migrated the database by itself.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::e2e::builds::{Build, FIRST};
@@ -98,22 +98,30 @@ fn adopt() -> Value {
     json!({"migrate": {"adopt": {"enabled": true}}})
 }
 
-/// The pod that the README tells to start before an upgrade.
+/// What the page about chart 1.0.0 tells to start before an upgrade.
 fn look_first(world: &World) -> Result<String> {
-    let image = format!("{}:{}", released::current().repository(), Build::First.tag());
-    let container = json!({
-        "name": "corveil-adopt", "image": image, "command": ["corveil", "adopt", "--dry-run"],
-        "envFrom": [{"secretRef": {"name": "prod-secrets"}}],
-    });
-    let overrides = json!({"spec": {"enableServiceLinks": false, "containers": [container]}});
-    let (image, overrides) = (format!("--image={image}"), format!("--overrides={overrides}"));
-    world.kubectl(&["run", "corveil-adopt", "--restart=Never", &image, &overrides])?;
+    let run = looking_pod()?;
+    world.kubectl(&run.iter().map(String::as_str).collect::<Vec<_>>())?;
     // Not `run --attach`, which prints nothing of a container that ends before it is attached to.
     let ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
     world.kubectl(&["wait", "pod/corveil-adopt", "--timeout=2m", ended])?;
     let said = world.kubectl(&["logs", "corveil-adopt"])?;
     world.kubectl(&["delete", "pod", "corveil-adopt"])?;
     Ok(said)
+}
+
+/// The arguments that start its pod, with this build and the Secret of this release.
+pub(super) fn looking_pod() -> Result<Vec<String>> {
+    let page = std::fs::read_to_string(crate::root().join("docs/from-chart-1.md"))?;
+    let overrides = page.split_once("--overrides='").and_then(|(_, rest)| rest.split_once("'\n"));
+    let mut overrides: Value = serde_json::from_str(overrides.context("the page has no pod")?.0)?;
+    let image = format!("{}:{}", released::current().repository(), Build::First.tag());
+    let container = &mut overrides["spec"]["containers"][0];
+    container["image"] = json!(image);
+    container["envFrom"][0]["secretRef"]["name"] = json!("prod-secrets");
+    let (image, overrides) = (format!("--image={image}"), format!("--overrides={overrides}"));
+    let run = ["run", "corveil-adopt", "--restart=Never", &image, &overrides];
+    Ok(run.map(str::to_owned).to_vec())
 }
 
 /// Chart 1.0.0, and what its app made of the database at boot.
