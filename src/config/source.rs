@@ -45,6 +45,7 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
     }
     for bytes in files.iter().filter_map(|(_, bytes)| bytes.as_ref().ok()) {
         memory::expect(bytes.len() as u64);
+        // Reading all of it as text with errors in it would take several times as long.
         match str::from_utf8(bytes) {
             Ok(sql) => secret::learn(sql),
             Err(_) => secret::learn(&String::from_utf8_lossy(bytes)),

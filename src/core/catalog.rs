@@ -35,9 +35,9 @@ impl Migration {
         self.created.get_or_init(|| self.content.as_deref().map(created).unwrap_or_default())
     }
 
-    /// Keeps what it creates, by whoever has read it for something else.
+    /// Keeps what it creates, for one who has read the file for something else too.
     pub fn keep_created(&self, created: Vec<Created>) {
-        // It is the same if it was read before.
+        // What was read before stays.
         let _ = self.created.set(created);
     }
 }

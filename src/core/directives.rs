@@ -53,7 +53,8 @@ pub struct DirectiveError {
     pub hint: String,
 }
 
-/// Reads a file's directives; `strings` is how its session reads strings, in which nothing is a comment. Comments end where the file breaks off inside a token; that is for the lexer to report.
+/// Reads a file's directives; `strings` is how its session reads strings, in which nothing is a comment. Comments end where the
+/// file breaks off inside a token; that is for the lexer to report.
 ///
 /// # Errors
 /// A `-- corveil:` comment that names no known directive, has a bad value, repeats another or follows the first statement,

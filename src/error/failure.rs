@@ -41,25 +41,22 @@ pub enum Detail {
 }
 
 impl ServerError {
-    /// The error as it may be shown.
+    /// Leaves out what may quote a row.
     ///
-    /// DETAIL quotes a row where a value (class 22) or a constraint (class 23) is at fault: "Failing row contains (…)", "Key (email)=(…)
+    /// DETAIL does where a value (class 22) or a constraint (class 23) is at fault: "Failing row contains (…)", "Key (email)=(…)
     /// already exists". What functions raise (class P0) says what their author chose. CONTEXT quotes a line of COPY.
-    #[must_use]
-    pub fn shown(mut self, detail: Detail) -> Self {
+    pub fn leave_rows_out(&mut self) {
         const QUOTING: [&str; 3] = ["22", "23", "P0"];
-        let may_quote =
-            self.sqlstate.as_deref().is_some_and(|code| QUOTING.iter().any(|class| code.starts_with(class)));
-        if detail == Detail::On || !may_quote {
-            return self;
+        if !self.sqlstate.as_deref().is_some_and(|code| QUOTING.iter().any(|class| code.starts_with(class))) {
+            return;
         }
-        self.detail = self.detail.map(|_| "left out, as it may quote a row; the server's log has it".into());
-        self.context = self.context.map(|context| {
-            let lines = context.lines().filter(|line| !line.starts_with("COPY "));
-            lines.collect::<Vec<_>>().join("\n")
-        });
-        self.context = self.context.filter(|context| !context.is_empty());
-        self
+        if let Some(detail) = &mut self.detail {
+            *detail = "left out, as it may quote a row; the server's log has it".into();
+        }
+        if let Some(context) = self.context.take() {
+            let lines: Vec<_> = context.lines().filter(|line| !line.starts_with("COPY ")).collect();
+            self.context = (!lines.is_empty()).then(|| lines.join("\n"));
+        }
     }
 
     /// Whether the connection broke, or the server ended it, rather than refused the statement.

@@ -130,7 +130,8 @@ pub async fn all(
             Mode::Transaction { .. } => transaction::apply(guard, script, context).await,
             Mode::Statements(units) => statements::apply(guard, script, units, *resume, context).await,
         };
-        let still_locked = done.map_err(|ended| with_lists(ended, applied, &scripts[index..]))?;
+        let detail = context.settings.detail;
+        let still_locked = done.map_err(|ended| completed(ended, applied, &scripts[index..], detail))?;
         let took = start.elapsed();
         context.progress.applied(&migration.file, took);
         applied.push(AppliedFile::of(migration, took));
@@ -149,12 +150,15 @@ pub async fn all(
     Ok(())
 }
 
-/// Completes a failure with what the run had applied, and what it had not.
-fn with_lists(ended: Ended, applied: &[AppliedFile], rest: &[(Script<'_>, Resume)]) -> Ended {
+/// Completes a failure with what the run had applied, and what it had not, and leaves out what is not to be shown.
+fn completed(ended: Ended, applied: &[AppliedFile], rest: &[(Script<'_>, Resume)], detail: Detail) -> Ended {
     match ended {
         Ended::With(Error::Migration(mut failure)) => {
             failure.applied = applied.iter().map(|file| file.version).collect();
             failure.not_applied = rest.iter().map(|(script, _)| script.migration.version).collect();
+            if detail == Detail::Off {
+                failure.server.leave_rows_out();
+            }
             Ended::With(Error::Migration(failure))
         }
         ended => ended,

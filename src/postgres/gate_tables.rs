@@ -17,21 +17,15 @@ pub(super) struct Listed {
     /// Whether it has triggers or rules.
     has_guards: bool,
     /// Whether it is one of statement records, and there may be any.
-    has_records: bool,
-}
-
-impl Listed {
-    pub(super) const fn has_records(&self) -> bool {
-        self.has_records
-    }
+    pub(super) has_records: bool,
 }
 
 /// Lists every relation of the database that is named as one of the tables, to be read by [`listed`]. `app_role` is the
 /// role that must be able to read them.
 ///
 /// Functions rather than joins: a new backend has to learn every table that a query names. The size of a table can be asked
-/// before it is known whose the table is. Of the owner it says only
-/// whether that is the session's role; [`complete`] asks for the rest where it is not.
+/// before it is known whose the table is. Of the owner it says only whether that is the session's role; [`complete`] asks for
+/// the rest where it is not.
 pub(super) fn tables_sql(app_role: Option<&str>) -> String {
     // The privilege functions fail for a role that does not exist; the subquery does not.
     let needs_grant = app_role.map_or_else(

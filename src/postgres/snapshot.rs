@@ -186,7 +186,7 @@ async fn facts_and(
     gate_tables::complete(connection, &mut home, &listed, scope.purpose, scope.wanted).await?;
     trust::expect_trusted(&home, scope.purpose, scope.wanted)?;
     let any_left =
-        AnyLeft { invalid: get(facts, 7)?, records: listed.iter().any(gate_tables::Listed::has_records) };
+        AnyLeft { invalid: get(facts, 7)?, records: listed.iter().any(|listed| listed.has_records) };
     let (backend, standby) = (get(facts, 2)?, get(facts, 3)?);
     let strings = Strings::from_setting(get(facts, 6)?);
     let facts = Facts { version, database, backend, standby, strings, path, home };

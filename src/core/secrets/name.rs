@@ -38,12 +38,16 @@ const FUNCTIONS: [&str; 9] = [
     "pgp_pub_decrypt",
 ];
 
-/// Words behind which a secret may stand that they do not name.
-const INTRODUCTIONS: [&str; 5] = ["connection", "authorization", "role", "user", "group"];
+/// The keyword before a subscription's connection string.
+pub(super) const CONNECTION: &str = "connection";
+/// The header of HTTP.
+pub(super) const AUTHORIZATION: &str = "authorization";
+/// Keywords of statements about a role.
+pub(super) const ROLE: [&str; 3] = ["role", "user", "group"];
 
 /// The last two letters of all these, by [`last_letters`].
 const LAST_LETTERS: [bool; 1 << 10] = {
-    let lists: [&[&str]; 4] = [&ENDINGS, &WORDS, &FUNCTIONS, &INTRODUCTIONS];
+    let lists: [&[&str]; 5] = [&ENDINGS, &WORDS, &FUNCTIONS, &ROLE, &[CONNECTION, AUTHORIZATION]];
     let mut table = [false; 1 << 10];
     let mut list = 0;
     while list < lists.len() {
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn no_name_is_passed_over_in_a_hurry() {
-        let names = [&ENDINGS[..], &WORDS, &FUNCTIONS, &INTRODUCTIONS].concat();
+        let names = [&ENDINGS[..], &WORDS, &FUNCTIONS, &ROLE, &[CONNECTION, AUTHORIZATION]].concat();
         for name in names.iter().flat_map(|name| [name.to_string(), format!("APP.{}_2", name.to_uppercase())])
         {
             assert!(ends_like_a_name(&name), "{name}");

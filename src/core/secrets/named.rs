@@ -5,7 +5,9 @@ use std::ops::Range;
 use super::Found;
 use super::lists::ROW;
 use super::literal::{self, Literal};
-use super::name::{Between, ends_like_a_name, is_password, is_secret, takes_secret};
+use super::name::{
+    AUTHORIZATION, Between, CONNECTION, ROLE, ends_like_a_name, is_password, is_secret, takes_secret,
+};
 use super::place::{closing, is_word, next_char, skip_space, word, word_before};
 
 /// How far before a name its list or statement may begin, in bytes.
@@ -27,9 +29,9 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
                 finder.value(name)
             }
             name if is_secret(name) => finder.value(name),
-            "connection" => finder.connection(),
-            "authorization" => finder.authorization(),
-            "role" | "user" | "group" => {
+            CONNECTION => finder.connection(),
+            AUTHORIZATION => finder.authorization(),
+            name if ROLE.contains(&name) => {
                 finder.statement_about_a_role();
                 None
             }

@@ -200,14 +200,7 @@ async fn apply_unit(
         }
         let place = place(script, unit, &sent, position(error));
         let left = Left::Statements { done: index, total: units.len() };
-        return Err(Ended::With(failure(
-            script,
-            place,
-            server.shown(context.settings.detail),
-            attempt,
-            sent.blockers,
-            left,
-        )));
+        return Err(Ended::With(failure(script, place, server, attempt, sent.blockers, left)));
     }
     unreachable!("the loop ends by returning")
 }

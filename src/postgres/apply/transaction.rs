@@ -75,14 +75,7 @@ pub(super) async fn apply(
             (before + position).saturating_sub(message.prefix_chars)
         });
         let place = locate(script.sql, &starts, finished, character);
-        return Err(Ended::With(failure(
-            script,
-            place,
-            server.shown(context.settings.detail),
-            attempt,
-            sent.blockers,
-            Left::Nothing,
-        )));
+        return Err(Ended::With(failure(script, place, server, attempt, sent.blockers, Left::Nothing)));
     }
     unreachable!("the loop ends by returning")
 }

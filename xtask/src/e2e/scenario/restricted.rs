@@ -25,8 +25,7 @@ pub(super) fn run(world: &World) -> Result<String> {
         },
     ]}))?;
     // Whoever comes from chart 1.0.0 starts this pod first.
-    let run = [takeover::looking_pod()?, vec!["--dry-run=server".to_owned()]].concat();
-    world.kubectl(&run.iter().map(String::as_str).collect::<Vec<_>>())?;
+    takeover::start_looking_pod(world, &["--dry-run=server"])?;
     let gated = Gated::bundled(world)?;
     for build in [Build::First, Build::Next] {
         let rollout = gated.rollout_with(build, &json!({"networkPolicy": {"enabled": true}}));

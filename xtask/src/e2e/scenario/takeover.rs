@@ -100,8 +100,7 @@ fn adopt() -> Value {
 
 /// What the page about chart 1.0.0 tells to start before an upgrade.
 fn look_first(world: &World) -> Result<String> {
-    let run = looking_pod()?;
-    world.kubectl(&run.iter().map(String::as_str).collect::<Vec<_>>())?;
+    start_looking_pod(world, &[])?;
     // Not `run --attach`, which prints nothing of a container that ends before it is attached to.
     let ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
     world.kubectl(&["wait", "pod/corveil-adopt", "--timeout=2m", ended])?;
@@ -110,8 +109,8 @@ fn look_first(world: &World) -> Result<String> {
     Ok(said)
 }
 
-/// The arguments that start its pod, with this build and the Secret of this release.
-pub(super) fn looking_pod() -> Result<Vec<String>> {
+/// Starts its pod with this build and the Secret of this release; `more` goes to kubectl.
+pub(super) fn start_looking_pod(world: &World, more: &[&str]) -> Result<String> {
     let page = std::fs::read_to_string(crate::root().join("docs/from-chart-1.md"))?;
     let overrides = page.split_once("--overrides='").and_then(|(_, rest)| rest.split_once("'\n"));
     let mut overrides: Value = serde_json::from_str(overrides.context("the page has no pod")?.0)?;
@@ -120,8 +119,7 @@ pub(super) fn looking_pod() -> Result<Vec<String>> {
     container["image"] = json!(image);
     container["envFrom"][0]["secretRef"]["name"] = json!("prod-secrets");
     let (image, overrides) = (format!("--image={image}"), format!("--overrides={overrides}"));
-    let run = ["run", "corveil-adopt", "--restart=Never", &image, &overrides];
-    Ok(run.map(str::to_owned).to_vec())
+    world.kubectl(&[&["run", "corveil-adopt", "--restart=Never", &image, &overrides], more].concat())
 }
 
 /// Chart 1.0.0, and what its app made of the database at boot.

@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::generate::values::patterns::{
-    ADDRESS, ANNOTATION_KEY, CIDR, DATA_KEY, DNS_LABEL, LABEL, LABEL_KEY, PORT_NAME, QUANTITY, RELATIVE,
-    RESOURCE, SUBDOMAIN, VARIABLE, whole, whole_or_none,
+    ANNOTATION_KEY, DATA_KEY, DNS_LABEL, LABEL, LABEL_KEY, PORT_NAME, QUANTITY, RELATIVE, RESOURCE,
+    SUBDOMAIN, VARIABLE, address, cidr, whole, whole_or_none,
 };
 use crate::generate::values::volumes;
 
@@ -97,7 +97,7 @@ impl Part {
             Self::Env => env(),
             Self::EnvFrom => env_from(),
             Self::HostAliases => {
-                list(&fields(&["ip"], json!({"ip": matching(ADDRESS), "hostnames": list(&name())})))
+                list(&fields(&["ip"], json!({"ip": matching(&address()), "hostnames": list(&name())})))
             }
             Self::Labels => labels(),
             Self::PodSecurityContext => pod_security_context(),
@@ -349,7 +349,7 @@ fn topology_spread() -> Value {
 
 /// The most that Kubernetes takes of each (`MaxDNSNameservers`, `MaxDNSSearchPaths`).
 fn dns_config() -> Value {
-    let mut servers = list(&matching(ADDRESS));
+    let mut servers = list(&matching(&address()));
     servers["maxItems"] = 3.into();
     let mut searches = list(&name());
     searches["maxItems"] = 32.into();
@@ -459,7 +459,7 @@ fn with(mut properties: Map<String, Value>, more: Value) -> Value {
 }
 
 fn egress_rules() -> Value {
-    let cidr = matching(CIDR);
+    let cidr = matching(&cidr());
     let peer = json!({
         "type": "object",
         "additionalProperties": false,

@@ -32,10 +32,21 @@ pub(crate) const PORT_NAME: &str = "[a-z][a-z0-9]{0,6}(-[a-z0-9]{1,7})?";
 /// A relative path that does not lead out of its folder.
 pub(crate) const RELATIVE: &str =
     r"([-_a-zA-Z0-9]|\.[-_a-zA-Z0-9])[-_.a-zA-Z0-9]*(/[-_a-zA-Z0-9][-_.a-zA-Z0-9]*)*";
+/// An address of IPv4.
+const IPV4: &str =
+    r"((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+/// An address of IPv6, as it is mostly written.
+const IPV6: &str = "(([0-9a-f]{1,4}:){1,4}:|::)(([0-9a-f]{1,4}:){0,2}[0-9a-f]{1,4})?";
+
 /// An address.
-pub(crate) const ADDRESS: &str = "((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])|(([0-9a-f]{1,4}:){1,4}:|::)(([0-9a-f]{1,4}:){0,2}[0-9a-f]{1,4})?";
+pub(crate) fn address() -> String {
+    format!("{IPV4}|{IPV6}")
+}
+
 /// A network in CIDR notation.
-pub(crate) const CIDR: &str = "((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])|(([0-9a-f]{1,4}:){1,4}:|::)(([0-9a-f]{1,4}:){0,2}[0-9a-f]{1,4})?/(12[0-8]|1[01][0-9]|[1-9]?[0-9])";
+pub(crate) fn cidr() -> String {
+    format!("{IPV4}/(3[0-2]|[12]?[0-9])|{IPV6}/(12[0-8]|1[01][0-9]|[1-9]?[0-9])")
+}
 
 /// The whole text is one of these.
 pub(crate) fn whole(pattern: &str) -> String {

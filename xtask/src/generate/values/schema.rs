@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::generate::values::kubernetes::{self, LONG_DOMAIN, Part, host};
 use crate::generate::values::patterns::{
-    CIDR, DATA_KEY, LABEL_KEY, QUANTITY, REGISTRY, REPOSITORY, SERVICE, SUBDOMAIN, whole, whole_or_none,
+    DATA_KEY, LABEL_KEY, QUANTITY, REGISTRY, REPOSITORY, SERVICE, SUBDOMAIN, cidr, whole, whole_or_none,
 };
 use crate::generate::values::{Key, Kind, Others, Pattern, Shape, yaml};
 
@@ -28,7 +28,7 @@ fn expression(pattern: Pattern) -> String {
         Pattern::Gateway => whole(&format!("mesh|({SUBDOMAIN}/)?{SUBDOMAIN}")),
         Pattern::Registry => whole_or_none(REGISTRY),
         Pattern::QualifiedName => whole_or_none(LABEL_KEY),
-        Pattern::Cidr => whole(CIDR),
+        Pattern::Cidr => whole(&cidr()),
         Pattern::IpFamily => whole("IPv4|IPv6"),
         Pattern::HostTemplate => whole(r"\*|([-a-zA-Z0-9.*]|\{\{[^{}]*\}\})+"),
     }
