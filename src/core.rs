@@ -8,7 +8,6 @@ pub mod catalog;
 pub mod directives;
 pub mod drift;
 pub mod foreign;
-pub mod gate;
 pub mod history;
 pub mod ignore;
 pub mod invalid;

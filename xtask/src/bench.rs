@@ -34,7 +34,7 @@ use crate::postgres::server::{self, Server};
 
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub struct Args {
     /// Measure only this case; may be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<Case>,
@@ -51,7 +51,7 @@ pub(crate) struct Args {
 /// There and back between two zones of one region.
 const FAR: Duration = Duration::from_millis(2);
 
-pub(crate) fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
+pub fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
     let chosen = if args.only.is_empty() { Case::value_variants() } else { args.only.as_slice() };
     let Installed { programs, absent } = install::all(sh, chosen)?;
     let server = Server::start(server::programs()?, "bench")?;

@@ -1,19 +1,19 @@
 //! `cargo xtask gen`: writes the files that follow from a description in Rust, or checks that they do.
 
-pub(crate) mod argocd;
+pub mod argocd;
 mod cli;
 mod helmfile;
-pub(crate) mod job;
+pub mod job;
+pub mod renderings;
 mod snapshots;
 mod template;
-pub(crate) mod values;
+pub mod values;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use xshell::Shell;
 
-use crate::render;
 use crate::tools::{self, Tool};
 
 /// What every generated file says first, in a comment.
@@ -27,13 +27,13 @@ const GENERATORS: &[fn() -> Result<Files>] =
     &[job::files, argocd::files, cli::files, values::files, helmfile::files];
 
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub struct Args {
     /// Change nothing, and fail when something would change
     #[arg(long)]
     check: bool,
 }
 
-pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
+pub fn run(sh: &Shell, args: &Args) -> Result<()> {
     for files in GENERATORS {
         for (path, text) in files()? {
             ensure_file_contents(&path, &text, args.check)?;
@@ -44,7 +44,7 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
     }
     // After the templates that Helm renders, and last, because it wants a program: the rest works anywhere.
     tools::ensure(sh, &[Tool::Helm4])?;
-    for (path, text) in render::snapshots(sh)? {
+    for (path, text) in renderings::files(sh)? {
         ensure_file_contents(&path, &text, args.check)?;
     }
     Ok(())
@@ -56,8 +56,8 @@ pub(crate) fn check(sh: &Shell) -> Result<()> {
 }
 
 /// Writes the file where it differs, or fails there if only asked to check.
-pub(crate) fn ensure_file_contents(path: &PathBuf, text: &str, check: bool) -> Result<()> {
-    let place = crate::root().join(path);
+pub fn ensure_file_contents(path: &PathBuf, text: &str, check: bool) -> Result<()> {
+    let place = crate::project::root().join(path);
     if std::fs::read_to_string(&place).is_ok_and(|present| present == text) {
         return Ok(());
     }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn no_generated_file_is_left_behind() {
         let shell = Shell::new().expect("a working folder");
-        shell.change_dir(crate::root());
+        shell.change_dir(crate::project::root());
         let listed = cmd!(shell, "git grep --files-with-matches --untracked --fixed-strings {HEADER}").read();
         let found: BTreeSet<_> = listed.expect("a git checkout").lines().map(PathBuf::from).collect();
         let ours = GENERATORS.iter().flat_map(|files| files().expect("the description is sound"));
@@ -133,7 +133,7 @@ mod tests {
         // The sentence itself is in sources, and snapshots have tests of their own, which want a program.
         let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
         let is_snapshot =
-            |path: &PathBuf| path.starts_with(render::SNAPSHOTS) || path.starts_with(snapshots::FOLDER);
+            |path: &PathBuf| path.starts_with(renderings::FOLDER) || path.starts_with(snapshots::FOLDER);
         let left = found.difference(&ours).filter(|path| !is_source(path) && !is_snapshot(path));
         let left: Vec<_> = left.collect();
         assert!(left.is_empty(), "no generator writes these any more: remove them: {left:?}");

@@ -2,13 +2,12 @@
 //!
 //! The same sources and the same Rust give the same bytes, in whichever folder.
 
-pub(crate) mod archive;
+pub mod archive;
 #[cfg(test)]
 mod dockerfile;
-pub(crate) mod layer;
-pub(crate) mod product;
+pub mod layer;
+pub mod product;
 mod program;
-pub(crate) mod stand_in;
 
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -25,13 +24,13 @@ const ARCHIVE: &str = "target/image/corveil.tar";
 const LIMIT: usize = 12_000_000;
 
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub struct Args {
     /// Where to write the OCI archive; `target/image/corveil.tar` of the checkout otherwise.
     #[arg(long, value_name = "PATH")]
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(sh: &Shell, Args { output }: &Args) -> Result<()> {
+pub fn run(sh: &Shell, Args { output }: &Args) -> Result<()> {
     let output = output.clone().unwrap_or_else(archive_path);
     let Written { digest, bytes } = build(sh, &output)?;
     writeln!(stdout(), "{}\n{digest}\n{bytes} bytes compressed", output.display())?;
@@ -39,14 +38,14 @@ pub(crate) fn run(sh: &Shell, Args { output }: &Args) -> Result<()> {
 }
 
 /// The archive of the product's image as the sources are now.
-pub(crate) fn corveil(sh: &Shell) -> Result<PathBuf> {
+pub fn corveil(sh: &Shell) -> Result<PathBuf> {
     let output = archive_path();
     build(sh, &output)?;
     Ok(output)
 }
 
 /// The same program with other migrations: a new release, for a test that need not compile one.
-pub(crate) fn with_migrations(
+pub fn with_migrations(
     base: &Path,
     reference: &str,
     files: &[(String, Vec<u8>)],
@@ -80,7 +79,7 @@ fn build(sh: &Shell, output: &Path) -> Result<Written> {
 }
 
 fn archive_path() -> PathBuf {
-    crate::root().join(ARCHIVE)
+    crate::project::root().join(ARCHIVE)
 }
 
 #[cfg(test)]

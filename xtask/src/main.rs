@@ -1,61 +1,47 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 
-mod argocd;
-mod bench;
-mod cache;
-mod cargo;
-mod cluster;
-mod e2e;
-#[cfg(test)]
-mod gate;
-mod generate;
-mod image;
-mod migrators;
-mod objects;
-mod postgres;
-mod release;
-mod released;
-mod render;
-mod setup;
-mod tail;
-mod test;
-#[cfg(test)]
-mod tidy;
-mod tools;
-#[cfg(test)]
-mod workflows;
-
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use clap::Parser;
 use xshell::Shell;
+use xtask::project::cargo::cargo;
+use xtask::project::root;
+use xtask::{bench, generate, image, release, test, tools};
 
-/// The project's own tasks.
+/// The project's own tasks
 #[derive(Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Write the generated files.
+    /// Write the generated files
     Gen(generate::Args),
-    /// Install what the tests need and run them all.
+    /// Install what the tests need and run them all
     Test(test::Args),
-    /// Compare speed, memory and size with psql and other migration programs.
+    /// Compare speed, memory and size with psql and other migration programs
     Bench(bench::Args),
-    /// Make the container image, without Docker.
+    /// Make the container image, without Docker
     Image(image::Args),
-    /// Find the programs that tests and clusters run, or build them.
+    /// Find the programs that tests and clusters run, or build them
     Tools(tools::Args),
-    /// Publish a version: image, chart, commit and tag.
+    /// Publish a version: image, chart, commit and tag
     Release(release::Args),
-    /// Start and end a Kubernetes cluster for the tests that need one.
-    Cluster(cluster::Args),
-    /// Start and end Argo CD on the cluster of the tests.
-    Argocd(argocd::Args),
-    /// Roll out on a real cluster with the real engines, and see what must never happen not happen.
-    E2e(e2e::Args),
-    /// What `helmfile apply` calls where the plugin helm-diff is not installed.
-    #[command(hide = true)]
-    HelmDiff(e2e::helm_diff::Args),
+    /// Start and stop a Kubernetes cluster for the tests that need one
+    #[command(disable_help_flag = true)]
+    Cluster(Rest),
+    /// Start and stop Argo CD on the cluster of the tests
+    #[command(disable_help_flag = true)]
+    Argocd(Rest),
+    /// Run rollouts with every engine on a real cluster, and check the guarantees
+    #[command(disable_help_flag = true)]
+    E2e(Rest),
+}
+
+/// What the end-to-end tests parse themselves.
+#[derive(clap::Args)]
+struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<OsString>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -69,20 +55,14 @@ fn main() -> anyhow::Result<()> {
         Task::Image(args) => image::run(&shell, &args),
         Task::Release(args) => release::run(&shell, &args),
         Task::Tools(args) => tools::run(&shell, &args),
-        Task::Cluster(args) => cluster::run(&shell, &args),
-        Task::Argocd(args) => argocd::run(&shell, &args),
-        Task::E2e(args) => e2e::run(&shell, &args),
-        Task::HelmDiff(args) => e2e::helm_diff::run(&shell, &args),
+        Task::Cluster(rest) => hand_over(&shell, "cluster", rest),
+        Task::Argocd(rest) => hand_over(&shell, "argocd", rest),
+        Task::E2e(rest) => hand_over(&shell, "e2e", rest),
     }
 }
 
-/// The checkout, from wherever in it the task was called. Cargo tells where the package is that it runs; a release runs this
-/// program for a copy of the checkout in the same way.
-fn root() -> &'static Path {
-    static PACKAGE: LazyLock<PathBuf> = LazyLock::new(|| {
-        let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-        let is_ours = |package: &PathBuf| package.join("src/release.rs").is_file();
-        told.filter(is_ours).unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into())
-    });
-    PACKAGE.parent().expect("xtask is a folder of the checkout")
+/// Becomes the program of the end-to-end tests, which Cargo builds first: they are a package of their own.
+fn hand_over(sh: &Shell, task: &str, rest: Rest) -> anyhow::Result<()> {
+    let run = cargo(sh, &["run", "--quiet", "--package", "e2e", "--", task]).args(rest.arguments);
+    Err(Command::from(run).exec().into())
 }

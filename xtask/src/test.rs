@@ -5,11 +5,14 @@ use std::thread::available_parallelism;
 use anyhow::Result;
 use xshell::Shell;
 
-use crate::cargo::cargo;
-use crate::{migrators, postgres, setup, tools};
+use crate::project::cargo::cargo;
+use crate::project::packages::{install, is_installed, itself, missing};
+use crate::release;
+use crate::tools::migrators;
+use crate::{postgres, tools};
 
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub struct Args {
     /// Run the scenarios whose outcome depends on the server's version, on servers of these major versions, fetched when
     /// needed: `14,18`.
     #[arg(long, value_name = "MAJORS", value_delimiter = ',')]
@@ -35,11 +38,13 @@ const ODD_SETTINGS: &str = "CORVEIL_TEST_ODD_SETTINGS";
 const CONTENTS: &str = "tests/it/main.rs";
 const MARK: &str = "// on each version";
 
-pub(crate) fn run(sh: &Shell, Args { postgres, odd_settings, rest }: &Args) -> Result<()> {
+pub fn run(sh: &Shell, Args { postgres, odd_settings, rest }: &Args) -> Result<()> {
     if std::env::var_os(THREADS).is_none() {
         sh.set_var(THREADS, (2 * available_parallelism()?.get()).to_string());
     }
-    setup::run(sh)?;
+    servers(sh)?;
+    release::packages(sh)?;
+    registry(sh)?;
     migrators::ensure(sh)?;
     if *odd_settings {
         let _odd = sh.push_env(ODD_SETTINGS, "1");
@@ -62,6 +67,33 @@ pub(crate) fn run(sh: &Shell, Args { postgres, odd_settings, rest }: &Args) -> R
         cargo(sh, &["test", "--test", "embedded"]).args(rest).run()?;
     }
     Ok(())
+}
+
+/// The servers that scenarios run on.
+fn servers(sh: &Shell) -> Result<()> {
+    let mut missing = Vec::new();
+    if std::env::var_os("CORVEIL_TEST_POSTGRES_BIN").is_none() && !is_installed("initdb") {
+        missing.push("postgresql");
+    }
+    if !is_installed("pgbouncer") {
+        missing.push("pgbouncer");
+    }
+    install(
+        sh,
+        &missing,
+        "the tests need `initdb`, `pg_ctl` and `postgres` of PostgreSQL 15 or newer, and `pgbouncer`\n\
+         hint: `dnf install postgresql-server pgbouncer`, or `brew install postgresql@18 pgbouncer`",
+    )
+}
+
+/// A registry on this machine, for the tests of a release.
+pub fn registry(sh: &Shell) -> Result<()> {
+    install(
+        sh,
+        &missing(&["docker-registry"].map(itself)),
+        "the tests of a release need the program `docker-registry`\n\
+         hint: it is a package of Debian and Ubuntu; run them there, or in a container of one",
+    )
 }
 
 /// What the names of the marked modules' tests begin with.
@@ -88,7 +120,7 @@ mod tests {
 
     #[test]
     fn nothing_but_the_mark_is_behind_a_module() {
-        let contents = std::fs::read_to_string(crate::root().join(CONTENTS)).expect(CONTENTS);
+        let contents = std::fs::read_to_string(crate::project::root().join(CONTENTS)).expect(CONTENTS);
         let others: Vec<_> = modules(&contents).filter(|(_, behind)| !["", MARK].contains(behind)).collect();
         assert!(others.is_empty(), "{others:?}\nhint: `{MARK}`, or nothing");
         // As far as anything depends on the version, these do.

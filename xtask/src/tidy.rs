@@ -2,6 +2,8 @@
 //!
 //! Each check is a function from files to findings, so that it can also be shown a file that breaks the rule.
 
+mod circles;
+
 use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
@@ -92,6 +94,11 @@ fn layers_use_only_those_below() {
 }
 
 #[test]
+fn areas_do_not_need_one_another() {
+    assert_tidy(&circles::circles(&repository()));
+}
+
+#[test]
 fn migrations_have_names_in_order() {
     assert_tidy(&migration_names(&repository()));
 }
@@ -141,6 +148,15 @@ fn each_check_finds_what_it_is_for() {
     assert_eq!(finds(layers, "src/postgres/a.rs", "println!(\"\");\n"), 1);
     assert_eq!(finds(layers, "src/output/text.rs", "println!(\"\");\n"), 0);
 
+    let areas = |texts: [&str; 3]| {
+        let files = ["a", "b/c", "d"].into_iter().zip(texts);
+        let file =
+            |(path, text): (&str, &str)| File { path: format!("e2e/src/{path}.rs"), text: text.into() };
+        circles::circles(&files.map(file).collect::<Vec<_>>()).len()
+    };
+    assert_eq!(areas(["use crate::b::c;", "use crate::{d, e::f};", "use crate::e;"]), 0);
+    assert_eq!(areas(["use crate::b::c;", "use crate::{x, d};", "crate::a::f();"]), 3);
+
     assert_eq!(finds(migration_names, "migrations/README.md", ""), 0);
     assert_eq!(finds(migration_names, "migrations/0001_gates.sql", ""), 0);
     assert_eq!(finds(migration_names, "migrations/1_gates.sql", ""), 1);
@@ -171,7 +187,7 @@ fn each_check_finds_what_it_is_for() {
 
 /// Every source file starts with a sentence about itself.
 fn module_docs(files: &[File]) -> Vec<String> {
-    let sources = files.iter().filter(|file| is_source(file, &["src", "tests", "xtask"]));
+    let sources = files.iter().filter(|file| is_source(file, &["src", "tests", "e2e", "xtask"]));
     let silent = sources.filter(|file| !file.text.starts_with("//! "));
     silent.map(|File { path, .. }| format!("{path}:1: no module sentence: start with `//! …`")).collect()
 }
@@ -324,7 +340,7 @@ fn assert_tidy(findings: &[String]) {
 /// Every text file that is or could be committed, by path.
 fn repository() -> Vec<File> {
     let sh = Shell::new().expect("a working folder");
-    sh.change_dir(crate::root());
+    sh.change_dir(crate::project::root());
     let listed = cmd!(sh, "git ls-files --cached --others --exclude-standard").quiet().read();
     let mut paths: Vec<_> = listed.expect("a git checkout").lines().map(str::to_owned).collect();
     paths.sort_unstable();

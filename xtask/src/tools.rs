@@ -3,7 +3,8 @@
 //! Each tool's folder in `xtask/tools` is a Go module: `go.mod` pins the programs, `go.sum` everything in them.
 
 mod build;
-pub(crate) mod schemas;
+pub mod migrators;
+pub mod schemas;
 mod table;
 mod version;
 
@@ -14,14 +15,14 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
+use crate::project::cache;
 use crate::tools::table::{Installed, Module};
-use crate::{cache, migrators};
 
-pub(crate) use crate::tools::table::{API, CHART, GITOPS, MIGRATORS, NODE, Tool};
-pub(crate) use crate::tools::version::Version;
+pub use crate::tools::table::{API, CHART, GITOPS, MIGRATORS, NODE, Tool};
+pub use crate::tools::version::Version;
 
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub struct Args {
     /// Those to find or build; all that tests of the chart and clusters run when none is named.
     names: Vec<Tool>,
     /// Those alone that other projects migrate their databases with, which tests adopt from.
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     print_path: bool,
 }
 
-pub(crate) fn run(sh: &Shell, Args { names, migrators, print_path }: &Args) -> Result<()> {
+pub fn run(sh: &Shell, Args { names, migrators, print_path }: &Args) -> Result<()> {
     if *migrators {
         return migrators::ensure(sh);
     }
@@ -48,7 +49,7 @@ pub(crate) fn run(sh: &Shell, Args { names, migrators, print_path }: &Args) -> R
 }
 
 /// Finds or builds each, saying on stderr what is under way, and tells where their programs are.
-pub(crate) fn ensure(sh: &Shell, tools: &[Tool]) -> Result<Vec<PathBuf>> {
+pub fn ensure(sh: &Shell, tools: &[Tool]) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for tool in tools {
         let module = tool.module();
@@ -77,7 +78,7 @@ pub(crate) fn ensure(sh: &Shell, tools: &[Tool]) -> Result<Vec<PathBuf>> {
 }
 
 /// Where the tool's only program is, or its first. Builds nothing: a test that needs it fails, and says how to get it.
-pub(crate) fn path(sh: &Shell, tool: Tool) -> Result<PathBuf> {
+pub fn path(sh: &Shell, tool: Tool) -> Result<PathBuf> {
     let module = tool.module();
     match find(sh, &module)?.as_deref() {
         Some([path, ..]) => Ok(path.clone()),
@@ -86,7 +87,7 @@ pub(crate) fn path(sh: &Shell, tool: Tool) -> Result<PathBuf> {
 }
 
 /// A program that is built from the tool's module, by its name. Builds nothing either, and looks nowhere else.
-pub(crate) fn built(sh: &Shell, tool: Tool, name: &str) -> Result<PathBuf> {
+pub fn built(sh: &Shell, tool: Tool, name: &str) -> Result<PathBuf> {
     let module = tool.module();
     let path = cache::root(sh)?.join(build::folder(sh, &module)?).join(name);
     if !path.is_file() {
@@ -96,7 +97,7 @@ pub(crate) fn built(sh: &Shell, tool: Tool, name: &str) -> Result<PathBuf> {
 }
 
 /// The sources that the tool is built from, for what else is in them.
-pub(crate) fn sources(sh: &Shell, tool: Tool) -> Result<PathBuf> {
+pub fn sources(sh: &Shell, tool: Tool) -> Result<PathBuf> {
     build::sources(sh, &tool.module())
 }
 
@@ -194,7 +195,7 @@ mod tests {
 
     fn shell() -> Shell {
         let sh = Shell::new().expect("a working folder");
-        sh.change_dir(crate::root());
+        sh.change_dir(crate::project::root());
         sh
     }
 }

@@ -11,7 +11,7 @@ const FOLDER: &str = ".github/workflows";
 #[test]
 fn actionlint_finds_nothing() {
     let sh = Shell::new().expect("a working folder");
-    sh.change_dir(crate::root());
+    sh.change_dir(crate::project::root());
     let actionlint = tools::path(&sh, Tool::Actionlint).unwrap_or_else(|error| panic!("{error}"));
     let files = sh.read_dir(FOLDER).expect("a folder");
     assert!(!files.is_empty());
@@ -22,7 +22,7 @@ fn actionlint_finds_nothing() {
 /// The workflow builds the tag again, and compares: it has to be where the release was made.
 #[test]
 fn releases_are_made_in_the_container_that_compares_them() {
-    let read = |path: &str| fs::read_to_string(crate::root().join(path)).expect(path);
+    let read = |path: &str| fs::read_to_string(crate::project::root().join(path)).expect(path);
     let workflow = read(".github/workflows/release.yaml");
     let container = workflow.lines().find_map(|line| line.trim().strip_prefix("container: "));
     let container = container.expect("a container");
@@ -33,7 +33,7 @@ fn releases_are_made_in_the_container_that_compares_them() {
 #[test]
 fn the_workflows_run_what_a_contributor_runs() {
     let [check, ci, e2e] = [".ci/run", ".github/workflows/ci.yaml", ".github/workflows/e2e.yaml"]
-        .map(|path| fs::read_to_string(crate::root().join(path)).expect(path));
+        .map(|path| fs::read_to_string(crate::project::root().join(path)).expect(path));
     let parts: Vec<_> =
         check.lines().filter_map(|line| line.strip_prefix("part ")?.split_once(' ')).collect();
     assert_eq!(parts.last(), Some(&("tests", "cargo xtask test")));

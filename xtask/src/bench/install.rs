@@ -9,8 +9,8 @@ use xshell::{Shell, cmd};
 use crate::bench::case::Case;
 use crate::bench::program::{Kind, Program};
 use crate::bench::report;
-use crate::cargo::cargo;
 use crate::postgres::server;
+use crate::project::cargo::cargo;
 
 /// What can be run, corveil last, and what cannot, with the reason.
 pub(crate) struct Installed {

@@ -1,17 +1,17 @@
 //! `argocd/`: the chart as an Application and an `ApplicationSet`, and the Job as plain manifests.
 
 mod application;
-pub(crate) mod manifests;
+pub mod manifests;
 
 use std::fmt::Write as _;
 
+use crate::gate::{self, Annotations, Database, Part, Phase, Step};
 use anyhow::{Context, Result};
-use corveil::core::gate::{self, Annotations, Database, Part, Phase, Step};
 use serde::Serialize;
 
 use super::template::yaml;
 use super::{Files, HEADER, replace_region};
-use crate::released;
+use crate::project::released;
 
 pub(crate) fn files() -> Result<Files> {
     let mut files = vec![
@@ -30,7 +30,7 @@ fn file(name: &str, object: &impl Serialize) -> Result<(std::path::PathBuf, Stri
 /// People write it; what the gate description says in it is generated.
 fn readme() -> Result<(std::path::PathBuf, String)> {
     let path = "argocd/README.md";
-    let text = std::fs::read_to_string(crate::root().join(path))
+    let text = std::fs::read_to_string(crate::project::root().join(path))
         .with_context(|| format!("`{path}` cannot be read"))?;
     let text = replace_region(&text, "annotations", &annotations())?;
     Ok((path.into(), replace_region(&text, "kustomization", &kustomization())?))

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::template::yaml;
 use super::{Files, HEADER};
-use crate::released;
+use crate::project::released;
 
 pub(super) fn files() -> Result<Files> {
     let image = released::current();

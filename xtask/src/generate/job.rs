@@ -1,14 +1,14 @@
 //! The migration Job in the chart, with its copy of the Secret, its `NetworkPolicy` and the templates they use.
 
 mod helpers;
-pub(crate) mod typed;
+pub mod typed;
 
 use std::fmt::Write as _;
 
+use crate::gate::bounds::{Bounds, MARGIN};
+use crate::gate::{self, failure};
 use anyhow::Result;
 use corveil::config::env;
-use corveil::core::gate::bounds::{Bounds, MARGIN};
-use corveil::core::gate::{self, failure};
 
 use super::template::{Hole, Holes, template, yaml};
 use super::{Files, HEADER};

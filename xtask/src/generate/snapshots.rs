@@ -37,7 +37,7 @@ pub(crate) fn files(sh: &Shell) -> Result<Files> {
     };
     let server = Server::start(programs, "gen")?;
     let database = Database::from_url("the server of this task", &Server::url(server.port(), "postgres"))?;
-    let catalog = source::load(Some(&crate::root().join("migrations")))?;
+    let catalog = source::load(Some(&crate::project::root().join("migrations")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(replay(&catalog, database))
 }

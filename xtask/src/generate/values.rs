@@ -25,17 +25,17 @@ use crate::generate::Files;
 use crate::generate::values::kubernetes::Part;
 
 /// One key of the values.
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
+pub struct Key {
+    pub name: &'static str,
     /// What it is for: the comment in `values.yaml`, the schema's description, the table's text.
-    pub(crate) doc: &'static str,
-    pub(crate) kind: Kind,
+    pub doc: &'static str,
+    pub kind: Kind,
     /// The environment keys that the app reads it from.
-    pub(crate) env: &'static [&'static str],
+    pub env: &'static [&'static str],
 }
 
 /// What a key holds.
-pub(crate) enum Kind {
+pub enum Kind {
     /// More keys, and whether others that we do not read are accepted there.
     Section(Vec<Key>, Others),
     /// A value with its default.
@@ -48,7 +48,7 @@ pub(crate) enum Kind {
 
 /// Whether a section accepts keys that we do not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Others {
+pub enum Others {
     /// A misspelt key fails.
     Refused,
     /// Keys of the subchart that 1.0.0 used; NOTES name them as ignored.
@@ -59,7 +59,7 @@ pub(crate) enum Others {
 
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     Bool,
     /// A whole number from this on; Kubernetes and the app keep 32 bits of it.
     Integer(i64),
@@ -101,7 +101,7 @@ pub(crate) enum Shape {
 
 /// What a text has to look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pattern {
+pub enum Pattern {
     /// The tag of an image.
     Tag,
     /// The digest of an image.
@@ -135,7 +135,7 @@ pub(crate) enum Pattern {
 }
 
 /// Every key, in order.
-pub(crate) fn keys() -> Vec<Key> {
+pub fn keys() -> Vec<Key> {
     let mut keys = parent::keys();
     keys.extend(app::keys());
     keys.extend(bundled::keys());
@@ -146,7 +146,7 @@ pub(crate) fn keys() -> Vec<Key> {
 }
 
 /// The files that follow from the description.
-pub(crate) fn files() -> Result<Files> {
+pub fn files() -> Result<Files> {
     let keys = keys();
     Ok(vec![
         ("chart/values.yaml".into(), yaml::file(&keys)?),

@@ -30,39 +30,39 @@ const CREATED: &str = "1970-01-01T00:00:00Z";
 
 /// An image for the architecture of this machine.
 #[derive(Clone)]
-pub(crate) struct Image {
+pub struct Image {
     /// Repository and tag.
-    pub(crate) reference: String,
-    pub(crate) defaults: Defaults,
-    pub(crate) layers: Vec<Layer>,
+    pub reference: String,
+    pub defaults: Defaults,
+    pub layers: Vec<Layer>,
 }
 
 /// How a container runs unless it is told otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
-pub(crate) struct Defaults {
+pub struct Defaults {
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) user: String,
+    pub user: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[expect(clippy::zero_sized_map_values, reason = "the specification writes a set like this")]
-    pub(crate) exposed_ports: BTreeMap<String, Exposed>,
+    pub exposed_ports: BTreeMap<String, Exposed>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) env: Vec<String>,
+    pub env: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) entrypoint: Vec<String>,
+    pub entrypoint: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) cmd: Vec<String>,
+    pub cmd: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) working_dir: String,
+    pub working_dir: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) stop_signal: String,
+    pub stop_signal: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Defaults {
     /// Replaces the variable if there is one of that name.
-    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+    pub fn set_env(&mut self, name: &str, value: &str) {
         let is_other = |entry: &String| entry.split_once('=').is_none_or(|(other, _)| other != name);
         self.env.retain(is_other);
         self.env.push(format!("{name}={value}"));
@@ -71,14 +71,14 @@ impl Defaults {
 
 /// What is known of a port: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Exposed {}
+pub struct Exposed {}
 
 /// What was written.
-pub(crate) struct Written {
+pub struct Written {
     /// Names the image in a registry, and in the chart's `image.digest`.
-    pub(crate) digest: String,
+    pub digest: String,
     /// What a node fetches: the layers, compressed.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -133,7 +133,7 @@ struct Rootfs {
 }
 
 /// Writes the archive, whole or not at all.
-pub(crate) fn write(image: &Image, output: &Path) -> Result<Written> {
+pub fn write(image: &Image, output: &Path) -> Result<Written> {
     let tag = tag(&image.reference)?;
     let platform = Platform { architecture: architecture()?.to_owned(), os: "linux".to_owned() };
     let diff_ids = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
@@ -182,7 +182,7 @@ pub(crate) fn write(image: &Image, output: &Path) -> Result<Written> {
 }
 
 /// Reads an archive that [`write`] wrote.
-pub(crate) fn read(path: &Path) -> Result<Image> {
+pub fn read(path: &Path) -> Result<Image> {
     load(path).with_context(|| format!("read the image {}", path.display()))
 }
 

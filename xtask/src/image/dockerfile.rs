@@ -34,7 +34,7 @@ fn defaults(dockerfile: &str) -> Result<Defaults> {
 
 #[test]
 fn the_dockerfile_has_the_same_settings() {
-    let text = std::fs::read_to_string(crate::root().join("Dockerfile")).expect("a Dockerfile");
+    let text = std::fs::read_to_string(crate::project::root().join("Dockerfile")).expect("a Dockerfile");
     assert_eq!(defaults(&text).expect("a Dockerfile"), product::defaults());
 }
 

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 /// What is at one path. The folders above it need no entry of their own.
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub(crate) struct Entry {
-    pub(crate) path: String,
+pub struct Entry {
+    pub path: String,
     mode: u32,
     /// User and group alike.
     owner: u64,
@@ -30,20 +30,20 @@ enum Node {
 }
 
 impl Entry {
-    pub(crate) fn folder(path: &str, mode: u32) -> Self {
+    pub fn folder(path: &str, mode: u32) -> Self {
         Self::new(path, mode, Node::Folder)
     }
 
-    pub(crate) fn file(path: &str, mode: u32, contents: impl Into<Vec<u8>>) -> Self {
+    pub fn file(path: &str, mode: u32, contents: impl Into<Vec<u8>>) -> Self {
         Self::new(path, mode, Node::File(contents.into()))
     }
 
-    pub(crate) fn link(path: &str, target: &str) -> Self {
+    pub fn link(path: &str, target: &str) -> Self {
         Self::new(path, 0o777, Node::Link(target.to_owned()))
     }
 
     /// Root's otherwise.
-    pub(crate) fn owned_by(self, owner: u64) -> Self {
+    pub fn owned_by(self, owner: u64) -> Self {
         Self { owner, ..self }
     }
 
@@ -54,30 +54,29 @@ impl Entry {
 
 /// A packed and compressed layer, with both names that an image has for it.
 #[derive(Clone)]
-pub(crate) struct Layer {
+pub struct Layer {
     /// Of the compressed bytes.
-    pub(crate) digest: String,
+    pub digest: String,
     /// Of the tar within.
-    pub(crate) diff_id: String,
-    pub(crate) blob: Vec<u8>,
+    pub diff_id: String,
+    pub blob: Vec<u8>,
 }
 
 impl Layer {
-    pub(crate) fn new(entries: Vec<Entry>) -> Result<Self> {
+    pub fn new(entries: Vec<Entry>) -> Result<Self> {
         Self::compress(&pack(entries)?)
     }
 
     /// The header of the gzip names neither a time nor a machine.
-    pub(crate) fn compress(tar: &[u8]) -> Result<Self> {
+    pub fn compress(tar: &[u8]) -> Result<Self> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(tar)?;
         let blob = encoder.finish()?;
         Ok(Self { digest: digest(&blob), diff_id: digest(tar), blob })
     }
 
-    /// What is in it.
-    #[cfg(test)]
-    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+    /// What is in it, for tests.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut archive = tar::Archive::new(GzDecoder::new(&*self.blob));
         let mut entries = Vec::new();
         for entry in archive.entries()? {
@@ -102,7 +101,7 @@ impl Layer {
 }
 
 /// The tar, sorted by path, with every folder that a path needs. All of it is from 1970.
-pub(crate) fn pack(entries: Vec<Entry>) -> Result<Vec<u8>> {
+pub fn pack(entries: Vec<Entry>) -> Result<Vec<u8>> {
     let mut tree = BTreeMap::new();
     for entry in entries {
         match tree.entry(entry.path.clone()) {
@@ -146,7 +145,7 @@ pub(crate) fn pack(entries: Vec<Entry>) -> Result<Vec<u8>> {
 }
 
 /// The name that a registry has for these bytes.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+pub fn digest(bytes: &[u8]) -> String {
     let mut name = String::from("sha256:");
     for byte in Sha256::digest(bytes) {
         write!(name, "{byte:02x}").expect("writing to a string");
@@ -155,7 +154,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 }
 
 /// The tar within.
-pub(crate) fn uncompress(blob: &[u8]) -> Result<Vec<u8>> {
+pub fn uncompress(blob: &[u8]) -> Result<Vec<u8>> {
     let mut tar = Vec::new();
     GzDecoder::new(blob).read_to_end(&mut tar)?;
     Ok(tar)

@@ -7,25 +7,28 @@ use anyhow::{Context, Result, bail};
 
 use crate::image::archive::{Defaults, Exposed, Image};
 use crate::image::layer::{Entry, Layer};
-use crate::released;
+use crate::project::released;
 
 /// Where TLS looks for them, on Debian as here.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Debian's certificates one by one. A machine may trust more, such as the proxy of a company, in the bundle.
-pub(crate) const DEBIAN: &str = "/usr/share/ca-certificates/mozilla";
+pub const DEBIAN: &str = "/usr/share/ca-certificates/mozilla";
 
 /// Bundles of machines that are not Debian.
 const BUNDLES: [&str; 2] = ["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"];
 
+/// Names are looked up in `/etc/hosts`, then by DNS.
+pub const NSSWITCH: &str = include_str!("etc/nsswitch.conf");
+
 /// The image around this program.
-pub(super) fn image(program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
+pub fn image(program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
     let layer = Layer::new(vec![
         Entry::file("/usr/bin/corveil", 0o755, program),
         Entry::file(CERTIFICATES, 0o644, certificates),
         Entry::file("/etc/passwd", 0o644, include_str!("etc/passwd")),
         Entry::file("/etc/group", 0o644, include_str!("etc/group")),
-        Entry::file("/etc/nsswitch.conf", 0o644, include_str!("etc/nsswitch.conf")),
+        Entry::file("/etc/nsswitch.conf", 0o644, NSSWITCH),
         Entry::folder("/tmp", 0o1777),
     ])?;
     let reference = format!("{}:{}", released::current().repository(), released::version());
@@ -33,7 +36,7 @@ pub(super) fn image(program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
 }
 
 /// How it runs. The version is that of the workspace; a commit would make each build another image.
-pub(super) fn defaults() -> Defaults {
+pub fn defaults() -> Defaults {
     let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
     Defaults {
         user: "1000:1000".to_owned(),
@@ -57,7 +60,7 @@ pub(super) fn defaults() -> Defaults {
 }
 
 /// Whom the world trusts, as far as this machine knows.
-pub(super) fn certificates() -> Result<Vec<u8>> {
+pub fn certificates() -> Result<Vec<u8>> {
     let single = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let mut paths: Vec<_> = single.map(|entry| entry.path()).collect();
     paths.sort();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use crate::cargo::cargo;
+use crate::project::cargo::cargo;
 
 /// Apart from other builds, which have other flags.
 const TARGET: &str = "target/image/build";
@@ -31,13 +31,13 @@ pub(super) fn build(sh: &Shell) -> Result<PathBuf> {
         // What stands between Cargo and the compiler is a part of every symbol's name: another program, by its bytes.
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .run()?;
-    Ok(crate::root().join(TARGET).join(host).join("release/corveil"))
+    Ok(crate::project::root().join(TARGET).join(host).join("release/corveil"))
 }
 
 /// Static linking, and names of our own for the folders of this machine, which panics would tell otherwise.
 fn flags(sh: &Shell, commit: &str) -> Result<OsString> {
     let sysroot = PathBuf::from(cmd!(sh, "rustc --print sysroot").quiet().read()?);
-    let mut renamed = vec![(crate::root().to_owned(), "/corveil".to_owned())];
+    let mut renamed = vec![(crate::project::root().to_owned(), "/corveil".to_owned())];
     // Named after the registry's address, or that of a mirror. They exist: this program's own sources came that way.
     for folder in folders(&cargo_home()?.join("registry/src")) {
         renamed.push((folder, "/registry".to_owned()));

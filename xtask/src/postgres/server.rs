@@ -19,7 +19,7 @@ const ROLE: &str = "corveil";
 
 /// A running server.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
@@ -36,12 +36,12 @@ rm -rf "$1""#;
 
 impl Server {
     /// Starts a server of these programs, for this task.
-    pub(crate) fn start(programs: PathBuf, task: &str) -> anyhow::Result<Self> {
+    pub fn start(programs: PathBuf, task: &str) -> anyhow::Result<Self> {
         Self::start_with(programs, task, &[])
     }
 
     /// The same, with settings of its own.
-    pub(crate) fn start_with(programs: PathBuf, task: &str, settings: &[&str]) -> anyhow::Result<Self> {
+    pub fn start_with(programs: PathBuf, task: &str, settings: &[&str]) -> anyhow::Result<Self> {
         let folder = env::temp_dir().join(format!("corveil-{task}-{}", process::id()));
         fs::create_dir(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         let owner = owner(&folder)?;
@@ -105,22 +105,22 @@ impl Server {
         asked.is_ok() && answer == *b"R"
     }
 
-    pub(crate) const fn port(&self) -> u16 {
+    pub const fn port(&self) -> u16 {
         self.port
     }
 
     /// A folder for what belongs to this run, on the same disk.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The address that every program is given.
-    pub(crate) fn url(port: u16, database: &str) -> String {
+    pub fn url(port: u16, database: &str) -> String {
         format!("postgres://{ROLE}:{ROLE}@127.0.0.1:{port}/{database}?sslmode=disable")
     }
 
     /// Runs each statement by itself and returns what they print.
-    pub(crate) fn sql(&self, database: &str, statements: &[&str]) -> anyhow::Result<String> {
+    pub fn sql(&self, database: &str, statements: &[&str]) -> anyhow::Result<String> {
         let output = Command::new(self.programs.join("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", ROLE, "-d", database])
             .arg("-h")
@@ -134,13 +134,13 @@ impl Server {
 
     /// A database that has seen one connection, so that nobody pays for filling its caches, and a checkpoint, so
     /// that nobody pays for what the one before wrote.
-    pub(crate) fn create(&self, database: &str) -> anyhow::Result<()> {
+    pub fn create(&self, database: &str) -> anyhow::Result<()> {
         self.sql("postgres", &[&format!("CREATE DATABASE {database}")])?;
         self.sql(database, &["CHECKPOINT"])?;
         Ok(())
     }
 
-    pub(crate) fn drop(&self, database: &str) -> anyhow::Result<()> {
+    pub fn drop(&self, database: &str) -> anyhow::Result<()> {
         self.sql("postgres", &[&format!("DROP DATABASE {database} WITH (FORCE)")])?;
         Ok(())
     }
@@ -157,7 +157,7 @@ impl Drop for Server {
 
 /// The folder with `initdb`, `postgres` and the real psql. Debian's `/usr/bin/psql` is a Perl wrapper that takes
 /// three times as long to start.
-pub(crate) fn programs() -> anyhow::Result<PathBuf> {
+pub fn programs() -> anyhow::Result<PathBuf> {
     let mut majors: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().collect();
     majors.sort_by_key(|major| Reverse(major.file_name().to_string_lossy().parse::<u32>().unwrap_or(0)));
     let debian = majors.into_iter().map(|major| major.path().join("bin"));

@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::objects;
+use crate::project::objects;
 use crate::release::copy::Copy;
 use crate::release::version::Version;
 use crate::render::KUBERNETES;
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_image_of_the_manifest_is_replaced() {
-        let text = std::fs::read_to_string(crate::root().join(MANIFEST)).expect("a manifest");
+        let text = std::fs::read_to_string(crate::project::root().join(MANIFEST)).expect("a manifest");
         let written = with_image(&text, "localhost:5000/corveil@sha256:12").expect("a place for it");
         let read: Value = serde_yaml::from_str(&written).expect("YAML");
         let images = read["annotations"]["artifacthub.io/images"].as_str().expect("text");

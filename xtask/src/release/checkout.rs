@@ -9,9 +9,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use xshell::{Cmd, Shell, cmd};
 
+use crate::project::released;
 use crate::release::copy::Copy;
 use crate::release::version::Version;
-use crate::released;
 
 /// Where a release begins.
 pub(super) enum Start {
@@ -76,7 +76,7 @@ fn go_on(sh: &Shell, commit: &str) -> Result<()> {
     for path in changed.split('\0').filter_map(|entry| entry.get(3..)) {
         let at = format!("{commit}:{path}");
         let theirs = cmd!(sh, "git rev-parse --quiet --verify {at}").ignore_status().read()?;
-        let place = crate::root().join(path);
+        let place = crate::project::root().join(path);
         let ours = if place.exists() { cmd!(sh, "git hash-object -- {path}").read()? } else { String::new() };
         ensure!(
             ours == theirs,

@@ -25,7 +25,7 @@ impl Copy {
         }
         if !root.exists() {
             // The checkout has the objects; nothing of it is written to.
-            let origin = crate::root();
+            let origin = crate::project::root();
             cmd!(sh, "git clone --quiet --shared --no-checkout --no-tags {origin} {root}").run()?;
             prepare(&shell, root, commit)?;
         }
@@ -67,7 +67,7 @@ impl Copy {
         let sh = &self.shell;
         let message = format!("Release {version}");
         let origin = Shell::new()?;
-        origin.change_dir(crate::root());
+        origin.change_dir(crate::project::root());
         let setting = |name: &str| cmd!(origin, "git config {name}").ignore_status().read();
         // The checkout's own settings are not the copy's.
         let mut settings = Vec::new();

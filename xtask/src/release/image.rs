@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::xtask;
+use crate::project::cargo::xtask;
 use crate::release::copy::Copy;
 
 pub(super) struct Image {

@@ -16,9 +16,10 @@ const fn place(path: &'static str, pattern: &'static str) -> Place {
     Place { path, pattern }
 }
 
-const PLACES: [Place; 15] = [
+const PLACES: [Place; 16] = [
     place("Cargo.toml", "[workspace.package]\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"corveil\"\nversion = \"{version}\"\n"),
+    place("Cargo.lock", "name = \"e2e\"\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"xtask\"\nversion = \"{version}\"\n"),
     place("Dockerfile", "docker build --tag {registry}/corveil:{version} ."),
     place("Dockerfile", "org.opencontainers.image.version=\"{version}\"\n"),
@@ -73,7 +74,7 @@ pub(super) fn write(root: &Path, old: Names, new: Names) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::released;
+    use crate::project::released;
 
     fn now() -> Names<'static> {
         Names { version: released::version(), registry: &released::current().registry }
@@ -85,7 +86,7 @@ mod tests {
         for Place { path, .. } in PLACES {
             let to = folder.path().join(path);
             fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-            fs::copy(crate::root().join(path), to).expect(path);
+            fs::copy(crate::project::root().join(path), to).expect(path);
         }
         folder
     }
@@ -102,7 +103,7 @@ mod tests {
         write(folder.path(), new, now()).expect("every place has the new version");
         for Place { path, .. } in PLACES {
             let [before, after] =
-                [crate::root(), folder.path()].map(|root| fs::read(root.join(path)).expect(path));
+                [crate::project::root(), folder.path()].map(|root| fs::read(root.join(path)).expect(path));
             assert_eq!(before, after, "{path}");
         }
     }

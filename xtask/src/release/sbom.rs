@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use xshell::cmd;
 
-use crate::cargo::cargo;
+use crate::project::cargo::cargo;
 use crate::release::copy::Copy;
 use crate::release::image::Image;
 

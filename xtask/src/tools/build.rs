@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::cache;
+use crate::project::cache;
 use crate::tools::table::{Module, Setting};
 use crate::tools::version::Version;
 
@@ -129,7 +129,7 @@ fn numbers(version: &str) -> Vec<u32> {
 }
 
 fn module_folder(name: &str) -> PathBuf {
-    crate::root().join(Path::new("xtask/tools").join(name))
+    crate::project::root().join(Path::new("xtask/tools").join(name))
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use xshell::Shell;
 
-use crate::cache;
+use crate::project::cache;
 use crate::tools::build;
 
 /// Of the Go module in `xtask/tools` that pins Kubernetes.
-pub(super) const NAME: &str = "schemas";
+pub const NAME: &str = "schemas";
 
 const REFERENCE: &str = "#/definitions/";
 
@@ -22,8 +22,7 @@ const REFERENCE: &str = "#/definitions/";
 const FORMAT: &str = "1";
 
 /// What to pass to kubeconform as `-schema-location`; it asks no other place then. Makes nothing: a test fails without.
-#[cfg_attr(not(test), expect(dead_code, reason = "the tests of the chart are its callers"))]
-pub(crate) fn location(sh: &Shell) -> Result<String> {
+pub fn location(sh: &Shell) -> Result<String> {
     let folder = cache::root(sh)?.join(key(sh)?);
     if !folder.exists() {
         bail!("the schemas for kubeconform are not there\nhint: `cargo xtask tools kubeconform`");
@@ -32,7 +31,7 @@ pub(crate) fn location(sh: &Shell) -> Result<String> {
 }
 
 /// The folder with one file for each kind.
-pub(super) fn ensure(sh: &Shell) -> Result<PathBuf> {
+pub fn ensure(sh: &Shell) -> Result<PathBuf> {
     cache::folder(sh, &key(sh)?, |partial| {
         let module = build::go(sh, NAME, &["mod", "download", "-json", "k8s.io/kubernetes"])?.read()?;
         let module: Value = serde_json::from_str(&module)?;
@@ -144,7 +143,7 @@ mod tests {
     #[test]
     fn kubeconform_finds_a_misspelt_field() {
         let sh = Shell::new().expect("a working folder");
-        sh.change_dir(crate::root());
+        sh.change_dir(crate::project::root());
         let kubeconform = path(&sh, Tool::Kubeconform).unwrap_or_else(|error| panic!("{error}"));
         let location = location(&sh).unwrap_or_else(|error| panic!("{error}"));
         let accepts = |manifest: &str| {

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use crate::tools::version::Version;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Tool {
+pub enum Tool {
     Actionlint,
     Argocd,
     Coredns,
@@ -22,52 +22,52 @@ pub(crate) enum Tool {
 }
 
 /// What the tests of the chart run, and of the workflows. Shortest build first.
-pub(crate) const CHART: [Tool; 6] =
+pub const CHART: [Tool; 6] =
     [Tool::Actionlint, Tool::Kubeconform, Tool::Kustomize, Tool::Helm4, Tool::Helm3, Tool::Helmfile];
 
 /// What a node is made of. Shortest build first: a machine without Go, or with too old a one, says so at once. Of Kubernetes
 /// most of Helm is compiled too, so these go before those of the chart.
-pub(crate) const NODE: [Tool; 3] = [Tool::Etcd, Tool::Kubernetes, Tool::Coredns];
+pub const NODE: [Tool; 3] = [Tool::Etcd, Tool::Kubernetes, Tool::Coredns];
 
 /// An API server without a node, which the tests of the chart ask whether it would take what is rendered.
-pub(crate) const API: [Tool; 2] = [Tool::Etcd, Tool::Kubernetes];
+pub const API: [Tool; 2] = [Tool::Etcd, Tool::Kubernetes];
 
 /// What follows a git repository.
-pub(crate) const GITOPS: [Tool; 1] = [Tool::Argocd];
+pub const GITOPS: [Tool; 1] = [Tool::Argocd];
 
 /// What other projects migrate their databases with.
-pub(crate) const MIGRATORS: [Tool; 3] = [Tool::Tern, Tool::Goose, Tool::GolangMigrate];
+pub const MIGRATORS: [Tool; 3] = [Tool::Tern, Tool::Goose, Tool::GolangMigrate];
 
 /// A Go module in `xtask/tools`, and the programs that are built from it.
-pub(super) struct Module {
+pub struct Module {
     /// Of its folder in `xtask/tools`, and in the cache.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// The required module whose version in `go.mod` is the programs'.
-    pub(super) pins: &'static str,
+    pub pins: &'static str,
     /// The only one becomes a program with the module's name; several keep the names that Go gives them.
-    pub(super) packages: &'static [&'static str],
+    pub packages: &'static [&'static str],
     /// Choose what is built in, separated by commas: a database's driver.
-    pub(super) tags: &'static str,
+    pub tags: &'static str,
     /// Set while the programs are linked. Without them a program calls itself a development build, and Helm turns away every
     /// chart that has a `kubeVersion`.
-    pub(super) variables: &'static [(&'static str, Setting)],
+    pub variables: &'static [(&'static str, Setting)],
     /// A program that may just as well be the machine's own. Those of a node never are: a mix of versions is no fair node.
-    pub(super) installed: Option<Installed>,
+    pub installed: Option<Installed>,
 }
 
 /// How to recognise a program on the PATH.
-pub(super) struct Installed {
+pub struct Installed {
     /// Both Helms are called `helm`.
-    pub(super) names: &'static [&'static str],
+    pub names: &'static [&'static str],
     /// Prints the version, in whatever words.
-    pub(super) ask: &'static [&'static str],
+    pub ask: &'static [&'static str],
     /// Fits with this major version and at least this minor.
-    pub(super) least: Version,
+    pub least: Version,
 }
 
 /// What a variable is set to.
 #[derive(Clone, Copy)]
-pub(super) enum Setting {
+pub enum Setting {
     /// The version in `go.mod`: `v1.2.3`.
     Version,
     /// The same without the letter: `1.2.3`.
@@ -81,7 +81,7 @@ pub(super) enum Setting {
 
 impl Module {
     /// The names of the programs, in the order of their packages.
-    pub(super) fn programs(&self) -> Vec<&'static str> {
+    pub fn programs(&self) -> Vec<&'static str> {
         match self.packages {
             [_] => vec![self.name],
             several => several.iter().filter_map(|package| package.rsplit('/').next()).collect(),
@@ -91,12 +91,12 @@ impl Module {
 
 impl Tool {
     /// Of its module, and of its program where that is the only one.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         self.module().name
     }
 
     #[expect(clippy::too_many_lines, reason = "it is a table")]
-    pub(super) fn module(self) -> Module {
+    pub fn module(self) -> Module {
         match self {
             Self::Actionlint => Module {
                 name: "actionlint",

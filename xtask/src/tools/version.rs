@@ -2,14 +2,14 @@
 
 /// What decides whether a program fits: patches of one minor behave alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Version {
-    pub(crate) major: u32,
-    pub(crate) minor: u32,
+pub struct Version {
+    pub major: u32,
+    pub minor: u32,
 }
 
 impl Version {
     /// The first thing in the text that looks like a version.
-    pub(crate) fn find(text: &str) -> Option<Self> {
+    pub fn find(text: &str) -> Option<Self> {
         let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
         words.filter(|word| word.contains('.')).find_map(|word| {
             let mut numbers = word.split('.');
@@ -18,7 +18,7 @@ impl Version {
     }
 
     /// A new major may behave differently, and an older minor may lack something.
-    pub(crate) fn fits(self, least: Self) -> bool {
+    pub fn fits(self, least: Self) -> bool {
         self.major == least.major && self >= least
     }
 }

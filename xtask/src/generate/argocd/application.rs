@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::objects::merge;
-use crate::released;
+use crate::project::objects::merge;
+use crate::project::released;
 
 /// The environments of the `ApplicationSet`, those of `helmfile.yaml`.
 const ENVIRONMENTS: [&str; 3] = ["default", "staging", "production"];

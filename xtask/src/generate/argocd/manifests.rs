@@ -1,15 +1,15 @@
 //! `argocd/migrate/`: the Job without the chart, as a kustomize base and two variants of it.
 
+use crate::gate::bounds::Bounds;
+use crate::gate::{self, Annotations, Phase, Step};
 use anyhow::Result;
-use corveil::core::gate::bounds::Bounds;
-use corveil::core::gate::{self, Annotations, Phase, Step};
 use serde::Serialize;
 use serde_json::json;
 
 use super::file;
 use crate::generate::Files;
 use crate::generate::job::typed::{self, Setting, Strings, strings};
-use crate::released;
+use crate::project::released;
 
 /// The base's name.
 const NAME: &str = "corveil-migrate";
@@ -26,7 +26,7 @@ pub(super) fn files() -> Result<Files> {
 }
 
 /// The Job that a variant makes a gate: by itself it is no hook, and could not be applied twice.
-pub(crate) fn job() -> k8s_openapi::api::batch::v1::Job {
+pub fn job() -> k8s_openapi::api::batch::v1::Job {
     let setting = Setting {
         image: released::current().image(released::version()),
         secret: "corveil".into(),
@@ -47,7 +47,7 @@ pub(crate) fn job() -> k8s_openapi::api::batch::v1::Job {
 }
 
 /// Argo CD's alone: Helm does not see these. A Job that succeeded goes, a failed one stays, as from the chart.
-pub(crate) fn hook() -> Annotations {
+pub fn hook() -> Annotations {
     vec![
         (gate::ARGOCD_HOOK, Phase::PreSync.name().to_owned()),
         (gate::ARGOCD_WAVE, Step::Job.wave().to_string()),

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::gate::bounds::MARGIN;
+use crate::gate::{self, Annotations, Database, Part, Phase, Step};
 use corveil::config::env;
-use corveil::core::gate::bounds::MARGIN;
-use corveil::core::gate::{self, Annotations, Database, Part, Phase, Step};
 
 use super::typed::{Strings, mesh_annotations, mesh_labels};
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::gate::bounds::Bounds;
+use crate::gate::failure::{self, On};
+use crate::gate::{self, Annotations};
 use corveil::config::env;
-use corveil::core::gate::bounds::Bounds;
-use corveil::core::gate::failure::{self, On};
-use corveil::core::gate::{self, Annotations};
 use corveil::core::retry::DEFAULT_RETRIES;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
@@ -25,32 +25,32 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 /// The container's name.
 const CONTAINER: &str = "migrate";
 /// Labels, and annotations of a pod, in no order that matters.
-pub(crate) type Strings = BTreeMap<String, String>;
+pub type Strings = BTreeMap<String, String>;
 
 /// What differs between two Jobs of the same kind.
 #[derive(Debug, Clone)]
-pub(crate) struct Setting {
-    pub(crate) image: String,
+pub struct Setting {
+    pub image: String,
     /// The Secret with `DATABASE_URL`.
-    pub(crate) secret: String,
+    pub secret: String,
     /// The Secret of the role that migrates, and the key in it.
-    pub(crate) ddl: Option<(String, String)>,
-    pub(crate) service_account: Option<String>,
+    pub ddl: Option<(String, String)>,
+    pub service_account: Option<String>,
     /// What it adopts: the former tool or `auto`, and the version where one is given.
-    pub(crate) adopt: Option<(String, Option<String>)>,
+    pub adopt: Option<(String, Option<String>)>,
     /// Which history is meant: variables and their values.
-    pub(crate) history: Vec<(&'static str, String)>,
+    pub history: Vec<(&'static str, String)>,
     /// Labels that every object of the migration has, its pods too.
-    pub(crate) labels: Strings,
+    pub labels: Strings,
     /// The same of the user's, who may give any: nothing is selected by them.
-    pub(crate) more_labels: Strings,
+    pub more_labels: Strings,
     /// Annotations of the user's for the Job itself.
-    pub(crate) annotations: Strings,
-    pub(crate) bounds: Bounds,
+    pub annotations: Strings,
+    pub bounds: Bounds,
 }
 
 /// The Job. `object_labels` are those that its pods do not have.
-pub(crate) fn job(
+pub fn job(
     which: gate::Job,
     name: &str,
     object_labels: &Strings,
@@ -65,7 +65,7 @@ pub(crate) fn job(
 }
 
 /// The copy of `DATABASE_URL` that lives as long as the hook.
-pub(crate) fn secret(
+pub fn secret(
     name: &str,
     url: &str,
     object_labels: &Strings,
@@ -81,7 +81,7 @@ pub(crate) fn secret(
 }
 
 /// Lets the migration's pods ask for names and speak to PostgreSQL, and nobody speak to them.
-pub(crate) fn network_policy(
+pub fn network_policy(
     name: &str,
     object_labels: &Strings,
     annotations: Annotations,
@@ -108,7 +108,7 @@ pub(crate) fn network_policy(
 }
 
 /// An account of the Job's own. No rights are bound to it: clouds give some to its name.
-pub(crate) fn service_account(
+pub fn service_account(
     name: &str,
     given: &Strings,
     object_labels: &Strings,
@@ -123,7 +123,7 @@ pub(crate) fn service_account(
 }
 
 /// One rule of the Job's `podFailurePolicy`.
-pub(crate) fn rule(rule: &failure::Rule) -> PodFailurePolicyRule {
+pub fn rule(rule: &failure::Rule) -> PodFailurePolicyRule {
     let (codes, conditions) = match &rule.on {
         On::Codes(codes) => {
             let requirement = PodFailurePolicyOnExitCodesRequirement {
@@ -149,16 +149,16 @@ pub(crate) fn rule(rule: &failure::Rule) -> PodFailurePolicyRule {
 }
 
 /// A sidecar would keep the Job's pod running after the migration has ended.
-pub(crate) fn mesh_labels() -> Strings {
+pub fn mesh_labels() -> Strings {
     strings(&[("sidecar.istio.io/inject", "false")])
 }
 
 /// The same for meshes that read annotations.
-pub(crate) fn mesh_annotations() -> Strings {
+pub fn mesh_annotations() -> Strings {
     strings(&[("linkerd.io/inject", "disabled"), ("sidecar.istio.io/inject", "false")])
 }
 
-pub(crate) fn strings(pairs: &[(&str, &str)]) -> Strings {
+pub fn strings(pairs: &[(&str, &str)]) -> Strings {
     pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 

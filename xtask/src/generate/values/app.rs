@@ -6,7 +6,7 @@ use crate::generate::values::{
     Key, Pattern, annotations, env_list, flag, formed, from_yaml, integer, labels, list_of, objects,
     pull_secrets, quoted, removed, section, text, unset, value,
 };
-use crate::released;
+use crate::project::released;
 
 /// When an image is pulled.
 pub(crate) const PULL_POLICY: Shape = OneOf(&["Always", "IfNotPresent", "Never"]);

@@ -227,7 +227,7 @@ fn wait() -> Key {
 
 #[cfg(test)]
 mod tests {
-    use corveil::core::gate::bounds::Bounds;
+    use crate::gate::bounds::Bounds;
 
     use corveil::core::foreign::Tool;
 

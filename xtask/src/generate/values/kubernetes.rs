@@ -13,7 +13,7 @@ use crate::generate::values::volumes;
 
 /// A part, which the schema defines once and refers to by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     Affinity,
     Annotations,
     DnsConfig,

@@ -9,7 +9,7 @@ use crate::generate::replace_region;
 use crate::generate::values::{Key, Kind, yaml};
 
 pub(crate) fn file(keys: &[Key]) -> Result<String> {
-    let readme = crate::root().join("chart/README.md");
+    let readme = crate::project::root().join("chart/README.md");
     let text =
         std::fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
     let mut table = String::from("| key | default | |\n|---|---|---|\n");

@@ -1,0 +1,190 @@
+//! What the components read: what has no flag, or is better said in a file.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::cluster::local::files;
+use crate::cluster::local::layout::{ADDRESS, Layout, PODS};
+use crate::packages::CNI;
+use crate::stand_in::PAUSE;
+
+pub(crate) fn write(node: &Layout) -> Result<()> {
+    files::write(&node.config("containerd.toml"), &containerd(node))?;
+    files::write(&node.config("cni/10-pods.conflist"), &cni().to_string())?;
+    files::write(&node.config("kubelet.yaml"), &serde_yaml::to_string(&kubelet(node))?)?;
+    files::write(&node.config("kube-proxy.yaml"), &serde_yaml::to_string(&kube_proxy(node))?)?;
+    files::write(&node.config("Corefile"), &corefile(node))?;
+    // Pods ask CoreDNS and nobody else.
+    files::write(&node.config("resolv.conf"), "")
+}
+
+/// Read by containerd 1.6 as by later ones, which know how to carry on from version 2.
+fn containerd(node: &Layout) -> String {
+    let root = node.data("containerd");
+    let (root, socket, cni) = (root.display(), node.containerd_socket(), node.config("cni"));
+    let (socket, cni) = (socket.display(), cni.display());
+    // Not every container that runs a node may lower what decides who dies first when memory ends, or load AppArmor's profiles.
+    format!(
+        r#"version = 2
+root = "{root}"
+state = "/run/containerd"
+disabled_plugins = [
+  "io.containerd.internal.v1.tracing",
+  "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs",
+]
+
+[grpc]
+  address = "{socket}"
+[ttrpc]
+  address = "{socket}.ttrpc"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{root}/opt"
+
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE}"
+  disable_apparmor = true
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        SystemdCgroup = false
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{CNI}"
+    conf_dir = "{cni}"
+"#
+    )
+}
+
+/// A bridge that all pods are on. There is nothing beyond it to masquerade for.
+fn cni() -> Value {
+    json!({
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [{
+            "type": "bridge",
+            "bridge": "cni0",
+            "isGateway": true,
+            "hairpinMode": true,
+            "ipMasq": false,
+            "ipam": {
+                "type": "host-local",
+                "dataDir": "/run/cni-ipam",
+                "ranges": [[{ "subnet": PODS }]],
+                "routes": [{ "dst": "0.0.0.0/0" }],
+            },
+        }],
+    })
+}
+
+fn kubelet(node: &Layout) -> Value {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": "0.0.0.0",
+        "authentication": {
+            "anonymous": { "enabled": false },
+            "webhook": { "enabled": true },
+            "x509": { "clientCAFile": node.pki("ca.crt") },
+        },
+        "authorization": { "mode": "Webhook" },
+        "tlsCertFile": node.pki("kubelet-server.crt"),
+        "tlsPrivateKeyFile": node.pki("kubelet-server.key"),
+        "healthzBindAddress": "127.0.0.1",
+        "readOnlyPort": 0,
+        "containerRuntimeEndpoint": format!("unix://{}", node.containerd_socket().display()),
+        // There is no systemd in the node to ask for cgroups, and the machine's may be of either version.
+        "cgroupDriver": "cgroupfs",
+        "failCgroupV1": false,
+        "failSwapOn": false,
+        "resolvConf": node.config("resolv.conf"),
+        "clusterDNS": [ADDRESS],
+        "clusterDomain": "cluster.local",
+        "podLogsDir": node.data("pod-logs"),
+        "volumePluginDir": node.data("kubelet/volume-plugins"),
+        // As many as there are addresses.
+        "maxPods": 250,
+        // Tests start and end many pods at once.
+        "kubeAPIQPS": 200,
+        "kubeAPIBurst": 400,
+        "serializeImagePulls": false,
+        "nodeStatusUpdateFrequency": "5s",
+        "syncFrequency": "10s",
+        // An image that is removed cannot be pulled again, and a full disk is the machine's affair.
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "evictionHard": { "memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%" },
+    })
+}
+
+fn kube_proxy(node: &Layout) -> Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "iptables",
+        "iptables": { "minSyncPeriod": "100ms" },
+        "clientConnection": { "kubeconfig": node.pki("kube-proxy.kubeconfig") },
+        "clusterCIDR": PODS,
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        // Settings of the whole machine, which are not the node's to change.
+        "conntrack": { "maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
+    })
+}
+
+/// Names of the cluster are answered, and of every other it is said at once that there is none.
+fn corefile(node: &Layout) -> String {
+    let kubeconfig = node.pki("admin.kubeconfig");
+    format!(
+        "cluster.local:53 in-addr.arpa:53 {{
+    bind {ADDRESS}
+    errors
+    kubernetes cluster.local in-addr.arpa {{
+        kubeconfig {}
+        pods insecure
+    }}
+}}
+.:53 {{
+    bind {ADDRESS}
+    errors
+    template IN ANY . {{
+        rcode NXDOMAIN
+    }}
+}}
+",
+        kubeconfig.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_addresses_for_as_many_pods_as_the_node_takes() {
+        let node = Layout::at("/state".into());
+        let pods = kubelet(&node)["maxPods"].as_u64().expect("a number");
+        let (_, bits) = PODS.split_once('/').expect("a subnet");
+        let addresses = 1_u64 << (32 - bits.parse::<u32>().expect("a number"));
+        // The first, the last and the bridge's are no pod's.
+        assert!(pods <= addresses - 3, "{pods} pods, {addresses} addresses");
+    }
+
+    #[test]
+    fn everything_is_kept_in_the_node_s_folder() {
+        let node = Layout::at("/state".into());
+        let containerd = containerd(&node);
+        for setting in ["root = \"", "address = \"", "path = \"", "conf_dir = \""] {
+            for (at, _) in containerd.match_indices(setting) {
+                let value = &containerd[at + setting.len()..];
+                assert!(value.starts_with("/state/"), "{setting}{value}");
+            }
+        }
+        assert!(corefile(&node).contains("kubeconfig /state/pki/admin.kubeconfig\n"));
+    }
+}

@@ -1,0 +1,24 @@
+//! The checkout, and what every task does in it: run Cargo, keep what was built once, read manifests, install packages.
+
+pub mod cache;
+pub mod cargo;
+pub mod objects;
+pub mod packages;
+pub mod released;
+pub mod tail;
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// The checkout, from wherever in it a task was called. Cargo names the package whose program it runs; a release runs this
+/// program for a copy of the checkout in the same way.
+pub fn root() -> &'static Path {
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let checkout = |package: PathBuf| package.parent().map(Path::to_owned);
+        let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").and_then(|package| checkout(package.into()));
+        let is_checkout = |folder: &PathBuf| folder.join("xtask/src/project.rs").is_file();
+        let compiled = || checkout(env!("CARGO_MANIFEST_DIR").into());
+        of_cargo.filter(is_checkout).or_else(compiled).expect("xtask is a folder of the checkout")
+    });
+    &ROOT
+}
