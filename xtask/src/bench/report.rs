@@ -7,6 +7,12 @@ use crate::bench::case::Case;
 use crate::bench::machine::Machine;
 use crate::bench::program::{Kind, Program};
 
+/// Columns of a table, the goal among them.
+const COLUMNS: usize = 5;
+
+/// The least ratio that is written as more than 1.00.
+const LEAST_MORE: f64 = 1.005;
+
 /// The figures of one case.
 pub(crate) struct Table {
     case: Case,
@@ -54,7 +60,7 @@ impl Table {
         self.rows.iter().find(|row| row.kind == kind)?.median()
     }
 
-    fn cells(&self, row: &Row) -> [String; 5] {
+    fn cells(&self, row: &Row) -> [String; COLUMNS] {
         let unit = self.case.unit();
         let name = row.kind.name().to_owned();
         let Some(median) = row.median() else {
@@ -75,6 +81,45 @@ impl Table {
         };
         let goal = goal.map(|(most, met)| format!("at most {most}: {}", if met { "met" } else { "missed" }));
         [name, unit.write(median), spread, ratio, goal.unwrap_or_default()]
+    }
+
+    /// The table with its first columns: the goal, for those who change corveil, is the last one.
+    fn lines(&self, columns: usize) -> String {
+        let header = ["program", "median", "least – most", "corveil ÷ it", "goal"].map(str::to_owned);
+        let body: Vec<_> = self.rows.iter().map(|row| self.cells(row)).collect();
+        let width = |column: usize| {
+            let cells = std::iter::once(&header).chain(&body);
+            cells.map(|cells| cells[column].chars().count()).max().unwrap_or(0)
+        };
+        let widths: [usize; COLUMNS] = std::array::from_fn(width);
+        let dashes = widths.map(|width| "-".repeat(width));
+
+        let samples = self.rows.iter().map(|row| row.samples.len()).max().unwrap_or(0);
+        let plural = if samples == 1 { "" } else { "s" };
+        let mut text = format!("## {} ({samples} sample{plural} each)\n\n", self.case.title());
+        for cells in [&header, &dashes].into_iter().chain(&body) {
+            for (cell, width) in cells.iter().zip(widths).take(columns) {
+                write!(text, "| {cell:<width$} ").expect("a string takes any text");
+            }
+            text.push_str("|\n");
+        }
+        text
+    }
+
+    /// The programs than which corveil takes more, with both figures, if there are any.
+    fn takes_more(&self) -> Option<String> {
+        let unit = self.case.unit();
+        let ours = self.median_of(Kind::Corveil)?;
+        let peers = self.rows.iter().filter(|row| row.kind != Kind::Corveil);
+        let more: Vec<_> = peers
+            .filter_map(|row| Some((row.kind.name(), row.median()?)))
+            .filter(|(_, median)| ours / median >= LEAST_MORE)
+            .map(|(name, median)| {
+                format!("{:.2} times that of {name} ({})", ours / median, unit.write(median))
+            })
+            .collect();
+        let title = self.case.title();
+        (!more.is_empty()).then(|| format!("- {title}: {}, {}", unit.write(ours), more.join(", ")))
     }
 }
 
@@ -104,37 +149,19 @@ impl Row {
 
 impl Display for Table {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let header = ["program", "median", "least – most", "corveil ÷ it", "goal"].map(str::to_owned);
-        let body: Vec<_> = self.rows.iter().map(|row| self.cells(row)).collect();
-        let width = |column: usize| {
-            let cells = std::iter::once(&header).chain(&body);
-            cells.map(|cells| cells[column].chars().count()).max().unwrap_or(0)
-        };
-        let widths: [usize; 5] = std::array::from_fn(width);
-        let line = |formatter: &mut Formatter<'_>, cells: &[String; 5]| {
-            for (cell, width) in cells.iter().zip(widths) {
-                write!(formatter, "| {cell:<width$} ")?;
-            }
-            writeln!(formatter, "|")
-        };
-
-        let samples = self.rows.iter().map(|row| row.samples.len()).max().unwrap_or(0);
-        let plural = if samples == 1 { "" } else { "s" };
-        writeln!(formatter, "## {} ({samples} sample{plural} each)\n", self.case.title())?;
-        line(formatter, &header)?;
-        line(formatter, &widths.map(|width| "-".repeat(width)))?;
-        body.iter().try_for_each(|cells| line(formatter, cells))
+        formatter.write_str(&self.lines(COLUMNS))
     }
 }
 
-/// The whole report as a file of the documentation.
+/// The whole report as a file of the documentation: figures, and first those that speak against corveil.
 pub(crate) fn markdown(machine: &Machine, tables: &[Table]) -> String {
     let mut text = "<!-- Written by `cargo xtask bench --markdown docs/benchmarks.md`, do not edit by hand. -->\n\n\
          # Benchmarks\n\n\
-         Medians of one run, the programs taking turns, each with a fresh database on a server with default\n\
-         durability. psql runs one script in one session, with `BEGIN`, the file's statements, its history row and\n\
-         `COMMIT` for every file; for a start with everything applied it runs one query of the history table.\n\
-         Ratios travel from machine to machine, times do not. The goals are our own.\n\n"
+         Each figure is a median of one run. The programs take turns, each with a fresh database on a server with\n\
+         default durability. psql runs one script in one session, with `BEGIN`, the file's statements, its history row\n\
+         and `COMMIT` for every file. For a start with everything applied, psql runs one query of the history table.\n\
+         The ratio in the column “corveil ÷ it” is below 1 where corveil takes less. Compare ratios: times depend on\n\
+         the machine. [CONTRIBUTING.md](../CONTRIBUTING.md#benchmarks) shows how to run the measurements.\n\n"
         .to_owned();
     let widest = machine.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut add = |line: &str| writeln!(text, "{line}").expect("a string takes any text");
@@ -143,8 +170,12 @@ pub(crate) fn markdown(machine: &Machine, tables: &[Table]) -> String {
     for (name, value) in &machine.0 {
         add(&format!("| {name:widest$} | {value} |"));
     }
+    let more: Vec<_> = tables.iter().filter_map(Table::takes_more).collect();
+    if !more.is_empty() {
+        add(&format!("\n## Where corveil takes more\n\n{}", more.join("\n")));
+    }
     for table in tables {
-        add(&format!("\n{}", table.to_string().trim_end()));
+        add(&format!("\n{}", table.lines(COLUMNS - 1).trim_end()));
     }
     text
 }
@@ -157,4 +188,31 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 /// Progress goes to stderr.
 pub(crate) fn say(text: &str) -> io::Result<()> {
     writeln!(io::stderr(), "bench: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_lists_where_corveil_takes_more_and_has_no_goals() {
+        let row = |kind, sample| Row { kind, samples: vec![sample], failure: None };
+        let rows = vec![row(Kind::Psql, 1.0), row(Kind::Sqlx, 2.0), row(Kind::Corveil, 1.5)];
+        let table = Table { case: Case::Files, rows };
+        assert!(table.to_string().contains("| goal"), "{table}");
+
+        let page = markdown(&Machine(Vec::new()), &[table]);
+        assert!(!page.contains("goal") && !page.contains("missed"), "{page}");
+        let expected = "- 300 files of a table and an index: 1.50 s, 1.50 times that of psql (1.00 s)\n";
+        assert!(page.contains(expected), "{page}");
+        assert!(page.contains("| sqlx-cli | 2.00 s | 2.00 s – 2.00 s | 0.75         |\n"), "{page}");
+    }
+
+    #[test]
+    fn a_page_without_such_a_figure_has_no_such_section() {
+        let row = |kind, sample| Row { kind, samples: vec![sample], failure: None };
+        let rows = vec![row(Kind::Psql, 1.0), row(Kind::Corveil, 1.0)];
+        let page = markdown(&Machine(Vec::new()), &[Table { case: Case::Files, rows }]);
+        assert!(!page.contains("takes more"), "{page}");
+    }
 }
