@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::Shell;
 
+use xtask::image::architecture::Architecture;
 use xtask::image::archive::{self, Defaults, Image};
 use xtask::image::layer::{self, Entry, Layer};
 use xtask::postgres::programs;
@@ -72,7 +73,12 @@ fn write_unless_there(reference: &str, defaults: Defaults, tar: &[u8], output: &
         there.reference == reference && there.defaults == defaults && layer.diff_id == layer::digest(tar)
     };
     if !archive::read(output).is_ok_and(is_current) {
-        let image = Image { reference: reference.to_owned(), defaults, layers: vec![Layer::compress(tar)?] };
+        let image = Image {
+            reference: reference.to_owned(),
+            architecture: Architecture::native()?,
+            defaults,
+            layers: vec![Layer::compress(tar)?],
+        };
         archive::write(&image, output)?;
     }
     Ok(())
@@ -112,7 +118,9 @@ pub(crate) fn pause(sh: &Shell, output: &Path) -> Result<()> {
         ..Defaults::default()
     };
     defaults.set_env("PATH", "/bin");
-    archive::write(&Image { reference: PAUSE.to_owned(), defaults, layers: vec![layer] }, output)?;
+    let architecture = Architecture::native()?;
+    let image = Image { reference: PAUSE.to_owned(), architecture, defaults, layers: vec![layer] };
+    archive::write(&image, output)?;
     Ok(())
 }
 

@@ -2,12 +2,13 @@
 //!
 //! The same sources and the same Rust give the same bytes, in whichever folder.
 
+pub mod architecture;
 pub mod archive;
 #[cfg(test)]
 mod dockerfile;
 pub mod layer;
 pub mod product;
-mod program;
+pub mod program;
 
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -15,33 +16,35 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::Shell;
 
-use crate::image::archive::Written;
+use crate::image::architecture::Architecture;
+use crate::image::archive::{Image, Written};
 use crate::image::layer::{Entry, Layer};
 
-const ARCHIVE: &str = "target/image/corveil.tar";
+const FOLDER: &str = "target/image";
 
 /// What a node fetches before a rollout can begin. The image is far below it; a dependency may change that unnoticed.
 const LIMIT: usize = 12_000_000;
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// Only for the architecture of this machine, which needs no cross compiler: `target/image/corveil-amd64.tar`.
+    #[arg(long)]
+    native: bool,
     /// Where to write the OCI archive; `target/image/corveil.tar` of the checkout otherwise.
     #[arg(long, value_name = "PATH")]
     output: Option<PathBuf>,
 }
 
-pub fn run(sh: &Shell, Args { output }: &Args) -> Result<()> {
-    let output = output.clone().unwrap_or_else(archive_path);
-    let Written { digest, bytes } = build(sh, &output)?;
-    writeln!(stdout(), "{}\n{digest}\n{bytes} bytes compressed", output.display())?;
+pub fn run(sh: &Shell, Args { native, output }: &Args) -> Result<()> {
+    let (archive, Written { digest, bytes }) =
+        if *native { build_native(sh, output.clone())? } else { build_all(sh, output.clone())? };
+    writeln!(stdout(), "{}\n{digest}\n{bytes} bytes compressed", archive.display())?;
     Ok(())
 }
 
-/// The archive of the product's image as the sources are now.
+/// The archive of the product's image for this machine, as the sources are now.
 pub fn corveil(sh: &Shell) -> Result<PathBuf> {
-    let output = archive_path();
-    build(sh, &output)?;
-    Ok(output)
+    Ok(build_native(sh, None)?.0)
 }
 
 /// The same program with other migrations: a new release, for a test that need not compile one.
@@ -63,11 +66,30 @@ pub fn with_migrations(
     Ok(())
 }
 
-fn build(sh: &Shell, output: &Path) -> Result<Written> {
-    let program = program::build(sh)?;
+fn build_native(sh: &Shell, output: Option<PathBuf>) -> Result<(PathBuf, Written)> {
+    let architecture = Architecture::native()?;
+    let name = format!("corveil-{}.tar", architecture.name());
+    let output = output.unwrap_or_else(|| crate::project::root().join(FOLDER).join(name));
+    let written = archive::write(&image(sh, architecture)?, &output)?;
+    Ok((output, limited(written)?))
+}
+
+/// An index with an image for each architecture.
+fn build_all(sh: &Shell, output: Option<PathBuf>) -> Result<(PathBuf, Written)> {
+    let output = output.unwrap_or_else(|| crate::project::root().join(FOLDER).join("corveil.tar"));
+    let images: Vec<_> =
+        Architecture::ALL.map(|architecture| image(sh, architecture)).into_iter().collect::<Result<_>>()?;
+    let written = archive::write_index(&images, &output)?;
+    Ok((output, limited(written)?))
+}
+
+fn image(sh: &Shell, architecture: Architecture) -> Result<Image> {
+    let program = program::build(sh, architecture)?;
     let program = std::fs::read(&program).with_context(|| format!("read {}", program.display()))?;
-    let image = product::image(program, product::certificates()?)?;
-    let written = archive::write(&image, output)?;
+    product::image(architecture, program, product::certificates()?)
+}
+
+fn limited(written: Written) -> Result<Written> {
     if written.bytes > LIMIT {
         bail!(
             "the image has {} bytes compressed, the limit is {LIMIT}\n\
@@ -78,10 +100,6 @@ fn build(sh: &Shell, output: &Path) -> Result<Written> {
     Ok(written)
 }
 
-fn archive_path() -> PathBuf {
-    crate::project::root().join(ARCHIVE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,7 +108,8 @@ mod tests {
     fn other_migrations_are_a_layer_on_the_same_program() {
         let folder = tempfile::tempdir().expect("a folder");
         let [base, first, second] = ["base", "first", "second"].map(|name| folder.path().join(name));
-        let image = product::image(b"program".into(), b"certificates".into()).expect("an image");
+        let image =
+            product::image(Architecture::Arm64, b"program".into(), b"certificates".into()).expect("an image");
         archive::write(&image, &base).expect("an archive");
         let files = [("0011_new.sql".to_owned(), b"SELECT 1;".to_vec())];
         with_migrations(&base, "ghcr.io/corveil/corveil:next", &files, &first).expect("an archive");
@@ -98,6 +117,7 @@ mod tests {
 
         let derived = archive::read(&first).expect("an image");
         assert_eq!(derived.reference, "ghcr.io/corveil/corveil:next");
+        assert_eq!(derived.architecture, Architecture::Arm64);
         assert_eq!(derived.layers[0].digest, image.layers[0].digest);
         let contents = derived.layers[1].entries().expect("a layer");
         assert_eq!(contents[1], Entry::file("migrations/0011_new.sql", 0o644, "SELECT 1;"));

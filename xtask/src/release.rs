@@ -114,7 +114,11 @@ impl Release<'_> {
         }
         let made = folder.join(version.to_string());
         sh.create_dir(&made)?;
-        let image = steps.step("build the image", || Image::build(&copy, &made))?;
+        let image = steps.step("build the image and the programs", || {
+            let image = Image::build(&copy, &made)?;
+            Image::write_programs(&copy, &made, *version)?;
+            Ok(image)
+        })?;
         steps.step("list what is in it", || {
             let file = made.join(format!("corveil-{version}.cdx.json"));
             sbom::write(&copy, &image, &registry.address.image(*version), &file)
@@ -266,7 +270,7 @@ impl Release<'_> {
             "corveil {version} is released:\n\
              \x20 image  {}@{}\n\
              \x20 chart  {}\n\
-             \x20 notes  {}\n\
+             \x20 notes  {}, and next to it the programs\n\
              next:\n\
              \x20 git push origin {branch} {tag}\n\
              \x20 kubectl apply --filename argocd/application.yaml && argocd app sync corveil\n\

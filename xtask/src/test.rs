@@ -45,6 +45,7 @@ pub fn run(sh: &Shell, Args { postgres, odd_settings, rest }: &Args) -> Result<(
     servers(sh)?;
     release::packages(sh)?;
     registry(sh)?;
+    emulator(sh)?;
     migrators::ensure(sh)?;
     if *odd_settings {
         let _odd = sh.push_env(ODD_SETTINGS, "1");
@@ -93,6 +94,16 @@ pub fn registry(sh: &Shell) -> Result<()> {
         &missing(&["docker-registry"].map(itself)),
         "the tests of a release need the program `docker-registry`\n\
          hint: it is a package of Debian and Ubuntu; run them there, or in a container of one",
+    )
+}
+
+/// What runs a program of the other architecture, which the tests of a release do.
+fn emulator(sh: &Shell) -> Result<()> {
+    install(
+        sh,
+        &missing(&[("qemu-aarch64-static", "qemu-user-static")]),
+        "the tests of a release run the program of each architecture, and need `qemu-aarch64-static` for that\n\
+         hint: `dnf install qemu-user-static`",
     )
 }
 

@@ -205,6 +205,27 @@ fn a_release_is_whole_and_a_second_run_changes_nothing() {
     })
     .succeeds();
 
+    // Each node and each machine finds its own.
+    let raw =
+        cmd!(checkout.sh, "skopeo inspect --raw --tls-verify=false docker://{by_digest}").quiet().read();
+    let index: serde_json::Value = serde_json::from_str(&raw.expect("an index")).expect("JSON");
+    let images = index["manifests"].as_array().expect("a list").iter();
+    let images: Vec<_> = images.map(|image| image["platform"]["architecture"].clone()).collect();
+    assert_eq!(images, ["amd64", "arm64"]);
+    let made = checkout.root.join(format!("target/publish/{version}"));
+    let _made = checkout.sh.push_dir(&made);
+    cmd!(checkout.sh, "sha256sum --quiet --check SHA256SUMS").quiet().run().expect("the sums are theirs");
+    for (name, machine) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
+        let archive = format!("corveil-{version}-linux-{name}.tar.gz");
+        cmd!(checkout.sh, "tar --extract --gzip --file {archive}").quiet().run().expect("a program");
+        let emulator = (machine != std::env::consts::ARCH).then(|| format!("qemu-{machine}-static"));
+        let call = emulator.as_deref().into_iter().chain(["./corveil", "--version"]);
+        let call: Vec<_> = call.collect();
+        let told = cmd!(checkout.sh, "env {call...}").quiet().read().expect("the program runs");
+        assert_eq!(told, format!("corveil {version}"), "{name}");
+    }
+    drop(_made);
+
     // Again.
     let before = (checkout.state(), registry.tags());
     run(checkout.release(&[&version, &to])).succeeds();

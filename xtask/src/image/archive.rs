@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::image::architecture::Architecture;
 use crate::image::layer::{Layer, digest, uncompress};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -28,11 +29,12 @@ const TAG: &str = "org.opencontainers.image.ref.name";
 /// The same at every build.
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
-/// An image for the architecture of this machine.
+/// An image for one architecture.
 #[derive(Clone)]
 pub struct Image {
     /// Repository and tag.
     pub reference: String,
+    pub architecture: Architecture,
     pub defaults: Defaults,
     pub layers: Vec<Layer>,
 }
@@ -77,7 +79,7 @@ pub struct Exposed {}
 pub struct Written {
     /// Names the image in a registry, and in the chart's `image.digest`.
     pub digest: String,
-    /// What a node fetches: the layers, compressed.
+    /// What a node fetches: the layers, compressed. The largest of several architectures.
     pub bytes: usize,
 }
 
@@ -98,7 +100,7 @@ struct Manifest {
     layers: Vec<Descriptor>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
     media_type: String,
@@ -134,45 +136,90 @@ struct Rootfs {
 
 /// Writes the archive, whole or not at all.
 pub fn write(image: &Image, output: &Path) -> Result<Written> {
-    let tag = tag(&image.reference)?;
-    let platform = Platform { architecture: architecture()?.to_owned(), os: "linux".to_owned() };
-    let diff_ids = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
-    let config = to_json(&Config {
-        created: CREATED.to_owned(),
-        platform: platform.clone(),
-        defaults: image.defaults.clone(),
-        rootfs: Rootfs { r#type: "layers".to_owned(), diff_ids },
-    })?;
-    let manifest = to_json(&Manifest {
-        schema_version: 2,
-        media_type: MANIFEST.to_owned(),
-        config: Descriptor::new(CONFIG, &config),
-        layers: image.layers.iter().map(|layer| Descriptor::new(LAYER, &layer.blob)).collect(),
-    })?;
+    let packed = Packed::new(image)?;
+    let described = packed.described.clone();
+    save_all(image, &[packed], described, output)
+}
+
+/// Writes an archive with the same image for several architectures: an index, from which each node takes its own.
+///
+/// The first of them is what Docker's classic store loads, which knows no index.
+pub fn write_index(images: &[Image], output: &Path) -> Result<Written> {
+    let first = images.first().context("an index of no image")?;
+    let packed: Vec<_> = images.iter().map(Packed::new).collect::<Result<_>>()?;
+    let manifests = packed.iter().map(|packed| packed.described.clone()).collect();
+    let index = to_json(&Index { schema_version: 2, media_type: INDEX.to_owned(), manifests })?;
+    let described = Descriptor::new(INDEX, &index);
+    let mut packed = packed;
+    if let Some(packed) = packed.first_mut() {
+        packed.blobs.push(index);
+    }
+    save_all(first, &packed, described, output)
+}
+
+/// An image as blobs.
+struct Packed {
+    described: Descriptor,
+    /// Of its layers, compressed.
+    bytes: usize,
+    /// Layers, configuration, manifest.
+    blobs: Vec<Vec<u8>>,
+    config: String,
+    layers: Vec<String>,
+}
+
+impl Packed {
+    fn new(image: &Image) -> Result<Self> {
+        let platform =
+            Platform { architecture: image.architecture.name().to_owned(), os: "linux".to_owned() };
+        let diff_ids = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        let config = to_json(&Config {
+            created: CREATED.to_owned(),
+            platform: platform.clone(),
+            defaults: image.defaults.clone(),
+            rootfs: Rootfs { r#type: "layers".to_owned(), diff_ids },
+        })?;
+        let manifest = to_json(&Manifest {
+            schema_version: 2,
+            media_type: MANIFEST.to_owned(),
+            config: Descriptor::new(CONFIG, &config),
+            layers: image.layers.iter().map(|layer| Descriptor::new(LAYER, &layer.blob)).collect(),
+        })?;
+        Ok(Self {
+            described: Descriptor { platform: Some(platform), ..Descriptor::new(MANIFEST, &manifest) },
+            bytes: image.layers.iter().map(|layer| layer.blob.len()).sum(),
+            config: digest(&config),
+            layers: image.layers.iter().map(|layer| layer.digest.clone()).collect(),
+            blobs: image.layers.iter().map(|layer| layer.blob.clone()).chain([config, manifest]).collect(),
+        })
+    }
+}
+
+/// The archive whose only entry is what is described, under the image's name.
+fn save_all(image: &Image, packed: &[Packed], described: Descriptor, output: &Path) -> Result<Written> {
     let name = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let described = Descriptor {
-        annotations: [name(NAME, &image.reference), name(TAG, tag)].into(),
-        platform: Some(platform),
-        ..Descriptor::new(MANIFEST, &manifest)
-    };
+    let tag = tag(&image.reference)?;
+    let annotations = [name(NAME, &image.reference), name(TAG, tag)].into();
     let written = Written {
         digest: described.digest.clone(),
-        bytes: image.layers.iter().map(|layer| layer.blob.len()).sum(),
+        bytes: packed.iter().map(|packed| packed.bytes).max().unwrap_or_default(),
     };
-    let index =
-        to_json(&Index { schema_version: 2, media_type: INDEX.to_owned(), manifests: vec![described] })?;
-    // Docker before its containerd store reads this instead of the index.
-    let layers: Vec<_> = image.layers.iter().map(|layer| path_of(&layer.digest)).collect();
-    let docker = [json!({
-        "Config": path_of(&digest(&config)),
-        "Layers": layers,
-        "RepoTags": [image.reference],
-    })];
+    let manifests = vec![Descriptor { annotations, ..described }];
+    let index = to_json(&Index { schema_version: 2, media_type: INDEX.to_owned(), manifests })?;
 
     let mut files: BTreeMap<String, &[u8]> = BTreeMap::new();
-    for blob in image.layers.iter().map(|layer| &layer.blob).chain([&config, &manifest]) {
+    for blob in packed.iter().flat_map(|packed| &packed.blobs) {
         files.insert(path_of(&digest(blob)), blob);
     }
+    // Docker before its containerd store reads this instead of the index.
+    let docker: Vec<_> = packed
+        .first()
+        .into_iter()
+        .map(|packed| {
+            let layers: Vec<_> = packed.layers.iter().map(|digest| path_of(digest)).collect();
+            json!({ "Config": path_of(&packed.config), "Layers": layers, "RepoTags": [image.reference] })
+        })
+        .collect();
     let docker = to_json(&docker)?;
     files.insert("index.json".to_owned(), &index);
     files.insert("manifest.json".to_owned(), &docker);
@@ -187,13 +234,7 @@ pub fn read(path: &Path) -> Result<Image> {
 }
 
 fn load(path: &Path) -> Result<Image> {
-    let mut files = BTreeMap::new();
-    for entry in tar::Archive::new(BufReader::new(File::open(path)?)).entries()? {
-        let mut entry = entry?;
-        let mut contents = Vec::new();
-        entry.read_to_end(&mut contents)?;
-        files.insert(entry.path()?.display().to_string(), contents);
-    }
+    let mut files = files(path)?;
     let index: Index = from_json(files.get("index.json").context("no `index.json`")?)?;
     let [described] = &*index.manifests else { bail!("not one image but {}", index.manifests.len()) };
     let reference = described.annotations.get(NAME).with_context(|| format!("no `{NAME}`"))?.clone();
@@ -214,7 +255,22 @@ fn load(path: &Path) -> Result<Image> {
     if !layers.iter().map(|layer| &layer.diff_id).eq(&config.rootfs.diff_ids) {
         bail!("the layers are not those of the configuration");
     }
-    Ok(Image { reference, defaults: config.defaults, layers })
+    let named = &config.platform.architecture;
+    let architecture = Architecture::ALL.into_iter().find(|known| known.name() == named);
+    let architecture = architecture.with_context(|| format!("no image for {named} is known"))?;
+    Ok(Image { reference, architecture, defaults: config.defaults, layers })
+}
+
+/// What is in an archive, by path.
+fn files(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(BufReader::new(File::open(path)?)).entries()? {
+        let mut entry = entry?;
+        let mut contents = Vec::new();
+        entry.read_to_end(&mut contents)?;
+        files.insert(entry.path()?.display().to_string(), contents);
+    }
+    Ok(files)
 }
 
 impl Descriptor {
@@ -260,15 +316,6 @@ fn tag(reference: &str) -> Result<&str> {
     tag.with_context(|| format!("`{reference}` has no tag"))
 }
 
-/// As Go calls it, and so everything around containers.
-fn architecture() -> Result<&'static str> {
-    match std::env::consts::ARCH {
-        "x86_64" => Ok("amd64"),
-        "aarch64" => Ok("arm64"),
-        other => bail!("no images for {other}\nhint: build on x86_64 or aarch64"),
-    }
-}
-
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(value)?)
 }
@@ -288,7 +335,12 @@ mod tests {
         let layer = |text: &str| Layer::new(vec![Entry::file("/a", 0o644, text)]).expect("a layer");
         let mut defaults = Defaults { cmd: vec!["a".to_owned()], ..Defaults::default() };
         defaults.set_env("PATH", "/bin");
-        Image { reference: "localhost:5000/a/b:1".to_owned(), defaults, layers: vec![layer("1"), layer("2")] }
+        Image {
+            reference: "localhost:5000/a/b:1".to_owned(),
+            architecture: Architecture::Amd64,
+            defaults,
+            layers: vec![layer("1"), layer("2")],
+        }
     }
 
     #[test]
@@ -296,14 +348,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("new/image.tar");
         let written = write(&image(), &path).expect("an archive");
-        let mut archive = tar::Archive::new(File::open(&path).expect("an archive"));
-        let mut files = BTreeMap::new();
-        for entry in archive.entries().expect("entries") {
-            let mut entry = entry.expect("an entry");
-            let mut contents = Vec::new();
-            entry.read_to_end(&mut contents).expect("contents");
-            files.insert(entry.path().expect("a path").display().to_string(), contents);
-        }
+        let files = files(&path).expect("an archive");
         let json = |path: &str| serde_json::from_slice::<Value>(&files[path]).expect("JSON");
         assert_eq!(json("oci-layout"), json!({ "imageLayoutVersion": "1.0.0" }));
         let described = &json("index.json")["manifests"][0];
@@ -323,6 +368,31 @@ mod tests {
             assert_eq!(config["rootfs"]["diff_ids"][at], digest(&uncompress(blob).expect("gzip")));
         }
         assert_eq!(files.len(), 3 + 2 + 2);
+    }
+
+    #[test]
+    fn an_index_leads_to_an_image_for_each_architecture() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("image.tar");
+        let images = Architecture::ALL.map(|architecture| Image { architecture, ..image() });
+        let written = write_index(&images, &path).expect("an archive");
+        let files = files(&path).expect("an archive");
+        let json = |path: &str| serde_json::from_slice::<Value>(&files[path]).expect("JSON");
+        let described = &json("index.json")["manifests"][0];
+        assert_eq!(described["digest"], *written.digest);
+        assert_eq!(described["mediaType"], INDEX);
+        let index = json(&path_of(&written.digest));
+        let each = index["manifests"].as_array().expect("a list");
+        let named: Vec<_> = each.iter().map(|one| one["platform"]["architecture"].clone()).collect();
+        assert_eq!(named, ["amd64", "arm64"]);
+        for one in each {
+            let manifest = json(&path_of(one["digest"].as_str().expect("a digest")));
+            let config = json(&path_of(manifest["config"]["digest"].as_str().expect("a digest")));
+            assert_eq!(config["architecture"], one["platform"]["architecture"]);
+        }
+        let docker = json("manifest.json");
+        assert_eq!(docker.as_array().map(Vec::len), Some(1));
+        assert!(files.contains_key(docker[0]["Config"].as_str().expect("a path")));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::image::architecture::Architecture;
 use crate::image::archive::{Defaults, Exposed, Image};
 use crate::image::layer::{Entry, Layer};
 use crate::project::released;
@@ -22,7 +23,7 @@ const BUNDLES: [&str; 2] = ["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 pub const NSSWITCH: &str = include_str!("etc/nsswitch.conf");
 
 /// The image around this program.
-pub fn image(program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
+pub fn image(architecture: Architecture, program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
     let layer = Layer::new(vec![
         Entry::file("/usr/bin/corveil", 0o755, program),
         Entry::file(CERTIFICATES, 0o644, certificates),
@@ -32,7 +33,7 @@ pub fn image(program: Vec<u8>, certificates: Vec<u8>) -> Result<Image> {
         Entry::folder("/tmp", 0o1777),
     ])?;
     let reference = format!("{}:{}", released::current().repository(), released::version());
-    Ok(Image { reference, defaults: defaults(), layers: vec![layer] })
+    Ok(Image { reference, architecture, defaults: defaults(), layers: vec![layer] })
 }
 
 /// How it runs. The version is that of the workspace; a commit would make each build another image.

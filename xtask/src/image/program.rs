@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
+use crate::image::architecture::Architecture;
 use crate::project::cargo::cargo;
 
 /// Apart from other builds, which have other flags.
@@ -16,22 +17,25 @@ const TARGET: &str = "target/image/build";
 ///
 /// Linked statically against glibc, which reads files and asks name servers without its plug-ins: the names of Services
 /// resolve in an image that has nothing else.
-pub(super) fn build(sh: &Shell) -> Result<PathBuf> {
+pub(super) fn build(sh: &Shell, architecture: Architecture) -> Result<PathBuf> {
+    architecture.ensure(sh)?;
     let version = cmd!(sh, "rustc --version --verbose").quiet().read()?;
-    let field = |name: &str| {
-        let value = version.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        value.with_context(|| format!("`rustc --version --verbose` names no {name}"))
-    };
-    // Named although it is this machine: otherwise the flags would be those of build scripts and procedural macros too.
-    let host = field("host")?;
-    let flags = flags(sh, field("commit-hash")?)?;
-    cargo(sh, &["build", "--release", "--locked", "--no-default-features", "--bin", "corveil"])
-        .args(["--target", host, "--target-dir", TARGET])
+    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
+    let flags = flags(sh, commit.context("`rustc --version --verbose` names no commit-hash")?)?;
+    // Named although it may be this machine: otherwise the flags would be those of build scripts and procedural macros too.
+    let target = architecture.target();
+    let build = cargo(sh, &["build", "--release", "--locked", "--no-default-features", "--bin", "corveil"])
+        .args(["--target", target, "--target-dir", TARGET])
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
         // What stands between Cargo and the compiler is a part of every symbol's name: another program, by its bytes.
-        .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .run()?;
-    Ok(crate::project::root().join(TARGET).join(host).join("release/corveil"))
+        .env_remove("RUSTC_WORKSPACE_WRAPPER");
+    architecture.compile(build)?.run()?;
+    Ok(path(crate::project::root(), architecture))
+}
+
+/// Where the program is once it is built.
+pub fn path(root: &Path, architecture: Architecture) -> PathBuf {
+    root.join(TARGET).join(architecture.target()).join("release/corveil")
 }
 
 /// Static linking, and names of our own for the folders of this machine, which panics would tell otherwise.

@@ -1,17 +1,22 @@
-//! The image of a release, built in its copy.
+//! The image of a release, and its programs for those who need no image, built in its copy.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::image::architecture::Architecture;
+use crate::image::layer::{Entry, Layer};
+use crate::image::program;
 use crate::project::cargo::xtask;
 use crate::release::copy::Copy;
+use crate::release::version::Version;
 
 pub(super) struct Image {
-    /// An OCI archive with one image in it.
+    /// An OCI archive with an index of one image for each architecture.
     pub(super) archive: PathBuf,
-    /// Of its manifest, by which a registry serves it.
+    /// Of the index, by which a registry serves it.
     pub(super) digest: String,
 }
 
@@ -24,5 +29,23 @@ impl Image {
         let archive = folder.join("corveil.tar");
         fs::copy(built, &archive).with_context(|| format!("copy {built}"))?;
         Ok(Self { archive, digest: digest.to_owned() })
+    }
+
+    /// Each program as an archive, `corveil-2.1.0-linux-amd64.tar.gz`, and `SHA256SUMS` of them: for a machine without
+    /// containers. The same program gives the same bytes.
+    pub(super) fn write_programs(copy: &Copy, folder: &Path, version: Version) -> Result<()> {
+        let mut sums = String::new();
+        for architecture in Architecture::ALL {
+            let program = program::path(copy.root(), architecture);
+            let program = fs::read(&program).with_context(|| format!("read {}", program.display()))?;
+            let archive = Layer::new(vec![Entry::file("corveil", 0o755, program)])?;
+            let name = format!("corveil-{version}-linux-{}.tar.gz", architecture.name());
+            let sum = archive.digest.trim_start_matches("sha256:");
+            writeln!(sums, "{sum}  {name}")?;
+            let path = folder.join(name);
+            fs::write(&path, &archive.blob).with_context(|| format!("write {}", path.display()))?;
+        }
+        let path = folder.join("SHA256SUMS");
+        fs::write(&path, sums).with_context(|| format!("write {}", path.display()))
     }
 }

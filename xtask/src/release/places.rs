@@ -16,7 +16,7 @@ const fn place(path: &'static str, pattern: &'static str) -> Place {
     Place { path, pattern }
 }
 
-const PLACES: [Place; 17] = [
+const PLACES: [Place; 18] = [
     place("Cargo.toml", "[workspace.package]\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"corveil\"\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"e2e\"\nversion = \"{version}\"\n"),
@@ -25,6 +25,7 @@ const PLACES: [Place; 17] = [
     place("Dockerfile", "org.opencontainers.image.version=\"{version}\"\n"),
     place("README.md", "oci://{registry}/charts/corveil-chart --version {version}"),
     place("README.md", "{registry}/corveil:{version} "),
+    place("README.md", "releases/download/v{version}/corveil-{version}-linux-amd64.tar.gz"),
     place("docs/install.md", "oci://{registry}/charts/corveil-chart --version {version}"),
     place("docs/from-chart-1.md", "oci://{registry}/charts/corveil-chart --version {version}"),
     place("docs/from-chart-1.md", "--image={registry}/corveil:{version} "),

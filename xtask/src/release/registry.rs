@@ -117,7 +117,7 @@ impl Registry {
     fn push_image_command<'a>(&self, sh: &'a Shell, version: Version, image: &Image) -> Cmd<'a> {
         let (archive, reference) = (&image.archive, self.address.image(version));
         self.skopeo(sh, "copy", "--dest-tls-verify=false")
-            .arg("--preserve-digests")
+            .args(["--all", "--preserve-digests"])
             .arg(format!("oci-archive:{}", archive.display()))
             .arg(format!("docker://{reference}"))
     }
@@ -129,7 +129,7 @@ impl Registry {
 
     fn pull_image_command<'a>(&self, sh: &'a Shell, image: &Image, to: &Path) -> Cmd<'a> {
         self.skopeo(sh, "copy", "--src-tls-verify=false")
-            .arg("--preserve-digests")
+            .args(["--all", "--preserve-digests"])
             .arg(format!("docker://{}@{}", self.address.repository(), image.digest))
             .arg(format!("oci:{}", to.display()))
     }

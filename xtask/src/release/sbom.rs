@@ -10,12 +10,14 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use xshell::cmd;
 
+use crate::image::architecture::Architecture;
 use crate::project::cargo::cargo;
 use crate::release::copy::Copy;
 use crate::release::image::Image;
 
 /// Debian's packages of which the image has a part: the C library is in the program, the certificates are beside it.
-const PACKAGES: [&str; 2] = ["ca-certificates", "libc6-dev"];
+const PACKAGES: [&str; 4] =
+    ["ca-certificates", "libc6-dev", "libc6-dev-amd64-cross", "libc6-dev-arm64-cross"];
 
 #[derive(Debug, Default, PartialEq)]
 struct Tree {
@@ -31,9 +33,11 @@ pub(super) fn write(copy: &Copy, image: &Image, reference: &str, file: &Path) ->
         let value = version.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         value.with_context(|| format!("`rustc --version --verbose` names no {name}"))
     };
-    let (host, rust) = (field("host")?, field("release")?);
+    let rust = field("release")?;
+    let targets = Architecture::ALL.iter().flat_map(|architecture| ["--target", architecture.target()]);
     let tree = cargo(sh, &["tree", "--locked", "--no-default-features", "--package", "corveil"])
-        .args(["--edges", "normal,no-proc-macro", "--target", host, "--prefix", "depth"])
+        .args(["--edges", "normal,no-proc-macro", "--prefix", "depth"])
+        .args(targets)
         .args(["--format", "\t{p}\t{l}\t"])
         .read()?;
     let mut extra = vec![format!("pkg:generic/rust-std@{rust}")];
