@@ -6,7 +6,7 @@ use xtask::gate::bounds::Bounds;
 use xtask::gate::{self, Database, Part, Phase, Step};
 
 use super::cluster::Cluster;
-use super::{HELMS, bundled, external, render, with};
+use super::{HELMS, bundled, external, inputs, render, with};
 use crate::decode;
 use xtask::generate::job::typed::{self, Setting, Strings, strings};
 use xtask::project::released;
@@ -122,12 +122,12 @@ fn wave() -> Value {
 fn copy(database: Database, phase: Phase) -> Value {
     let url = if database == Database::Bundled { BUNDLED_URL } else { EXTERNAL_URL };
     let annotations = gate::hook(Part::Inputs, database, phase);
-    tree(&typed::secret(COPY, url, &object_labels(), annotations, &setting("")))
+    tree(&inputs::secret(COPY, url, &object_labels(), annotations, &setting("")))
 }
 
 fn policy(suffix: &str, annotations: gate::Annotations) -> Value {
     let name = format!("corveil-migrate{suffix}");
-    tree(&typed::network_policy(&name, &object_labels(), annotations, &setting("")))
+    tree(&inputs::network_policy(&name, &object_labels(), annotations, &setting("")))
 }
 
 #[test]
@@ -418,7 +418,7 @@ fn each_value_of_the_job_has_its_place() {
 fn an_account_of_the_jobs_own_is_there_before_it_and_goes_with_it() {
     let given = strings(&[("eks.amazonaws.com/role-arn", "arn:aws:iam::1:role/ddl")]);
     let account = |name: &str, annotations: gate::Annotations| {
-        tree(&typed::service_account(name, &given, &object_labels(), annotations, &setting("")))
+        tree(&inputs::service_account(name, &given, &object_labels(), annotations, &setting("")))
     };
     let with_account = |mut job: Value, name: &str| {
         job["spec"]["template"]["spec"]["serviceAccountName"] = name.into();
@@ -465,14 +465,14 @@ fn labels_and_annotations_of_the_users_are_added_to_the_gates_own() {
     });
     let inputs = || gate::hook(Part::Inputs, Database::Bundled, Phase::Sync);
     let policy = |name: &str, annotations: gate::Annotations| {
-        tree(&typed::network_policy(name, &object_labels(), annotations, &setting("")))
+        tree(&inputs::network_policy(name, &object_labels(), annotations, &setting("")))
     };
     let job = |which, name: &str, annotations, secret: &str| {
         tree(&typed::job(which, name, &object_labels(), annotations, &setting(secret)))
     };
     let expected = [
         hook_of(Database::Bundled, Phase::Sync, &setting(COPY)),
-        tree(&typed::secret(COPY, BUNDLED_URL, &object_labels(), inputs(), &setting(""))),
+        tree(&inputs::secret(COPY, BUNDLED_URL, &object_labels(), inputs(), &setting(""))),
         policy("corveil-migrate", inputs()),
         job(gate::Job::Bootstrap, BOOTSTRAP, Vec::new(), "corveil-secrets"),
         policy("corveil-migrate-bootstrap", Vec::new()),
