@@ -1,5 +1,5 @@
 {{/* Values that cannot work together, each refused with one sentence that names the key. Those of the migration are
-   refused by `corveil.gate.validate`. */}}
+   refused by `corveil.validate.migrate`. */}}
 {{- define "corveil.validate" -}}
 {{- if not .Values.enabled }}
 {{- fail (printf "`enabled` is false, which only the `condition` of a parent chart reads: add `condition: %s.enabled` to the dependency, or remove the key" .Chart.Name) }}
@@ -99,8 +99,8 @@
 {{- end }}
 {{- with .Values.serviceMonitor }}
 {{- if and .enabled .interval .scrapeTimeout }}
-{{- $interval := include "corveil.gate.milliseconds" (dict "key" "serviceMonitor.interval" "value" .interval) | int64 }}
-{{- if gt (include "corveil.gate.milliseconds" (dict "key" "serviceMonitor.scrapeTimeout" "value" .scrapeTimeout) | int64) $interval }}
+{{- $interval := include "corveil.milliseconds" (dict "key" "serviceMonitor.interval" "value" .interval) | int64 }}
+{{- if gt (include "corveil.milliseconds" (dict "key" "serviceMonitor.scrapeTimeout" "value" .scrapeTimeout) | int64) $interval }}
 {{- fail (printf "`serviceMonitor.scrapeTimeout` is %s, above `serviceMonitor.interval`, which is %s: lower it" .scrapeTimeout .interval) }}
 {{- end }}
 {{- end }}
@@ -175,6 +175,21 @@
 {{- $number := regexFind "^[0-9]+([.][0-9]*)?([eE][+-]?[0-9]+)?" $text -}}
 {{- $factors := dict "" 1.0 "n" 1e-9 "u" 1e-6 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
 {{- mulf (float64 $number) (get $factors (trimPrefix $number $text)) -}}
+{{- end }}
+
+{{/* A duration such as `1h 30min` in milliseconds; `key` is its place in the values. */}}
+{{- define "corveil.milliseconds" -}}
+{{- $text := toString .value -}}
+{{- if not (regexMatch "^(0|([0-9]+(ms|s|m|min|h) ?)+)$" $text) -}}
+{{- fail (printf "`%s` is %q: write it like `30s`, `5m` or `1h`" .key $text) -}}
+{{- end -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "min" 60000 "h" 3600000 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|min|s|m|h)" $text -1 -}}
+{{- $number := regexFind "[0-9]+" . -}}
+{{- $sum = add $sum (mul (int64 $number) (index $units (trimPrefix $number .))) -}}
+{{- end -}}
+{{- $sum -}}
 {{- end }}
 
 {{/* A budget under which no pod may ever go: every drain of a node waits for ever. Where the number of pods is somebody else's

@@ -4,9 +4,9 @@ pub mod argocd;
 mod cli;
 mod helmfile;
 pub mod job;
+mod manifest;
 pub mod renderings;
 mod snapshots;
-mod template;
 pub mod values;
 
 use std::path::PathBuf;

@@ -1,11 +1,15 @@
 //! `cargo xtask image`: the container image, made without Docker, and the images that the end-to-end tests run.
 //!
-//! The same sources and the same Rust give the same bytes, in whichever folder.
+//! It is the only recipe: a `Dockerfile` could not give the same bytes for the same sources and the same Rust, by which the
+//! workflow of a release checks what was pushed. On a machine that has Docker and no Rust, run it in Rust's own image:
+//!
+//! ```sh
+//! docker run --rm --volume "$PWD:/corveil" --workdir /corveil rust:1.95.0-bookworm cargo xtask image --native
+//! docker load --input target/image/corveil-amd64.tar
+//! ```
 
 pub mod architecture;
 pub mod archive;
-#[cfg(test)]
-mod dockerfile;
 pub mod layer;
 pub mod product;
 pub mod program;

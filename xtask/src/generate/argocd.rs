@@ -9,7 +9,7 @@ use crate::gate::{self, Annotations, Database, Part, Phase, Step};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::template::yaml;
+use super::manifest::yaml;
 use super::{Files, HEADER, replace_region};
 use crate::project::released;
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::template::yaml;
+use super::manifest::yaml;
 use super::{Files, HEADER};
 use crate::project::released;
 

@@ -18,6 +18,8 @@ mod volumes;
 mod workload;
 mod yaml;
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use serde_yaml::Value;
 
@@ -28,7 +30,7 @@ use crate::generate::values::kubernetes::Part;
 pub struct Key {
     pub name: &'static str,
     /// What it is for: the comment in `values.yaml`, the schema's description, the table's text.
-    pub doc: &'static str,
+    pub doc: Cow<'static, str>,
     pub kind: Kind,
     /// The environment keys that the app reads it from.
     pub env: &'static [&'static str],
@@ -159,7 +161,18 @@ pub fn files() -> Result<Files> {
 
 impl Key {
     fn new(name: &'static str, doc: &'static str, kind: Kind) -> Self {
-        Self { name, doc, kind, env: &[] }
+        Self { name, doc: doc.into(), kind, env: &[] }
+    }
+
+    /// Descriptions that several keys share, with `{}` in place of what each is about.
+    fn about(self, what: &str) -> Self {
+        let kind = match self.kind {
+            Kind::Section(keys, others) => {
+                Kind::Section(keys.into_iter().map(|key| key.about(what)).collect(), others)
+            }
+            kind => kind,
+        };
+        Self { doc: self.doc.replace("{}", what).into(), kind, ..self }
     }
 
     /// The app reads it from these environment keys.
@@ -275,6 +288,27 @@ mod tests {
             match &key.kind {
                 Kind::Section(keys, _) => check(keys, &format!("{path}{name}.")),
                 _ => assert_eq!(unclear(doc), None, "`{path}{name}`: {doc}"),
+            }
+        }
+    }
+
+    #[test]
+    fn each_value_has_a_description_that_no_other_has() {
+        let mut docs = Vec::new();
+        collect(&keys(), "", &mut docs);
+        docs.sort();
+        for pair in docs.windows(2) {
+            assert_ne!(pair[0].0, pair[1].0, "`{}` and `{}`", pair[0].1, pair[1].1);
+        }
+        assert!(docs.iter().all(|(doc, _)| !doc.contains("{}")), "a description is about nothing: {docs:?}");
+    }
+
+    fn collect(keys: &[Key], parent: &str, docs: &mut Vec<(String, String)>) {
+        for Key { name, doc, kind, .. } in keys {
+            let path = format!("{parent}{name}");
+            match kind {
+                Kind::Section(keys, _) => collect(keys, &format!("{path}."), docs),
+                _ => docs.push((doc.to_string(), path)),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is in the product's image beside the program, and how it runs. The settings in the `Dockerfile` are the same.
+//! What is in the product's image next to the program, and how it runs.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub fn image(architecture: Architecture, program: Vec<u8>, certificates: Vec<u8>
 }
 
 /// How it runs. The version is that of the workspace; a commit would make each build another image.
-pub fn defaults() -> Defaults {
+fn defaults() -> Defaults {
     let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
     Defaults {
         user: "1000:1000".to_owned(),

@@ -16,13 +16,11 @@ const fn place(path: &'static str, pattern: &'static str) -> Place {
     Place { path, pattern }
 }
 
-const PLACES: [Place; 18] = [
+const PLACES: [Place; 16] = [
     place("Cargo.toml", "[workspace.package]\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"corveil\"\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"e2e\"\nversion = \"{version}\"\n"),
     place("Cargo.lock", "name = \"xtask\"\nversion = \"{version}\"\n"),
-    place("Dockerfile", "docker build --tag {registry}/corveil:{version} ."),
-    place("Dockerfile", "org.opencontainers.image.version=\"{version}\"\n"),
     place("README.md", "oci://{registry}/charts/corveil-chart --version {version}"),
     place("README.md", "{registry}/corveil:{version} "),
     place("README.md", "releases/download/v{version}/corveil-{version}-linux-amd64.tar.gz"),

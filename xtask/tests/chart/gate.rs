@@ -2,6 +2,7 @@
 
 mod argocd;
 mod cluster;
+mod inputs;
 mod job;
 mod kustomize;
 mod refusals;

@@ -1,4 +1,4 @@
-//! The migration's objects as Kubernetes' own types: what every rendering of the chart, and `argocd/migrate/`, has to be.
+//! The migration Job as Kubernetes' own types: what every rendering of the chart, and `argocd/migrate/`, has to be.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,10 @@ use k8s_openapi::api::batch::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, PodSecurityContext, PodSpec, PodTemplateSpec,
-    ResourceRequirements, SeccompProfile, Secret, SecretKeySelector, SecurityContext, ServiceAccount,
-};
-use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPort, NetworkPolicySpec,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// The container's name.
 const CONTAINER: &str = "migrate";
@@ -64,64 +60,6 @@ pub fn job(
     Job { metadata, spec: Some(spec(which, setting)), status: None }
 }
 
-/// The copy of `DATABASE_URL` that lives as long as the hook.
-pub fn secret(
-    name: &str,
-    url: &str,
-    object_labels: &Strings,
-    annotations: Annotations,
-    setting: &Setting,
-) -> Secret {
-    Secret {
-        metadata: metadata(name, object_labels, annotations, setting),
-        string_data: Some([(env::DATABASE_URL.into(), url.into())].into()),
-        type_: Some("Opaque".into()),
-        ..Secret::default()
-    }
-}
-
-/// Lets the migration's pods ask for names and speak to PostgreSQL, and nobody speak to them.
-pub fn network_policy(
-    name: &str,
-    object_labels: &Strings,
-    annotations: Annotations,
-    setting: &Setting,
-) -> NetworkPolicy {
-    let port = |protocol: &str, port| NetworkPolicyPort {
-        port: Some(IntOrString::Int(port)),
-        protocol: Some(protocol.into()),
-        ..NetworkPolicyPort::default()
-    };
-    let to = |ports| NetworkPolicyEgressRule { ports: Some(ports), to: None };
-    NetworkPolicy {
-        metadata: metadata(name, object_labels, annotations, setting),
-        spec: Some(NetworkPolicySpec {
-            egress: Some(vec![to(vec![port("UDP", 53), port("TCP", 53)]), to(vec![port("TCP", 5432)])]),
-            ingress: None,
-            pod_selector: Some(LabelSelector {
-                match_labels: Some(setting.labels.clone()),
-                match_expressions: None,
-            }),
-            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
-        }),
-    }
-}
-
-/// An account of the Job's own. No rights are bound to it: clouds give some to its name.
-pub fn service_account(
-    name: &str,
-    given: &Strings,
-    object_labels: &Strings,
-    annotations: Annotations,
-    setting: &Setting,
-) -> ServiceAccount {
-    let mut metadata = metadata(name, object_labels, annotations, setting);
-    if !given.is_empty() {
-        metadata.annotations.get_or_insert_default().extend(given.clone());
-    }
-    ServiceAccount { metadata, automount_service_account_token: Some(false), ..ServiceAccount::default() }
-}
-
 /// One rule of the Job's `podFailurePolicy`.
 pub fn rule(rule: &failure::Rule) -> PodFailurePolicyRule {
     let (codes, conditions) = match &rule.on {
@@ -149,12 +87,12 @@ pub fn rule(rule: &failure::Rule) -> PodFailurePolicyRule {
 }
 
 /// A sidecar would keep the Job's pod running after the migration has ended.
-pub fn mesh_labels() -> Strings {
+fn mesh_labels() -> Strings {
     strings(&[("sidecar.istio.io/inject", "false")])
 }
 
 /// The same for meshes that read annotations.
-pub fn mesh_annotations() -> Strings {
+fn mesh_annotations() -> Strings {
     strings(&[("linkerd.io/inject", "disabled"), ("sidecar.istio.io/inject", "false")])
 }
 
@@ -162,7 +100,13 @@ pub fn strings(pairs: &[(&str, &str)]) -> Strings {
     pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn metadata(name: &str, object_labels: &Strings, annotations: Annotations, setting: &Setting) -> ObjectMeta {
+/// What every object of the migration has.
+pub fn metadata(
+    name: &str,
+    object_labels: &Strings,
+    annotations: Annotations,
+    setting: &Setting,
+) -> ObjectMeta {
     let annotations: Strings = annotations.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let labels: Strings =
         [&setting.labels, &setting.more_labels, object_labels].into_iter().flatten().map(owned).collect();

@@ -13,38 +13,50 @@ pub(crate) const PULL_POLICY: Shape = OneOf(&["Always", "IfNotPresent", "Never"]
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
-        text("domain", "bigbang.dev", "Domain that `istio.corveil.hosts` can refer to"),
-        formed("nameOverride", Pattern::Label, "", "Name in labels and selectors instead of the chart's"),
+        text(
+            "domain",
+            "bigbang.dev",
+            "Domain name for templates in other values, such as `istio.corveil.hosts`",
+        ),
+        formed(
+            "nameOverride",
+            Pattern::Label,
+            "",
+            "Name of the app in labels and selectors, instead of the chart's name",
+        ),
         formed(
             "fullnameOverride",
             Pattern::ServiceName,
             "corveil",
-            "Name of the app's objects; empty derives one from the release's name",
+            "Name of the app's objects; if empty, derived from the release's name",
         ),
-        labels("commonLabels", "More labels of every object and every pod; nothing is selected by them"),
+        labels("commonLabels", "Labels added to every object and every pod; no selector uses them"),
         annotations("deploymentAnnotations", "Annotations of the app's Deployment"),
         image(),
         pull_secrets(
             "imagePullSecrets",
-            "Secrets that every pod of the release pulls its images with, the bundled PostgreSQL and Redis too: `[{name: …}]`",
+            "Image pull secrets for every pod of the release, those of the bundled PostgreSQL and Redis included: \
+             `[{name: …}]`",
         ),
         corveil(),
         section(
             "rateLimiting",
-            "Limits of a key that has none of its own",
+            "Default rate limits of API keys",
             vec![
-                integer("defaultRpm", 0, 60, "Requests per minute of a key that has no limit")
+                integer("defaultRpm", 0, 60, "Requests per minute for an API key that has no limit")
                     .sets(&["DEFAULT_RATE_LIMIT_RPM"]),
-                integer("defaultTpm", 0, 100_000, "Tokens per minute of a key that has no limit")
+                integer("defaultTpm", 0, 100_000, "Tokens per minute for an API key that has no limit")
                     .sets(&["DEFAULT_RATE_LIMIT_TPM"]),
             ],
         ),
         section(
             "logging",
-            "What is logged of a request",
+            "What the app logs of a request",
             vec![
-                flag("requestBody", true, "Log bodies of requests").sets(&["LOG_REQUEST_BODY"]),
-                flag("responseBody", true, "Log bodies of responses").sets(&["LOG_RESPONSE_BODY"]),
+                flag("requestBody", true, "Log the bodies of requests to the app")
+                    .sets(&["LOG_REQUEST_BODY"]),
+                flag("responseBody", true, "Log the bodies of the app's responses")
+                    .sets(&["LOG_RESPONSE_BODY"]),
             ],
         ),
         providers(),
@@ -52,13 +64,14 @@ pub(crate) fn keys() -> Vec<Key> {
             "modelsConfig",
             Shape::TextOrObject,
             "models: []\n",
-            "Contents of `models.yaml`, as text or as YAML, instead of the chart's own",
+            "Contents of `models.yaml`, as text or as YAML; replaces the chart's default",
         ),
         formed(
             "existingSecret",
             Pattern::Name,
             "",
-            "A Secret with `DATABASE_URL` and `SECRET_KEY`; the chart renders none, and ignores secrets in values",
+            "Name of an existing Secret with `DATABASE_URL` and `SECRET_KEY`; the chart then creates no Secret for \
+             the app, and ignores secrets in values",
         ),
         removed("citadel", "Renamed to `corveil` in chart 1.0.0"),
         removed("socketzero", "Removed in chart 1.0.0; the app's settings are under `corveil`"),
@@ -74,21 +87,21 @@ fn image() -> Key {
                 "repository",
                 Shape::Formed(Pattern::Repository),
                 released::current().repository(),
-                "Repository of the app's image; one of yours that names a registry is used as it is, whatever \
-                 `global.imageRegistry` says",
+                "Repository of the app's image; `global.imageRegistry` does not change one that you set with a registry",
             ),
-            value("pullPolicy", PULL_POLICY, "IfNotPresent", "When the app's image is pulled"),
+            value("pullPolicy", PULL_POLICY, "IfNotPresent", "Pull policy of the app's image"),
             quoted(
                 "tag",
                 Pattern::Tag,
                 "",
-                "Tag of the app's image; empty is the chart's appVersion, by the chart's own digest if it has one",
+                "Tag of the app's image; if empty, the chart's appVersion, pinned by digest if the chart has one",
             ),
             quoted(
                 "digest",
                 Pattern::Digest,
                 &*released::current().digest,
-                "Digest of the app's image, `sha256:…`; one of yours wins over the tag, so that Job and pods are the same build",
+                "Digest of the app's image, `sha256:…`; a digest that you set overrides the tag, so that the \
+                 migration Job and the pods run the same build",
             ),
         ],
     )
@@ -99,45 +112,52 @@ fn corveil() -> Key {
         "corveil",
         "Settings of the app",
         vec![
-            text("environment", "production", "Name of the environment, for the app").sets(&["ENVIRONMENT"]),
-            value(
-                "logLevel",
-                OneOf(&["DEBUG", "INFO", "WARNING", "ERROR"]),
-                "INFO",
-                "Level of the app's log",
+            text("environment", "production", "Name of the environment that the app runs in")
+                .sets(&["ENVIRONMENT"]),
+            value("logLevel", OneOf(&["DEBUG", "INFO", "WARNING", "ERROR"]), "INFO", "Log level of the app")
+                .sets(&["LOG_LEVEL"]),
+            text(
+                "secretKey",
+                "",
+                "Key with which the app signs tokens; required unless `existingSecret` is set",
             )
-            .sets(&["LOG_LEVEL"]),
-            text("secretKey", "", "Signs tokens; required unless `existingSecret` is set")
-                .sets(&["SECRET_KEY"]),
-            text("uiSessionSecret", "", "Signs sessions of the UI").sets(&["UI_SESSION_SECRET"]),
-            text("apiKeyPrefix", "sk-citadel", "Prefix of API keys").sets(&["API_KEY_PREFIX"]),
-            flag("autoProvisionUsers", true, "Create users at their first request")
+            .sets(&["SECRET_KEY"]),
+            text("uiSessionSecret", "", "Key with which the app signs sessions of the UI")
+                .sets(&["UI_SESSION_SECRET"]),
+            text("apiKeyPrefix", "sk-citadel", "Prefix of the API keys that the app issues")
+                .sets(&["API_KEY_PREFIX"]),
+            flag("autoProvisionUsers", true, "Create an unknown user at the user's first request")
                 .sets(&["AUTO_PROVISION_USERS"]),
-            flag("devLoginEnabled", false, "Login without a password, for development")
+            flag("devLoginEnabled", false, "Allow login without a password, for development only")
                 .sets(&["DEV_LOGIN_ENABLED"]),
             section(
                 "guardrails",
-                "Checks of what users send",
+                "Guardrails, which check the content of requests",
                 vec![
-                    flag("enabled", true, "Check what users send").sets(&["GUARDRAILS_ENABLED"]),
-                    flag("openaiModeration", true, "Check requests with OpenAI's moderation")
-                        .sets(&["GUARDRAIL_OPENAI_MODERATION"]),
-                    flag("piiFilter", false, "Look for personal data in requests")
+                    flag("enabled", true, "Check the content of requests with guardrails")
+                        .sets(&["GUARDRAILS_ENABLED"]),
+                    flag(
+                        "openaiModeration",
+                        true,
+                        "Check the content of requests with OpenAI's moderation API",
+                    )
+                    .sets(&["GUARDRAIL_OPENAI_MODERATION"]),
+                    flag("piiFilter", false, "Detect personal data in requests")
                         .sets(&["GUARDRAIL_PII_FILTER"]),
                 ],
             ),
             section(
                 "passthrough",
-                "Requests that are passed on as they are",
+                "Passthrough requests, which the app forwards unchanged",
                 vec![
-                    flag("enabled", true, "Allow requests that are passed on as they are")
+                    flag("enabled", true, "Allow passthrough requests, which the app forwards unchanged")
                         .sets(&["PASSTHROUGH_ENABLED"]),
                 ],
             ),
             section(
                 "plugins",
                 "Plugins of the app",
-                vec![flag("enabled", true, "Load plugins of the app").sets(&["PLUGINS_ENABLED"])],
+                vec![flag("enabled", true, "Load the app's plugins").sets(&["PLUGINS_ENABLED"])],
             ),
             okta(),
         ],
@@ -152,16 +172,22 @@ fn okta() -> Key {
             flag(
                 "enabled",
                 false,
-                "Offer login with Okta; the other keys of `corveil.okta` have no effect otherwise",
+                "Enable login with Okta; if false, the other keys of `corveil.okta` have no effect",
             ),
-            text("domain", "", "Domain at Okta").sets(&["OKTA_DOMAIN"]),
-            text("clientId", "", "OAuth client at Okta").sets(&["OKTA_CLIENT_ID"]),
-            text("clientSecret", "", "Secret of the OAuth client at Okta").sets(&["OKTA_CLIENT_SECRET"]),
-            text("sessionSecret", "", "Signs sessions of the UI, if `corveil.uiSessionSecret` is empty")
-                .sets(&["UI_SESSION_SECRET"]),
-            integer("sessionExpiryHours", 1, 24, "Hours that a session of the UI lasts")
+            text("domain", "", "Domain of the Okta organization").sets(&["OKTA_DOMAIN"]),
+            text("clientId", "", "Client ID of the OAuth application at Okta").sets(&["OKTA_CLIENT_ID"]),
+            text("clientSecret", "", "Client secret of the OAuth application at Okta")
+                .sets(&["OKTA_CLIENT_SECRET"]),
+            text(
+                "sessionSecret",
+                "",
+                "Key with which the app signs sessions of the UI if `corveil.uiSessionSecret` \
+             is empty",
+            )
+            .sets(&["UI_SESSION_SECRET"]),
+            integer("sessionExpiryHours", 1, 24, "Lifetime of a UI session in hours, for login with Okta")
                 .sets(&["UI_SESSION_EXPIRY_HOURS"]),
-            text("baseUrl", "", "Address of the UI, as users see it").sets(&["UI_BASE_URL"]),
+            text("baseUrl", "", "URL at which users open the UI, for login with Okta").sets(&["UI_BASE_URL"]),
         ],
     )
 }
@@ -176,9 +202,9 @@ fn providers() -> Key {
                 "OpenRouter",
                 vec![
                     text("apiKey", "", "API key for OpenRouter").sets(&["OPENROUTER_API_KEY"]),
-                    text("siteUrl", "", "Address of your site that OpenRouter shows")
+                    text("siteUrl", "", "URL of your site, as OpenRouter shows it")
                         .sets(&["OPENROUTER_SITE_URL"]),
-                    text("appName", "", "Name of your app that OpenRouter shows")
+                    text("appName", "", "Name of your app, as OpenRouter shows it")
                         .sets(&["OPENROUTER_APP_NAME"]),
                 ],
             ),
@@ -191,10 +217,15 @@ fn providers() -> Key {
                 "vertexai",
                 "Google Vertex AI",
                 vec![
-                    text("projectId", "", "Project at Google Cloud").sets(&["GCP_PROJECT_ID"]),
-                    text("location", "us-central1", "Location of Vertex AI").sets(&["GCP_LOCATION"]),
-                    text("credentialsJson", "", "Key of a service account at Google Cloud, as JSON")
-                        .sets(&["GOOGLE_APPLICATION_CREDENTIALS_JSON"]),
+                    text("projectId", "", "Google Cloud project for Vertex AI").sets(&["GCP_PROJECT_ID"]),
+                    text("location", "us-central1", "Google Cloud location for Vertex AI")
+                        .sets(&["GCP_LOCATION"]),
+                    text(
+                        "credentialsJson",
+                        "",
+                        "Key of a Google Cloud service account for Vertex AI, as JSON",
+                    )
+                    .sets(&["GOOGLE_APPLICATION_CREDENTIALS_JSON"]),
                 ],
             ),
             section(
@@ -204,14 +235,18 @@ fn providers() -> Key {
                     flag(
                         "enabled",
                         false,
-                        "Offer AWS Bedrock; the other keys of `providers.bedrock` have no effect otherwise",
+                        "Enable AWS Bedrock; if false, the other keys of `providers.bedrock` have no effect",
                     ),
-                    text("region", "us-east-1", "Region of AWS Bedrock").sets(&["AWS_REGION"]),
-                    text("accessKeyId", "", "Access key for AWS Bedrock").sets(&["AWS_ACCESS_KEY_ID"]),
-                    text("secretAccessKey", "", "Secret of the access key for AWS Bedrock")
+                    text("region", "us-east-1", "AWS region for Bedrock").sets(&["AWS_REGION"]),
+                    text("accessKeyId", "", "AWS access key ID for Bedrock").sets(&["AWS_ACCESS_KEY_ID"]),
+                    text("secretAccessKey", "", "AWS secret access key for Bedrock")
                         .sets(&["AWS_SECRET_ACCESS_KEY"]),
-                    flag("useTaskRole", false, "Use the pod's own role for AWS Bedrock instead of a key")
-                        .sets(&["AWS_USE_TASK_ROLE"]),
+                    flag(
+                        "useTaskRole",
+                        false,
+                        "Use the pod's IAM role for AWS Bedrock instead of an access key",
+                    )
+                    .sets(&["AWS_USE_TASK_ROLE"]),
                 ],
             ),
         ],
@@ -225,31 +260,32 @@ pub(crate) fn extras() -> Vec<Key> {
             "extraObjects",
             Shape::TextOrObjectList,
             from_yaml("[]"),
-            "More objects of the release, as YAML or as text; templates are allowed",
+            "Additional objects of the release, as YAML or as text; templates are evaluated",
         ),
         env_list(
             "extraEnv",
-            "More environment variables of the app and of `wait-for-db`, as in a container's `env`",
+            "Additional environment variables for the app and `wait-for-db`, as in a container's `env`",
         ),
         list_of(
             "extraEnvFrom",
             Part::EnvFrom,
-            "Secrets and ConfigMaps with more environment variables of the app and of `wait-for-db`, as in a container's \
-             `envFrom`; the chart's own win",
+            "Secrets and ConfigMaps with additional environment variables for the app and `wait-for-db`, as in a \
+             container's `envFrom`; variables that the chart sets take precedence",
         ),
         objects(
             "extraInitContainers",
-            "Init containers of the app's pods, and of the pod of `helm test`, that start before `wait-for-db`; with `restartPolicy: Always` a sidecar, such as \
-             a proxy to the database, whose place in the migration Job is `migrate.extraInitContainers`",
+            "Init containers that the app's pods and the pod of `helm test` start before `wait-for-db`; one with \
+             `restartPolicy: Always` is a sidecar, such as a proxy to the database, which the migration Job needs in \
+             `migrate.extraInitContainers`",
         ),
-        objects("extraContainers", "More containers of the app's pods"),
-        list_of("extraVolumes", Part::Volumes, "More volumes of the app's pods"),
+        objects("extraContainers", "Additional containers of the app's pods"),
+        list_of("extraVolumes", Part::Volumes, "Additional volumes of the app's pods"),
         list_of(
             "extraVolumeMounts",
             Part::VolumeMounts,
-            "More volume mounts of the app and of `wait-for-db`",
+            "Additional volume mounts of the app's container and `wait-for-db`",
         ),
-        labels("podLabels", "More labels of the app's pods"),
-        annotations("podAnnotations", "More annotations of the app's pods"),
+        labels("podLabels", "Additional labels of the app's pods"),
+        annotations("podAnnotations", "Additional annotations of the app's pods"),
     ]
 }

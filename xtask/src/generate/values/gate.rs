@@ -36,19 +36,20 @@ pub(crate) fn keys() -> Vec<Key> {
 fn history() -> Key {
     section(
         "history",
-        "The table of applied migrations, `_sqlx_migrations`, for the Job, the pods that wait for it, and the app",
+        "The history table `_sqlx_migrations`, for the migration Job, `wait-for-db` and the app",
         vec![
             text(
                 "schema",
                 "",
-                "Schema of the table, where a database has several, one per tenant or app; empty is the first schema of the \
-                 search path that has one",
+                "Schema of the history table `_sqlx_migrations`, for a database with one per tenant or app; if empty, \
+                 the first schema of the search path that has the table",
             )
             .sets(&[env::HISTORY_SCHEMA]),
             text(
                 "owner",
                 "",
-                "Role that is trusted as the owner of the table, next to the role that connects and the owner of the database",
+                "Role that is trusted as the owner of the history table, in addition to the role that connects and \
+                 the owner of the database",
             )
             .sets(&[env::HISTORY_OWNER]),
         ],
@@ -57,104 +58,119 @@ fn history() -> Key {
 
 fn migrate() -> Key {
     let mut keys = vec![
-            flag("enabled", true, "Run the migration Job; without it pods wait until another run has migrated the database"),
+            flag("enabled", true, "Run the migration Job; if false, pods wait until something else has migrated the \
+             database"),
             section(
                 "argocd",
-                "How the Job runs under Argo CD",
+                "How Argo CD runs the migration Job",
                 vec![value(
                     "phase",
                     OneOf(&["", "PreSync", "Sync", "Wave"]),
                     "",
-                    "`PreSync` and `Sync` are hooks, `Wave` is a plain Job in a sync wave; empty is PreSync, or Sync \
-                     with the bundled database, which a PreSync cannot see",
+                    "How Argo CD runs the migration Job: as a hook of `PreSync` or `Sync`, or as a plain Job in a \
+                     sync wave (`Wave`); if empty, PreSync, or Sync with the bundled PostgreSQL, which does not exist \
+                     before the first sync",
                 )],
             ),
             section(
                 "database",
-                "A role of its own for the Job: with DDL rights, over a direct connection",
+                "Credentials for the migration Job alone: a role with DDL rights, over a direct connection",
                 vec![
-                    formed("existingSecret", Pattern::Name, "", "Secret with the URL that the Job migrates with; empty uses the app's `DATABASE_URL`"),
-                    formed("key", Pattern::DataKey, env::MIGRATE_DATABASE_URL, "Key of the URL in `migrate.database.existingSecret`"),
+                    formed("existingSecret", Pattern::Name, "", "Name of a Secret with the database URL for the \
+                     migration Job; if empty, the Job uses the app's `DATABASE_URL`"),
+                    formed("key", Pattern::DataKey, env::MIGRATE_DATABASE_URL, "Key of the URL in the Secret \
+                     `migrate.database.existingSecret`"),
                 ],
             ),
             section(
                 "adopt",
-                "Whether the Job takes over a database that something else migrated, as chart 1.0.0's app did, before it \
-                 migrates. The schema is compared with these migrations first",
+                "Adoption of a database that something else migrated, as chart 1.0.0's app did: the migration Job \
+                 compares the schema with these migrations, and records those that the database contains as applied, \
+                 before it migrates",
                 vec![
                     flag(
                         "enabled",
                         false,
-                        "Adopt the database; nothing happens where it is empty or has Corveil's history already",
+                        "Adopt a database that another tool migrated: record the migrations that it contains as \
+                         applied without running them; no effect on a database that is empty or has Corveil's history",
                     ),
                     value(
                         "from",
                         OneOf(ADOPT_FROM),
                         "auto",
-                        "The tool that migrated the database so far; `auto` finds the tool's table",
+                        "Tool that migrated the database before its adoption; `auto` detects the tool by its history table",
                     )
                     .sets(&[env::ADOPT]),
-                    text("to", "", "The version that the adopted database contains; empty finds out").sets(&[env::ADOPT_TO]),
+                    text("to", "", "Version of the newest migration that the adopted database contains; if empty, \
+                     Corveil detects the version").sets(&[env::ADOPT_TO]),
                 ],
             ),
             formed(
                 "serviceAccount",
                 Pattern::Name,
                 "",
-                "An account for the Job, never the app's: one that exists, or the name for `migrate.createServiceAccount`; \
-                 empty is the namespace's default, or the Job's own name",
+                "ServiceAccount of the migration Job, never the app's: an existing one, or the name for \
+                 `migrate.createServiceAccount`; if empty, the namespace's default, or the name of the Job for an \
+                 account that is created",
             ),
             flag(
                 "createServiceAccount",
                 false,
-                "Create an account for the Job, before it runs, that no rights are bound to: for an identity of your cloud",
+                "Create a ServiceAccount for the migration Job before the Job runs; no rights are bound to the \
+                 account, which is for workload identity in a cloud",
             ),
             annotations(
                 "serviceAccountAnnotations",
-                "Annotations of the account that `migrate.createServiceAccount` creates",
+                "Annotations of the ServiceAccount that `migrate.createServiceAccount` creates",
             ),
-            annotations("annotations", "More annotations of the Job; those that make it a gate stay the chart's"),
+            annotations("annotations", "Additional annotations of the migration Job; annotations of Helm and Argo CD \
+             are refused, because the chart sets them"),
             integer(
                 "activeDeadlineSeconds",
                 1,
                 270,
-                "Seconds until Kubernetes ends the Job: below the timeout of Helm, 300 s unless you set it, and above the waits \
-                 of one attempt",
+                "Seconds until Kubernetes ends the migration Job: below the timeout of Helm, which is 300 s by \
+                 default, and above the sum of `migrate.waitForDb` and `migrate.lockWait`",
             ),
             integer(
                 "backoffLimit",
                 0,
                 1,
-                "How often the Job is tried again when the cause may pass (exit code 75)",
+                "Number of times that Kubernetes retries the migration Job after a temporary failure (exit code 75)",
             ),
-            value("waitForDb", Duration, "60s", "How long the Job waits for the database")
+            value("waitForDb", Duration, "60s", "Time for which the migration Job waits until the database accepts \
+             connections")
                 .sets(&[env::WAIT_FOR_DB]),
-            value("lockWait", Duration, "120s", "How long the Job waits for another run to end")
+            value("lockWait", Duration, "120s", "Time for which the migration Job waits until another migration run \
+             has ended")
                 .sets(&[env::LOCK_WAIT]),
-            value("lockTimeout", DurationOrNone, "2s", "How long a statement of a migration waits for a lock on a table")
+            value("lockTimeout", DurationOrNone, "2s", "Time for which a statement of a migration waits for a lock on \
+             a table")
                 .sets(&[env::LOCK_TIMEOUT]),
-            value("statementTimeout", DurationOrNone, "none", "How long a statement of a migration may run")
+            value("statementTimeout", DurationOrNone, "none", "Time for which a statement of a migration may run; \
+             `none` is without limit")
                 .sets(&[env::STATEMENT_TIMEOUT]),
-            integer("retries", 0, 10, "How often the Job tries a file again after a timeout or a deadlock")
+            integer("retries", 0, 10, "Number of times that the migration Job retries a migration file after a lock \
+             timeout or a deadlock")
                 .sets(&[env::RETRIES]),
             value(
                 "outOfOrder",
                 OneOf(OUT_OF_ORDER),
                 "fail",
-                "What the Job does with a file that is older than the newest applied one: `fail` ends with exit code 4, `apply` \
-                 applies it, as projects need that merge branches",
+                "What the migration Job does with a pending migration that is older than the newest applied one: \
+                 `fail` ends with exit code 4, `apply` applies the migration, as projects need that merge branches",
             )
             .sets(&[env::OUT_OF_ORDER]),
             flag(
                 "errorDetail",
                 false,
-                "Whether the Job's log and Helm's output show the DETAIL of an error where it may quote a row, and personal data with \
-                 it; the server's log has it either way",
+                "Show the DETAIL of an error in the migration Job's log and Helm's output even where it may quote a \
+                 row, and with it personal data; the server's log always has it",
             )
             .sets(&[env::DETAIL]),
     ];
     keys.extend(pod());
-    section("migrate", "The Job that migrates the database before the Deployment rolls", keys)
+    section("migrate", "The Job that migrates the database before the Deployment rolls out", keys)
 }
 
 /// What the Job's pod is made of.
@@ -163,63 +179,68 @@ fn pod() -> Vec<Key> {
         resources(
             "resources",
             "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
-            "Requests and limits of the Job's container",
+            "CPU and memory requests and limits of the migration Job's container",
         ),
-        env_list("extraEnv", "More environment variables of the Job, as in a container's `env`"),
+        env_list(
+            "extraEnv",
+            "Additional environment variables for the migration Job, as in a container's `env`",
+        ),
         list_of(
             "extraEnvFrom",
             Part::EnvFrom,
-            "Secrets and ConfigMaps with more environment variables of the Job, as in a container's `envFrom`; the Job's own win",
+            "Secrets and ConfigMaps with additional environment variables for the migration Job, as in a container's \
+             `envFrom`; variables that the chart sets take precedence",
         ),
         objects(
             "extraInitContainers",
-            "Init containers of the Job's pod; with `restartPolicy: Always` a sidecar, such as a proxy to the database, \
-                 which ends with the migration",
+            "Init containers of the migration Job's pod; one with `restartPolicy: Always` is a sidecar, such as a \
+             proxy to the database, and ends with the migration",
         ),
-        formed("priorityClassName", Pattern::Name, "", "Priority class of the Job's pod"),
+        formed("priorityClassName", Pattern::Name, "", "Priority class of the migration Job's pod"),
         list_of(
             "extraVolumes",
             Part::Volumes,
-            "Volumes of the Job's pod, for what the database's URL names: a certificate, a key",
+            "Volumes of the migration Job's pod, such as a certificate and a key that the database's URL names",
         ),
         list_of(
             "extraVolumeMounts",
             Part::VolumeMounts,
-            "Where the Job's container has `migrate.extraVolumes`",
+            "Volume mounts of the migration Job's container, for `migrate.extraVolumes`",
         ),
-        labels("podLabels", "More labels of the Job's pod"),
-        annotations("podAnnotations", "More annotations of the Job's pod"),
+        labels("podLabels", "Additional labels of the migration Job's pod"),
+        annotations("podAnnotations", "Additional annotations of the migration Job's pod"),
     ]
 }
 
 fn wait() -> Key {
     section(
         "wait",
-        "The init container `wait-for-db`: a pod starts only when every migration of its build is applied",
+        "The init container `wait-for-db`: the app starts only when every migration of its build is applied",
         vec![
             flag(
                 "enabled",
                 true,
-                "Whether pods wait; without it a pod whose migrations were skipped starts, and serves on a schema that it does \
-                 not know",
+                "Add the init container `wait-for-db`; if false, a pod starts even when the migrations of its build \
+                 are not applied, and serves on a schema that it does not know",
             ),
             value(
                 "timeout",
                 Duration,
                 0,
-                "How long `wait-for-db` waits before it starts again; 0 is without limit",
+                "Time after which `wait-for-db` fails and Kubernetes restarts it; 0 is without limit",
             )
             .sets(&[env::TIMEOUT]),
             integer(
                 "progressDeadlineSeconds",
                 1,
                 240,
-                "Seconds until Kubernetes reports a rollout without progress: below Helm's timeout, so that Helm names the reason",
+                "Seconds until Kubernetes reports that a rollout makes no progress: below Helm's timeout, so that \
+                 Helm reports the reason",
             ),
             resources(
                 "resources",
                 "{requests: {cpu: 50m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}",
-                "Requests and limits of `wait-for-db`",
+                "CPU and memory requests and limits of `wait-for-db`",
             ),
         ],
     )

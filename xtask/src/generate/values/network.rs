@@ -11,47 +11,58 @@ pub(crate) fn keys() -> Vec<Key> {
     vec![
         section(
             "service",
-            "The Service",
+            "The app's Service",
             vec![
                 value(
                     "type",
                     OneOf(&["ClusterIP", "NodePort", "LoadBalancer"]),
                     "ClusterIP",
-                    "Type of the Service",
+                    "Type of the app's Service",
                 ),
-                value("port", Port, 8000, "Port of the Service; the container's is 8000"),
-                unset("nodePort", Port, 30080, "Port on every node, for type NodePort or LoadBalancer"),
+                value(
+                    "port",
+                    Port,
+                    8000,
+                    "Port of the app's Service, which forwards to port 8000 of the container",
+                ),
+                unset(
+                    "nodePort",
+                    Port,
+                    30080,
+                    "Port of the app's Service on every node, for type NodePort or LoadBalancer",
+                ),
                 formed(
                     "loadBalancerClass",
                     Pattern::QualifiedName,
                     "",
-                    "Class of the load balancer, for type LoadBalancer",
+                    "Load balancer class of the app's Service, for type LoadBalancer",
                 ),
                 value(
                     "loadBalancerSourceRanges",
                     TextList(Pattern::Cidr),
                     from_yaml("[]"),
-                    "Networks that may use the load balancer, for type LoadBalancer",
+                    "Networks that may connect to the load balancer of the app's Service, as CIDR, for type LoadBalancer",
                 ),
                 value(
                     "externalTrafficPolicy",
                     OneOf(&["", "Cluster", "Local"]),
                     "",
-                    "Whether nodes pass traffic on to others, for type NodePort or LoadBalancer; empty is Kubernetes' default",
+                    "External traffic policy of the app's Service, for type NodePort or LoadBalancer; empty is \
+                     Kubernetes' default, `Cluster`",
                 ),
                 value(
                     "ipFamilyPolicy",
                     OneOf(&["", "SingleStack", "PreferDualStack", "RequireDualStack"]),
                     "",
-                    "Whether the Service has addresses of IPv4, IPv6 or both; empty is the cluster's default",
+                    "IP family policy of the app's Service: IPv4, IPv6 or both; empty is the cluster's default",
                 ),
                 value(
                     "ipFamilies",
                     TextList(Pattern::IpFamily),
                     from_yaml("[]"),
-                    "Families of the Service's addresses, in order: `[IPv6, IPv4]`; empty is the cluster's default",
+                    "IP families of the app's Service in order, such as `[IPv6, IPv4]`; empty is the cluster's default",
                 ),
-                annotations("annotations", "Annotations of the Service"),
+                annotations("annotations", "Annotations of the app's Service"),
             ],
         ),
         http_route(),
@@ -60,22 +71,27 @@ pub(crate) fn keys() -> Vec<Key> {
             "ingress",
             "An Ingress",
             vec![
-                flag("enabled", false, "Create an Ingress"),
-                formed("className", Pattern::Name, "", "Class of the Ingress"),
-                annotations("annotations", "Annotations of the Ingress"),
+                flag("enabled", false, "Create an Ingress for the app"),
+                formed("className", Pattern::Name, "", "Name of the IngressClass of the app's Ingress"),
+                annotations("annotations", "Annotations of the app's Ingress"),
                 value(
                     "hosts",
                     HostList,
                     from_yaml("[{host: corveil.local, paths: [{path: /, pathType: Prefix}]}]"),
-                    "Hosts of the Ingress with their paths",
+                    "Hosts of the app's Ingress, each with its paths",
                 ),
-                list_of("tls", Part::Tls, "Certificates of the Ingress: `[{secretName: …, hosts: […]}]`"),
+                list_of(
+                    "tls",
+                    Part::Tls,
+                    "TLS certificates of the app's Ingress: `[{secretName: …, hosts: […]}]`",
+                ),
             ],
         ),
         istio(),
         section(
             "networkPolicy",
-            "NetworkPolicies: traffic to port 8000, and to DNS, PostgreSQL, Redis and HTTPS, nothing else",
+            "NetworkPolicies, which allow connections to port 8000, and from the pods to DNS, PostgreSQL, Redis and \
+             HTTPS, and no others",
             vec![
                 flag(
                     "enabled",
@@ -85,7 +101,7 @@ pub(crate) fn keys() -> Vec<Key> {
                 list_of(
                     "additionalEgressRules",
                     Part::EgressRules,
-                    "What else the app and the migration Job may reach, such as a database on another port",
+                    "Additional egress rules for the app and the migration Job, such as for a database on another port",
                 ),
             ],
         ),
@@ -98,20 +114,23 @@ fn http_route() -> Key {
         "httpRoute",
         "An HTTPRoute of the Gateway API, instead of an Ingress",
         vec![
-            flag("enabled", false, "Create an HTTPRoute"),
-            annotations("annotations", "Annotations of the HTTPRoute"),
-            objects("parentRefs", "Gateways that the HTTPRoute attaches to: `[{name: …, namespace: …}]`"),
+            flag("enabled", false, "Create an HTTPRoute of the Gateway API for the app"),
+            annotations("annotations", "Annotations of the app's HTTPRoute"),
+            objects(
+                "parentRefs",
+                "Gateways that the app's HTTPRoute attaches to: `[{name: …, namespace: …}]`",
+            ),
             value(
                 "hostnames",
                 TextList(Pattern::HostTemplate),
                 from_yaml("[]"),
-                "Hosts of the HTTPRoute; empty is those of the Gateway",
+                "Host names of the app's HTTPRoute; if empty, those of the Gateway",
             ),
             value(
                 "rules",
                 ObjectList,
                 from_yaml("[{matches: [{path: {type: PathPrefix, value: /}}]}]"),
-                "Rules of the HTTPRoute, with matches, filters and timeouts; requests go to the app's Service",
+                "Rules of the app's HTTPRoute, with matches, filters and timeouts; the backend is always the app's Service",
             ),
         ],
     )
@@ -120,14 +139,28 @@ fn http_route() -> Key {
 fn service_monitor() -> Key {
     section(
         "serviceMonitor",
-        "A ServiceMonitor of the Prometheus operator, for the app's `/metrics`",
+        "A ServiceMonitor of the Prometheus Operator for the app's `/metrics`",
         vec![
-            flag("enabled", false, "Create a ServiceMonitor"),
-            labels("labels", "Labels that the Prometheus selects ServiceMonitors by"),
-            value("interval", Interval, "", "Interval between two scrapes; empty is that of the Prometheus"),
-            value("scrapeTimeout", Interval, "", "Timeout of a scrape; empty is that of the Prometheus"),
-            objects("relabelings", "Relabelings of the target"),
-            objects("metricRelabelings", "Relabelings of the metrics"),
+            flag(
+                "enabled",
+                false,
+                "Create a ServiceMonitor of the Prometheus Operator for the app's `/metrics`",
+            ),
+            labels("labels", "Labels of the ServiceMonitor, by which Prometheus selects it"),
+            value(
+                "interval",
+                Interval,
+                "",
+                "Scrape interval of the ServiceMonitor; empty is the default of Prometheus",
+            ),
+            value(
+                "scrapeTimeout",
+                Interval,
+                "",
+                "Scrape timeout of the ServiceMonitor; empty is the default of Prometheus",
+            ),
+            objects("relabelings", "Relabelings of the ServiceMonitor's target"),
+            objects("metricRelabelings", "Relabelings of the ServiceMonitor's metrics"),
         ],
     )
 }
@@ -135,36 +168,36 @@ fn service_monitor() -> Key {
 fn istio() -> Key {
     section(
         "istio",
-        "A VirtualService and a PeerAuthentication",
+        "An Istio VirtualService and a PeerAuthentication for the app",
         vec![
             flag(
                 "enabled",
                 false,
-                "Create a VirtualService and a PeerAuthentication, and let the pods' connections to the database go past the sidecar, to port 5432 or that of \
-                 `externalDatabase.url`; `podAnnotations` may name other ports in \
+                "Create an Istio VirtualService and a PeerAuthentication for the app, and exclude the database's port \
+                 (5432, or that of `externalDatabase.url`) from the sidecar; `podAnnotations` may name other ports in \
                  `traffic.sidecar.istio.io/excludeOutboundPorts`",
             ),
             section(
                 "corveil",
-                "The VirtualService",
+                "The app's Istio VirtualService",
                 vec![
                     value(
                         "gateways",
                         TextList(Pattern::Gateway),
                         from_yaml("[istio-system/public]"),
-                        "Gateways of the VirtualService",
+                        "Gateways of the app's Istio VirtualService",
                     ),
                     value(
                         "hosts",
                         TextList(Pattern::HostTemplate),
                         from_yaml("['corveil.{{ .Values.domain }}']"),
-                        "Hosts of the VirtualService; templates are allowed",
+                        "Host names of the app's Istio VirtualService; templates are evaluated",
                     ),
                 ],
             ),
             section(
                 "mtls",
-                "The PeerAuthentication of the app's pods",
+                "The Istio PeerAuthentication of the app's pods",
                 vec![value(
                     "mode",
                     OneOf(&["STRICT", "PERMISSIVE", "DISABLE", "UNSET"]),

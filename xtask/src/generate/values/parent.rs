@@ -8,7 +8,8 @@ pub(crate) fn keys() -> Vec<Key> {
         flag(
             "enabled",
             true,
-            "For the `condition` of a parent chart that has this one as a dependency; the chart itself refuses `false`",
+            "Condition that a parent chart can name for its dependency on this chart; the chart itself does not \
+             render with `false`",
         ),
         global(),
     ]
@@ -21,18 +22,23 @@ fn global() -> Key {
             "imageRegistry",
             Pattern::Registry,
             "",
-            "Registry, with a path if it has one, that all images are pulled from: the app's, PostgreSQL's and Redis'",
+            "Registry, with an optional path, from which all images are pulled: the app's and those of the bundled \
+             PostgreSQL and Redis",
         ),
-        pull_secrets("imagePullSecrets", "Secrets to pull images with, in addition to `imagePullSecrets`"),
+        pull_secrets(
+            "imagePullSecrets",
+            "Image pull secrets that a parent chart sets for all its charts, added to \
+         `imagePullSecrets`",
+        ),
         text(
             "storageClass",
             "",
-            "Storage class of the bundled PostgreSQL's volume, instead of `postgresql.primary.persistence.storageClass`",
+            "Storage class of the bundled PostgreSQL's volume; overrides `postgresql.primary.persistence.storageClass`",
         ),
         text(
             "defaultStorageClass",
             "",
-            "Storage class of the bundled PostgreSQL's volume, where `postgresql.primary.persistence.storageClass` is empty",
+            "Storage class of the bundled PostgreSQL's volume if `postgresql.primary.persistence.storageClass` is empty",
         ),
         compatibility(),
     ];
@@ -48,14 +54,14 @@ fn compatibility() -> Key {
         "adaptSecurityContext",
         OneOf(&["auto", "force", "disabled"]),
         "auto",
-        "Whether pods leave out the chart's default users and groups, which OpenShift chooses: `auto` where the cluster is \
-         OpenShift",
+        "When pods leave out the chart's default user and group IDs, so that OpenShift chooses them: `auto` only on \
+         OpenShift, `force` always, `disabled` never",
     );
     let openshift =
         Key::new("openshift", "Settings for OpenShift", Kind::Section(vec![adapt], Others::Passed));
     Key::new(
         "compatibility",
-        "Settings for platforms that choose users themselves",
+        "Settings for platforms that choose the user IDs of pods",
         Kind::Section(vec![openshift], Others::Passed),
     )
 }

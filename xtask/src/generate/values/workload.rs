@@ -14,58 +14,60 @@ pub(crate) fn keys() -> Vec<Key> {
             "replicaCount",
             0,
             1,
-            "Number of pods, unless `autoscaling.enabled`; null leaves it to what scales the Deployment, such as KEDA",
+            "Number of the app's pods unless `autoscaling.enabled`; null leaves the number to another autoscaler, \
+             such as KEDA",
         ),
         strategy(),
         integer(
             "minReadySeconds",
             0,
             0,
-            "Seconds for which a new pod has to be ready before the next one is replaced",
+            "Seconds for which a new pod has to be ready before the rollout continues",
         ),
         integer(
             "revisionHistoryLimit",
             0,
             10,
-            "Number of old ReplicaSets that Kubernetes keeps of the Deployment",
+            "Number of old ReplicaSets that Kubernetes keeps for the Deployment",
         ),
         integer(
             "terminationGracePeriodSeconds",
             1,
             30,
-            "Seconds that an app's pod has to end, `lifecycle.preStop` included",
+            "Seconds in which a pod of the app has to shut down, `lifecycle.preStop` included",
         ),
         section(
             "autoscaling",
-            "A HorizontalPodAutoscaler",
+            "A HorizontalPodAutoscaler for the app",
             vec![
-                flag("enabled", false, "Create a HorizontalPodAutoscaler"),
-                integer("minReplicas", 1, 1, "Least number of pods under the HorizontalPodAutoscaler"),
-                integer("maxReplicas", 1, 3, "Greatest number of pods under the HorizontalPodAutoscaler"),
+                flag("enabled", false, "Create a HorizontalPodAutoscaler for the app"),
+                integer("minReplicas", 1, 1, "Minimum number of pods under the HorizontalPodAutoscaler"),
+                integer("maxReplicas", 1, 3, "Maximum number of pods under the HorizontalPodAutoscaler"),
                 integer(
                     "targetCPUUtilizationPercentage",
                     1,
                     70,
-                    "CPU in use, as percent of the request, that the HorizontalPodAutoscaler aims at",
+                    "Target CPU utilization of the HorizontalPodAutoscaler, in percent of the CPU request",
                 ),
             ],
         ),
         section(
             "podDisruptionBudget",
-            "A PodDisruptionBudget",
+            "A PodDisruptionBudget for the app",
             vec![
-                flag("enabled", false, "Create a PodDisruptionBudget"),
+                flag("enabled", false, "Create a PodDisruptionBudget for the app"),
                 value(
                     "minAvailable",
                     IntegerOrPercent,
                     1,
-                    "Pods that stay while a node is drained; without effect if `podDisruptionBudget.maxUnavailable` is set",
+                    "Number or percentage of the app's pods that stay available while a node is drained; no effect if \
+                     `podDisruptionBudget.maxUnavailable` is set",
                 ),
                 unset(
                     "maxUnavailable",
                     IntegerOrPercent,
                     1,
-                    "Pods that may be missing while a node is drained",
+                    "Number or percentage of the app's pods that may be unavailable while a node is drained",
                 ),
             ],
         ),
@@ -79,7 +81,8 @@ pub(crate) fn keys() -> Vec<Key> {
                     "name",
                     Pattern::Name,
                     "",
-                    "Name of the app's ServiceAccount; empty is the full name, or `default` if none is created",
+                    "Name of the app's ServiceAccount; if empty, the name of the app's objects, or `default` if none \
+                     is created",
                 ),
             ],
         ),
@@ -97,41 +100,38 @@ fn pod() -> Vec<Key> {
             "podSecurityContext",
             Part::PodSecurityContext,
             "{runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, seccompProfile: {type: RuntimeDefault}}",
-            "Security context of the app's pods, of which the migration Job takes user and groups",
+            "Security context of the app's pods; the migration Job takes only the user and group IDs from it",
         ),
         part(
             "securityContext",
             Part::SecurityContext,
             "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}",
-            "Security context of the containers, of which the migration Job takes user and group; `wait-for-db` adds a read-only root file system",
+            "Security context of the app's containers; the migration Job takes only the user and group IDs from it, \
+             and `wait-for-db` adds a read-only root file system",
         ),
         resources(
             "resources",
             "{requests: {cpu: 250m, memory: 512Mi}, limits: {cpu: '1', memory: 1Gi}}",
-            "Requests and limits of the app",
+            "CPU and memory requests and limits of the app's container",
         ),
-        labels("nodeSelector", "Labels of the nodes that may run the app and the migration Job"),
-        list_of(
-            "tolerations",
-            Part::Tolerations,
-            "Taints of nodes that the app and the migration Job tolerate",
-        ),
+        labels("nodeSelector", "Labels that a node needs to run the app and the migration Job"),
+        list_of("tolerations", Part::Tolerations, "Tolerations of the pods of the app and the migration Job"),
         part(
             "affinity",
             Part::Affinity,
             "{}",
-            "Affinity of the app's pods, of which the migration Job takes the node affinity",
+            "Affinity of the app's pods; the migration Job takes only the node affinity from it",
         ),
         list_of(
             "topologySpreadConstraints",
             Part::TopologySpread,
-            "How the app's pods are spread over nodes and zones",
+            "Topology spread constraints of the app's pods",
         ),
         formed(
             "priorityClassName",
             Pattern::Name,
             "",
-            "Priority class of the app's pods; the Job's is `migrate.priorityClassName`",
+            "Priority class of the app's pods; for the migration Job, set `migrate.priorityClassName`",
         ),
         list_of(
             "hostAliases",
@@ -142,7 +142,7 @@ fn pod() -> Vec<Key> {
             "dnsConfig",
             Part::DnsConfig,
             "{}",
-            "DNS settings of the pods of the app, the migration Job and `helm test`",
+            "DNS configuration of the pods of the app, the migration Job and `helm test`",
         ),
         value(
             "dnsPolicy",
@@ -153,7 +153,7 @@ fn pod() -> Vec<Key> {
         flag(
             "automountServiceAccountToken",
             true,
-            "Mount the token of the ServiceAccount in the app's pods; the migration Job's pod never has one",
+            "Mount the token of the ServiceAccount in the app's pods; the migration Job's pod never has a token",
         ),
     ]
 }
@@ -162,30 +162,31 @@ fn pod() -> Vec<Key> {
 fn strategy() -> Key {
     section(
         "strategy",
-        "How the Deployment replaces pods",
+        "How the Deployment replaces the app's pods",
         vec![
             value(
                 "type",
                 OneOf(&["RollingUpdate"]),
                 "RollingUpdate",
-                "Only `RollingUpdate`: `Recreate` would end the old pods while the new ones wait for their migrations",
+                "Update strategy of the Deployment, always `RollingUpdate`: `Recreate` would end the old pods while \
+                 the new ones wait for their migrations",
             ),
             section(
                 "rollingUpdate",
-                "Bounds of a rolling update",
+                "Limits of a rolling update",
                 vec![
                     value(
                         "maxSurge",
                         IntegerOrPercent,
                         "25%",
-                        "Pods above the number of replicas, or their share, while pods are replaced",
+                        "Number or percentage of pods that a rolling update may run above the number of replicas",
                     ),
                     value(
                         "maxUnavailable",
                         IntegerOrPercent,
                         0,
-                        "Pods below the number of replicas, or their share, while pods are replaced; 0 keeps every old pod \
-                         until a new one is ready",
+                        "Number or percentage of replicas that may be unavailable during a rolling update; 0 keeps \
+                         every old pod until a new one is ready",
                     ),
                 ],
             ),

@@ -6,7 +6,7 @@ use xtask::gate::bounds::Bounds;
 use xtask::gate::{self, Database, Part, Phase, Step};
 
 use super::cluster::Cluster;
-use super::{HELMS, bundled, external, render, with};
+use super::{HELMS, bundled, external, inputs, render, with};
 use crate::decode;
 use xtask::generate::job::typed::{self, Setting, Strings, strings};
 use xtask::project::released;
@@ -16,6 +16,10 @@ const UPGRADE: &[&str] = &["--is-upgrade"];
 /// What [`bundled`] and [`external`] lead to.
 const BUNDLED_URL: &str = "postgresql://citadel:citadel@corveil-postgresql:5432/citadel";
 const EXTERNAL_URL: &str = "postgres://app:secret@database/app";
+/// The name of the hook's objects.
+const HOOK: &str = "corveil-migrate";
+/// The name of the objects of phase Wave.
+const WAVE: &str = "corveil-migrate-wave";
 /// The name of the Secret that goes with the hook.
 const COPY: &str = "corveil-migrate-copy";
 /// The name of the Job whose real name ends in a hash.
@@ -101,7 +105,7 @@ fn tree(object: &impl serde::Serialize) -> Value {
 
 fn hook_of(database: Database, phase: Phase, setting: &Setting) -> Value {
     let annotations = gate::hook(Part::Job, database, phase);
-    tree(&typed::job(gate::Job::Hook, "corveil-migrate", &object_labels(), annotations, setting))
+    tree(&typed::job(gate::Job::Hook, HOOK, &object_labels(), annotations, setting))
 }
 
 fn hook(database: Database, phase: Phase) -> Value {
@@ -116,18 +120,18 @@ fn bootstrap() -> Value {
 fn wave() -> Value {
     let (labels, annotations) = (object_labels(), gate::wave(Step::Job));
     let setting = setting("corveil-secrets");
-    tree(&typed::job(gate::Job::Wave, "corveil-migrate-wave", &labels, annotations, &setting))
+    tree(&typed::job(gate::Job::Wave, WAVE, &labels, annotations, &setting))
 }
 
 fn copy(database: Database, phase: Phase) -> Value {
     let url = if database == Database::Bundled { BUNDLED_URL } else { EXTERNAL_URL };
     let annotations = gate::hook(Part::Inputs, database, phase);
-    tree(&typed::secret(COPY, url, &object_labels(), annotations, &setting("")))
+    tree(&inputs::secret(COPY, url, &object_labels(), annotations, &setting("")))
 }
 
 fn policy(suffix: &str, annotations: gate::Annotations) -> Value {
     let name = format!("corveil-migrate{suffix}");
-    tree(&typed::network_policy(&name, &object_labels(), annotations, &setting("")))
+    tree(&inputs::network_policy(&name, &object_labels(), annotations, &setting("")))
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn every_job_takes_over_what_something_else_migrated_when_it_is_asked_to() {
         let (labels, annotations) = (object_labels(), gate::wave(Step::Job));
         let own = setting("corveil-secrets");
         let bootstrap = tree(&typed::job(gate::Job::Bootstrap, BOOTSTRAP, &labels, Vec::new(), &own));
-        let wave = tree(&typed::job(gate::Job::Wave, "corveil-migrate-wave", &labels, annotations, &own));
+        let wave = tree(&typed::job(gate::Job::Wave, WAVE, &labels, annotations, &own));
         let hook = hook_of(Database::Bundled, Phase::Sync, &setting(COPY));
         let values = with(bundled(), adopt(values));
         let expected = [hook, copy(Database::Bundled, Phase::Sync), bootstrap];
@@ -324,51 +328,115 @@ fn each_job_has_a_network_policy_that_is_there_before_it() {
     );
 }
 
+#[test]
+fn rules_of_the_users_are_added_to_each_policy() {
+    let rule = json!({"ports": [{"port": 8443, "protocol": "TCP"}]});
+    let on = json!({"networkPolicy": {"enabled": true, "additionalEgressRules": [rule]}});
+    let policy = |suffix: &str, annotations| {
+        let mut policy = policy(suffix, annotations);
+        policy["spec"]["egress"].as_array_mut().expect("a list").push(rule.clone());
+        policy
+    };
+    let inputs = gate::hook(Part::Inputs, Database::Bundled, Phase::Sync);
+    let expected = [
+        hook(Database::Bundled, Phase::Sync),
+        copy(Database::Bundled, Phase::Sync),
+        policy("", inputs),
+        bootstrap(),
+        policy("-bootstrap", Vec::new()),
+    ];
+    assert_renders(UPGRADE, &with(bundled(), on.clone()), &expected);
+    let phase = json!({"migrate": {"argocd": {"phase": Phase::Wave.name()}}});
+    let expected = [wave(), policy("-wave", gate::wave(Step::Inputs))];
+    assert_renders(&[], &with(external(), with(on, phase)), &expected);
+}
+
 /// A digest of no image.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 #[test]
-fn each_value_of_the_job_has_its_place() {
-    let values = with(
-        external(),
-        json!({
-            "image": {"digest": DIGEST, "pullPolicy": "Always"},
-            "imagePullSecrets": [{"name": "registry"}],
-            "nodeSelector": {"disk": "fast"},
-            "tolerations": [{"key": "k", "operator": "Exists"}],
-            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{}]}}},
-            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}],
-            "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
-            "dnsPolicy": "Default",
-            "podSecurityContext": {"fsGroup": 2000},
-            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
-            "priorityClassName": "the-apps",
-            "migrate": {
-                "serviceAccount": "0123",
-                "activeDeadlineSeconds": 4000,
-                "backoffLimit": 0,
-                "waitForDb": "10s",
-                "lockWait": "1h 500ms",
-                "lockTimeout": "1s",
-                "statementTimeout": "30min",
-                "retries": 3,
-                "outOfOrder": "apply",
-                "errorDetail": true,
-                "resources": {"requests": {"cpu": "250m"}},
-                "extraEnv": [{"name": "PGAPPNAME", "value": "x"}],
-                "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
-                "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
-                "extraEnvFrom": [{"secretRef": {"name": "pg"}}],
-                "extraInitContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}],
-                "priorityClassName": "0123",
-                "podLabels": {"team": "7", "sidecar.istio.io/inject": "true", "app.kubernetes.io/name": "corveil-chart"},
-                "podAnnotations": {"note": "true"},
-            },
-        }),
+fn each_value_of_a_job_has_its_place() {
+    let values = every_value();
+    let setting = |secret: &str| Setting {
+        ddl: Some(("ddl".into(), "url".into())),
+        adopt: Some(("goose".into(), Some("7".into()))),
+        history: vec![(env::HISTORY_SCHEMA, "tenant".into()), (env::HISTORY_OWNER, "ddl".into())],
+        ..setting(secret)
+    };
+    let job = |which, name: &str, annotations, secret: &str| {
+        let job = typed::job(which, name, &object_labels(), annotations, &setting(secret));
+        with_every_value(tree(&job), &values)
+    };
+    let hook = |database, phase| job(gate::Job::Hook, HOOK, gate::hook(Part::Job, database, phase), COPY);
+    assert_renders(
+        &[],
+        &with(external(), values.clone()),
+        &[hook(Database::External, Phase::PreSync), copy(Database::External, Phase::PreSync)],
     );
-    let mut job = hook(Database::External, Phase::PreSync);
+    assert_renders(
+        UPGRADE,
+        &with(bundled(), values.clone()),
+        &[
+            hook(Database::Bundled, Phase::Sync),
+            copy(Database::Bundled, Phase::Sync),
+            job(gate::Job::Bootstrap, BOOTSTRAP, Vec::new(), "corveil-secrets"),
+        ],
+    );
+    let phase = json!({"migrate": {"argocd": {"phase": Phase::Wave.name()}}});
+    assert_renders(
+        &[],
+        &with(with(external(), values.clone()), phase),
+        &[job(gate::Job::Wave, WAVE, gate::wave(Step::Job), "corveil-secrets")],
+    );
+}
+
+/// Another value than the default for each key that a Job reads.
+fn every_value() -> Value {
+    json!({
+        "history": {"schema": "tenant", "owner": "ddl"},
+        "image": {"digest": DIGEST, "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{}]}}},
+        "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}],
+        "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+        "dnsPolicy": "Default",
+        "podSecurityContext": {"fsGroup": 2000},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        "priorityClassName": "the-apps",
+        "migrate": {
+            "database": {"existingSecret": "ddl", "key": "url"},
+            "adopt": {"enabled": true, "from": "goose", "to": 7},
+            "serviceAccount": "0123",
+            "activeDeadlineSeconds": 4000,
+            "backoffLimit": 0,
+            "waitForDb": "10s",
+            "lockWait": "1h 500ms",
+            "lockTimeout": "1s",
+            "statementTimeout": "30min",
+            "retries": 3,
+            "outOfOrder": "apply",
+            "errorDetail": true,
+            "resources": {"requests": {"cpu": "250m"}},
+            "extraEnv": [{"name": "PGAPPNAME", "value": "x"}],
+            "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
+            "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+            "extraEnvFrom": [{"secretRef": {"name": "pg"}}],
+            "extraInitContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}],
+            "priorityClassName": "0123",
+            "podLabels": {"team": "7", "sidecar.istio.io/inject": "true", "app.kubernetes.io/name": "corveil-chart"},
+            "podAnnotations": {"note": "true"},
+        },
+    })
+}
+
+/// The Job as those values make it.
+fn with_every_value(mut job: Value, values: &Value) -> Value {
     let spec = &mut job["spec"];
-    spec["activeDeadlineSeconds"] = 4000.into();
+    if spec.get("activeDeadlineSeconds").is_some() {
+        spec["activeDeadlineSeconds"] = 4000.into();
+    }
     spec["backoffLimit"] = 0.into();
     spec["template"]["metadata"]["labels"]["team"] = "7".into();
     spec["template"]["metadata"]["labels"]["sidecar.istio.io/inject"] = "true".into();
@@ -407,18 +475,20 @@ fn each_value_of_the_job_has_its_place() {
         ("CORVEIL_DETAIL", "on"),
         ("CORVEIL_DEADLINE", "3980s"),
     ] {
-        let variable = variables.iter_mut().find(|variable| variable["name"] == name).expect(name);
-        variable["value"] = value.into();
+        // The bootstrap has no deadline.
+        if let Some(variable) = variables.iter_mut().find(|variable| variable["name"] == name) {
+            variable["value"] = value.into();
+        }
     }
     variables.push(json!({"name": "PGAPPNAME", "value": "x"}));
-    assert_renders(&[], &values, &[job, copy(Database::External, Phase::PreSync)]);
+    job
 }
 
 #[test]
 fn an_account_of_the_jobs_own_is_there_before_it_and_goes_with_it() {
     let given = strings(&[("eks.amazonaws.com/role-arn", "arn:aws:iam::1:role/ddl")]);
     let account = |name: &str, annotations: gate::Annotations| {
-        tree(&typed::service_account(name, &given, &object_labels(), annotations, &setting("")))
+        tree(&inputs::service_account(name, &given, &object_labels(), annotations, &setting("")))
     };
     let with_account = |mut job: Value, name: &str| {
         job["spec"]["template"]["spec"]["serviceAccountName"] = name.into();
@@ -426,7 +496,7 @@ fn an_account_of_the_jobs_own_is_there_before_it_and_goes_with_it() {
     };
     let values = json!({"migrate": {"createServiceAccount": true, "serviceAccountAnnotations": given}});
     for (name, values) in [
-        ("corveil-migrate", values.clone()),
+        (HOOK, values.clone()),
         ("0123", with(values.clone(), json!({"migrate": {"serviceAccount": "0123"}}))),
     ] {
         let expected = [
@@ -444,7 +514,7 @@ fn an_account_of_the_jobs_own_is_there_before_it_and_goes_with_it() {
             account("corveil-migrate-bootstrap", Vec::new()),
         ];
         assert_renders(UPGRADE, &with(bundled(), values.clone()), &expected);
-        let name = if name == "0123" { name } else { "corveil-migrate-wave" };
+        let name = if name == "0123" { name } else { WAVE };
         let wave_values = with(values, json!({"migrate": {"argocd": {"phase": "Wave"}}}));
         let expected = [with_account(wave(), name), account(name, gate::wave(Step::Inputs))];
         assert_renders(&[], &with(external(), wave_values), &expected);
@@ -465,23 +535,23 @@ fn labels_and_annotations_of_the_users_are_added_to_the_gates_own() {
     });
     let inputs = || gate::hook(Part::Inputs, Database::Bundled, Phase::Sync);
     let policy = |name: &str, annotations: gate::Annotations| {
-        tree(&typed::network_policy(name, &object_labels(), annotations, &setting("")))
+        tree(&inputs::network_policy(name, &object_labels(), annotations, &setting("")))
     };
     let job = |which, name: &str, annotations, secret: &str| {
         tree(&typed::job(which, name, &object_labels(), annotations, &setting(secret)))
     };
     let expected = [
         hook_of(Database::Bundled, Phase::Sync, &setting(COPY)),
-        tree(&typed::secret(COPY, BUNDLED_URL, &object_labels(), inputs(), &setting(""))),
-        policy("corveil-migrate", inputs()),
+        tree(&inputs::secret(COPY, BUNDLED_URL, &object_labels(), inputs(), &setting(""))),
+        policy(HOOK, inputs()),
         job(gate::Job::Bootstrap, BOOTSTRAP, Vec::new(), "corveil-secrets"),
         policy("corveil-migrate-bootstrap", Vec::new()),
     ];
     assert_renders(UPGRADE, &with(bundled(), values.clone()), &expected);
     let wave_values = with(values, json!({"migrate": {"argocd": {"phase": "Wave"}}}));
     let expected = [
-        job(gate::Job::Wave, "corveil-migrate-wave", gate::wave(Step::Job), "corveil-secrets"),
-        policy("corveil-migrate-wave", gate::wave(Step::Inputs)),
+        job(gate::Job::Wave, WAVE, gate::wave(Step::Job), "corveil-secrets"),
+        policy(WAVE, gate::wave(Step::Inputs)),
     ];
     assert_renders(&[], &with(external(), wave_values), &expected);
 }
@@ -511,7 +581,7 @@ fn bootstrap_name(values: &Value) -> String {
     let objects = render(HELMS[1], UPGRADE, values).unwrap_or_else(|error| panic!("{error}"));
     let names = objects.iter().filter(|object| is_ours(object) && object["kind"] == "Job");
     let mut names = names.filter_map(|object| object["metadata"]["name"].as_str());
-    names.find(|name| *name != "corveil-migrate").expect("a second Job").to_owned()
+    names.find(|name| *name != HOOK).expect("a second Job").to_owned()
 }
 
 #[test]
@@ -533,6 +603,15 @@ fn the_bootstrap_has_another_name_when_and_only_when_its_content_changes() {
     ] {
         assert_ne!(bootstrap_name(&with(bundled(), other.clone())), name, "{other}");
     }
+}
+
+#[test]
+fn names_are_those_of_the_description() {
+    let name = |suffix: &str| format!("corveil{suffix}");
+    assert_eq!(HOOK, name(gate::Job::Hook.suffix()));
+    assert_eq!(WAVE, name(gate::Job::Wave.suffix()));
+    assert_eq!(BOOTSTRAP, name(gate::Job::Bootstrap.suffix()) + "HASH");
+    assert_eq!(COPY, name(gate::COPY_SUFFIX));
 }
 
 #[test]

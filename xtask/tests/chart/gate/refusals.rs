@@ -1,6 +1,11 @@
 //! Values that cannot work are refused when the chart is rendered, in one sentence that names the key.
 
+use corveil::config::env;
 use serde_json::{Value, json};
+use xtask::gate::bounds::Bounds;
+use xtask::gate::{self, Database, Phase};
+use xtask::generate::job::typed::{self, Setting, Strings};
+use xtask::generate::values::{self, Key, Kind};
 
 use super::{HELMS, bundled, external, render, with};
 
@@ -16,11 +21,30 @@ fn assert_refused(values: &Value, key: &str) {
 }
 
 #[test]
-fn a_phase_that_comes_before_the_bundled_database_is_refused() {
-    assert_refused(
-        &with(bundled(), json!({"migrate": {"argocd": {"phase": "PreSync"}}})),
-        "migrate.argocd.phase",
-    );
+fn a_phase_is_refused_where_it_cannot_work() {
+    for (database, values) in [(Database::External, external()), (Database::Bundled, bundled())] {
+        for phase in Phase::ALL {
+            let values = with(values.clone(), json!({"migrate": {"argocd": {"phase": phase.name()}}}));
+            if !database.allows(phase) {
+                assert_refused(&values, "migrate.argocd.phase");
+                continue;
+            }
+            for helm in HELMS {
+                render(helm, &[], &values).unwrap_or_else(|error| panic!("{helm:?} {phase:?}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_phase_that_is_none_is_refused_without_the_schema_too() {
+    let values = with(external(), json!({"migrate": {"argocd": {"phase": "Later"}}}));
+    for helm in HELMS {
+        let error = render(helm, &["--skip-schema-validation"], &values).expect_err("there is no such phase");
+        for phase in Phase::ALL {
+            assert!(error.to_string().contains(&format!("`{}`", phase.name())), "{helm:?}: {error}");
+        }
+    }
 }
 
 #[test]
@@ -117,4 +141,51 @@ fn a_variable_that_has_a_key_is_refused() {
         let extra = json!({"extraEnv": [{"name": variable, "value": "x"}]});
         assert_refused(&with(external(), extra), key);
     }
+}
+
+#[test]
+fn each_variable_that_a_job_sets_is_refused_with_a_key_that_exists() {
+    let job = typed::job(
+        gate::Job::Hook,
+        "",
+        &Strings::new(),
+        Vec::new(),
+        &Setting {
+            image: String::new(),
+            secret: String::new(),
+            ddl: Some((String::new(), String::new())),
+            service_account: None,
+            adopt: Some((String::new(), Some(String::new()))),
+            history: vec![(env::HISTORY_SCHEMA, String::new()), (env::HISTORY_OWNER, String::new())],
+            labels: Strings::new(),
+            more_labels: Strings::new(),
+            annotations: Strings::new(),
+            bounds: Bounds::DEFAULT,
+        },
+    );
+    let pod = job.spec.and_then(|spec| spec.template.spec).expect("a Job has a pod");
+    let variables = pod.containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
+    let names: Vec<_> = variables.map(|variable| variable.name).collect();
+    assert!(names.len() > 12, "{names:?}");
+    for name in names {
+        let extra = json!({"migrate": {"extraEnv": [{"name": name, "value": "x"}]}});
+        let error = render(HELMS[1], &[], &with(external(), extra)).expect_err(&name).to_string();
+        let named = error
+            .split_once("`migrate.extraEnv` sets what `")
+            .and_then(|(_, rest)| rest.split_once("` is for"));
+        let (named, _) = named.unwrap_or_else(|| panic!("{name}: {error}"));
+        for key in named.split("` or `") {
+            assert!(is_key(&values::keys(), key), "{name}: there is no `{key}`");
+        }
+    }
+}
+
+/// Whether the values have this key.
+fn is_key(keys: &[Key], path: &str) -> bool {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    keys.iter().filter(|key| key.name == name).any(|key| match (&key.kind, rest) {
+        (_, None) => true,
+        (Kind::Section(keys, _), Some(rest)) => is_key(keys, rest),
+        _ => false,
+    })
 }
