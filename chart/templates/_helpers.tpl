@@ -141,7 +141,7 @@ priorityClassName: {{ include "corveil.text" . | quote }}
 {{- end }}
 
 {{/* The app's image: the digest, which cannot change under us, else the tag. The chart's own digest is that of its appVersion;
-   whoever names another tag means another image, and the digest gives way. */}}
+   values that name another tag mean another image, and the digest gives way. */}}
 {{- define "corveil.image" -}}
 {{- $default := (include "corveil.defaults" . | fromJson).image.repository -}}
 {{- $repository := include "corveil.repository" (dict "root" . "repository" .Values.image.repository "default" $default) -}}

@@ -5,11 +5,11 @@
 {{- $subdomain := "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" }}
 {{- $full := include "corveil.fullname" . }}
 {{- if not (regexMatch $service $full) }}
-{{- $says := "lower-case letters, digits and `-`, with a letter first and no `-` last" }}
+{{- $form := "lower-case letters, digits and `-`, with a letter first and no `-` last" }}
 {{- if .Values.fullnameOverride }}
-{{- fail (printf "`fullnameOverride` makes the name `%s`, which no Service can have: write %s" $full $says) }}
+{{- fail (printf "`fullnameOverride` makes the name `%s`, which no Service can have: write %s" $full $form) }}
 {{- else }}
-{{- fail (printf "the release and `nameOverride` make the name `%s`, which no Service can have: set `fullnameOverride`, to %s" $full $says) }}
+{{- fail (printf "the release and `nameOverride` make the name `%s`, which no Service can have: set `fullnameOverride`, to %s" $full $form) }}
 {{- end }}
 {{- end }}
 {{- range $longest := list 63 55 }}

@@ -124,7 +124,7 @@
 {{- end }}
 {{- include "corveil.values.fill" (dict "values" .Values "defaults" (include "corveil.defaults" . | fromJson) "path" "") }}
 {{- if include "corveil.clusterChoosesUser" . }}
-{{- /* Users and groups that somebody chose for this cluster stay; those of the chart's defaults are in no range of OpenShift's. */}}
+{{- /* Users and groups that the values set for this cluster stay; those of the chart's defaults are in no range of OpenShift's. */}}
 {{- range $key := list "podSecurityContext" "securityContext" }}
 {{- $context := deepCopy (get $.Values $key | default dict) }}
 {{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
@@ -192,8 +192,8 @@
 {{- $sum -}}
 {{- end }}
 
-{{/* A budget under which no pod may ever go: every drain of a node waits for ever. Where the number of pods is somebody else's
-   business, only what blocks any number is refused. Kubernetes rounds shares up. */}}
+{{/* A budget under which no pod may ever go: every drain of a node waits for ever. Where an autoscaler sets the number of
+   pods, only what blocks any number is refused. Kubernetes rounds shares up. */}}
 {{- define "corveil.validate.budget" -}}
 {{- $budget := .Values.podDisruptionBudget }}
 {{- $replicas := .Values.replicaCount }}
