@@ -4,6 +4,7 @@ pub mod difference;
 pub mod differs;
 pub mod failure;
 pub mod finding;
+pub(crate) mod sqlstate;
 
 use std::time::Duration;
 
@@ -132,6 +133,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong with a flag, a variable or a file in the environment, and the next step.
+    pub fn config(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Config { message: message.into(), hint: hint.into() }
+    }
+
     /// The exit code that this error ends with.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
@@ -264,14 +270,9 @@ mod tests {
     use super::*;
 
     fn finding(version: i64) -> Finding {
-        Finding {
-            kind: FindingKind::Edited,
-            file: Some(format!("{version}_a.sql")),
-            version: Some(version),
-            line: None,
-            message: "was edited after it was applied".into(),
-            hint: "restore it".into(),
-        }
+        Finding::new(FindingKind::Edited, "was edited after it was applied", "restore it")
+            .file(format!("{version}_a.sql"))
+            .version(version)
     }
 
     #[test]

@@ -59,9 +59,11 @@ impl Stop {
     /// [`Error::Config`] when the process may not handle signals.
     pub fn listen(started: Instant, deadline: Option<Duration>) -> Result<Self> {
         let handler = |kind| {
-            signal(kind).map_err(|e| Error::Config {
-                message: format!("signals cannot be handled: {e}"),
-                hint: "run corveil where a process may handle SIGTERM".into(),
+            signal(kind).map_err(|e| {
+                Error::config(
+                    format!("signals cannot be handled: {e}"),
+                    "run corveil where a process may handle SIGTERM",
+                )
             })
         };
         let (mut terminate, mut interrupt) =

@@ -46,18 +46,22 @@ impl Scratch {
     /// # Errors
     /// [`Error::Config`] for what is no pattern, and a file that cannot be read.
     pub fn ignore(&self) -> Result<Ignore> {
-        let refused = |name: &str, why: String| Error::Config {
-            message: format!("`{name}`: {why}"),
-            hint: "write `SCHEMA` or `SCHEMA.NAME`, with `*`, `?` and `[a-z]`, such as `public.events_*`"
-                .into(),
+        let refused = |name: &str, why: String| {
+            Error::config(
+                format!("`{name}`: {why}"),
+                "write `SCHEMA` or `SCHEMA.NAME`, with `*`, `?` and `[a-z]`, such as \
+                `public.events_*`",
+            )
         };
         let ignore =
             Ignore::parse(self.ignore.iter().map(String::as_str)).map_err(|why| refused("--ignore", why))?;
         let Some(path) = &self.ignore_file else { return Ok(ignore) };
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Error::Config {
-            message: format!("the file of patterns `{name}` cannot be read: {error}"),
-            hint: "correct `--ignore-file`, or leave it out".into(),
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::config(
+                format!("the file of patterns `{name}` cannot be read: {error}"),
+                "correct `--ignore-file`, or leave it out",
+            )
         })?;
         let of_file = Ignore::parse_file(&text).map_err(|why| refused(&name, why))?;
         Ok(ignore.and(of_file))

@@ -40,10 +40,10 @@ impl Files {
     pub fn load(&self) -> Result<Catalog> {
         let mut catalog = source::load(self.source.as_deref())?;
         if let Some(unknown) = self.run_whole.iter().find(|version| catalog.get(**version).is_none()) {
-            return Err(Error::Config {
-                message: format!("`--run-whole {unknown}` is not the version of a migration file"),
-                hint: "name the versions of files that must run whole, or leave it out".into(),
-            });
+            return Err(Error::config(
+                format!("`--run-whole {unknown}` is not the version of a migration file"),
+                "name the versions of files that must run whole, or leave it out",
+            ));
         }
         catalog.run_whole = self.run_whole.iter().copied().collect();
         Ok(catalog)
@@ -152,14 +152,16 @@ pub fn prepare(purpose: Purpose) -> Result<()> {
     use crate::postgres::embedded::{FOLDER, confine, exists};
     match target::resolve(purpose) {
         Ok(Target::Embedded) if purpose == Purpose::Look && !exists(std::path::Path::new(FOLDER)) => {
-            Err(Error::Config {
-                message: format!("no database is configured, and there is no embedded one in `{FOLDER}` yet"),
-                hint: format!("set `{}`, or run `corveil migrate`, which makes one", env::DATABASE_URL),
-            })
+            Err(Error::config(
+                format!("no database is configured, and there is no embedded one in `{FOLDER}` yet"),
+                format!("set `{}`, or run `corveil migrate`, which makes one", env::DATABASE_URL),
+            ))
         }
-        Ok(Target::Embedded) => confine(std::path::Path::new(FOLDER)).map_err(|error| Error::Config {
-            message: format!("the folder `{FOLDER}` of the embedded PostgreSQL cannot be used: {error}"),
-            hint: format!("run in a folder that can be written to, or set `{}`", env::DATABASE_URL),
+        Ok(Target::Embedded) => confine(std::path::Path::new(FOLDER)).map_err(|error| {
+            Error::config(
+                format!("the folder `{FOLDER}` of the embedded PostgreSQL cannot be used: {error}"),
+                format!("run in a folder that can be written to, or set `{}`", env::DATABASE_URL),
+            )
         }),
         // A wrong setting is reported when the command opens its database.
         Ok(Target::Server { .. }) | Err(_) => Ok(()),
@@ -211,10 +213,10 @@ async fn embedded() -> Result<Opened> {
 #[cfg(not(feature = "embedded"))]
 #[expect(clippy::unused_async, reason = "the build with an embedded server has to wait for it")]
 async fn embedded() -> Result<Opened> {
-    Err(Error::Config {
-        message: "no database is configured, and this build has no embedded one".into(),
-        hint: format!("set `{}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`", env::DATABASE_URL),
-    })
+    Err(Error::config(
+        "no database is configured, and this build has no embedded one",
+        format!("set `{}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`", env::DATABASE_URL),
+    ))
 }
 
 /// Files that are being read.

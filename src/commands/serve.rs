@@ -115,9 +115,9 @@ async fn until_stopped(listener: TcpListener, routes: Router, stop: &Stop, patie
 
 /// The address cannot be listened on.
 fn deaf(address: SocketAddr, error: &std::io::Error) -> Error {
-    Error::Config {
-        message: format!("`{address}` cannot be listened on: {error}"),
-        hint: match error.kind() {
+    Error::config(
+        format!("`{address}` cannot be listened on: {error}"),
+        match error.kind() {
             ErrorKind::AddrInUse => {
                 format!(
                     "end the process that listens on port {}, or choose another with `--listen`",
@@ -127,5 +127,5 @@ fn deaf(address: SocketAddr, error: &std::io::Error) -> Error {
             ErrorKind::PermissionDenied => "choose a port above 1023 with `--listen`".into(),
             _ => "choose an address of this machine with `--listen`, such as `[::]:8000`".into(),
         },
-    }
+    )
 }

@@ -161,23 +161,25 @@ async fn look(
 fn newest_known(catalog: &Catalog, history: &History) -> Result<i64> {
     let Some(newest) = history.newest() else { return Ok(i64::MIN) };
     if catalog.get(newest).is_none() {
-        return Err(Error::Config {
-            message: format!(
-                "version {newest} is applied, and these files do not have it, so what it makes cannot be known"
+        return Err(Error::config(
+            format!(
+                "version {newest} is applied, and these files do not have it, so what it makes \
+                cannot be known"
             ),
-            hint: "run `corveil verify --schema` with the build that applied it".into(),
-        });
+            "run `corveil verify --schema` with the build that applied it",
+        ));
     }
     let is_skipped = |file: &&Migration| file.version < newest && history.applied(file.version).is_none();
     match catalog.migrations().iter().find(is_skipped) {
         None => Ok(newest),
-        Some(skipped) => Err(Error::Config {
-            message: format!(
-                "`{}` is pending although version {newest} is applied, so the schema is that of no version",
+        Some(skipped) => Err(Error::config(
+            format!(
+                "`{}` is pending although version {newest} is applied, so the schema is that of \
+                no version",
                 skipped.file
             ),
-            hint: "`corveil migrate --out-of-order apply` applies it".into(),
-        }),
+            "`corveil migrate --out-of-order apply` applies it",
+        )),
     }
 }
 
@@ -202,19 +204,18 @@ fn unfinished(catalog: &Catalog, history: &History, removed: &[Finding]) -> Vec<
             let failed = step.state == StepState::Failed || step.error.is_some();
             let (what, n) = (if failed { "failed" } else { "was not finished" }, step.ordinal);
             let reason = step.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-            Finding {
-                kind: FindingKind::Unfinished,
-                message: match &file {
+            Finding::new(
+                FindingKind::Unfinished,
+                match &file {
                     Some(_) => format!("is half applied: its statement {n} {what}{reason}"),
                     None => {
                         format!("version {} is half applied: its statement {n} {what}{reason}", step.version)
                     }
                 },
-                file,
-                version: Some(step.version),
-                line: None,
-                hint: "`corveil migrate`".into(),
-            }
+                "`corveil migrate`",
+            )
+            .file(file)
+            .version(step.version)
         })
         .collect()
 }

@@ -19,6 +19,7 @@ use crate::core::progress::SAY_EVERY;
 use crate::core::requirement::{self, Unmet};
 use crate::core::trust::{Use, Wanted};
 use crate::core::two_ways;
+use crate::error::sqlstate;
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
 use crate::output::{self, Format};
@@ -242,14 +243,18 @@ async fn look(database: &Database, looking: Looking<'_>) -> Seen {
     query::close(connection).await;
     match seen {
         Ok(seen) => seen,
-        Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("55P03") => {
+        Err(Error::Server { source, .. })
+            if source.sqlstate.as_deref() == Some(sqlstate::LOCK_NOT_AVAILABLE) =>
+        {
             Seen::answered(format!("another session has locked the migration history: {source}"))
         }
         Err(Error::Server { source, .. }) if source.may_pass() => {
             Seen::missing(format!("{database}: {source}"))
         }
         // `corveil migrate` grants it when it runs.
-        Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("42501") => {
+        Err(Error::Server { source, .. })
+            if source.sqlstate.as_deref() == Some(sqlstate::INSUFFICIENT_PRIVILEGE) =>
+        {
             Seen::answered(format!("the history may not be read yet: {source}"))
         }
         Err(error) => Seen::Failed(error),

@@ -19,10 +19,8 @@ pub use hosts::{Fit, STANDBY, State, Wanted};
 
 use crate::config::env;
 use crate::config::trust::Trust;
+use crate::core::sql::quote::NAME_BYTES;
 use crate::error::{Error, Result};
-
-/// Longest name that the server keeps of an application: NAMEDATALEN - 1 bytes.
-const NAME_BYTES: usize = 63;
 
 /// A database to connect to.
 #[derive(Clone)]
@@ -79,14 +77,11 @@ impl Database {
     /// [`Error::Config`] where the URL asks for exactly such servers.
     pub fn to_write(self, variable: &str) -> Result<Self> {
         match self.wanted {
-            Some(Wanted::ReadOnly | Wanted::Standby) => Err(Error::Config {
-                message: format!(
-                    "`{variable}` asks for a server that cannot be written to: `target_session_attrs`"
-                ),
-                hint:
-                    "write `target_session_attrs=read-write`, or leave it out: migrations go to the primary"
-                        .into(),
-            }),
+            Some(Wanted::ReadOnly | Wanted::Standby) => Err(Error::config(
+                format!("`{variable}` asks for a server that cannot be written to: `target_session_attrs`"),
+                "write `target_session_attrs=read-write`, or leave it out: migrations go to the \
+                    primary",
+            )),
             Some(Wanted::ReadWrite | Wanted::Primary) => Ok(self),
             // A single host is waited for until it is the primary.
             None if self.hosts.len() == 1 => Ok(self),

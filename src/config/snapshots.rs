@@ -53,10 +53,10 @@ pub fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<Schema> 
 }
 
 fn missing(version: i64) -> Error {
-    Error::Config {
-        message: format!("this build has no snapshot of the schema at version {version}"),
-        hint: "build it anew after `cargo xtask gen`".into(),
-    }
+    Error::config(
+        format!("this build has no snapshot of the schema at version {version}"),
+        "build it anew after `cargo xtask gen`",
+    )
 }
 
 /// Puts everything into another schema.

@@ -106,17 +106,16 @@ impl Files<'_> {
 }
 
 fn removed(version: i64) -> Finding {
-    Finding {
-        kind: FindingKind::Unfinished,
-        file: None,
-        version: Some(version),
-        line: None,
-        message: format!("version {version} is half applied and has no file, although newer files are here"),
-        hint: format!(
-            "bring the file back with `git log --diff-filter=D -- '*{version}_*.sql'` and `git checkout`; or undo by hand \
-             what its statements did, then `DELETE FROM _corveil_statements WHERE version = {version}`"
+    Finding::new(
+        FindingKind::Unfinished,
+        format!("version {version} is half applied and has no file, although newer files are here"),
+        format!(
+            "bring the file back with `git log --diff-filter=D -- '*{version}_*.sql'` and \
+            `git checkout`; or undo by hand what its statements did, then `DELETE FROM \
+            _corveil_statements WHERE version = {version}`"
         ),
-    }
+    )
+    .version(version)
 }
 
 #[cfg(test)]

@@ -50,20 +50,16 @@ pub fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()
         wanted.is_some_and(|wanted| file.version <= wanted.version) && history.applied(file.version).is_none()
     };
     if let Some(file) = catalog.migrations().iter().find(missing) {
-        findings.push(Finding {
-            kind: FindingKind::ForeignHistory,
-            file: Some(file.file.clone()),
-            version: Some(file.version),
-            line: None,
-            message: format!(
-                "is to be recorded, but the database has a history of ours already, and it is not in it: the newest there \
-                 is {}",
+        findings.push(file.finding(
+            FindingKind::ForeignHistory,
+            format!(
+                "is to be recorded, but the database has a history of ours already, and it is not \
+                in it: the newest there is {}",
                 history.newest().map_or_else(|| "none".into(), |newest| newest.to_string())
             ),
-            hint: "`corveil migrate` applies what is pending; if the schema has it already, correct that history with \
-                   `sqlx migrate override`"
-                .into(),
-        });
+            "`corveil migrate` applies what is pending; if the schema has it already, correct \
+                that history with `sqlx migrate override`",
+        ));
     }
     if findings.is_empty() { Ok(()) } else { Err(Error::Mismatch(findings)) }
 }
@@ -95,19 +91,20 @@ pub fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Re
 #[must_use]
 pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
     if histories.is_empty() {
-        return Error::Config {
-            message: "the database is empty: there is nothing to adopt".into(),
-            hint: "`corveil migrate` makes the schema".into(),
-        };
+        return Error::config(
+            "the database is empty: there is nothing to adopt",
+            "`corveil migrate` makes the schema",
+        );
     }
-    Error::Mismatch(vec![Finding {
-        kind: FindingKind::ForeignHistory,
-        file: None,
-        version: None,
-        line: None,
-        message: format!("the database has the history {} and nothing else: there is nothing to adopt", foreign::listed(histories)),
-        hint: "see that it is the right database; if so, drop that table, and `corveil migrate` makes the schema".into(),
-    }])
+    Error::Mismatch(vec![Finding::new(
+        FindingKind::ForeignHistory,
+        format!(
+            "the database has the history {} and nothing else: there is nothing to adopt",
+            foreign::listed(histories)
+        ),
+        "see that it is the right database; if so, drop that table, and `corveil migrate` \
+            makes the schema",
+    )])
 }
 
 /// What came of comparing the schema with that of each version. It keeps the differences from the nearest alone: those
@@ -150,18 +147,18 @@ impl Comparison {
             }
             [.., newest] => {
                 let names: Vec<_> = equal.iter().map(|file| format!("`{}`", file.file)).collect();
-                Err(Error::Config {
-                    message: format!(
+                Err(Error::config(
+                    format!(
                         "the schema is that of {} versions alike, {}; which one cannot be told: {why}",
                         equal.len(),
                         names.join(" and ")
                     ),
-                    hint: format!(
+                    format!(
                         "say it with `--to`, for a Job of the chart `migrate.adopt.to`: {} if what the later ones do to \
                          the data is done",
                         newest.version
                     ),
-                })
+                ))
             }
             [] => Err(self.unlike_all(catalog, why)),
         }
@@ -169,14 +166,11 @@ impl Comparison {
 
     fn unlike_all(self, catalog: &Catalog, why: &str) -> Error {
         let Some((version, differences)) = self.nearest.filter(|_| self.meets) else {
-            return Error::Mismatch(vec![Finding {
-                kind: FindingKind::ForeignObject,
-                file: None,
-                version: None,
-                line: None,
-                message: format!("the schema has nothing of these migrations: {why}"),
-                hint: "see that it is the right database, and the right files".into(),
-            }]);
+            return Error::Mismatch(vec![Finding::new(
+                FindingKind::ForeignObject,
+                format!("the schema has nothing of these migrations: {why}"),
+                "see that it is the right database, and the right files",
+            )]);
         };
         let hint = format!(
             "the schema is that of no version, and this is the nearest: {}mend it and try again, or record it all the \
@@ -319,9 +313,11 @@ fn adopt(catalog: &Catalog, from: Option<Tool>) -> String {
 }
 
 fn version(catalog: &Catalog, version: i64) -> Result<&Migration> {
-    catalog.get(version).ok_or_else(|| Error::Config {
-        message: format!("version {version}, which is asked for, is that of no migration file"),
-        hint: "`corveil status` lists the versions".into(),
+    catalog.get(version).ok_or_else(|| {
+        Error::config(
+            format!("version {version}, which is asked for, is that of no migration file"),
+            "`corveil status` lists the versions",
+        )
     })
 }
 

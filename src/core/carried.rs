@@ -9,10 +9,17 @@ use crate::core::sql::position::position;
 use crate::core::sql::split::{Statement, each};
 use crate::core::sql::strings::Strings;
 use crate::error::failure::{Cause, ServerError};
+use crate::error::sqlstate;
 
 /// What the server says to a name that means nothing, or nothing that the role may use: undefined table, schema, function,
 /// and type or other object, and a missing right.
-const NOT_FOUND: [&str; 5] = ["42P01", "3F000", "42883", "42704", "42501"];
+const NOT_FOUND: [&str; 5] = [
+    sqlstate::UNDEFINED_TABLE,
+    sqlstate::INVALID_SCHEMA_NAME,
+    sqlstate::UNDEFINED_FUNCTION,
+    sqlstate::UNDEFINED_OBJECT,
+    sqlstate::INSUFFICIENT_PRIVILEGE,
+];
 
 const SETTINGS: [Setting; 2] = [Setting::SearchPath, Setting::Role];
 

@@ -30,6 +30,11 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// What is wrong with the file or its rows.
+    pub fn finding(&self, kind: FindingKind, message: impl Into<String>, hint: impl Into<String>) -> Finding {
+        Finding::new(kind, message, hint).file(self.file.clone()).version(self.version)
+    }
+
     /// What it creates without IF NOT EXISTS. It is read for that where it was not yet.
     fn created(&self) -> &[Created] {
         self.created.get_or_init(|| self.content.as_deref().map(created).unwrap_or_default())
@@ -166,27 +171,25 @@ fn utf16(bytes: &[u8]) -> Option<&'static str> {
 }
 
 fn misnamed(name: String) -> Finding {
-    Finding {
-        kind: FindingKind::Misnamed,
-        message: "has a name that starts with no version number".into(),
-        hint: format!(
-            "name it like `0001_create_users.sql`, or rename it to `{name}.txt` if it is no migration"
+    Finding::new(
+        FindingKind::Misnamed,
+        "has a name that starts with no version number",
+        format!(
+            "name it like `0001_create_users.sql`, or rename it to `{name}.txt` if it is no \
+            migration"
         ),
-        file: Some(name),
-        version: None,
-        line: None,
-    }
+    )
+    .file(name)
 }
 
 fn duplicate(pair: &[Migration]) -> Finding {
-    Finding {
-        kind: FindingKind::Duplicate,
-        file: Some(pair[1].file.clone()),
-        version: Some(pair[1].version),
-        line: None,
-        message: format!("has the same version {} as `{}`", pair[1].version, pair[0].file),
-        hint: "give the one that is not applied anywhere yet a higher version".into(),
-    }
+    Finding::new(
+        FindingKind::Duplicate,
+        format!("has the same version {} as `{}`", pair[1].version, pair[0].file),
+        "give the one that is not applied anywhere yet a higher version",
+    )
+    .file(pair[1].file.clone())
+    .version(pair[1].version)
 }
 
 #[cfg(test)]

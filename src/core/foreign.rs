@@ -157,14 +157,11 @@ impl ForeignHistory {
     /// [`Error::Mismatch`] with the reason, and what mends it.
     pub fn expect_clean(&self) -> Result<()> {
         let Some(Dirty { reason, hint }) = &self.dirty else { return Ok(()) };
-        Err(Error::Mismatch(vec![Finding {
-            kind: FindingKind::Dirty,
-            file: None,
-            version: None,
-            line: None,
-            message: format!("{self} was left half done: {reason}"),
-            hint: hint.clone(),
-        }]))
+        Err(Error::Mismatch(vec![Finding::new(
+            FindingKind::Dirty,
+            format!("{self} was left half done: {reason}"),
+            hint.clone(),
+        )]))
     }
 }
 
@@ -180,25 +177,26 @@ impl fmt::Display for ForeignHistory {
 /// [`Error::Config`] when there are several, and when there is none of the tool that was asked for.
 pub fn only(histories: &[ForeignHistory], from: Option<Tool>) -> Result<Option<&ForeignHistory>> {
     match (histories, from) {
-        ([], Some(tool)) => Err(Error::Config {
-            message: format!("there is no migration history of {tool} in this database"),
-            hint: "run it with `--from auto` to see what is there".into(),
-        }),
+        ([], Some(tool)) => Err(Error::config(
+            format!("there is no migration history of {tool} in this database"),
+            "run it with `--from auto` to see what is there",
+        )),
         ([], None) => Ok(None),
         ([only], _) => Ok(Some(only)),
-        (several, Some(tool)) => Err(Error::Config {
-            message: format!("there are several migration histories of {tool}: {}", listed(several)),
-            hint: "set `search_path` to the schema of the one that is meant".into(),
-        }),
+        (several, Some(tool)) => Err(Error::config(
+            format!("there are several migration histories of {tool}: {}", listed(several)),
+            "set `search_path` to the schema of the one that is meant",
+        )),
         (several, None) => {
             let names: Vec<_> = several.iter().filter_map(|history| history.tool.name()).collect();
-            Err(Error::Config {
-                message: format!("there are several migration histories: {}", listed(several)),
-                hint: format!(
-                    "say which one is meant: `--from {}`; for a Job of the chart, `migrate.adopt.from`",
+            Err(Error::config(
+                format!("there are several migration histories: {}", listed(several)),
+                format!(
+                    "say which one is meant: `--from {}`; for a Job of the chart, \
+                    `migrate.adopt.from`",
                     names.join("` or `--from ")
                 ),
-            })
+            ))
         }
     }
 }

@@ -88,18 +88,11 @@ impl InvalidIndex {
     }
 
     fn because(&self, reason: &str, hint: String) -> Finding {
-        Finding {
-            kind: FindingKind::InvalidIndex,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "index {} on table \"{}\" is INVALID: {reason}",
-                self.qualified(),
-                self.table.name
-            ),
+        Finding::new(
+            FindingKind::InvalidIndex,
+            format!("index {} on table \"{}\" is INVALID: {reason}", self.qualified(), self.table.name),
             hint,
-        }
+        )
     }
 
     fn reindex_command(&self) -> String {

@@ -75,17 +75,14 @@ pub fn lost(unmet: &Unmet<'_>) -> Finding {
         Why::Failed => "was applied, and its row in the history says that it failed",
         Why::Unreadable => "is applied and cannot be read here",
     };
-    Finding {
-        kind: FindingKind::RecordLost,
-        file: Some(file.file.clone()),
-        version: Some(file.version),
-        line: None,
-        message: what.into(),
-        hint: format!(
-            "find what changes table `{HISTORY}`: a rule, a trigger, or a statement of a migration; remove it, and restore \
-             the row"
+    file.finding(
+        FindingKind::RecordLost,
+        what,
+        format!(
+            "find what changes table `{HISTORY}`: a rule, a trigger, or a statement of a \
+            migration; remove it, and restore the row"
         ),
-    }
+    )
 }
 
 #[cfg(test)]

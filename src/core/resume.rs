@@ -3,7 +3,8 @@
 use crate::core::history::{Step, StepState};
 use crate::core::script::{Mode, Script, Unit, UnitKind};
 use crate::core::sql::concurrent::Concurrent;
-use crate::error::{Error, Finding, FindingKind, Result};
+use crate::core::sql::position::position;
+use crate::error::{Error, FindingKind, Result};
 
 /// Where a file goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,10 +54,10 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
         return if (1..=units.len() + 1).contains(&from) {
             Ok(Resume { done: from - 1, begun: None })
         } else {
-            Err(Error::Config {
-                message: format!("`--resume-from {from}`: `{file}` has {} statements", units.len()),
-                hint: format!("give a number from 1 to {}, the last one for \"all done\"", units.len() + 1),
-            })
+            Err(Error::config(
+                format!("`--resume-from {from}`: `{file}` has {} statements", units.len()),
+                format!("give a number from 1 to {}, the last one for \"all done\"", units.len() + 1),
+            ))
         };
     }
     let mut resume = Resume::default();
@@ -131,12 +132,10 @@ fn no_transaction_gone(script: &Script<'_>) -> Error {
 }
 
 fn mismatch(script: &Script<'_>, start: Option<usize>, what: &str, hint: String) -> Error {
-    Error::Mismatch(vec![Finding {
-        kind: FindingKind::Edited,
-        file: Some(script.migration.file.clone()),
-        version: Some(script.migration.version),
-        line: start.map(|start| crate::core::sql::position::position(script.sql, start).line),
-        message: format!("was edited while it is half applied: {what}"),
-        hint,
-    }])
+    Error::Mismatch(vec![
+        script
+            .migration
+            .finding(FindingKind::Edited, format!("was edited while it is half applied: {what}"), hint)
+            .line(start.map(|start| position(script.sql, start).line)),
+    ])
 }

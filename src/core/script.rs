@@ -174,14 +174,8 @@ pub fn prepare<'a>(
 }
 
 fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Script<'_>, Vec<Finding>> {
-    let finding = |kind, line, message: String, hint: String| Finding {
-        kind,
-        file: Some(migration.file.clone()),
-        version: Some(migration.version),
-        line,
-        message,
-        hint,
-    };
+    let finding =
+        |kind, line, message: String, hint: String| migration.finding(kind, message, hint).line(line);
     let sql = migration.content.as_deref().map_err(|unreadable| {
         vec![match unreadable {
             Unreadable::NotUtf8 { offset } => finding(

@@ -10,6 +10,7 @@ pub mod create;
 pub mod index;
 pub mod lex;
 pub mod marks;
+mod parens;
 pub mod position;
 mod psql;
 pub mod quote;

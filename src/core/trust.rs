@@ -179,17 +179,19 @@ pub fn expect_writable(home: &Home) -> Result<()> {
         RUNS => "INSERT, UPDATE",
         _ => "INSERT, UPDATE, DELETE",
     };
-    Err(Error::Config {
-        message: format!(
-            "the role that migrates may not write to table {name}, so nothing that it applies could be recorded"
+    Err(Error::config(
+        format!(
+            "the role that migrates may not write to table {name}, so nothing that it applies \
+            could be recorded"
         ),
-        hint: format!(
-            "migrate as role `{}`, which owns the table, or `GRANT {rights} ON {}.{} TO` this role",
+        format!(
+            "migrate as role `{}`, which owns the table, or `GRANT {rights} ON {}.{} TO` this \
+            role",
             table.owner.name,
             ident(&table.schema),
             ident(&table.name)
         ),
-    })
+    ))
 }
 
 /// Whether the facts that [`expect_trusted`] needs are known without asking who is a member of whom.
@@ -270,7 +272,7 @@ fn is_trusted(role: &Role, wanted: Wanted<'_>) -> bool {
 }
 
 fn finding(kind: FindingKind, message: String, hint: String) -> Finding {
-    Finding { kind, file: None, version: None, line: None, message, hint }
+    Finding::new(kind, message, hint)
 }
 
 #[cfg(test)]

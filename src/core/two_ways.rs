@@ -45,21 +45,16 @@ fn finding(file: &Migration, TwoWays { tool, first, down }: &TwoWays<'_>) -> Fin
         "put the way up alone into `{stem}.up.sql` in its place, without the marks, and the way down into \
          `{stem}.down.sql`, which is never run"
     );
-    Finding {
-        kind: FindingKind::TwoWays,
-        file: Some(file.file.clone()),
-        version: Some(file.version),
-        line: Some(first.number),
-        message: format!(
-            "is the mark `{}` of {tool}{and_down}: {tool} runs one part of such a file, and all of it would run \
-             here, the way down too",
+    file.finding(
+        FindingKind::TwoWays,
+        format!(
+            "is the mark `{}` of {tool}{and_down}: {tool} runs one part of such a file, and \
+            all of it would run here, the way down too",
             first.text
         ),
-        hint: format!(
-            "{split}; if the file has one way only and must not change, `--run-whole {}`",
-            file.version
-        ),
-    }
+        format!("{split}; if the file has one way only and must not change, `--run-whole {}`", file.version),
+    )
+    .line(first.number)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::error::sqlstate;
 use crate::exit::ExitCode;
 
 /// What the server, or the way to it, said.
@@ -81,7 +82,15 @@ impl ServerError {
         self.connection_lost()
             || self.too_small().is_none()
                 && self.sqlstate.as_deref().is_some_and(|code| {
-                    code.starts_with("53") || matches!(code, "55P03" | "40P01" | "40001" | "57014" | "25006")
+                    code.starts_with(sqlstate::INSUFFICIENT_RESOURCES)
+                        || matches!(
+                            code,
+                            sqlstate::LOCK_NOT_AVAILABLE
+                                | sqlstate::DEADLOCK_DETECTED
+                                | sqlstate::SERIALIZATION_FAILURE
+                                | sqlstate::QUERY_CANCELED
+                                | sqlstate::READ_ONLY_SQL_TRANSACTION
+                        )
                 })
     }
 
@@ -96,14 +105,24 @@ impl ServerError {
         let code = self.sqlstate.as_deref();
         let texts = [Some(&self.message), self.detail.as_ref(), self.hint.as_ref()];
         let names = |setting: &&str| texts.iter().flatten().any(|text| text.contains(*setting));
-        matches!(code, Some("53200" | "53400")).then(|| SETTINGS.into_iter().find(names)).flatten()
+        matches!(code, Some(sqlstate::OUT_OF_MEMORY | sqlstate::CONFIGURATION_LIMIT_EXCEEDED))
+            .then(|| SETTINGS.into_iter().find(names))
+            .flatten()
     }
 
     /// Whether a statement of the gate's own does not fit the columns of its table: 42703 is one that is missing, 42804 one of
     /// another type, 42883 what cannot be compared or converted, 23502 one more that wants a value.
     #[must_use]
     pub fn does_not_fit_the_table(&self) -> bool {
-        matches!(self.sqlstate.as_deref(), Some("42703" | "42804" | "42883" | "23502"))
+        matches!(
+            self.sqlstate.as_deref(),
+            Some(
+                sqlstate::UNDEFINED_COLUMN
+                    | sqlstate::DATATYPE_MISMATCH
+                    | sqlstate::UNDEFINED_FUNCTION
+                    | sqlstate::NOT_NULL_VIOLATION
+            )
+        )
     }
 
     /// The code for a statement of the gate's own. A missing right (42501), tables of another shape than theirs, or a
@@ -112,7 +131,11 @@ impl ServerError {
     #[must_use]
     pub fn exit_code_outside_a_migration(&self) -> ExitCode {
         match self.sqlstate.as_deref() {
-            Some("42501" | "08P01" | "3F000") => ExitCode::Usage,
+            Some(
+                sqlstate::INSUFFICIENT_PRIVILEGE
+                | sqlstate::PROTOCOL_VIOLATION
+                | sqlstate::INVALID_SCHEMA_NAME,
+            ) => ExitCode::Usage,
             _ if self.does_not_fit_the_table() || self.too_small().is_some() => ExitCode::Usage,
             _ => ExitCode::TryAgain,
         }
@@ -122,12 +145,12 @@ impl ServerError {
     #[must_use]
     pub fn advice(&self) -> Option<String> {
         match self.sqlstate.as_deref() {
-            Some("42501") => Some(
+            Some(sqlstate::INSUFFICIENT_PRIVILEGE) => Some(
                 "use the role that owns the schema in `MIGRATE_DATABASE_URL`; a `corveil migrate` run that sees both \
                  URLs grants the other role what it reads"
                     .into(),
             ),
-            Some("08P01") => {
+            Some(sqlstate::PROTOCOL_VIOLATION) => {
                 Some("set `MIGRATE_DATABASE_URL` to a direct connection to the server".into())
             }
             _ if self.does_not_fit_the_table() => Some(
@@ -157,12 +180,12 @@ impl fmt::Display for ServerError {
     }
 }
 
-/// A place in a file. Lines and columns count from 1, columns in characters.
+/// A position in a file, as editors show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// Line.
+pub struct Position {
+    /// The line, from 1.
     pub line: usize,
-    /// Column.
+    /// The column in characters, from 1.
     pub column: usize,
 }
 
@@ -190,7 +213,7 @@ pub struct Failure {
     pub version: i64,
     /// Where in the file; absent when the failure belongs to no statement, as at COMMIT.
     #[serde(flatten)]
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     /// First line of the statement, or what the gate was doing to the file.
     pub statement: String,
     /// What the server said.
@@ -239,8 +262,8 @@ impl Failure {
     /// Where it failed, as `file:line:column`.
     #[must_use]
     pub fn location(&self) -> String {
-        match self.place {
-            Some(Place { line, column }) => format!("{}:{line}:{column}", self.file),
+        match self.position {
+            Some(Position { line, column }) => format!("{}:{line}:{column}", self.file),
             None => self.file.clone(),
         }
     }
@@ -250,8 +273,10 @@ impl Failure {
     fn needs_no_transaction(&self) -> bool {
         let first = self.statement.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
         match self.server.sqlstate.as_deref() {
-            Some("2D000") => true,
-            Some("25001") => !matches!(first.as_str(), "set" | "do" | "select" | "call" | "with"),
+            Some(sqlstate::INVALID_TRANSACTION_TERMINATION) => true,
+            Some(sqlstate::ACTIVE_SQL_TRANSACTION) => {
+                !matches!(first.as_str(), "set" | "do" | "select" | "call" | "with")
+            }
             _ => false,
         }
     }

@@ -68,6 +68,29 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What is wrong, and what helps; of no file until [`Finding::file`] names one.
+    pub fn new(kind: FindingKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind, file: None, version: None, line: None, message: message.into(), hint: hint.into() }
+    }
+
+    /// The file that it is about.
+    #[must_use]
+    pub fn file(self, file: impl Into<Option<String>>) -> Self {
+        Self { file: file.into(), ..self }
+    }
+
+    /// The version that it is about.
+    #[must_use]
+    pub fn version(self, version: impl Into<Option<i64>>) -> Self {
+        Self { version: version.into(), ..self }
+    }
+
+    /// The line of the file, from 1.
+    #[must_use]
+    pub fn line(self, line: impl Into<Option<usize>>) -> Self {
+        Self { line: line.into(), ..self }
+    }
+
     /// The finding as one sentence without its hint.
     #[must_use]
     pub fn sentence(&self) -> String {

@@ -272,14 +272,14 @@ fn one_line(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::failure::{Left, Place};
+    use crate::error::failure::{Left, Position};
     use crate::error::{Failure, Finding, FindingKind, ServerError};
 
     fn failed(detail: &str, pending: i64) -> Error {
         Error::Migration(Box::new(Failure {
             file: "0007_x.sql".into(),
             version: 7,
-            place: Some(Place { line: 3, column: 14 }),
+            position: Some(Position { line: 3, column: 14 }),
             statement: "ALTER TABLE users ALTER foo SET NOT NULL".into(),
             server: ServerError {
                 sqlstate: Some("42703".into()),
@@ -338,14 +338,9 @@ mod tests {
     }
 
     fn edited() -> Finding {
-        Finding {
-            kind: FindingKind::Edited,
-            file: Some("0001_a.sql".into()),
-            version: Some(1),
-            line: None,
-            message: "was edited after it was applied".into(),
-            hint: "restore it".into(),
-        }
+        Finding::new(FindingKind::Edited, "was edited after it was applied", "restore it")
+            .file("0001_a.sql".to_owned())
+            .version(1)
     }
 
     #[test]

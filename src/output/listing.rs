@@ -91,14 +91,7 @@ mod tests {
     use crate::error::FindingKind;
 
     fn finding(kind: FindingKind, file: usize, hint: &str) -> Finding {
-        Finding {
-            kind,
-            file: Some(format!("{file}_m.sql")),
-            version: None,
-            line: None,
-            message: "is wrong".into(),
-            hint: hint.into(),
-        }
+        Finding::new(kind, "is wrong", hint).file(format!("{file}_m.sql"))
     }
 
     #[test]

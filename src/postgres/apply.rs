@@ -23,8 +23,9 @@ use crate::core::script::{Mode, Script};
 use crate::core::sql::position::{byte_of_char, position};
 use crate::core::sql::quote::ident;
 use crate::core::sql::split::first_line;
-use crate::error::failure::{Left, Place};
-use crate::error::{Detail, Error, Failure, Finding, FindingKind, Result, ServerError};
+use crate::error::failure::{Left, Position};
+use crate::error::sqlstate;
+use crate::error::{Detail, Error, Failure, FindingKind, Result, ServerError};
 use crate::postgres::lock::{LockGuard, is_held};
 use crate::postgres::query::{self, get};
 use crate::stop::Stop;
@@ -178,8 +179,10 @@ fn timeouts(script: &Script<'_>, settings: Settings) -> Timeouts {
 /// alike, in its own language, so only the clock tells them apart.
 fn is_worth_a_retry(server: &ServerError, sent: &Sent, timeouts: Timeouts) -> bool {
     match server.sqlstate.as_deref() {
-        Some("55P03" | "40P01" | "40001") => true,
-        Some("57014") => {
+        Some(
+            sqlstate::LOCK_NOT_AVAILABLE | sqlstate::DEADLOCK_DETECTED | sqlstate::SERIALIZATION_FAILURE,
+        ) => true,
+        Some(sqlstate::QUERY_CANCELED) => {
             sent.stopped.is_none()
                 && matches!(timeouts.statement, Timeout::After(limit) if sent.elapsed >= limit)
         }
@@ -228,7 +231,12 @@ async fn roll_back(guard: &mut LockGuard) -> Result<()> {
 /// `starts` are the offsets of the file's statements in bytes, `finished` of which were done; `character` is the
 /// server's position in the file's own SQL, from 1. A syntax error is found before anything runs, so a position wins
 /// over the count.
-fn locate(sql: &str, starts: &[usize], finished: usize, character: Option<usize>) -> (Option<Place>, String) {
+fn locate(
+    sql: &str,
+    starts: &[usize],
+    finished: usize,
+    character: Option<usize>,
+) -> (Option<Position>, String) {
     let byte = character.map(|character| byte_of_char(sql, character)).filter(|byte| *byte < sql.len());
     let start = match byte {
         Some(byte) => starts.iter().copied().rfind(|start| *start <= byte),
@@ -237,16 +245,13 @@ fn locate(sql: &str, starts: &[usize], finished: usize, character: Option<usize>
         None => starts.get(finished).copied(),
     };
     let at = byte.or(start).map(|byte| position(sql, byte));
-    (
-        at.map(|at| Place { line: at.line, column: at.column }),
-        start.map_or_else(|| "COMMIT with its history row".into(), |start| first_line(&sql[start..])),
-    )
+    (at, start.map_or_else(|| "COMMIT with its history row".into(), |start| first_line(&sql[start..])))
 }
 
 /// A failure without the lists, which [`all`] fills in.
 fn failure(
     script: &Script<'_>,
-    (place, statement): (Option<Place>, String),
+    (position, statement): (Option<Position>, String),
     server: ServerError,
     attempts: u32,
     blockers: Vec<String>,
@@ -255,7 +260,7 @@ fn failure(
     Error::Migration(Box::new(Failure {
         file: script.migration.file.clone(),
         version: script.migration.version,
-        place,
+        position,
         statement,
         try_again: server.may_pass(),
         server,
@@ -299,12 +304,9 @@ async fn applied_by_another(guard: &mut LockGuard, script: &Script<'_>) -> Resul
         info!("`{}` was applied by another tool in the meantime", migration.file);
         return Ok(true);
     }
-    Err(Error::Mismatch(vec![Finding {
-        kind: FindingKind::Edited,
-        file: Some(migration.file.clone()),
-        version: Some(migration.version),
-        line: None,
-        message: "was applied by another tool in the meantime, with other content".into(),
-        hint: "see that all of them run the same build".into(),
-    }]))
+    Err(Error::Mismatch(vec![migration.finding(
+        FindingKind::Edited,
+        "was applied by another tool in the meantime, with other content",
+        "see that all of them run the same build",
+    )]))
 }

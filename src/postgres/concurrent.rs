@@ -106,17 +106,15 @@ impl HalfDetached {
     #[must_use]
     pub fn finding(&self) -> Finding {
         let (parent, partition) = (&self.parent_name, &self.partition_name);
-        Finding {
-            kind: FindingKind::HalfDetached,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "partition {partition} is half detached from {parent}: a DETACH PARTITION CONCURRENTLY ended before it was \
-                 complete, and queries of {parent} do not see the rows of the partition any more"
+        Finding::new(
+            FindingKind::HalfDetached,
+            format!(
+                "partition {partition} is half detached from {parent}: a DETACH PARTITION \
+                CONCURRENTLY ended before it was complete, and queries of {parent} do not see the \
+                rows of the partition any more"
             ),
-            hint: format!("`psql -c 'ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE'`"),
-        }
+            format!("`psql -c 'ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE'`"),
+        )
     }
 }
 

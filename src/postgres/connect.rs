@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::config::database::{Database, application_name};
 use crate::core::retry;
+use crate::error::sqlstate;
 use crate::error::{Error, Result, ServerError};
 use crate::postgres::history_lock;
 use crate::postgres::hosts;
@@ -18,9 +19,6 @@ use crate::stop::Stop;
 
 /// How long one attempt may take: a packet filter that swallows packets must not eat the whole patience.
 const ATTEMPT: Duration = Duration::from_secs(10);
-
-/// The SQLSTATE of a lock that was waited for too long.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// How often a waiting run says so.
 pub const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -187,7 +185,7 @@ pub async fn connect_on_and_read(
 /// Why the database could not be read for now.
 async fn reason(connection: &mut PgConnection, error: &ServerError) -> String {
     match error.sqlstate.as_deref() {
-        Some(LOCK_NOT_AVAILABLE) => {
+        Some(sqlstate::LOCK_NOT_AVAILABLE) => {
             history_lock::reason(connection).await.unwrap_or_else(|_| error.to_string())
         }
         _ => error.to_string(),

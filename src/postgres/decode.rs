@@ -16,13 +16,12 @@ pub fn undecodable(row: &PgRow, column: usize, error: &sqlx::Error) -> Error {
         (Some(column), false) => format!("is of type {}", column.type_info().name().to_ascii_lowercase()),
         (None, _) => "is missing".to_owned(),
     };
-    Error::Config {
-        message: format!("column `{name}` {is}, which is not as sqlx and Corveil make their tables"),
-        hint: "compare the columns of `_sqlx_migrations`, `_corveil_statements` and `_corveil_runs` with those of another \
-               database, and change them back; a table of another program belongs into another schema than \
-               `--history-schema` names"
-            .into(),
-    }
+    Error::config(
+        format!("column `{name}` {is}, which is not as sqlx and Corveil make their tables"),
+        "compare the columns of `_sqlx_migrations`, `_corveil_statements` and \
+            `_corveil_runs` with those of another database, and change them back; a table of \
+            another program belongs into another schema than `--history-schema` names",
+    )
 }
 
 fn is_null(error: &sqlx::Error) -> bool {

@@ -167,13 +167,10 @@ fn broken(cause: &Cause) -> Error {
         reason = format!("{reason}: {inner}");
         source = inner.source();
     }
-    Error::Config {
-        message: format!("the embedded PostgreSQL in `{FOLDER}` cannot be started: {reason}"),
-        hint: format!(
-            "set `{}` to a server, or remove `{FOLDER}` to start anew",
-            crate::config::env::DATABASE_URL
-        ),
-    }
+    Error::config(
+        format!("the embedded PostgreSQL in `{FOLDER}` cannot be started: {reason}"),
+        format!("set `{}` to a server, or remove `{FOLDER}` to start anew", crate::config::env::DATABASE_URL),
+    )
 }
 
 /// Restarts this program with the caches and the temporary files of the

@@ -73,18 +73,15 @@ async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts)
     let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted, facts)).await?;
     for row in &rows {
         let (file, object) = &objects[usize::try_from(get::<i32>(row, 0)?).unwrap_or_default()];
-        findings.push(Finding {
-            kind: FindingKind::ForeignObject,
-            file: Some(file.file.clone()),
-            version: Some(file.version),
-            line: None,
-            message: format!(
+        findings.push(file.finding(
+            FindingKind::ForeignObject,
+            format!(
                 "would create {} {}, which exists already although no migration is recorded",
                 object.kind,
                 get::<String>(row, 1)?
             ),
-            hint: hint(files, tool),
-        });
+            hint(files, tool),
+        ));
     }
     Ok(findings)
 }
@@ -113,17 +110,15 @@ async fn others(
     let theirs: Vec<_> = all.iter().filter(|table| !table.is_beside(&all)).collect();
     let finding = |table: &&histories::Table| {
         let tool = table.tool(&all);
-        Finding {
-            kind: FindingKind::ForeignHistory,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "table {} is the migration history of {tool}, and no migration of ours is recorded",
+        Finding::new(
+            FindingKind::ForeignHistory,
+            format!(
+                "table {} is the migration history of {tool}, and no migration of ours is \
+                recorded",
                 table.quoted
             ),
-            hint: hint(files, Some(tool)),
-        }
+            hint(files, Some(tool)),
+        )
     };
     let only = match theirs[..] {
         [only] => Some(only.tool(&all)),

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::invalid::{InvalidIndex, Table};
 use crate::core::sql::concurrent::{Concurrent, Reindex};
-use crate::core::sql::index::{self, CreateIndex};
+use crate::core::sql::index::{self, CreateIndex, from_using};
 use crate::core::sql::quote::{ident, literal};
 use crate::core::sql::split::statements;
 use crate::error::{Error, Result};
@@ -185,7 +185,7 @@ async fn equal(
     let Some(wanted) = canonical(connection, text, create, &table).await? else { return Ok(Vec::new()) };
     let mut equal = Vec::new();
     for row in &rows {
-        if after_table(&get::<String>(row, 4)?) == after_table(&wanted) {
+        if is_equal(&get::<String>(row, 4)?, &wanted) {
             equal.push(Equal { name: get(row, 2)?, valid: get(row, 3)? });
         }
     }
@@ -225,7 +225,8 @@ async fn canonical(
     }
 }
 
-/// A canonical definition without the names of index and table: whether it is unique, and all from USING on.
-fn after_table(definition: &str) -> (bool, Option<&str>) {
-    (definition.starts_with("CREATE UNIQUE"), definition.split_once(" USING ").map(|(_, rest)| rest))
+/// Whether two definitions differ in the names of index and table alone.
+fn is_equal(one: &str, other: &str) -> bool {
+    let is_unique = |definition: &str| definition.starts_with("CREATE UNIQUE");
+    is_unique(one) == is_unique(other) && from_using(one) == from_using(other)
 }

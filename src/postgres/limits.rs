@@ -25,11 +25,11 @@ pub async fn too_low_for_two(connection: &mut PgConnection) -> Result<Option<Err
         (_, 0 | 1) => (format!("database `{database}`"), format!("ALTER DATABASE {database}")),
         _ => return Ok(None),
     };
-    Ok(Some(Error::Config {
-        message: format!(
-            "{what} allows one connection at a time, and a run needs two: one applies files, the other one cancels and \
-             sees who is in the way"
+    Ok(Some(Error::config(
+        format!(
+            "{what} allows one connection at a time, and a run needs two: one applies files, \
+            the other one cancels and sees who is in the way"
         ),
-        hint: format!("`{sql} CONNECTION LIMIT 2` or more, as the app's own connections count too"),
-    }))
+        format!("`{sql} CONNECTION LIMIT 2` or more, as the app's own connections count too"),
+    )))
 }

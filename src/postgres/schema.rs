@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::schema::names::Made;
 use crate::core::schema::{Column, Constraint, Index, Routine, Schema, Sequence, Trigger, Type, quoting};
+use crate::core::sql::index::from_using;
 use crate::error::Result;
 use crate::postgres::foreign;
 use crate::postgres::query::{self, get};
@@ -166,7 +167,7 @@ fn indexes(schema: &mut Schema, row: &PgRow) -> Result<()> {
     let columns: Vec<String> = get(row, 4)?;
     let made = Made { table: get(row, 1)?, columns: &columns, label: "idx" };
     let index = Index {
-        definition: after_table(&sql(row, 7)?, &name, &owner).to_owned(),
+        definition: from_using(&sql(row, 7)?).to_owned(),
         unique,
         invalid: !get::<bool>(row, 6)?,
         named_by_server: made.by_server(get(row, 3)?),
@@ -177,16 +178,6 @@ fn indexes(schema: &mut Schema, row: &PgRow) -> Result<()> {
         view.indexes.insert(name, index);
     }
     Ok(())
-}
-
-/// What a printed `CREATE INDEX` says from `USING` on.
-fn after_table<'a>(definition: &'a str, name: &str, table: &str) -> &'a str {
-    let rest = definition.strip_prefix("CREATE ").unwrap_or(definition);
-    let rest = rest.strip_prefix("UNIQUE ").unwrap_or(rest);
-    let rest = rest.strip_prefix("INDEX ").and_then(|rest| rest.strip_prefix(name)).unwrap_or(rest);
-    let rest = rest.strip_prefix(" ON ").unwrap_or(rest);
-    let rest = rest.strip_prefix("ONLY ").unwrap_or(rest);
-    rest.strip_prefix(table).unwrap_or(rest).trim_start()
 }
 
 fn triggers(schema: &mut Schema, row: &PgRow) -> Result<()> {

@@ -218,13 +218,13 @@ async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
 /// A server without the locale of the live one is the wrong server.
 fn explained(error: Error, server: &Database) -> Error {
     match error {
-        Error::Server { doing, source } if !source.may_pass() => Error::Config {
-            message: format!("{doing} on {server} failed: {source}"),
-            hint: format!(
+        Error::Server { doing, source } if !source.may_pass() => Error::config(
+            format!("{doing} on {server} failed: {source}"),
+            format!(
                 "set `{}` to a server that has the locale of the live database",
                 crate::config::env::SCRATCH_URL
             ),
-        },
+        ),
         error => error,
     }
 }

@@ -52,9 +52,11 @@ impl Facts {
     /// # Errors
     /// [`Error::Config`] when `search_path` names no schema that exists.
     pub fn schema(&self) -> Result<&str> {
-        self.home.schema.as_deref().ok_or_else(|| Error::Config {
-            message: format!("no schema of the `search_path` exists in database `{}`", self.database),
-            hint: "create one, or set another: `ALTER ROLE … SET search_path = …`".into(),
+        self.home.schema.as_deref().ok_or_else(|| {
+            Error::config(
+                format!("no schema of the `search_path` exists in database `{}`", self.database),
+                "create one, or set another: `ALTER ROLE … SET search_path = …`",
+            )
         })
     }
 
@@ -166,20 +168,18 @@ async fn facts_and(
     };
     let version: i32 = get(facts, 0)?;
     if version < OLDEST_SERVER {
-        return Err(Error::Config {
-            message: format!("the server is PostgreSQL {}, and corveil needs 14 or newer", version / 10_000),
-            hint: "upgrade the server; PostgreSQL 13 has been without security fixes since November 2025"
-                .into(),
-        });
+        return Err(Error::config(
+            format!("the server is PostgreSQL {}, and corveil needs 14 or newer", version / 10_000),
+            "upgrade the server; PostgreSQL 13 has been without security fixes since November \
+                2025",
+        ));
     }
     let (database, path): (String, Vec<String>) = (get(facts, 1)?, get(facts, 5)?);
     if let (Some(schema), false) = (scope.wanted.schema, get(facts, 4)?) {
-        return Err(Error::Config {
-            message: format!(
-                "database `{database}` has no schema `{schema}`, which `--history-schema` names"
-            ),
-            hint: format!("`CREATE SCHEMA {}`, or correct `CORVEIL_HISTORY_SCHEMA`", ident(schema)),
-        });
+        return Err(Error::config(
+            format!("database `{database}` has no schema `{schema}`, which `--history-schema` names"),
+            format!("`CREATE SCHEMA {}`, or correct `CORVEIL_HISTORY_SCHEMA`", ident(schema)),
+        ));
     }
     let listed = tables.iter().map(gate_tables::listed).collect::<Result<Vec<_>>>()?;
     let mut home = trust::home(gate_tables::tables(&listed), &path, &database, scope.wanted)?;

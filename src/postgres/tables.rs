@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use crate::core::message;
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::trust::{HISTORY, RUNS, STATEMENTS, TABLES};
+use crate::error::sqlstate;
 use crate::error::{Error, Result};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
@@ -70,7 +71,10 @@ pub async fn prepare_and(
 /// and the wait for the other's transaction ends in a duplicate key of `pg_type` or `pg_class` (23505).
 fn is_rivalry(error: &Error) -> bool {
     let Error::Server { source, .. } = error else { return false };
-    matches!(source.sqlstate.as_deref(), Some("42P07" | "42710" | "23505"))
+    matches!(
+        source.sqlstate.as_deref(),
+        Some(sqlstate::DUPLICATE_TABLE | sqlstate::DUPLICATE_OBJECT | sqlstate::UNIQUE_VIOLATION)
+    )
 }
 
 /// `schema` is quoted.

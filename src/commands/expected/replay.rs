@@ -166,29 +166,31 @@ impl<'a> Replay<'a> {
 }
 
 fn may_not(role: &str, server: &Database) -> Error {
-    Error::Config {
-        message: format!(
-            "the files have to be replayed in a scratch database, and role `{role}` may not make one on {server}"
+    Error::config(
+        format!(
+            "the files have to be replayed in a scratch database, and role `{role}` may not \
+            make one on {server}"
         ),
-        hint: format!(
+        format!(
             "`ALTER ROLE {} CREATEDB`, or set `{}` to a server on which the role may",
             crate::core::sql::quote::ident(role),
             env::SCRATCH_URL
         ),
-    }
+    )
 }
 
 /// Why a file that reaches beyond its database is not replayed where others could be reached.
 fn reaches_out(files: &[&Migration], strings: Strings) -> Option<Error> {
     let (file, found) =
         files.iter().find_map(|file| Some((file, cluster_wide(file.content.as_deref().ok()?, strings)?)))?;
-    Some(Error::Config {
-        message: format!(
-            "`{}` is replayed on no server that is in use: `{}` reaches beyond its database, as it contains `{}`",
+    Some(Error::config(
+        format!(
+            "`{}` is replayed on no server that is in use: `{}` reaches beyond its database, \
+            as it contains `{}`",
             file.file, found.statement, found.words
         ),
-        hint: format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
-    })
+        format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
+    ))
 }
 
 /// Applies a file as a run does, so that what applies there applies here.
@@ -214,19 +216,16 @@ async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop:
     let applied = apply::all(guard, &scripts, &mut context, &mut Vec::new()).await;
     match applied.map_err(|ended| ended.with_cause(catalog)) {
         Ok(()) => Ok(()),
-        Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::Config {
-            message: format!(
+        Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::config(
+            format!(
                 "`{}` cannot be replayed in a scratch database: `{}` failed: {}{}",
                 file.file,
                 failure.statement,
                 failure.server,
                 failure.cause.map(|cause| format!("; {}", cause.sentence)).unwrap_or_default()
             ),
-            hint: format!(
-                "set `{}` to a server on which the files apply from the first on",
-                env::SCRATCH_URL
-            ),
-        }),
+            format!("set `{}` to a server on which the files apply from the first on", env::SCRATCH_URL),
+        )),
         Err(Ended::With(error)) => Err(error),
         Err(Ended::Lost(source)) => {
             Err(Error::Server { doing: "replaying the files", source: Box::new(source) })

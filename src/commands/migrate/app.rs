@@ -127,18 +127,16 @@ impl App<'_> {
     }
 
     fn not_ready(&self, reason: &str, hint: String) -> Error {
-        Error::Findings(vec![Finding {
-            kind: FindingKind::AppNotReady,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "the app's role, `{}` at {}, does not find the schema ready, so no new pod would start: {reason}",
+        Error::Findings(vec![Finding::new(
+            FindingKind::AppNotReady,
+            format!(
+                "the app's role, `{}` at {}, does not find the schema ready, so no new pod would \
+                start: {reason}",
                 self.database.user(),
                 self.database
             ),
             hint,
-        }])
+        )])
     }
 }
 

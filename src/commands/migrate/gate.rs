@@ -153,10 +153,10 @@ impl<'a> Gate<'a> {
         if let Some(unknown) =
             self.no_transaction.iter().find(|version| self.catalog.get(**version).is_none())
         {
-            return Err(Error::Config {
-                message: format!("`--no-transaction {unknown}` is not the version of a migration file"),
-                hint: "`corveil status` lists the versions".into(),
-            });
+            return Err(Error::config(
+                format!("`--no-transaction {unknown}` is not the version of a migration file"),
+                "`corveil status` lists the versions",
+            ));
         }
         let plan = plan::plan(self.catalog, history, self.target, self.out_of_order)?;
         let scripts = self.prepare(plan.pending, history.is_blank(), facts.strings).await?;
@@ -171,13 +171,14 @@ impl<'a> Gate<'a> {
             })
             .collect::<Result<_>>()?;
         match (from, scripts.first()) {
-            (Some(from), Some((next, _))) => Err(Error::Config {
-                message: format!(
-                    "`--resume-from {from}` is given, but no pending file is half done; the next is `{}`",
+            (Some(from), Some((next, _))) => Err(Error::config(
+                format!(
+                    "`--resume-from {from}` is given, but no pending file is half done; the next is \
+                    `{}`",
                     next.migration.file
                 ),
-                hint: "run `corveil migrate` without it".into(),
-            }),
+                "run `corveil migrate` without it",
+            )),
             // A Job that keeps the variable has done what it was told by its second try.
             (Some(_), None) => {
                 warn!("`--resume-from` has nothing to resume: no migration is pending");

@@ -377,7 +377,7 @@ fn unknown(variable: &str, name: &str, after_password: bool) -> Error {
 }
 
 fn config(message: String, hint: &str) -> Error {
-    Error::Config { message, hint: hint.to_owned() }
+    Error::config(message, hint)
 }
 
 /// As sqlx decodes a query: a plus sign is a blank.

@@ -40,9 +40,11 @@ pub(super) fn read<E>(variable: &str, url: &str, surroundings: &Surroundings<E>)
 where
     E: Fn(&str) -> Option<String>,
 {
-    let wrong = |reason: &str| Error::Config {
-        message: format!("`{variable}` is not a PostgreSQL connection URL: {reason}"),
-        hint: format!("set `{variable}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`"),
+    let wrong = |reason: &str| {
+        Error::config(
+            format!("`{variable}` is not a PostgreSQL connection URL: {reason}"),
+            format!("set `{variable}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`"),
+        )
     };
     if url.trim().is_empty() {
         return Err(wrong("it is set, but empty"));
@@ -88,13 +90,13 @@ where
         let options = if address.starts_with('/') { options.socket(address) } else { options.host(address) };
         let (options, trust) = given.apply(options, mode)?;
         if *address != place.name && matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
-            return Err(Error::Config {
-                message: format!(
+            return Err(Error::config(
+                format!(
                     "`{variable}` has `hostaddr` and `sslmode=verify-full`, and Corveil would look for the address in \
                      the server's certificate instead of the name"
                 ),
-                hint: "leave `hostaddr` out, or write `sslmode=verify-ca` with `sslrootcert`".into(),
-            });
+                "leave `hostaddr` out, or write `sslmode=verify-ca` with `sslrootcert`",
+            ));
         }
         if asked.trust == Trust::Unchecked {
             asked.trust = trust;

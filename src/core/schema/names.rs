@@ -1,7 +1,6 @@
 //! Names that the server makes where none is given.
 
-/// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN - 1`).
-const NAME_BYTES: usize = 63;
+use crate::core::sql::quote::NAME_BYTES;
 
 /// What a name would be made from: `ChooseConstraintName`, `ChooseIndexName` and `ChooseRelationName` in the server's
 /// sources put the same three parts together.

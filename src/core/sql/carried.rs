@@ -1,6 +1,7 @@
 //! The search path and the role that a file leaves set in its session: sqlx-cli keeps both for the next files of a run.
 
 use crate::core::sql::lex::{Kind, Token, tokens};
+use crate::core::sql::parens::Parens;
 use crate::core::sql::reader::Reader;
 use crate::core::sql::search_path::names_of_list;
 use crate::core::sql::split::{Statement, first_line};
@@ -180,14 +181,10 @@ fn of_set(mut reader: Reader<'_, '_>, setting: Setting, text: impl Fn() -> Strin
 /// A call of `set_config`, given its arguments with their parentheses.
 fn of_call(arguments: &[Token<'_>], setting: Setting, text: impl Fn() -> String) -> Change {
     let [_open, arguments @ .., _close] = arguments else { return Change::None };
-    let mut depth = 0_usize;
+    let mut parens = Parens::default();
     let mut arguments = arguments.split(|token| {
-        match token.kind {
-            Kind::OpenParen => depth += 1,
-            Kind::CloseParen => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth == 0 && token.kind == Kind::Comma
+        parens.follow(token.kind);
+        !parens.is_open() && token.kind == Kind::Comma
     });
     let mut argument = || arguments.next().unwrap_or_default();
     let (name, value, local) = (argument(), argument(), argument());

@@ -5,6 +5,7 @@
 //! was there before, or another server's.
 
 use crate::core::sql::lex::{Kind, Token, tokens};
+use crate::core::sql::parens::Parens;
 use crate::core::sql::reader::starts_with;
 use crate::core::sql::split::{Statement, each, first_line};
 use crate::core::sql::strings::Strings;
@@ -200,15 +201,11 @@ fn grants_beyond(rest: &[Token<'_>]) -> bool {
 
 /// The tokens of a statement that are in no parentheses, each with its place.
 fn outside_parens<'t, 'a>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (usize, &'t Token<'a>)> {
-    let mut depth = 0_usize;
+    let mut parens = Parens::default();
     let of_this = tokens.iter().enumerate().take_while(|(_, token)| token.kind != Kind::Semicolon);
     of_this.filter(move |(_, token)| {
-        match token.kind {
-            Kind::OpenParen => depth += 1,
-            Kind::CloseParen => depth = depth.saturating_sub(1),
-            _ => return depth == 0,
-        }
-        false
+        parens.follow(token.kind);
+        !parens.is_open() && token.kind != Kind::CloseParen
     })
 }
 

@@ -1,10 +1,10 @@
 //! The objects that a file creates, so that a database which has them already is not taken for an empty one.
 
+use crate::core::sql::parens::Parens;
 use std::collections::HashSet;
 use std::fmt;
 
 use crate::core::sql::index::create_index;
-use crate::core::sql::lex::Kind;
 use crate::core::sql::reader::{QualifiedName, Reader};
 use crate::core::sql::search_path::SearchPath;
 use crate::core::sql::split::{Statement, each};
@@ -149,14 +149,10 @@ fn select_into(statement: &Statement<'_>) -> Option<Creation> {
     if !statement.starts_with(&["select"]) && !statement.starts_with(&["with"]) {
         return None;
     }
-    let (mut depth, mut is_of_another) = (0_usize, false);
+    let (mut parens, mut is_of_another) = (Parens::default(), false);
     let name = statement.find_map(|tokens| {
-        let is_into = depth == 0 && tokens[0].is("into") && !is_of_another;
-        match tokens[0].kind {
-            Kind::OpenParen => depth += 1,
-            Kind::CloseParen => depth = depth.saturating_sub(1),
-            _ => {}
-        }
+        let is_into = !parens.is_open() && tokens[0].is("into") && !is_of_another;
+        parens.follow(tokens[0].kind);
         is_of_another = tokens[0].is("insert") || tokens[0].is("merge");
         is_into.then(|| {
             let mut reader = Reader::of(&tokens[1..]);

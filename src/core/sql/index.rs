@@ -78,6 +78,14 @@ pub fn probe(statement: &Statement<'_>, create: &CreateIndex, table: &str, index
     format!("{before} {index} {between}{table}{after}")
 }
 
+/// A definition as the server prints it, from `USING` on: without the names of index and table, which are before it and in quotes
+/// where they have a space. All of it, if it has no `USING`.
+pub fn from_using(definition: &str) -> &str {
+    let is_in_quotes = |at: usize| !definition[..at].matches('"').count().is_multiple_of(2);
+    let using = definition.match_indices(" USING ").find(|(at, _)| !is_in_quotes(*at));
+    using.map_or(definition, |(at, _)| &definition[at + 1..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +162,17 @@ mod tests {
             ["create table t (x int)", "drop index i", "create index", "create index i", "create index i on"]
         {
             assert_eq!(create_index(&only_statement(sql)), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_definition_without_its_names_begins_at_its_own_using() {
+        for (definition, rest) in [
+            ("CREATE INDEX a ON public.t USING btree (b)", "USING btree (b)"),
+            (r#"CREATE UNIQUE INDEX "a USING b" ON ONLY "c"" USING d" USING gin (e)"#, "USING gin (e)"),
+            ("CREATE INDEX a ON t USING btree ((' USING '))", "USING btree ((' USING '))"),
+        ] {
+            assert_eq!(from_using(definition), rest);
         }
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! Backslashes are escapes in `E''` strings, and where the caller says so in plain ones.
 
+use crate::core::sql::parens::Parens;
+use crate::core::sql::quote::NAME_BYTES;
 use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
 use crate::core::sql::strings::Strings;
-
-/// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN - 1`) and drops the rest with a notice.
-const NAME_BYTES: usize = 63;
 
 /// A token, or a comment where [`scan`] is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,19 +151,18 @@ pub struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// Passes over values and the punctuation between them, in `parens` parentheses, up to whatever else there is, and answers
     /// the last token. A file of rows has tens of millions of them.
-    pub(super) fn pass_values(&mut self, parens: &mut usize) -> Option<Token<'a>> {
+    pub(super) fn pass_values(&mut self, parens: &mut Parens) -> Option<Token<'a>> {
         let mut last = None;
         while self.continues == Continues::No
             && let Some((kind, length)) = common(&self.sql[self.at..], self.strings)
         {
             match kind {
                 Some(Kind::Semicolon) => break,
-                Some(Kind::OpenParen) => *parens += 1,
-                Some(Kind::CloseParen) => *parens = parens.saturating_sub(1),
-                _ => {}
-            }
-            if let Some(kind) = kind {
-                last = Some((kind, self.at, length));
+                Some(kind) => {
+                    parens.follow(kind);
+                    last = Some((kind, self.at, length));
+                }
+                None => {}
             }
             self.at += length;
         }

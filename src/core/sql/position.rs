@@ -1,13 +1,6 @@
 //! Places in a file: bytes as Rust counts them, characters as the server does, lines and columns as people do.
 
-/// A place as editors show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
-}
+use crate::error::failure::Position;
 
 /// The line and column of a byte offset. An offset inside a character is that character's, one past the end is the end's.
 #[must_use]

@@ -1,5 +1,8 @@
 //! Names and texts written so that PostgreSQL reads them back unchanged.
 
+/// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN - 1`).
+pub const NAME_BYTES: usize = 63;
+
 /// A quoted identifier.
 #[must_use]
 pub fn ident(name: &str) -> String {

@@ -1,6 +1,7 @@
 //! A file cut into statements where psql and the server's grammar cut it.
 
 use crate::core::sql::lex::{Kind, Scan, Token, Unterminated, scan};
+use crate::core::sql::parens::Parens;
 use crate::core::sql::psql::Detector;
 use crate::core::sql::reader::starts_with;
 use crate::core::sql::strings::Strings;
@@ -200,7 +201,7 @@ impl<'a> Statement<'a> {
 #[derive(Default, PartialEq)]
 struct Nesting {
     /// `CREATE RULE … DO (…; …)` has semicolons within parentheses.
-    parens: usize,
+    parens: Parens,
     /// Bodies of SQL-standard routines, `BEGIN ATOMIC …; … END`, and the `CASE … END` inside them.
     blocks: usize,
 }
@@ -212,9 +213,8 @@ impl Nesting {
     /// `head` is how the statement begins, `previous` the token before this one.
     fn follow(&mut self, head: &[Token<'_>], previous: Option<&Token<'_>>, token: &Token<'_>) {
         match token.kind {
-            Kind::OpenParen => self.parens += 1,
-            Kind::CloseParen => self.parens = self.parens.saturating_sub(1),
-            Kind::Word if self.parens > 0 => {}
+            Kind::OpenParen | Kind::CloseParen => self.parens.follow(token.kind),
+            Kind::Word if self.parens.is_open() => {}
             Kind::Word if self.blocks == 0 => {
                 let opens = token.is("atomic") && previous.is_some_and(|word| word.is("begin"));
                 self.blocks = usize::from(opens && creates_routine(head));

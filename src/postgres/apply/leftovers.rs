@@ -9,6 +9,7 @@ use super::send::{Sent, Watch, send};
 use crate::core::invalid::InvalidIndex;
 use crate::core::sql::concurrent::Concurrent;
 use crate::error::Result;
+use crate::error::sqlstate;
 use crate::postgres::indexes;
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query::{self, server_error};
@@ -59,7 +60,7 @@ pub(super) async fn drop_all(
             send(guard, sql.into(), &mut Watch::begin(first_look), context.stop, context.progress).await;
         let Some(error) = &sent.error else { continue };
         let server = server_error(error);
-        if !(index.is_toast() && server.sqlstate.as_deref() == Some("42501")) {
+        if !(index.is_toast() && server.sqlstate.as_deref() == Some(sqlstate::INSUFFICIENT_PRIVILEGE)) {
             return Tidied::Failed(Box::new(sent));
         }
         warn!("INVALID index {name} cannot be dropped: {server}");

@@ -8,6 +8,7 @@ use crate::core::history::StepState;
 use crate::core::message::{self, hex};
 use crate::core::script::{Script, Unit};
 use crate::core::sql::quote::{ident, literal};
+use crate::error::sqlstate;
 use crate::error::{Error, Result, ServerError};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
@@ -71,7 +72,8 @@ pub(super) async fn finish(guard: &mut LockGuard, script: &Script<'_>, start: In
     match own(guard, "recording the migration", &sql).await {
         // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
         Err(Error::Server { source, .. })
-            if source.sqlstate.as_deref() == Some("23505") && applied_by_another(guard, script).await? =>
+            if source.sqlstate.as_deref() == Some(sqlstate::UNIQUE_VIOLATION)
+                && applied_by_another(guard, script).await? =>
         {
             Ok(forget(guard, script).await?)
         }

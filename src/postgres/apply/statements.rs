@@ -303,7 +303,7 @@ fn place(
     unit: &Unit,
     sent: &Sent,
     character: Option<usize>,
-) -> (Option<crate::error::failure::Place>, String) {
+) -> (Option<crate::error::failure::Position>, String) {
     // The unit's SQL is sent as it stands in the file, so the server counts from the unit's first character.
     let before = script.sql[..unit.start].chars().count();
     let character = character.map(|character| character + before);

@@ -158,12 +158,13 @@ impl Table {
     async fn rows(&self, connection: &mut PgConnection) -> Result<Vec<Row>> {
         if let Some(missing) = &self.missing {
             let quoted = &self.quoted;
-            return Err(Error::Config {
-                message: format!("the migration history {quoted} cannot be read: this role lacks {missing}"),
-                hint: format!(
-                    "`GRANT {missing} TO ROLE`, by the owner of {quoted}, or use the owner in `MIGRATE_DATABASE_URL`"
+            return Err(Error::config(
+                format!("the migration history {quoted} cannot be read: this role lacks {missing}"),
+                format!(
+                    "`GRANT {missing} TO ROLE`, by the owner of {quoted}, or use the owner in \
+                    `MIGRATE_DATABASE_URL`"
                 ),
-            });
+            ));
         }
         let columns = self.plain.join(", ");
         let sql = format!(
