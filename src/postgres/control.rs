@@ -170,41 +170,27 @@ fn is_unreachable(error: &sqlx::Error) -> Option<bool> {
 }
 
 /// A session as one line of text: who, what, since when.
-pub const SESSION_LINE: &str = "'pid ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'no name') \
-    || coalesce(', ' || host(a.client_addr), '') || ', ' || coalesce(a.state, 'state not visible') \
-    || coalesce(', transaction open for ' || extract(epoch FROM clock_timestamp() - a.xact_start)::int || ' s', \
-                ', idle for ' || extract(epoch FROM clock_timestamp() - a.state_change)::int || ' s', '') \
-    || '): ' || coalesce(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 120) \
-                         || CASE WHEN length(a.query) > 120 THEN '…' ELSE '' END, '')";
+pub const SESSION_LINE: &str = include_str!("control/session_line.sql");
 
 fn observation(backend: i32) -> String {
-    format!(
-        "SELECT coalesce({SESSION_LINE}, 'a prepared transaction, see pg_prepared_xacts') \
-           FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids({backend})) AS b(pid) \
-           LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) ORDER BY a.xact_start NULLS LAST; \
-         SELECT phase::text, coalesce(nullif(blocks_total, 0), tuples_total)::int8, \
-                CASE WHEN blocks_total > 0 THEN blocks_done ELSE tuples_done END::int8 \
-           FROM pg_catalog.pg_stat_progress_create_index WHERE pid = {backend}; \
-         SELECT coalesce(a.state NOT LIKE 'idle%', true), a.wait_event IS NOT DISTINCT FROM 'SyncRep' \
-           FROM pg_catalog.pg_stat_activity a WHERE a.pid = {backend};"
-    )
+    format!(include_str!("control/observation.sql"), session_line = SESSION_LINE, backend = backend)
 }
 
 fn read_observation(results: &[Vec<PgRow>]) -> Result<Observation> {
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
-    let mut blockers: Vec<String> = rows(0).iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
+    let mut blockers: Vec<String> = rows(0).iter().map(|row| get(row, "blocker")).collect::<Result<_>>()?;
     let build = match rows(1).first() {
         Some(row) => Some(IndexBuild {
-            phase: get(row, 0)?,
-            total: get::<i64>(row, 1)?.try_into().unwrap_or_default(),
-            done: get::<i64>(row, 2)?.try_into().unwrap_or_default(),
+            phase: get(row, "phase")?,
+            total: get::<i64>(row, "total")?.try_into().unwrap_or_default(),
+            done: get::<i64>(row, "done")?.try_into().unwrap_or_default(),
         }),
         None => None,
     };
     // A session that is not in the list has ended.
     let Some(row) = rows(2).first() else { return Ok(Observation::default()) };
-    if get(row, 1)? {
+    if get(row, "waits_for_standby")? {
         blockers.push("a synchronous standby that does not confirm the COMMIT".into());
     }
-    Ok(Observation { blockers, build, is_at_work: get(row, 0)? })
+    Ok(Observation { blockers, build, is_at_work: get(row, "is_at_work")? })
 }

@@ -72,13 +72,13 @@ async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts)
         objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
     let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted, facts)).await?;
     for row in &rows {
-        let (file, object) = &objects[usize::try_from(get::<i32>(row, 0)?).unwrap_or_default()];
+        let (file, object) = &objects[usize::try_from(get::<i32>(row, "number")?).unwrap_or_default()];
         findings.push(file.finding(
             FindingKind::ForeignObject,
             format!(
                 "would create {} {}, which exists already although no migration is recorded",
                 object.kind,
-                get::<String>(row, 1)?
+                get::<String>(row, "name")?
             ),
             hint(files, tool),
         ));
@@ -143,21 +143,8 @@ fn wanted(index: usize, object: &Created) -> String {
     format!("({index}, '{catalog}', {schema}, {})", literal(&object.name))
 }
 
-/// An unqualified name means the first schema of the search path that exists, as CREATE takes it.
+/// The wanted objects that exist; those that the SQL leaves unqualified are looked for in the first schema of the search path.
 fn existing_sql(wanted: &[String], facts: &Facts) -> String {
     let first = facts.path.first().map_or_else(|| "NULL".into(), |schema| literal(schema));
-    format!(
-        "SELECT w.number::int4, CASE WHEN w.catalog = 'schema' THEN pg_catalog.quote_ident(w.name) ELSE \
-           pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(w.name) END \
-         FROM (VALUES {wanted}) AS w(number, catalog, schema, name) \
-         JOIN pg_catalog.pg_namespace n ON n.nspname = CASE WHEN w.catalog = 'schema' THEN w.name \
-           ELSE coalesce(w.schema::text, {first}) END \
-         WHERE CASE w.catalog \
-           WHEN 'schema' THEN true \
-           WHEN 'function' THEN EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = w.name) \
-           WHEN 'type' THEN EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typnamespace = n.oid AND t.typname = w.name) \
-           ELSE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = w.name) END \
-         ORDER BY 1",
-        wanted = wanted.join(", ")
-    )
+    format!(include_str!("foreign/existing.sql"), wanted = wanted.join(", "), first = first)
 }

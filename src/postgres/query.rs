@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow, PgSeverity};
-use sqlx::{AssertSqlSafe, Connection, Decode, Either, Postgres, Row, Type};
+use sqlx::{AssertSqlSafe, ColumnIndex, Connection, Decode, Either, Postgres, Row, Type};
 
 use crate::core::message::{OWN_LIMITS, OWN_SETTINGS};
 use crate::error::{Error, Result, ServerError};
@@ -223,11 +223,16 @@ pub fn silence(what: &str) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, what.to_owned()))
 }
 
+/// A column, by its place in the row or by its name.
+pub trait Column: ColumnIndex<PgRow> + Copy {}
+
+impl<T: ColumnIndex<PgRow> + Copy> Column for T {}
+
 /// A column of a row.
 ///
 /// # Errors
 /// [`Error::Config`] when the value is not of this type: a table of Corveil's or sqlx's is not as these make it.
-pub fn get<'r, T>(row: &'r PgRow, column: usize) -> Result<T>
+pub fn get<'r, T>(row: &'r PgRow, column: impl Column) -> Result<T>
 where
     T: Decode<'r, Postgres> + Type<Postgres>,
 {
@@ -238,7 +243,7 @@ where
 ///
 /// # Errors
 /// [`Error::Config`] when it is NULL.
-pub fn text(row: &PgRow, column: usize) -> Result<&str> {
+pub fn text(row: &PgRow, column: impl Column) -> Result<&str> {
     row.try_get_unchecked(column).map_err(|error| decode::undecodable(row, column, &error))
 }
 

@@ -152,13 +152,10 @@ pub async fn last(connection: &mut PgConnection, table: &str, database: &str) ->
 #[must_use]
 pub fn newest_sql(table: &str, database: &str, limit: u32) -> String {
     format!(
-        "SELECT date_trunc('second', started_at)::text, date_trunc('second', ended_at)::text, \
-           CASE WHEN ended_at IS NULL AND backend IN (SELECT pid FROM ({}) h) THEN 'running' \
-                ELSE coalesce(outcome, 'died') END, \
-           exit_code, from_version, to_version, failed_version, encode(failed_checksum, 'hex'), error, build, host, \
-           extract(epoch FROM started_at)::int8, extract(epoch FROM ended_at)::int8 \
-         FROM {table} ORDER BY id DESC LIMIT {limit};",
-        lock_holders_sql(database)
+        include_str!("runs/newest.sql"),
+        lock_holders = lock_holders_sql(database),
+        table = table,
+        limit = limit
     )
 }
 
@@ -168,23 +165,23 @@ pub fn newest_sql(table: &str, database: &str, limit: u32) -> String {
 /// When the row is not of that shape.
 pub fn run(row: &PgRow) -> Result<Run> {
     Ok(Run {
-        started_at: get(row, 0)?,
-        ended_at: get(row, 1)?,
-        outcome: match get(row, 2)? {
+        started_at: get(row, "started_at")?,
+        ended_at: get(row, "ended_at")?,
+        outcome: match get(row, "outcome")? {
             "running" => Outcome::Running,
             "succeeded" => Outcome::Succeeded,
             "died" => Outcome::Died,
             _ => Outcome::Failed,
         },
-        exit_code: get(row, 3)?,
-        from_version: get(row, 4)?,
-        to_version: get(row, 5)?,
-        failed_version: get(row, 6)?,
-        failed_checksum: get(row, 7)?,
-        error: get(row, 8)?,
-        build: get(row, 9)?,
-        host: get(row, 10)?,
-        started_epoch: get(row, 11)?,
-        ended_epoch: get(row, 12)?,
+        exit_code: get(row, "exit_code")?,
+        from_version: get(row, "from_version")?,
+        to_version: get(row, "to_version")?,
+        failed_version: get(row, "failed_version")?,
+        failed_checksum: get(row, "failed_checksum")?,
+        error: get(row, "error")?,
+        build: get(row, "build")?,
+        host: get(row, "host")?,
+        started_epoch: get(row, "started_epoch")?,
+        ended_epoch: get(row, "ended_epoch")?,
     })
 }

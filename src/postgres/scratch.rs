@@ -72,28 +72,27 @@ pub async fn likeness_of(database: &Database) -> Result<Likeness> {
 }
 
 async fn likeness(connection: &mut PgConnection) -> Result<Likeness> {
-    // Through JSON, as the columns of ICU and of the built-in provider came with PostgreSQL 15 and 17.
-    let sql = "SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text, \
-                 j->>'datlocprovider', coalesce(j->>'datlocale', j->>'daticulocale'), j->>'daticurules', \
-                 (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'), current_user::text, \
-                 pg_catalog.current_setting('standard_conforming_strings', true) \
-               FROM pg_catalog.pg_database d, pg_catalog.to_jsonb(d) j WHERE d.datname = pg_catalog.current_database()";
+    let sql = include_str!("scratch/likeness.sql");
     let row = query::one(connection, "reading the locale of the database", sql.into()).await?;
     let text = |column| get::<&str>(&row, column).map(literal);
-    let options =
-        format!("TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}", text(0)?, text(1)?, text(2)?);
-    let locale = get::<Option<&str>>(&row, 4)?.map(literal);
-    let mut provider = match (get::<Option<&str>>(&row, 3)?, locale) {
+    let options = format!(
+        "TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+        text("encoding")?,
+        text("collate")?,
+        text("ctype")?
+    );
+    let locale = get::<Option<&str>>(&row, "locale")?.map(literal);
+    let mut provider = match (get::<Option<&str>>(&row, "provider")?, locale) {
         (Some("i"), Some(locale)) => format!(" LOCALE_PROVIDER icu ICU_LOCALE {locale}"),
         (Some("b"), Some(locale)) => format!(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}"),
         _ => " LOCALE_PROVIDER libc".into(),
     };
-    if let Some(rules) = get::<Option<&str>>(&row, 5)? {
+    if let Some(rules) = get::<Option<&str>>(&row, "icu_rules")? {
         provider = format!("{provider} ICU_RULES {}", literal(rules));
     }
     // The role's name may be another where the files are tried.
-    let search_path = get::<&str>(&row, 6)?.replace("\"$user\"", &ident(get(&row, 7)?));
-    let strings = Strings::from_setting(get(&row, 8)?);
+    let search_path = get::<&str>(&row, "search_path")?.replace("\"$user\"", &ident(get(&row, "role")?));
+    let strings = Strings::from_setting(get(&row, "strings")?);
     Ok(Likeness { options, provider, search_path, strings })
 }
 

@@ -166,7 +166,7 @@ async fn facts_and(
     let (Some([facts]), Some(tables)) = (facts.as_deref(), tables) else {
         return Err(more.err().unwrap_or_else(|| query::no_row(DOING)));
     };
-    let version: i32 = get(facts, 0)?;
+    let version: i32 = get(facts, "version")?;
     if version < OLDEST_SERVER {
         return Err(Error::config(
             format!("the server is PostgreSQL {}, and corveil needs 14 or newer", version / 10_000),
@@ -174,8 +174,8 @@ async fn facts_and(
                 2025",
         ));
     }
-    let (database, path): (String, Vec<String>) = (get(facts, 1)?, get(facts, 5)?);
-    if let (Some(schema), false) = (scope.wanted.schema, get(facts, 4)?) {
+    let (database, path): (String, Vec<String>) = (get(facts, "database")?, get(facts, "path")?);
+    if let (Some(schema), false) = (scope.wanted.schema, get(facts, "has_wanted_schema")?) {
         return Err(Error::config(
             format!("database `{database}` has no schema `{schema}`, which `--history-schema` names"),
             format!("`CREATE SCHEMA {}`, or correct `CORVEIL_HISTORY_SCHEMA`", ident(schema)),
@@ -185,10 +185,12 @@ async fn facts_and(
     let mut home = trust::home(gate_tables::tables(&listed), &path, &database, scope.wanted)?;
     gate_tables::complete(connection, &mut home, &listed, scope.purpose, scope.wanted).await?;
     trust::expect_trusted(&home, scope.purpose, scope.wanted)?;
-    let any_left =
-        AnyLeft { invalid: get(facts, 7)?, records: listed.iter().any(|listed| listed.has_records) };
-    let (backend, standby) = (get(facts, 2)?, get(facts, 3)?);
-    let strings = Strings::from_setting(get(facts, 6)?);
+    let any_left = AnyLeft {
+        invalid: get(facts, "has_invalid")?,
+        records: listed.iter().any(|listed| listed.has_records),
+    };
+    let (backend, standby) = (get(facts, "backend")?, get(facts, "standby")?);
+    let strings = Strings::from_setting(get(facts, "strings")?);
     let facts = Facts { version, database, backend, standby, strings, path, home };
     Ok((facts, any_left, more))
 }
@@ -204,11 +206,7 @@ fn facts_sql(wanted_schema: Option<&str>) -> String {
         }
         None => "true".into(),
     };
-    format!(
-        "SELECT current_setting('server_version_num')::int4, current_database()::text, pg_backend_pid(), \
-         pg_is_in_recovery(), {exists}, current_setting('corveil.path')::text[], \
-         current_setting('standard_conforming_strings', true), EXISTS (SELECT FROM pg_index WHERE NOT indisvalid);"
-    )
+    format!(include_str!("snapshot/facts.sql"), has_wanted_schema = exists)
 }
 
 /// What may be left of failed statements.
@@ -231,11 +229,11 @@ fn applied_at_home_sql(wanted: Wanted<'_>) -> String {
         Some(schema) => format!("ARRAY[{}]", literal(schema)),
         None => "current_setting('corveil.path')::text[]".into(),
     };
-    let history = trust::HISTORY;
     format!(
-        "SELECT set_config('search_path', coalesce((SELECT quote_ident(s) || ', pg_temp' FROM unnest({path}) s \
-           WHERE pg_relation_filenode(to_regclass(quote_ident(s) || '.{history}')) IS NOT NULL LIMIT 1), 'pg_temp'), true); \
-         SELECT {COLUMNS} FROM {history};"
+        include_str!("snapshot/applied_at_home.sql"),
+        path = path,
+        columns = COLUMNS,
+        history = trust::HISTORY
     )
 }
 
@@ -246,13 +244,8 @@ pub(super) fn applied_sql(table: &GateTable) -> String {
     format!("{row_security} SELECT {COLUMNS} FROM {};", qualified(&table.schema, &table.name))
 }
 
-/// By way of JSON, as the table of an earlier build lacks the last two columns.
 fn steps_sql(table: &GateTable) -> String {
-    format!(
-        "SELECT s.version, s.ordinal, s.checksum, s.state, s.error, j.record ->> 'statement', \
-           (j.record ->> 'relation')::int8 FROM {} s, LATERAL to_jsonb(s) j(record) ORDER BY s.version, s.ordinal;",
-        qualified(&table.schema, &table.name)
-    )
+    format!(include_str!("snapshot/steps.sql"), table = qualified(&table.schema, &table.name))
 }
 
 /// Reads the rows of a history, oldest version first: sorting them here spares the server a plan.
@@ -267,12 +260,12 @@ pub(super) fn applied_rows(rows: &[PgRow]) -> Result<Vec<Applied>> {
 
 fn applied_row(row: &PgRow) -> Result<Applied> {
     Ok(Applied {
-        version: get(row, 0)?,
-        description: get(row, 1)?,
-        installed_on: whole_seconds(query::text(row, 2)?),
-        success: get(row, 3)?,
-        checksum: get(row, 4)?,
-        execution_time: get(row, 5)?,
+        version: get(row, "version")?,
+        description: get(row, "description")?,
+        installed_on: whole_seconds(query::text(row, "installed_on")?),
+        success: get(row, "success")?,
+        checksum: get(row, "checksum")?,
+        execution_time: get(row, "execution_time")?,
     })
 }
 
@@ -288,12 +281,12 @@ fn whole_seconds(time: &str) -> String {
 
 fn step(row: &PgRow) -> Result<Step> {
     Ok(Step {
-        version: get(row, 0)?,
-        ordinal: usize::try_from(get::<i32>(row, 1)?).unwrap_or_default(),
-        checksum: get(row, 2)?,
-        state: StepState::from_word(get(row, 3)?),
-        error: get(row, 4)?,
-        statement: get(row, 5)?,
-        relation: get::<Option<i64>>(row, 6)?.and_then(|oid| u32::try_from(oid).ok()),
+        version: get(row, "version")?,
+        ordinal: usize::try_from(get::<i32>(row, "ordinal")?).unwrap_or_default(),
+        checksum: get(row, "checksum")?,
+        state: StepState::from_word(get(row, "state")?),
+        error: get(row, "error")?,
+        statement: get(row, "statement")?,
+        relation: get::<Option<i64>>(row, "relation")?.and_then(|oid| u32::try_from(oid).ok()),
     })
 }

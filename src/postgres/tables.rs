@@ -79,43 +79,11 @@ fn is_rivalry(error: &Error) -> bool {
 
 /// `schema` is quoted.
 fn create_sql(schema: &str, name: &str) -> String {
-    let columns = match name {
-        HISTORY => {
-            "version BIGINT PRIMARY KEY,
-             description TEXT NOT NULL,
-             installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
-             success BOOLEAN NOT NULL,
-             checksum BYTEA NOT NULL,
-             execution_time BIGINT NOT NULL"
-        }
-        STATEMENTS => {
-            "version bigint NOT NULL,
-             ordinal integer NOT NULL,
-             checksum bytea NOT NULL,
-             state text NOT NULL CHECK (state IN ('started', 'finished', 'failed')),
-             changed_at timestamptz NOT NULL DEFAULT now(),
-             error text,
-             statement text,
-             relation oid,
-             PRIMARY KEY (version, ordinal)"
-        }
-        _ => {
-            "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-             started_at timestamptz NOT NULL DEFAULT now(),
-             ended_at timestamptz,
-             outcome text,
-             exit_code smallint,
-             from_version bigint,
-             to_version bigint,
-             failed_version bigint,
-             failed_checksum bytea,
-             error text,
-             build text NOT NULL,
-             host text NOT NULL,
-             backend integer NOT NULL"
-        }
-    };
-    format!("CREATE TABLE {schema}.{name} ({columns});\n")
+    match name {
+        HISTORY => format!(include_str!("tables/_sqlx_migrations.sql"), schema = schema),
+        STATEMENTS => format!(include_str!("tables/_corveil_statements.sql"), schema = schema),
+        _ => format!(include_str!("tables/_corveil_runs.sql"), schema = schema),
+    }
 }
 
 /// Adds the columns of the statement records that earlier builds did not have.
