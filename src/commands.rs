@@ -1,9 +1,7 @@
 //! The commands, one file each, named as typed.
 
 pub mod adopt;
-pub mod expected;
 pub mod migrate;
-pub mod open;
 pub mod serve;
 pub mod status;
 pub mod verify;

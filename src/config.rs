@@ -4,6 +4,7 @@ pub mod database;
 pub mod duration;
 pub mod env;
 pub mod host;
+pub(crate) mod origin;
 pub mod restart;
 pub mod secret;
 pub mod snapshots;

@@ -11,6 +11,7 @@ pub mod core;
 pub mod error;
 pub mod exit;
 pub mod memory;
+pub mod operations;
 pub mod output;
 pub mod postgres;
 pub mod stop;

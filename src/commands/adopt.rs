@@ -1,7 +1,5 @@
 //! `corveil adopt`: takes over a database that something else migrated, and runs nothing.
 
-pub(crate) mod found;
-pub(crate) mod origin;
 pub(crate) mod report;
 
 use std::path::PathBuf;
@@ -11,22 +9,22 @@ use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use sqlx::postgres::PgConnection;
 
-use crate::commands::expected::Scratch;
-use crate::commands::open::{self, Common};
+use crate::config::origin::Origin;
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
 use crate::core::adopt::{self, Asked};
 use crate::core::two_ways;
 use crate::error::Result;
 use crate::exit::ExitCode;
+use crate::operations::adopt::{Found, Question};
+use crate::operations::expected::Scratch;
+use crate::operations::open::{self, Common};
 use crate::output::Format;
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Snapshot};
 use crate::postgres::{query, record};
 use crate::stop::Stop;
-use found::{Found, Question};
-use origin::Origin;
 use report::{Outcome, Report};
 
 /// Record what a database contains that something else migrated, without running it

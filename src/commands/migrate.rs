@@ -1,9 +1,6 @@
 //! `corveil migrate`: applies what is pending.
 
-mod app;
-mod check;
-mod gate;
-mod report;
+pub(crate) mod report;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -13,10 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 
-use crate::commands::adopt::found::Question;
-use crate::commands::adopt::origin::Origin;
-use crate::commands::expected::Scratch;
-use crate::commands::open::{self, Common};
+use crate::config::origin::Origin;
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
 use crate::core::adopt::Asked;
@@ -26,10 +20,13 @@ use crate::core::plan::OutOfOrder;
 use crate::core::retry::DEFAULT_RETRIES;
 use crate::error::{Detail, Result};
 use crate::exit::ExitCode;
+use crate::operations::adopt::Question;
+use crate::operations::expected::Scratch;
+use crate::operations::gate::Gate;
+use crate::operations::open::{self, Common};
 use crate::output::Format;
 use crate::postgres::apply::Settings;
 use crate::stop::Stop;
-use gate::Gate;
 
 /// Apply the pending migrations
 #[derive(Debug, ClapArgs)]

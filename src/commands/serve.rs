@@ -4,7 +4,6 @@ mod door;
 mod listen;
 mod metrics;
 mod routes;
-mod watch;
 
 use std::future::IntoFuture as _;
 use std::io::ErrorKind;
@@ -17,15 +16,15 @@ use clap::Args as ClapArgs;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::commands::open::{Files, HistoryFlags};
 use crate::config::database::Database;
 use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
+use crate::operations::open::{Files, HistoryFlags};
+use crate::operations::watch::Watch;
 use crate::stop::Stop;
 use door::Door;
-use watch::Watch;
 
 /// Answer liveness and readiness probes, and serve metrics, over HTTP
 #[derive(Debug, ClapArgs)]

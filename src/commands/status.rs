@@ -6,7 +6,6 @@ use std::time::Instant;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use crate::commands::open::{self, Common, Deadline};
 use crate::config::database::Database;
 use crate::config::target::Purpose;
 use crate::core::catalog::Catalog;
@@ -14,6 +13,7 @@ use crate::core::history::{Applied, History};
 use crate::core::plan::{self, OutOfOrder};
 use crate::error::{Error, Finding, Result};
 use crate::exit::ExitCode;
+use crate::operations::open::{self, Common, Deadline};
 use crate::output::{self, Format};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::runs::{self, Outcome, Run};

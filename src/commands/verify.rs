@@ -6,8 +6,6 @@ use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use serde::Serialize;
 
-use crate::commands::expected::{Expected, Scratch, say_what_was_left_out};
-use crate::commands::open::{self, Common, Deadline, Opened};
 use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::abandoned::Files;
@@ -20,6 +18,8 @@ use crate::core::plan;
 use crate::core::schema::Difference;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
+use crate::operations::expected::{Expected, Scratch, say_what_was_left_out};
+use crate::operations::open::{self, Common, Deadline, Opened};
 use crate::output::{self, Format, listing};
 use crate::postgres::concurrent::{self, HalfDetached};
 use crate::postgres::connect::{Standby, connect_and_read};

@@ -9,7 +9,6 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
-use crate::commands::open::{self, Files, HistoryFlags};
 use crate::config::database::{Database, application_name};
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
@@ -22,6 +21,7 @@ use crate::core::two_ways;
 use crate::error::sqlstate;
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
+use crate::operations::open::{self, Files, HistoryFlags};
 use crate::output::{self, Format};
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::runs::{Outcome, Run};

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::found::Found;
 use crate::core::catalog::Migration;
 use crate::core::foreign::ForeignHistory;
 use crate::core::schema::Difference;
 use crate::error::Finding;
+use crate::operations::adopt::Found;
 use crate::output::{self, Format};
 
 /// What a run did, or would do.

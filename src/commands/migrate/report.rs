@@ -4,35 +4,35 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::commands::adopt::found::Found;
 use crate::commands::adopt::report::{RecordedFile, recorded};
 use crate::core::script::{Mode, Script};
+use crate::operations::adopt::Found;
 use crate::output::{self, Format};
 use crate::postgres::apply::AppliedFile;
 
 /// What a run did, or would do.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// `current`, `applied` or `would_apply`.
-    pub(super) outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// Newest applied version before.
-    pub(super) from_version: Option<i64>,
+    pub(crate) from_version: Option<i64>,
     /// Newest applied version after.
-    pub(super) to_version: Option<i64>,
+    pub(crate) to_version: Option<i64>,
     /// What was recorded, or would be, because the database contains it already.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) adopted: Option<Adopted>,
+    pub(crate) adopted: Option<Adopted>,
     /// What was applied, in order.
-    pub(super) applied: Vec<AppliedFile>,
+    pub(crate) applied: Vec<AppliedFile>,
     /// What a dry run would apply, in order.
-    pub(super) pending: Vec<PendingFile>,
+    pub(crate) pending: Vec<PendingFile>,
     /// Applied versions that this build does not know, because a newer one has been here.
-    pub(super) newer: Vec<i64>,
+    pub(crate) newer: Vec<i64>,
 }
 
 /// A database that was taken over, or would be.
 #[derive(Debug, Serialize)]
-pub(super) struct Adopted {
+pub(crate) struct Adopted {
     /// The version that it was at.
     version: i64,
     /// How that follows.
@@ -42,7 +42,7 @@ pub(super) struct Adopted {
 }
 
 impl Adopted {
-    pub(super) fn of(found: &Found<'_>) -> Self {
+    pub(crate) fn of(found: &Found<'_>) -> Self {
         Self {
             version: found.version,
             how: found.how.clone(),
@@ -54,7 +54,7 @@ impl Adopted {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// There was nothing to do.
     Current,
     /// Something was applied.
@@ -65,7 +65,7 @@ pub(super) enum Outcome {
 
 /// A file that a dry run would apply.
 #[derive(Debug, Serialize)]
-pub(super) struct PendingFile {
+pub(crate) struct PendingFile {
     version: i64,
     description: String,
     file: String,
@@ -76,7 +76,7 @@ pub(super) struct PendingFile {
 }
 
 impl PendingFile {
-    pub(super) fn of(script: &Script<'_>) -> Self {
+    pub(crate) fn of(script: &Script<'_>) -> Self {
         let (transaction, statements) = match &script.mode {
             Mode::Transaction { statements, .. } => (true, *statements),
             Mode::Statements(units) => (false, units.len()),
@@ -92,7 +92,7 @@ impl PendingFile {
 }
 
 /// Writes the report.
-pub(super) fn write(report: &Report, format: Format, took: Duration) {
+pub(crate) fn write(report: &Report, format: Format, took: Duration) {
     output::report(report, |report| text(report, took), format, took);
 }
 

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use corveil::commands::expected::Expected;
 use corveil::config::database::Database;
 use corveil::config::snapshots::Snapshot;
 use corveil::config::source;
 use corveil::core::catalog::Catalog;
 use corveil::core::message::hex;
 use corveil::core::schema::{Schema, changes};
+use corveil::operations::expected::Expected;
 use corveil::stop::Stop;
 use xshell::Shell;
 

@@ -5,8 +5,6 @@ use std::time::Instant;
 use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
-use crate::commands::expected::{Expected, Scratch, say_what_was_left_out};
-use crate::commands::open::{Common, Opened};
 use crate::core::adopt::{self, Asked, Comparison, Lead};
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift::{self, Drift};
@@ -16,6 +14,8 @@ use crate::core::ignore::{Compared, Ignore, LeftOut};
 use crate::core::schema::{Difference, Schema};
 use crate::core::trust::Use;
 use crate::error::{Error, Finding, Result};
+use crate::operations::expected::{Expected, Scratch, say_what_was_left_out};
+use crate::operations::open::{Common, Opened};
 use crate::output::listing;
 use crate::postgres::connect::SAY_EVERY;
 use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};

@@ -1,5 +1,8 @@
 //! The gate itself: look, decide, lock, look again, apply, look once more.
 
+mod app;
+mod check;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,9 +10,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use tracing::{debug, info, warn};
 
-use super::report::{Adopted, Outcome, PendingFile, Report};
-use crate::commands::adopt::found::{Found, Question};
-use crate::commands::open::{self, READING};
+use crate::commands::migrate::report::{Adopted, Outcome, PendingFile, Report};
 use crate::compute;
 use crate::config::database::Database;
 use crate::core::abandoned::Files;
@@ -22,6 +23,8 @@ use crate::core::sql::strings::Strings;
 use crate::core::trust::{self, Use, Wanted};
 use crate::error::{Error, LISTED, Result, ServerError};
 use crate::exit::ExitCode;
+use crate::operations::adopt::{Found, Question};
+use crate::operations::open::{self, READING};
 use crate::output::progress;
 use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings, abandoned};
 use crate::postgres::connect::{self, Standby};
@@ -31,26 +34,26 @@ use crate::postgres::{foreign, query, record, runs, tables};
 use crate::stop::Stop;
 
 /// A run of the gate.
-pub(super) struct Gate<'a> {
-    pub(super) catalog: &'static Catalog,
+pub(crate) struct Gate<'a> {
+    pub(crate) catalog: &'static Catalog,
     /// The attempt to connect that was begun while the files were read.
-    pub(super) begun: Cell<Option<connect::Begun>>,
-    pub(super) database: &'a Database,
+    pub(crate) begun: Cell<Option<connect::Begun>>,
+    pub(crate) database: &'a Database,
     /// The database as the app reaches it, where a URL of its own says how.
-    pub(super) app: Option<&'a Database>,
+    pub(crate) app: Option<&'a Database>,
     /// Where the history is to be, and who may own it.
-    pub(super) wanted: Wanted<'a>,
-    pub(super) stop: &'a Stop,
-    pub(super) target: Option<i64>,
-    pub(super) out_of_order: OutOfOrder,
-    pub(super) no_transaction: BTreeSet<i64>,
-    pub(super) resume_from: Option<usize>,
-    pub(super) wait_for_db: Duration,
-    pub(super) lock_wait: Duration,
-    pub(super) settings: Settings,
-    pub(super) dry_run: bool,
+    pub(crate) wanted: Wanted<'a>,
+    pub(crate) stop: &'a Stop,
+    pub(crate) target: Option<i64>,
+    pub(crate) out_of_order: OutOfOrder,
+    pub(crate) no_transaction: BTreeSet<i64>,
+    pub(crate) resume_from: Option<usize>,
+    pub(crate) wait_for_db: Duration,
+    pub(crate) lock_wait: Duration,
+    pub(crate) settings: Settings,
+    pub(crate) dry_run: bool,
     /// What to ask of a database that something else migrated, where it is to be taken over.
-    pub(super) adopt: Option<Question<'a>>,
+    pub(crate) adopt: Option<Question<'a>>,
 }
 
 /// What there is to do.
@@ -61,7 +64,7 @@ struct Work {
 
 impl<'a> Gate<'a> {
     /// Lets the rollout pass, or says why not.
-    pub(super) async fn pass(&self) -> Result<Report> {
+    pub(crate) async fn pass(&self) -> Result<Report> {
         tokio::select! {
             // A statement may end well although it was cancelled, and the signal may come after the last one.
             result = self.pass_in_order() => match (result, self.stop.now()) {
@@ -120,7 +123,7 @@ impl<'a> Gate<'a> {
         connect::connect_on_and_read(begun, self.database, scope, Standby::Useless, wait, self.stop).await
     }
 
-    pub(super) fn scope(&self) -> Scope<'a> {
+    pub(crate) fn scope(&self) -> Scope<'a> {
         Scope {
             purpose: Use::Write,
             wanted: self.wanted,

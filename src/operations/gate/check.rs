@@ -2,8 +2,8 @@
 
 use tracing::warn;
 
+use super::Gate;
 use super::app::App;
-use super::gate::Gate;
 use crate::config::database::Database;
 use crate::core::catalog::Migration;
 use crate::core::history::Step;

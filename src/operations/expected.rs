@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use tracing::{info, warn};
 
-use crate::commands::open::{Common, Opened};
 use crate::config::database::Database;
 use crate::config::secret::SecretUrl;
 use crate::config::target::{self, Purpose, Target};
@@ -21,6 +20,7 @@ use crate::core::catalog::Catalog;
 use crate::core::ignore::{Ignore, LeftOut};
 use crate::core::schema::Schema;
 use crate::error::{Error, Result};
+use crate::operations::open::{Common, Opened};
 use crate::stop::Stop;
 use replay::Replay;
 

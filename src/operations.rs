@@ -1,0 +1,8 @@
+//! What commands do: opening a database, the schema that files make, adopting, the gate itself, watching. Flags and results are
+//! the commands'.
+
+pub(crate) mod adopt;
+pub mod expected;
+pub(crate) mod gate;
+pub mod open;
+pub(crate) mod watch;
