@@ -1,6 +1,7 @@
 //! The command line: `corveil <command>`, its flags and their help.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -10,7 +11,8 @@ use crate::config::database::Database;
 use crate::config::env;
 use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
-use crate::error::Detail;
+use crate::error::{Detail, Result};
+use crate::exit::ExitCode;
 use crate::output::{Format, log};
 
 /// Schema migrations that gate rollouts
@@ -51,6 +53,21 @@ pub enum Command {
 }
 
 impl Cli {
+    /// Runs the command, which started at `started`.
+    ///
+    /// # Errors
+    /// Whatever ends the command early.
+    pub async fn run(self, started: Instant) -> Result<ExitCode> {
+        match self.command {
+            Command::Adopt(args) => adopt::run(args, self.output, started).await,
+            Command::Migrate(args) => migrate::run(args, self.output, started).await,
+            Command::Status(args) => status::run(args, self.output, started).await,
+            Command::Wait(args) => wait::run(args, self.output, started).await,
+            Command::Verify(args) => verify::run(args, self.output, started).await,
+            Command::Serve(args) => serve::run(args, started).await,
+        }
+    }
+
     /// What the command does with a database that it cannot work without; none when it can.
     #[must_use]
     pub fn purpose(&self) -> Option<Purpose> {
@@ -88,7 +105,7 @@ impl Cli {
 fn after_help() -> String {
     use std::fmt::Write as _;
     let mut help = String::from("Exit codes:\n");
-    for code in crate::exit::ExitCode::ALL {
+    for code in ExitCode::ALL {
         let _ = writeln!(help, "  {:>2}  {}", code.code(), code.meaning());
     }
     let _ = write!(

@@ -3,6 +3,7 @@
 pub mod database;
 pub mod duration;
 pub mod env;
+pub mod flags;
 pub mod host;
 pub(crate) mod origin;
 pub mod restart;

@@ -1,6 +1,6 @@
 //! Schema migrations that gate rollouts, the same way under Helm, Helmfile and Argo CD.
 //!
-//! Layers, each using only those below it: `main`, [`commands`], then [`postgres`] and [`output`], then
+//! Layers, each using only those below it: `main`, [`cli`], [`commands`], [`operations`], then [`postgres`] and [`output`], then
 //! [`config`], then [`core`], then [`error`] and [`exit`].
 
 pub mod cli;

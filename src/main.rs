@@ -7,8 +7,10 @@ use std::time::Instant;
 use clap::Parser;
 use corveil::cli::Cli;
 use corveil::config::trust;
+#[cfg(feature = "embedded")]
+use corveil::operations;
 use corveil::output::Format;
-use corveil::{commands, memory, output};
+use corveil::{memory, output};
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
     let termination_log = cli.termination_log();
     #[cfg(feature = "embedded")]
     if let Some(purpose) = cli.purpose()
-        && let Err(error) = commands::open::prepare(purpose)
+        && let Err(error) = operations::open::prepare(purpose)
     {
         return ended(output::failure::report(&error, format, log_format, termination_log.as_deref()));
     }
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return ended(output::failure::no_runtime(&error)),
     };
-    let code = match runtime.block_on(commands::run(cli, started)) {
+    let code = match runtime.block_on(cli.run(started)) {
         Ok(code) => code,
         Err(error) => output::failure::report(&error, format, log_format, termination_log.as_deref()),
     };

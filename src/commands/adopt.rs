@@ -7,25 +7,20 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
-use sqlx::postgres::PgConnection;
 
+use crate::config::flags::{Common, Scratch};
 use crate::config::origin::Origin;
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
-use crate::core::adopt::{self, Asked};
-use crate::core::two_ways;
+use crate::core::adopt::Asked;
 use crate::error::Result;
 use crate::exit::ExitCode;
-use crate::operations::adopt::{Found, Question};
-use crate::operations::expected::Scratch;
-use crate::operations::open::{self, Common};
+use crate::operations::adopt::Question;
+use crate::operations::adopt::adoption::Adoption;
+use crate::operations::open;
 use crate::output::Format;
-use crate::postgres::connect::{Standby, connect_and_read};
-use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::{self, Snapshot};
-use crate::postgres::{query, record};
 use crate::stop::Stop;
-use report::{Outcome, Report};
+use report::Report;
 
 /// Record what a database contains that something else migrated, without running it
 #[derive(Debug, ClapArgs)]
@@ -87,69 +82,8 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         lock_wait: args.lock_wait,
         dry_run: args.dry_run,
     };
-    let result = tokio::select! {
-        result = adoption.in_order() => result,
-        error = stop.overdue() => Err(error),
-    };
+    let result = adoption.run().await.map(Report::of);
     opened.close().await;
     report::write(&result?, format, started.elapsed());
     Ok(ExitCode::Ok)
-}
-
-/// A run of it: look, decide, compare, lock, look again, record.
-struct Adoption<'a> {
-    question: Question<'a>,
-    wait_for_db: Duration,
-    lock_wait: Duration,
-    dry_run: bool,
-}
-
-impl<'a> Adoption<'a> {
-    async fn in_order(&self) -> Result<Report> {
-        let (mut connection, mut snapshot) = self.connect().await?;
-        two_ways::refuse(self.question.catalog, &snapshot.history)?;
-        let found = if snapshot.history.is_blank() {
-            self.question.answer(&mut connection, &mut snapshot).await?
-        } else {
-            None
-        };
-        let Some(found) = found else {
-            query::close(connection).await;
-            return self.current(&snapshot);
-        };
-        if self.dry_run {
-            query::close(connection).await;
-            return Ok(Report::of(Outcome::WouldAdopt, found));
-        }
-        let Question { opened, stop, .. } = &self.question;
-        let mut guard =
-            LockGuard::acquire(&opened.database, connection, snapshot.facts, self.lock_wait, stop).await?;
-        let result = self.under_lock(&mut guard, found).await;
-        guard.release().await;
-        result
-    }
-
-    async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
-        let Question { opened, stop, .. } = &self.question;
-        let scope = self.question.scope();
-        connect_and_read(&opened.database, scope, Standby::Useless, self.wait_for_db, stop).await
-    }
-
-    /// Looks again, as another run may have been here.
-    async fn under_lock(&self, guard: &mut LockGuard, found: Found<'a>) -> Result<Report> {
-        let scope = self.question.scope();
-        let snapshot = snapshot::read(&mut guard.connection, scope).await?;
-        if !snapshot.history.is_blank() {
-            return self.current(&snapshot);
-        }
-        self.question.expect_unchanged(&mut guard.connection, &snapshot.facts, &found).await?;
-        record::record(guard, &found.migrations, scope, self.question.stop).await?;
-        Ok(Report::of(Outcome::Adopted, found))
-    }
-
-    /// The report of a database that has a history of ours, if everything that is asked for is in it.
-    fn current(&self, snapshot: &Snapshot) -> Result<Report> {
-        adopt::recorded(self.question.catalog, &snapshot.history, self.question.asked)?;
-        Ok(Report::current(snapshot.history.newest()))
-    }
 }

@@ -1,6 +1,6 @@
 //! `corveil migrate`: applies what is pending.
 
-pub(crate) mod report;
+mod report;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 
+use crate::config::flags::{Common, Scratch};
 use crate::config::origin::Origin;
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
@@ -21,9 +22,8 @@ use crate::core::retry::DEFAULT_RETRIES;
 use crate::error::{Detail, Result};
 use crate::exit::ExitCode;
 use crate::operations::adopt::Question;
-use crate::operations::expected::Scratch;
 use crate::operations::gate::Gate;
-use crate::operations::open::{self, Common};
+use crate::operations::open;
 use crate::output::Format;
 use crate::postgres::apply::Settings;
 use crate::stop::Stop;

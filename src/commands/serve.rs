@@ -17,11 +17,11 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::config::database::Database;
+use crate::config::flags::{Files, HistoryFlags};
 use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
-use crate::operations::open::{Files, HistoryFlags};
 use crate::operations::watch::Watch;
 use crate::stop::Stop;
 use door::Door;

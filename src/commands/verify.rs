@@ -7,6 +7,8 @@ use clap::builder::BoolishValueParser;
 use serde::Serialize;
 
 use crate::config::env;
+use crate::config::flags::Scratch;
+use crate::config::flags::{Common, Deadline};
 use crate::config::target::Purpose;
 use crate::core::abandoned::Files;
 use crate::core::catalog::{Catalog, Migration};
@@ -18,12 +20,13 @@ use crate::core::plan;
 use crate::core::schema::Difference;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
-use crate::operations::expected::{Expected, Scratch, say_what_was_left_out};
-use crate::operations::open::{self, Common, Deadline, Opened};
+use crate::operations::expected::{Expected, say_what_was_left_out};
+use crate::operations::open;
+use crate::operations::open::Opened;
 use crate::output::{self, Format, listing};
 use crate::postgres::concurrent::{self, HalfDetached};
 use crate::postgres::connect::{Standby, connect_and_read};
-use crate::postgres::snapshot::Snapshot;
+use crate::postgres::snapshot::{Scope, Snapshot};
 use crate::postgres::{foreign, query, schema};
 use crate::stop::Stop;
 
@@ -76,7 +79,7 @@ struct NotCompared {
 /// # Errors
 /// When files or database cannot be read.
 pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
-    let stop = args.deadline.listen(started)?;
+    let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
     let ignore = args.scratch.ignore()?;
     let opened = open::open(Purpose::Look, &stop).await?;
@@ -119,7 +122,7 @@ async fn look(
 ) -> Result<Looked> {
     let wait = args.common.wait_for_db;
     let read = async {
-        let scope = args.common.reading(None);
+        let scope = Scope::reading(args.common.history.wanted(), None);
         let (mut connection, snapshot) =
             connect_and_read(&opened.database, scope, Standby::Fine, wait, stop).await?;
         open::refuse_two_ways(catalog, &snapshot.history, stop).await?;

@@ -10,18 +10,18 @@ use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
 use crate::config::database::{Database, application_name};
+use crate::config::flags::{Files, HistoryFlags};
 use crate::config::target::Purpose;
 use crate::config::{duration, env};
 use crate::core::catalog::Catalog;
 use crate::core::message::hex;
 use crate::core::progress::SAY_EVERY;
 use crate::core::requirement::{self, Unmet};
-use crate::core::trust::{Use, Wanted};
+use crate::core::trust::Wanted;
 use crate::core::two_ways;
-use crate::error::sqlstate;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sqlstate};
 use crate::exit::ExitCode;
-use crate::operations::open::{self, Files, HistoryFlags};
+use crate::operations::open;
 use crate::output::{self, Format};
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::runs::{Outcome, Run};
@@ -271,7 +271,7 @@ async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted
     let error = match failed {
         Some(error) => Some(error),
         None if glance.history.is_blank() => {
-            let scope = Scope { purpose: Use::Read, wanted, app_role: None, files: Some(catalog) };
+            let scope = Scope::reading(wanted, Some(catalog));
             match foreign::refuse(connection, catalog, &glance.facts, scope).await {
                 Err(error @ Error::Mismatch(_)) => Some(error),
                 _ => None,

@@ -1,10 +1,14 @@
 //! What a database contains of our migrations: looked at, decided, and compared before it is believed.
 
+pub(crate) mod adoption;
+
 use std::time::Instant;
 
+use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
+use crate::config::flags::{Common, Scratch};
 use crate::core::adopt::{self, Asked, Comparison, Lead};
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift::{self, Drift};
@@ -14,8 +18,8 @@ use crate::core::ignore::{Compared, Ignore, LeftOut};
 use crate::core::schema::{Difference, Schema};
 use crate::core::trust::Use;
 use crate::error::{Error, Finding, Result};
-use crate::operations::expected::{Expected, Scratch, say_what_was_left_out};
-use crate::operations::open::{Common, Opened};
+use crate::operations::expected::{Expected, say_what_was_left_out};
+use crate::operations::open::Opened;
 use crate::output::listing;
 use crate::postgres::connect::SAY_EVERY;
 use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
@@ -62,6 +66,24 @@ impl Found<'_> {
             execution_time: -1,
         };
         History { applied: self.migrations.iter().map(row).collect(), steps: Vec::new() }
+    }
+}
+
+/// A migration that is recorded without being run.
+#[derive(Debug, Serialize)]
+pub(crate) struct RecordedFile {
+    version: i64,
+    description: String,
+    pub(crate) file: String,
+}
+
+impl RecordedFile {
+    pub(crate) fn of(migration: &Migration) -> Self {
+        Self {
+            version: migration.version,
+            description: migration.description.clone(),
+            file: migration.file.clone(),
+        }
     }
 }
 
@@ -137,7 +159,7 @@ impl<'a> Question<'a> {
         Scope {
             purpose: Use::Write,
             app_role: self.opened.app_role(),
-            ..self.common.reading(Some(self.catalog))
+            ..Scope::reading(self.common.history.wanted(), Some(self.catalog))
         }
     }
 

@@ -7,66 +7,19 @@
 
 mod replay;
 
-use std::path::PathBuf;
-
-use clap::Args as ClapArgs;
 use tracing::{info, warn};
 
 use crate::config::database::Database;
-use crate::config::secret::SecretUrl;
+use crate::config::flags::{Common, Scratch};
 use crate::config::target::{self, Purpose, Target};
 use crate::config::{env, snapshots};
 use crate::core::catalog::Catalog;
-use crate::core::ignore::{Ignore, LeftOut};
+use crate::core::ignore::LeftOut;
 use crate::core::schema::Schema;
-use crate::error::{Error, Result};
-use crate::operations::open::{Common, Opened};
+use crate::error::Result;
+use crate::operations::open::Opened;
 use crate::stop::Stop;
 use replay::Replay;
-
-/// Where files are replayed, and what is compared then.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct Scratch {
-    /// Server on which the files of `--source` may be replayed, in a database that is dropped again; set the variable rather
-    /// than the flag when there is a password in it: everybody on the machine can read a flag
-    #[arg(long, value_name = "URL", env = env::SCRATCH_URL, hide_env_values = true)]
-    pub scratch_url: Option<SecretUrl>,
-    /// Objects that no comparison of schemas counts, as SCHEMA or SCHEMA.NAME with `*`, `?` and `[a-z]`; may be given several
-    /// times. Partitions of tables that migrations create never count
-    #[arg(long, value_name = "PATTERN", env = env::IGNORE, value_delimiter = ',')]
-    ignore: Vec<String>,
-    /// File with such patterns, one on each line; a line that begins with # is a comment
-    #[arg(long, value_name = "PATH", env = env::IGNORE_FILE)]
-    ignore_file: Option<PathBuf>,
-}
-
-impl Scratch {
-    /// What is not compared.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for what is no pattern, and a file that cannot be read.
-    pub fn ignore(&self) -> Result<Ignore> {
-        let refused = |name: &str, why: String| {
-            Error::config(
-                format!("`{name}`: {why}"),
-                "write `SCHEMA` or `SCHEMA.NAME`, with `*`, `?` and `[a-z]`, such as \
-                `public.events_*`",
-            )
-        };
-        let ignore =
-            Ignore::parse(self.ignore.iter().map(String::as_str)).map_err(|why| refused("--ignore", why))?;
-        let Some(path) = &self.ignore_file else { return Ok(ignore) };
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Error::config(
-                format!("the file of patterns `{name}` cannot be read: {error}"),
-                "correct `--ignore-file`, or leave it out",
-            )
-        })?;
-        let of_file = Ignore::parse_file(&text).map_err(|why| refused(&name, why))?;
-        Ok(ignore.and(of_file))
-    }
-}
 
 /// Says what was not compared, and which patterns are of no use.
 pub fn say_what_was_left_out(left_out: LeftOut, unused: &[&str]) {

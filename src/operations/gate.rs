@@ -2,6 +2,7 @@
 
 mod app;
 mod check;
+pub(crate) mod report;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use tracing::{debug, info, warn};
 
-use crate::commands::migrate::report::{Adopted, Outcome, PendingFile, Report};
 use crate::compute;
 use crate::config::database::Database;
 use crate::core::abandoned::Files;
@@ -32,6 +32,7 @@ use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
 use crate::postgres::{foreign, query, record, runs, tables};
 use crate::stop::Stop;
+use report::{Adopted, Outcome, PendingFile, Report};
 
 /// A run of the gate.
 pub(crate) struct Gate<'a> {

@@ -1,114 +1,17 @@
 //! Opens the database that a command works on: a server, or the embedded one.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-use clap::Args as ClapArgs;
-use clap::builder::NonEmptyStringValueParser;
-
 use crate::compute::{self, Begun};
 use crate::config::database::Database;
+use crate::config::env;
+use crate::config::flags::Common;
 use crate::config::target::{self, Purpose, Target};
-use crate::config::{duration, env, source};
 use crate::core::catalog::Catalog;
 use crate::core::history::History;
 use crate::core::plan;
-use crate::core::trust::{Use, Wanted};
 use crate::core::two_ways;
 use crate::error::{Error, Result};
 use crate::postgres::connect;
-use crate::postgres::snapshot::Scope;
 use crate::stop::Stop;
-
-/// Which migration files a command reads.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct Files {
-    /// Folder of migration files; by default those that the program carries
-    #[arg(long, value_name = "DIR", env = env::SOURCE)]
-    pub source: Option<PathBuf>,
-    /// Versions whose files run whole although a comment in them is another tool's mark of a way up or down, separated by
-    /// commas
-    #[arg(long, value_name = "VERSION", env = env::RUN_WHOLE, value_delimiter = ',')]
-    run_whole: Vec<i64>,
-}
-
-impl Files {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// As [`source::load`], and [`Error::Config`] for a version that is that of no file.
-    pub fn load(&self) -> Result<Catalog> {
-        let mut catalog = source::load(self.source.as_deref())?;
-        if let Some(unknown) = self.run_whole.iter().find(|version| catalog.get(**version).is_none()) {
-            return Err(Error::config(
-                format!("`--run-whole {unknown}` is not the version of a migration file"),
-                "name the versions of files that must run whole, or leave it out",
-            ));
-        }
-        catalog.run_whole = self.run_whole.iter().copied().collect();
-        Ok(catalog)
-    }
-}
-
-/// Flags that every command has.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct Common {
-    #[command(flatten)]
-    pub(crate) files: Files,
-    /// How long to wait for the database to answer
-    #[arg(long, value_name = "DURATION", env = env::WAIT_FOR_DB, default_value = "60s", value_parser = duration::parse)]
-    pub wait_for_db: Duration,
-    /// Which history is meant.
-    #[command(flatten)]
-    pub history: HistoryFlags,
-}
-
-impl Common {
-    /// How a command reads that changes nothing.
-    #[must_use]
-    pub fn reading<'a>(&'a self, files: Option<&'a Catalog>) -> Scope<'a> {
-        Scope { purpose: Use::Read, wanted: self.history.wanted(), app_role: None, files }
-    }
-}
-
-/// The deadline of a command that changes nothing.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct Deadline {
-    /// When to give up and end with exit code 75, counted from the start of the process
-    #[arg(long, value_name = "DURATION", env = env::DEADLINE, default_value = "10m", value_parser = duration::parse_or_none)]
-    deadline: Duration,
-}
-
-impl Deadline {
-    /// Listens to signals, and to the deadline, counted from `started`.
-    ///
-    /// # Errors
-    /// As [`Stop::listen`].
-    pub fn listen(&self, started: Instant) -> Result<Stop> {
-        Stop::listen(started, Some(self.deadline).filter(|deadline| !deadline.is_zero()))
-    }
-}
-
-/// Which history is meant.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct HistoryFlags {
-    /// Schema of the migration history, where a database has several, one per tenant or app; by default the first schema of
-    /// the search path that has one
-    #[arg(long, value_name = "SCHEMA", env = env::HISTORY_SCHEMA, value_parser = NonEmptyStringValueParser::new())]
-    pub history_schema: Option<String>,
-    /// Role that is trusted as the owner of the migration history, next to the role that connects and the owner of the
-    /// database
-    #[arg(long, value_name = "ROLE", env = env::HISTORY_OWNER, value_parser = NonEmptyStringValueParser::new())]
-    pub history_owner: Option<String>,
-}
-
-impl HistoryFlags {
-    /// What they ask for.
-    #[must_use]
-    pub fn wanted(&self) -> Wanted<'_> {
-        Wanted { schema: self.history_schema.as_deref(), owner: self.history_owner.as_deref() }
-    }
-}
 
 /// An open database.
 pub struct Opened {

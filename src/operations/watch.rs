@@ -17,12 +17,12 @@ use tracing::{info, warn};
 
 use crate::config::database::{Database, application_name};
 use crate::config::env;
+use crate::config::flags::HistoryFlags;
 use crate::core::catalog::Catalog;
 use crate::core::history::History;
 use crate::core::requirement::{self, Why};
 use crate::core::two_ways;
 use crate::error::{Error, Finding};
-use crate::operations::open::HistoryFlags;
 use crate::postgres::connect;
 use crate::postgres::glance;
 use crate::postgres::runs::Run;

@@ -8,8 +8,7 @@ use tracing::info;
 
 use crate::config::database::{Database, application_name};
 use crate::core::retry;
-use crate::error::sqlstate;
-use crate::error::{Error, Result, ServerError};
+use crate::error::{Error, Result, ServerError, sqlstate};
 use crate::postgres::history_lock;
 use crate::postgres::hosts;
 use crate::postgres::query;

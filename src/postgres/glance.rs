@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::core::history::History;
 use crate::core::sql::quote::qualified;
-use crate::core::trust::{self, GateTable, Use, Wanted};
+use crate::core::trust::{self, GateTable, Wanted};
 use crate::error::Result;
 use crate::postgres::query::{self, Limit};
 use crate::postgres::runs::{self, Run};
@@ -41,7 +41,7 @@ pub struct Glance {
 /// [`crate::error::Error::Mismatch`] for tables that may not be used; [`crate::error::Error::Server`], among others without
 /// the right to read the history.
 pub async fn read(connection: &mut PgConnection, wanted: Wanted<'_>) -> Result<Glance> {
-    let scope = Scope { purpose: Use::Read, wanted, app_role: None, files: None };
+    let scope = Scope::reading(wanted, None);
     let facts = snapshot::read_facts(connection, scope).await?;
     let Some(history) = facts.home.table(trust::HISTORY) else {
         return Ok(Glance { facts, history: History::default(), last_run: None });

@@ -92,6 +92,14 @@ pub struct Scope<'a> {
     pub files: Option<&'a Catalog>,
 }
 
+impl<'a> Scope<'a> {
+    /// How one reads who changes nothing.
+    #[must_use]
+    pub fn reading(wanted: Wanted<'a>, files: Option<&'a Catalog>) -> Self {
+        Self { purpose: Use::Read, wanted, app_role: None, files }
+    }
+}
+
 /// Reads facts, INVALID indexes and history.
 ///
 /// For a run with nothing pending it is one message. Another asks for what only matters otherwise: the statements of files

@@ -12,7 +12,7 @@ use crate::config::database::{Database, application_name};
 use crate::core::catalog::Catalog;
 use crate::core::requirement;
 use crate::core::sql::quote::ident;
-use crate::core::trust::{Use, Wanted};
+use crate::core::trust::Wanted;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::query::{self, Limit};
@@ -89,8 +89,7 @@ impl App<'_> {
 
     /// A read replica may need a moment for what was just committed.
     async fn ask_until_caught_up(&self, connection: &mut PgConnection) -> Result<View> {
-        let scope =
-            Scope { purpose: Use::Read, wanted: self.wanted, app_role: None, files: Some(self.catalog) };
+        let scope = Scope::reading(self.wanted, Some(self.catalog));
         let limit = Limit { message: PATIENCE, lock: PATIENCE };
         let mut patience = Patience::new(PATIENCE);
         loop {

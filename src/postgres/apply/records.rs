@@ -8,8 +8,7 @@ use crate::core::history::StepState;
 use crate::core::message::{self, hex};
 use crate::core::script::{Script, Unit};
 use crate::core::sql::quote::{ident, literal};
-use crate::error::sqlstate;
-use crate::error::{Error, Result, ServerError};
+use crate::error::{Error, Result, ServerError, sqlstate};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
 

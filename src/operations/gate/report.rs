@@ -1,0 +1,89 @@
+//! What a run of the gate did, or would do.
+
+use serde::Serialize;
+
+use crate::core::script::{Mode, Script};
+use crate::operations::adopt::{Found, RecordedFile};
+use crate::postgres::apply::AppliedFile;
+
+/// What a run did, or would do.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// `current`, `applied` or `would_apply`.
+    pub(crate) outcome: Outcome,
+    /// Newest applied version before.
+    pub(crate) from_version: Option<i64>,
+    /// Newest applied version after.
+    pub(crate) to_version: Option<i64>,
+    /// What was recorded, or would be, because the database contains it already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adopted: Option<Adopted>,
+    /// What was applied, in order.
+    pub(crate) applied: Vec<AppliedFile>,
+    /// What a dry run would apply, in order.
+    pub(crate) pending: Vec<PendingFile>,
+    /// Applied versions that this build does not know, because a newer one has been here.
+    pub(crate) newer: Vec<i64>,
+}
+
+/// A database that was taken over, or would be.
+#[derive(Debug, Serialize)]
+pub(crate) struct Adopted {
+    /// The version that it was at.
+    version: i64,
+    /// How that follows.
+    how: String,
+    /// What is recorded without being run, in order.
+    pub(crate) recorded: Vec<RecordedFile>,
+}
+
+impl Adopted {
+    pub(crate) fn of(found: &Found<'_>) -> Self {
+        Self {
+            version: found.version,
+            how: found.how.clone(),
+            recorded: found.migrations.iter().map(|migration| RecordedFile::of(migration)).collect(),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// There was nothing to do.
+    Current,
+    /// Something was applied.
+    Applied,
+    /// A dry run found something to do.
+    WouldApply,
+}
+
+/// A file that a dry run would apply.
+#[derive(Debug, Serialize)]
+pub(crate) struct PendingFile {
+    version: i64,
+    description: String,
+    /// Its name.
+    pub(crate) file: String,
+    /// Whether it would run in one transaction.
+    pub(crate) transaction: bool,
+    /// Statements in it.
+    pub(crate) statements: usize,
+}
+
+impl PendingFile {
+    pub(crate) fn of(script: &Script<'_>) -> Self {
+        let (transaction, statements) = match &script.mode {
+            Mode::Transaction { statements, .. } => (true, *statements),
+            Mode::Statements(units) => (false, units.len()),
+        };
+        Self {
+            version: script.migration.version,
+            description: script.migration.description.clone(),
+            file: script.migration.file.clone(),
+            transaction,
+            statements,
+        }
+    }
+}
