@@ -26,7 +26,7 @@ use crate::exit::ExitCode;
 use crate::operations::adopt::{Found, Question};
 use crate::operations::open::{self, READING};
 use crate::output::progress;
-use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings, abandoned};
+use crate::postgres::apply::{AppliedFile, Ended, Session, Settings, abandoned};
 use crate::postgres::connect::{self, Standby};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
@@ -280,16 +280,16 @@ impl<'a> Gate<'a> {
             tables::prepare(&mut guard.connection, &snapshot.facts, self.scope()).await?;
         }
         let mut progress = progress::new();
-        let mut context = Context { settings: self.settings, stop: self.stop, progress: progress.as_mut() };
-        abandoned::clean_up(guard, self.files(&snapshot.history, work), &mut context).await?;
+        let mut session = Session::new(guard, self.settings, self.stop, progress.as_mut());
+        session.clean_up(self.files(&snapshot.history, work)).await?;
         if work.scripts.is_empty() {
             self.check_once_more(guard).await?;
             let report = report(Outcome::Current, &snapshot.history, work.newer.clone(), Vec::new());
             return Ok(Report { adopted, ..report });
         }
-        let run = runs::start(&mut guard.connection, &schema, snapshot.history.newest()).await?;
+        let run = runs::start(session.connection(), &schema, snapshot.history.newest()).await?;
         let mut applied = Vec::new();
-        let ended = apply::all(guard, &work.scripts, &mut context, &mut applied).await;
+        let ended = session.apply(&work.scripts, &mut applied).await;
         let mut ended = ended.map_err(|ended| ended.with_cause(self.catalog));
         progress.end();
         if ended.is_ok() {

@@ -21,7 +21,7 @@ use crate::core::sql::cluster::cluster_wide;
 use crate::core::sql::strings::Strings;
 use crate::core::trust::{Use, Wanted};
 use crate::error::{Detail, Error, Result};
-use crate::postgres::apply::{self, Context, Ended, Settings};
+use crate::postgres::apply::{Ended, Session, Settings};
 use crate::postgres::connect::{SAY_EVERY, Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::scratch::{self, Likeness, ScratchDatabase};
@@ -204,16 +204,12 @@ async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop:
         })
         .map_err(Error::Refused)?;
     let scripts: Vec<_> = scripts.into_iter().map(|script| (script, Resume::default())).collect();
-    let mut context = Context {
-        settings: Settings {
-            timeouts: Timeouts { lock: Timeout::Never, statement: Timeout::Never },
-            retries: 0,
-            detail: Detail::On,
-        },
-        stop,
-        progress: &mut Silent,
+    let settings = Settings {
+        timeouts: Timeouts { lock: Timeout::Never, statement: Timeout::Never },
+        retries: 0,
+        detail: Detail::On,
     };
-    let applied = apply::all(guard, &scripts, &mut context, &mut Vec::new()).await;
+    let applied = Session::new(guard, settings, stop, &mut Silent).apply(&scripts, &mut Vec::new()).await;
     match applied.map_err(|ended| ended.with_cause(catalog)) {
         Ok(()) => Ok(()),
         Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::config(
