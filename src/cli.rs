@@ -7,9 +7,8 @@ use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{adopt, migrate, serve, status, verify, wait};
-use crate::config::database::Database;
+use crate::config::databases::{Databases, Purpose};
 use crate::config::env;
-use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
 use crate::error::{Detail, Result};
 use crate::exit::ExitCode;
@@ -53,18 +52,18 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Runs the command, which started at `started`.
+    /// Runs the command, which started at `started`, on these databases.
     ///
     /// # Errors
     /// Whatever ends the command early.
-    pub async fn run(self, started: Instant) -> Result<ExitCode> {
+    pub async fn run(self, databases: &Databases, started: Instant) -> Result<ExitCode> {
         match self.command {
-            Command::Adopt(args) => adopt::run(args, self.output, started).await,
-            Command::Migrate(args) => migrate::run(args, self.output, started).await,
-            Command::Status(args) => status::run(args, self.output, started).await,
-            Command::Wait(args) => wait::run(args, self.output, started).await,
-            Command::Verify(args) => verify::run(args, self.output, started).await,
-            Command::Serve(args) => serve::run(args, started).await,
+            Command::Adopt(args) => adopt::run(args, databases, self.output, started).await,
+            Command::Migrate(args) => migrate::run(args, databases, self.output, started).await,
+            Command::Status(args) => status::run(args, databases, self.output, started).await,
+            Command::Wait(args) => wait::run(args, databases, self.output, started).await,
+            Command::Verify(args) => verify::run(args, databases, self.output, started).await,
+            Command::Serve(args) => serve::run(args, databases, started).await,
         }
     }
 
@@ -78,16 +77,15 @@ impl Cli {
         }
     }
 
-    /// The server to try files on, if a flag or its variable names one.
+    /// The databases that the environment and the command's flags name.
     #[must_use]
-    pub fn scratch(&self) -> Option<Database> {
-        let scratch = match &self.command {
-            Command::Migrate(args) => &args.scratch,
-            Command::Adopt(args) => &args.scratch,
-            Command::Verify(args) => &args.scratch,
-            Command::Status(_) | Command::Wait(_) | Command::Serve(_) => return None,
-        };
-        scratch.scratch_url.as_ref().and_then(|url| url.database(env::SCRATCH_URL).ok())
+    pub fn databases(&self) -> Databases {
+        Databases::read(match &self.command {
+            Command::Migrate(args) => args.scratch.scratch_url.as_ref(),
+            Command::Adopt(args) => args.scratch.scratch_url.as_ref(),
+            Command::Verify(args) => args.scratch.scratch_url.as_ref(),
+            Command::Status(_) | Command::Wait(_) | Command::Serve(_) => None,
+        })
     }
 
     /// Where a failure of this command is also written, if the command says so.

@@ -1,6 +1,7 @@
 //! Where the settings come from: the environment, the folder of migrations, the database.
 
 pub mod database;
+pub mod databases;
 pub mod duration;
 pub mod env;
 pub mod flags;
@@ -10,5 +11,4 @@ pub mod restart;
 pub mod secret;
 pub mod snapshots;
 pub mod source;
-pub mod target;
 pub mod trust;

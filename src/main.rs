@@ -20,12 +20,13 @@ fn main() -> ExitCode {
     };
     output::log::start(cli.log_format, cli.log_level);
     end_on_panic(cli.log_format, cli.termination_log());
-    trust::only_named(cli.scratch());
+    let databases = cli.databases();
+    trust::only_named(&databases);
     let (format, log_format) = (cli.output, cli.log_format);
     let termination_log = cli.termination_log();
     #[cfg(feature = "embedded")]
     if let Some(purpose) = cli.purpose()
-        && let Err(error) = operations::open::prepare(purpose)
+        && let Err(error) = operations::open::prepare(&databases, purpose)
     {
         return ended(output::failure::report(&error, format, log_format, termination_log.as_deref()));
     }
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return ended(output::failure::no_runtime(&error)),
     };
-    let code = match runtime.block_on(cli.run(started)) {
+    let code = match runtime.block_on(cli.run(&databases, started)) {
         Ok(code) => code,
         Err(error) => output::failure::report(&error, format, log_format, termination_log.as_deref()),
     };

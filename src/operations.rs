@@ -5,4 +5,5 @@ pub(crate) mod adopt;
 pub mod expected;
 pub(crate) mod gate;
 pub mod open;
+pub(crate) mod target;
 pub(crate) mod watch;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 
+use crate::config::databases::{Databases, Purpose};
 use crate::config::flags::{Common, Scratch};
 use crate::config::origin::Origin;
-use crate::config::target::Purpose;
 use crate::config::{duration, env};
 use crate::core::adopt::Asked;
 use crate::error::Result;
@@ -18,6 +18,7 @@ use crate::exit::ExitCode;
 use crate::operations::adopt::Question;
 use crate::operations::adopt::adoption::Adoption;
 use crate::operations::open;
+use crate::operations::target::Target;
 use crate::output::Format;
 use crate::stop::Stop;
 use report::Report;
@@ -64,21 +65,17 @@ pub struct Args {
 ///
 /// # Errors
 /// Every reason for which the database was not taken over; nothing was written then.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let catalog = open::read(&args.common).end(&stop).await?;
-    let opened = open::open(Purpose::Migrate, &stop).await?;
+    let opened = open::open(databases, Purpose::Migrate, &stop).await?;
     let adoption = Adoption {
         question: Question {
-            catalog,
-            common: &args.common,
+            target: Target::new(&args.common, catalog, (databases, &opened), &stop),
             scratch: &args.scratch,
-            opened: &opened,
-            stop: &stop,
             asked: Asked { from: args.from.tool(), to: args.to },
             accept: &args.accept,
         },
-        wait_for_db: args.common.wait_for_db,
         lock_wait: args.lock_wait,
         dry_run: args.dry_run,
     };

@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::config::database::Database;
+use crate::config::databases::{Configured, Databases, Purpose};
 use crate::config::flags::{Files, HistoryFlags};
-use crate::config::target::{self, Purpose, Target};
 use crate::config::{duration, env};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
@@ -58,12 +58,12 @@ pub struct Args {
 /// # Errors
 /// When files or settings are wrong, or the address cannot be listened on; also later, once the database answers and a
 /// file is refused.
-pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
+pub async fn run(args: Args, databases: &Databases, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = args.files.load()?;
     let listener = listen::listen(args.listen).await.map_err(|error| deaf(args.listen, &error))?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    let watch = Arc::new(Watch::new(catalog, database()?, args.history));
+    let watch = Arc::new(Watch::new(catalog, database(databases)?, args.history));
     info!("listening on http://{address}");
     let ended = tokio::select! {
         () = until_stopped(listener, routes::all(Arc::clone(&watch)), &stop, args.shutdown_timeout) => {
@@ -79,10 +79,10 @@ pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
 /// The database to ask; none where none is configured, which is for the readiness probe to say.
 ///
 /// Never the embedded one: it has room for one process, and `corveil migrate` would find it taken.
-fn database() -> Result<Option<Database>> {
-    match target::resolve(Purpose::Look)? {
-        Target::Server { database, .. } => Ok(Some(database)),
-        Target::Embedded => {
+fn database(databases: &Databases) -> Result<Option<Database>> {
+    match databases.configured(Purpose::Look)? {
+        Configured::Server { database, .. } => Ok(Some(database)),
+        Configured::Embedded => {
             warn!("`{}` is not set; probes will be told so", env::DATABASE_URL);
             Ok(None)
         }

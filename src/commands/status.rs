@@ -7,8 +7,8 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use crate::config::database::Database;
+use crate::config::databases::{Databases, Purpose};
 use crate::config::flags::{Common, Deadline};
-use crate::config::target::Purpose;
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History};
 use crate::core::plan::{self, OutOfOrder};
@@ -80,10 +80,10 @@ struct Report {
 ///
 /// # Errors
 /// When files or database cannot be read.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
-    let opened = open::open(Purpose::Look, &stop).await?;
+    let opened = open::open(databases, Purpose::Look, &stop).await?;
     let read = tokio::select! {
         read = read(&args.common, catalog, &opened.database, &stop) => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),

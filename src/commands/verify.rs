@@ -6,10 +6,10 @@ use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use serde::Serialize;
 
+use crate::config::databases::{Databases, Purpose};
 use crate::config::env;
 use crate::config::flags::Scratch;
 use crate::config::flags::{Common, Deadline};
-use crate::config::target::Purpose;
 use crate::core::abandoned::Files;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift::Drift;
@@ -22,7 +22,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
 use crate::operations::expected::{Expected, say_what_was_left_out};
 use crate::operations::open;
-use crate::operations::open::Opened;
+use crate::operations::target::Target;
 use crate::output::{self, Format, listing};
 use crate::postgres::concurrent::{self, HalfDetached};
 use crate::postgres::connect::{Standby, connect_and_read};
@@ -78,12 +78,12 @@ struct NotCompared {
 ///
 /// # Errors
 /// When files or database cannot be read.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
     let ignore = args.scratch.ignore()?;
-    let opened = open::open(Purpose::Look, &stop).await?;
-    let looked = look(&args, catalog, &ignore, &opened, &stop).await;
+    let opened = open::open(databases, Purpose::Look, &stop).await?;
+    let looked = look(&args, Target::new(&args.common, catalog, (databases, &opened), &stop), &ignore).await;
     opened.close().await;
     let Looked { snapshot, mut findings, compared } = looked?;
     let (differences, not_compared) = compared.unzip();
@@ -113,18 +113,12 @@ struct Looked {
     compared: Option<(Vec<Difference>, NotCompared)>,
 }
 
-async fn look(
-    args: &Args,
-    catalog: &'static Catalog,
-    ignore: &Ignore,
-    opened: &Opened,
-    stop: &Stop,
-) -> Result<Looked> {
-    let wait = args.common.wait_for_db;
+async fn look(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Looked> {
+    let Target { catalog, opened, stop, .. } = target;
     let read = async {
-        let scope = Scope::reading(args.common.history.wanted(), None);
+        let scope = Scope::reading(target.wanted, None);
         let (mut connection, snapshot) =
-            connect_and_read(&opened.database, scope, Standby::Fine, wait, stop).await?;
+            connect_and_read(&opened.database, scope, Standby::Fine, target.wait_for_db, stop).await?;
         open::refuse_two_ways(catalog, &snapshot.history, stop).await?;
         let findings = if snapshot.history.is_blank() {
             open::read_created(catalog, stop).await?;
@@ -146,7 +140,7 @@ async fn look(
     let Some(live) = live else { return Ok(Looked { snapshot, findings, compared: None }) };
     let home = snapshot.facts.schema()?;
     let newest = newest_known(catalog, &snapshot.history)?;
-    let mut expected = Expected::new(catalog, &args.common, &args.scratch, opened, home, stop)?;
+    let mut expected = Expected::new(&target, home)?;
     let wanted = expected.at(newest).await;
     expected.close().await;
     let wanted = wanted?;

@@ -10,8 +10,8 @@ use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
 use crate::config::database::{Database, application_name};
+use crate::config::databases::{Databases, Purpose};
 use crate::config::flags::{Files, HistoryFlags};
-use crate::config::target::Purpose;
 use crate::config::{duration, env};
 use crate::core::catalog::Catalog;
 use crate::core::message::hex;
@@ -96,13 +96,13 @@ struct Report {
 ///
 /// # Errors
 /// [`Error::WaitTimeout`], [`Error::RunFailed`], and what waiting cannot mend.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = match args.what {
         What::Db => None,
         What::Schema => Some(args.files.load()?),
     };
-    let opened = open::open(Purpose::Look, &stop).await?;
+    let opened = open::open(databases, Purpose::Look, &stop).await?;
     let restart = Restart::read(&args);
     let looking = Looking { files: catalog.as_ref(), wanted: args.history.wanted() };
     let waited = until(&opened.database, looking, args.timeout, restart, &stop).await;

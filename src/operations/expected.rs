@@ -10,14 +10,13 @@ mod replay;
 use tracing::{info, warn};
 
 use crate::config::database::Database;
-use crate::config::flags::{Common, Scratch};
-use crate::config::target::{self, Purpose, Target};
-use crate::config::{env, snapshots};
+use crate::config::databases::{Configured, Purpose};
+use crate::config::snapshots;
 use crate::core::catalog::Catalog;
 use crate::core::ignore::LeftOut;
 use crate::core::schema::Schema;
 use crate::error::Result;
-use crate::operations::open::Opened;
+use crate::operations::target::Target;
 use crate::stop::Stop;
 use replay::Replay;
 
@@ -42,26 +41,20 @@ pub struct Expected<'a> {
 }
 
 impl<'a> Expected<'a> {
-    /// Decides where the schemas come from; nothing is replayed yet. `opened` is the live database, and `home` the schema
-    /// in it where the history is, and so what the files create unqualified.
+    /// Decides where the schemas come from; nothing is replayed yet. `home` is the schema of the live database where the history
+    /// is, and so what the files create unqualified.
     ///
     /// # Errors
-    /// [`Error::Config`] when `--scratch-url` is no URL.
-    pub fn new(
-        catalog: &'a Catalog,
-        common: &Common,
-        scratch: &Scratch,
-        opened: &Opened,
-        home: &'a str,
-        stop: &'a Stop,
-    ) -> Result<Self> {
-        let url = scratch.scratch_url.as_ref().map(|url| url.database(env::SCRATCH_URL)).transpose()?;
+    /// [`crate::error::Error::Config`] when `--scratch-url` is no URL.
+    pub(crate) fn new(target: &Target<'a>, home: &'a str) -> Result<Self> {
+        let Target { catalog, databases, opened, stop, .. } = *target;
+        let url = databases.scratch()?;
         // Files are tried with the rights that they are applied with.
-        let live = match target::resolve(Purpose::Migrate)? {
-            Target::Server { database, .. } if !opened.database.is_single_connection() => Some(database),
-            Target::Server { .. } | Target::Embedded => None,
+        let live = match databases.configured(Purpose::Migrate)? {
+            Configured::Server { database, .. } if !opened.database.is_single_connection() => Some(database),
+            Configured::Server { .. } | Configured::Embedded => None,
         };
-        let replay = common.files.source.as_ref().map(|_| Replay::new(catalog, url, live, home, stop));
+        let replay = catalog.folder.as_ref().map(|_| Replay::new(catalog, url, live, home, stop));
         Ok(Self { catalog, home, has_snapshots: true, replay })
     }
 
@@ -75,7 +68,7 @@ impl<'a> Expected<'a> {
     /// The schema after all files up to this version. Ask in ascending order: files are replayed once.
     ///
     /// # Errors
-    /// [`Error::Config`] when the files can be replayed nowhere, or do not apply.
+    /// [`crate::error::Error::Config`] when the files can be replayed nowhere, or do not apply.
     pub async fn at(&mut self, version: i64) -> Result<Schema> {
         let Some(replay) = &mut self.replay else {
             return snapshots::schema_at(self.catalog, version, self.home);

@@ -12,44 +12,38 @@ use sqlx::postgres::PgConnection;
 use tracing::{debug, info, warn};
 
 use crate::compute;
-use crate::config::database::Database;
 use crate::core::abandoned::Files;
-use crate::core::catalog::{Catalog, Migration};
+use crate::core::catalog::Migration;
 use crate::core::history::History;
 use crate::core::plan::{self, OutOfOrder};
 use crate::core::resume::{Resume, resume};
 use crate::core::script::{self, Script};
 use crate::core::sql::strings::Strings;
-use crate::core::trust::{self, Use, Wanted};
+use crate::core::trust;
 use crate::error::{Error, LISTED, Result, ServerError};
 use crate::exit::ExitCode;
 use crate::operations::adopt::{Found, Question};
 use crate::operations::open::{self, READING};
+use crate::operations::target::Target;
 use crate::output::progress;
 use crate::postgres::apply::{AppliedFile, Ended, Session, Settings, abandoned};
-use crate::postgres::connect::{self, Standby};
+use crate::postgres::connect;
 use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
-use crate::postgres::{foreign, query, record, runs, tables};
-use crate::stop::Stop;
+use crate::postgres::runs::{self, End};
+use crate::postgres::snapshot::{self, Facts, Snapshot};
+use crate::postgres::{foreign, query, record, tables};
 use report::{Adopted, Outcome, PendingFile, Report};
 
 /// A run of the gate.
 pub(crate) struct Gate<'a> {
-    pub(crate) catalog: &'static Catalog,
+    pub(crate) target: Target<'a>,
     /// The attempt to connect that was begun while the files were read.
     pub(crate) begun: Cell<Option<connect::Begun>>,
-    pub(crate) database: &'a Database,
-    /// The database as the app reaches it, where a URL of its own says how.
-    pub(crate) app: Option<&'a Database>,
-    /// Where the history is to be, and who may own it.
-    pub(crate) wanted: Wanted<'a>,
-    pub(crate) stop: &'a Stop,
-    pub(crate) target: Option<i64>,
+    /// Newest version to apply.
+    pub(crate) up_to: Option<i64>,
     pub(crate) out_of_order: OutOfOrder,
     pub(crate) no_transaction: BTreeSet<i64>,
     pub(crate) resume_from: Option<usize>,
-    pub(crate) wait_for_db: Duration,
     pub(crate) lock_wait: Duration,
     pub(crate) settings: Settings,
     pub(crate) dry_run: bool,
@@ -68,17 +62,17 @@ impl<'a> Gate<'a> {
     pub(crate) async fn pass(&self) -> Result<Report> {
         tokio::select! {
             // A statement may end well although it was cancelled, and the signal may come after the last one.
-            result = self.pass_in_order() => match (result, self.stop.now()) {
+            result = self.pass_in_order() => match (result, self.target.stop.now()) {
                 (Ok(_), Some(reason)) => Err(reason.error("after everything was applied")),
                 (result, _) => result,
             },
-            error = self.stop.overdue() => Err(error),
+            error = self.target.stop.overdue() => Err(error),
         }
     }
 
     async fn pass_in_order(&self) -> Result<Report> {
-        let (mut connection, mut snapshot) = self.connect().await?;
-        open::refuse_two_ways(self.catalog, &snapshot.history, self.stop).await?;
+        let (mut connection, mut snapshot) = self.target.connect(self.begun.take()).await?;
+        open::refuse_two_ways(self.target.catalog, &snapshot.history, self.target.stop).await?;
         let found = self.adoptable(&mut connection, &mut snapshot).await?;
         let history = found.as_ref().map(Found::history);
         let history = history.as_ref().unwrap_or(&snapshot.history);
@@ -103,8 +97,7 @@ impl<'a> Gate<'a> {
             return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
         }
         let (facts, from, seen) = (snapshot.facts, history.newest(), history.clone());
-        let mut guard =
-            LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
+        let mut guard = self.target.lock(connection, facts, self.lock_wait).await?;
         let result = self.under_lock(&mut guard, found.as_ref(), &seen, &work).await;
         let result = match result {
             Err(Ended::Lost(server)) => {
@@ -118,21 +111,6 @@ impl<'a> Gate<'a> {
         result
     }
 
-    async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
-        let (scope, wait) = (self.scope(), self.wait_for_db);
-        let begun = self.begun.take();
-        connect::connect_on_and_read(begun, self.database, scope, Standby::Useless, wait, self.stop).await
-    }
-
-    pub(crate) fn scope(&self) -> Scope<'a> {
-        Scope {
-            purpose: Use::Write,
-            wanted: self.wanted,
-            app_role: self.app.map(Database::user).filter(|role| *role != self.database.user()),
-            files: Some(self.catalog),
-        }
-    }
-
     /// What the database contains, where it is to be taken over and is one that a run would otherwise refuse.
     async fn adoptable(
         &self,
@@ -143,7 +121,7 @@ impl<'a> Gate<'a> {
             return Ok(None);
         };
         let facts = &snapshot.facts;
-        if foreign::found(connection, self.catalog, facts, self.scope()).await?.is_empty()
+        if foreign::found(connection, self.target.catalog, facts, self.target.scope()).await?.is_empty()
             && !question.is_met(connection, facts.schema()?).await?
         {
             return Ok(None);
@@ -155,14 +133,14 @@ impl<'a> Gate<'a> {
     /// for the whole set, before the first statement runs.
     async fn decide(&self, facts: &Facts, history: &History, resume_from: Option<usize>) -> Result<Work> {
         if let Some(unknown) =
-            self.no_transaction.iter().find(|version| self.catalog.get(**version).is_none())
+            self.no_transaction.iter().find(|version| self.target.catalog.get(**version).is_none())
         {
             return Err(Error::config(
                 format!("`--no-transaction {unknown}` is not the version of a migration file"),
                 "`corveil status` lists the versions",
             ));
         }
-        let plan = plan::plan(self.catalog, history, self.target, self.out_of_order)?;
+        let plan = plan::plan(self.target.catalog, history, self.up_to, self.out_of_order)?;
         let scripts = self.prepare(plan.pending, history.is_blank(), facts.strings).await?;
         let mut from = resume_from;
         let scripts: Vec<_> = scripts
@@ -203,7 +181,7 @@ impl<'a> Gate<'a> {
         if pending.is_empty() {
             return Ok(Vec::new());
         }
-        let (catalog, no_transaction) = (self.catalog, self.no_transaction.clone());
+        let (catalog, no_transaction) = (self.target.catalog, self.no_transaction.clone());
         let read = move || {
             let scripts = script::prepare(&pending, &no_transaction, strings).map_err(Error::Refused)?;
             if is_first {
@@ -211,11 +189,11 @@ impl<'a> Gate<'a> {
             }
             Ok(scripts)
         };
-        compute::apart(self.stop, READING, read).await?
+        compute::apart(self.target.stop, READING, read).await?
     }
 
     fn files<'w>(&self, history: &'w History, work: &'w Work) -> Files<'w> {
-        Files { catalog: self.catalog, history, pending: &work.scripts }
+        Files { catalog: self.target.catalog, history, pending: &work.scripts }
     }
 
     /// What a dry run shows.
@@ -228,7 +206,7 @@ impl<'a> Gate<'a> {
         found: Option<&Found<'_>>,
     ) -> Result<Report> {
         if history.is_blank() {
-            foreign::refuse(&mut connection, self.catalog, facts, self.scope()).await?;
+            foreign::refuse(&mut connection, self.target.catalog, facts, self.target.scope()).await?;
         }
         query::close(connection).await;
         for (index, (script, _)) in work.scripts.iter().enumerate() {
@@ -252,11 +230,11 @@ impl<'a> Gate<'a> {
         seen: &History,
         decided: &Work,
     ) -> Result<Report, Ended> {
-        let mut snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
+        let mut snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
         let adopted = match found.filter(|_| snapshot.history.is_blank()) {
             Some(found) => {
                 self.take_over(guard, &snapshot.facts, found).await?;
-                snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
+                snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
                 Some(Adopted::of(found))
             }
             None => None,
@@ -269,7 +247,8 @@ impl<'a> Gate<'a> {
             &decided_anew
         };
         if snapshot.history.is_blank() {
-            foreign::refuse(&mut guard.connection, self.catalog, &snapshot.facts, self.scope()).await?;
+            foreign::refuse(&mut guard.connection, self.target.catalog, &snapshot.facts, self.target.scope())
+                .await?;
         }
         let schema = snapshot.facts.schema()?.to_owned();
         let is_new = snapshot.facts.home.tables.len() < trust::TABLES.len();
@@ -277,10 +256,10 @@ impl<'a> Gate<'a> {
             trust::expect_writable(&snapshot.facts.home)?;
         }
         if snapshot.facts.needs_grant() || (is_new && !work.scripts.is_empty()) {
-            tables::prepare(&mut guard.connection, &snapshot.facts, self.scope()).await?;
+            tables::prepare(&mut guard.connection, &snapshot.facts, self.target.scope()).await?;
         }
         let mut progress = progress::new();
-        let mut session = Session::new(guard, self.settings, self.stop, progress.as_mut());
+        let mut session = Session::new(guard, self.settings, self.target.stop, progress.as_mut());
         session.clean_up(self.files(&snapshot.history, work)).await?;
         if work.scripts.is_empty() {
             self.check_once_more(guard).await?;
@@ -290,12 +269,12 @@ impl<'a> Gate<'a> {
         let run = runs::start(session.connection(), &schema, snapshot.history.newest()).await?;
         let mut applied = Vec::new();
         let ended = session.apply(&work.scripts, &mut applied).await;
-        let mut ended = ended.map_err(|ended| ended.with_cause(self.catalog));
+        let mut ended = ended.map_err(|ended| ended.with_cause(self.target.catalog));
         progress.end();
         if ended.is_ok() {
             ended = self.check_once_more(guard).await.map_err(Ended::from);
         }
-        if let (Ok(()), Some(reason)) = (&ended, self.stop.now()) {
+        if let (Ok(()), Some(reason)) = (&ended, self.target.stop.now()) {
             ended = Err(Ended::With(reason.error("after everything was applied")));
         }
         let report = report(Outcome::Applied, &snapshot.history, work.newer.clone(), applied);
@@ -310,10 +289,8 @@ impl<'a> Gate<'a> {
             .filter(|error| error.exit_code() == ExitCode::Failed)
             .and_then(|_| work.scripts.get(report.applied.len()))
             .map(|(script, _)| script.migration);
-        if let Err(error) =
-            runs::end(&mut guard.connection, &schema, Some(run), report.to_version, error.as_ref(), failed)
-                .await
-        {
+        let end = End { id: Some(run), to: report.to_version, error: error.as_ref(), failed };
+        if let Err(error) = runs::end(&mut guard.connection, &schema, &end).await {
             // The schema is what counts; the row without an end will show as a run that died.
             debug!("{error}");
         }
@@ -327,7 +304,7 @@ impl<'a> Gate<'a> {
     async fn take_over(&self, guard: &mut LockGuard, facts: &Facts, found: &Found<'_>) -> Result<()> {
         let Some(question) = &self.adopt else { return Ok(()) };
         question.expect_unchanged(&mut guard.connection, facts, found).await?;
-        record::record(guard, &found.migrations, self.scope(), self.stop).await?;
+        record::record(guard, &found.migrations, self.target.scope(), self.target.stop).await?;
         info!(
             "recorded {} migrations that the database contains, and ran none of them",
             found.migrations.len()
@@ -345,14 +322,13 @@ impl<'a> Gate<'a> {
             message: format!("{server}; {what}"),
             hint: "run `corveil migrate` again; nothing is applied twice".into(),
         };
-        let (connection, snapshot) = self.connect().await.map_err(|error| {
+        let (connection, snapshot) = self.target.connect(self.begun.take()).await.map_err(|error| {
             lost(format!(
                 "the database did not come back ({error}), so what was committed is for the next run to read"
             ))
         })?;
         let facts = snapshot.facts;
-        let mut guard =
-            LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
+        let mut guard = self.target.lock(connection, facts, self.lock_wait).await?;
         let result = self.settle_under_lock(&mut guard, lost).await;
         guard.release().await;
         let (snapshot, newer) = result?;
@@ -373,7 +349,7 @@ impl<'a> Gate<'a> {
         guard: &mut LockGuard,
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
-        let snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
+        let snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
         let work = self.decide(&snapshot.facts, &snapshot.history, None).await?;
         let result = match work.scripts.first() {
             None => {
@@ -387,10 +363,9 @@ impl<'a> Gate<'a> {
             ))),
         };
         if let (Some(schema), Some(_)) = (&snapshot.facts.home.schema, snapshot.facts.runs()) {
-            let newest = snapshot.history.newest();
-            let ended =
-                runs::end(&mut guard.connection, schema, None, newest, result.as_ref().err(), None).await;
-            if let Err(error) = ended {
+            let end =
+                End { id: None, to: snapshot.history.newest(), error: result.as_ref().err(), failed: None };
+            if let Err(error) = runs::end(&mut guard.connection, schema, &end).await {
                 debug!("{error}");
             }
         }

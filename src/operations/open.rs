@@ -2,9 +2,9 @@
 
 use crate::compute::{self, Begun};
 use crate::config::database::Database;
+use crate::config::databases::{Configured, Databases, Purpose};
 use crate::config::env;
 use crate::config::flags::Common;
-use crate::config::target::{self, Purpose, Target};
 use crate::core::catalog::Catalog;
 use crate::core::history::History;
 use crate::core::plan;
@@ -51,33 +51,33 @@ impl Opened {
 /// # Errors
 /// [`Error::Config`] when the folder of the embedded server cannot be used.
 #[cfg(feature = "embedded")]
-pub fn prepare(purpose: Purpose) -> Result<()> {
+pub fn prepare(databases: &Databases, purpose: Purpose) -> Result<()> {
     use crate::postgres::embedded::{FOLDER, confine, exists};
-    match target::resolve(purpose) {
-        Ok(Target::Embedded) if purpose == Purpose::Look && !exists(std::path::Path::new(FOLDER)) => {
+    match databases.configured(purpose) {
+        Ok(Configured::Embedded) if purpose == Purpose::Look && !exists(std::path::Path::new(FOLDER)) => {
             Err(Error::config(
                 format!("no database is configured, and there is no embedded one in `{FOLDER}` yet"),
                 format!("set `{}`, or run `corveil migrate`, which makes one", env::DATABASE_URL),
             ))
         }
-        Ok(Target::Embedded) => confine(std::path::Path::new(FOLDER)).map_err(|error| {
+        Ok(Configured::Embedded) => confine(std::path::Path::new(FOLDER)).map_err(|error| {
             Error::config(
                 format!("the folder `{FOLDER}` of the embedded PostgreSQL cannot be used: {error}"),
                 format!("run in a folder that can be written to, or set `{}`", env::DATABASE_URL),
             )
         }),
         // A wrong setting is reported when the command opens its database.
-        Ok(Target::Server { .. }) | Err(_) => Ok(()),
+        Ok(Configured::Server { .. }) | Err(_) => Ok(()),
     }
 }
 
 /// Begins to connect to the database of a purpose, where it is a server. What is wrong with its settings is said when it is
 /// opened.
 #[must_use]
-pub fn begin_connecting(purpose: Purpose) -> Option<connect::Begun> {
-    match target::resolve(purpose) {
-        Ok(Target::Server { database, .. }) => Some(connect::begin(database)),
-        Ok(Target::Embedded) | Err(_) => None,
+pub fn begin_connecting(databases: &Databases, purpose: Purpose) -> Option<connect::Begun> {
+    match databases.configured(purpose) {
+        Ok(Configured::Server { database, .. }) => Some(connect::begin(database)),
+        Ok(Configured::Embedded) | Err(_) => None,
     }
 }
 
@@ -85,22 +85,22 @@ pub fn begin_connecting(purpose: Purpose) -> Option<connect::Begun> {
 ///
 /// # Errors
 /// [`Error::Config`] for a wrong setting, [`Error::EmbeddedInUse`].
-pub async fn open(purpose: Purpose, stop: &Stop) -> Result<Opened> {
+pub async fn open(databases: &Databases, purpose: Purpose, stop: &Stop) -> Result<Opened> {
     tokio::select! {
-        opened = open_now(purpose) => opened,
+        opened = open_now(databases, purpose) => opened,
         reason = stop.requested() => Err(reason.error("while opening the database")),
     }
 }
 
-async fn open_now(purpose: Purpose) -> Result<Opened> {
-    match target::resolve(purpose)? {
-        Target::Server { database, app } => Ok(Opened {
+async fn open_now(databases: &Databases, purpose: Purpose) -> Result<Opened> {
+    match databases.configured(purpose)? {
+        Configured::Server { database, app } => Ok(Opened {
             database,
             app,
             #[cfg(feature = "embedded")]
             embedded: None,
         }),
-        Target::Embedded => embedded().await,
+        Configured::Embedded => embedded().await,
     }
 }
 

@@ -78,20 +78,25 @@ pub async fn start(connection: &mut PgConnection, schema: &str, from: Option<i64
     get(&query::one(connection, "recording the run", sql).await?, 0)
 }
 
-/// Writes how a run ended: the newest version `to`, and the migration that failed.
-///
-/// Without an `id` it is the newest run that has not ended: after a lost connection the run knows itself by that.
+/// How a run ended.
+#[derive(Debug)]
+pub struct End<'a> {
+    /// Its id. Without one it is the newest run that has not ended: after a lost connection the run knows itself by that.
+    pub id: Option<i64>,
+    /// The newest version now.
+    pub to: Option<i64>,
+    /// Why it failed, if it did.
+    pub error: Option<&'a Error>,
+    /// The migration that failed.
+    pub failed: Option<&'a Migration>,
+}
+
+/// Writes how a run ended.
 ///
 /// # Errors
 /// [`Error::Server`].
-pub async fn end(
-    connection: &mut PgConnection,
-    schema: &str,
-    id: Option<i64>,
-    to: Option<i64>,
-    error: Option<&Error>,
-    failed: Option<&Migration>,
-) -> Result<()> {
+pub async fn end(connection: &mut PgConnection, schema: &str, end: &End<'_>) -> Result<()> {
+    let End { id, to, error, failed } = *end;
     let which = match id {
         Some(id) => id.to_string(),
         None => format!("(SELECT max(id) FROM {}._corveil_runs WHERE ended_at IS NULL)", ident(schema)),

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgConnection;
-
 use crate::core::{adopt, two_ways};
 use crate::error::Result;
 use crate::operations::adopt::{Found, Question};
-use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Snapshot};
 use crate::postgres::{query, record};
@@ -25,7 +22,6 @@ pub(crate) enum Adopted<'a> {
 /// Adopting, in the order of events: look, decide, compare, lock, look again, record.
 pub(crate) struct Adoption<'a> {
     pub(crate) question: Question<'a>,
-    pub(crate) wait_for_db: Duration,
     pub(crate) lock_wait: Duration,
     pub(crate) dry_run: bool,
 }
@@ -38,13 +34,13 @@ impl<'a> Adoption<'a> {
     pub(crate) async fn run(&self) -> Result<Adopted<'a>> {
         tokio::select! {
             result = self.in_order() => result,
-            error = self.question.stop.overdue() => Err(error),
+            error = self.question.target.stop.overdue() => Err(error),
         }
     }
 
     async fn in_order(&self) -> Result<Adopted<'a>> {
-        let (mut connection, mut snapshot) = self.connect().await?;
-        two_ways::refuse(self.question.catalog, &snapshot.history)?;
+        let (mut connection, mut snapshot) = self.question.target.connect(None).await?;
+        two_ways::refuse(self.question.target.catalog, &snapshot.history)?;
         let found = if snapshot.history.is_blank() {
             self.question.answer(&mut connection, &mut snapshot).await?
         } else {
@@ -58,35 +54,27 @@ impl<'a> Adoption<'a> {
             query::close(connection).await;
             return Ok(Adopted::WouldBe(found));
         }
-        let Question { opened, stop, .. } = &self.question;
-        let mut guard =
-            LockGuard::acquire(&opened.database, connection, snapshot.facts, self.lock_wait, stop).await?;
+        let mut guard = self.question.target.lock(connection, snapshot.facts, self.lock_wait).await?;
         let result = self.under_lock(&mut guard, found).await;
         guard.release().await;
         result
     }
 
-    async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
-        let Question { opened, stop, .. } = &self.question;
-        let scope = self.question.scope();
-        connect_and_read(&opened.database, scope, Standby::Useless, self.wait_for_db, stop).await
-    }
-
     /// Looks again, as another run may have been here.
     async fn under_lock(&self, guard: &mut LockGuard, found: Found<'a>) -> Result<Adopted<'a>> {
-        let scope = self.question.scope();
+        let scope = self.question.target.scope();
         let snapshot = snapshot::read(&mut guard.connection, scope).await?;
         if !snapshot.history.is_blank() {
             return self.current(&snapshot);
         }
         self.question.expect_unchanged(&mut guard.connection, &snapshot.facts, &found).await?;
-        record::record(guard, &found.migrations, scope, self.question.stop).await?;
+        record::record(guard, &found.migrations, scope, self.question.target.stop).await?;
         Ok(Adopted::Now(found))
     }
 
     /// A database that has a history of ours, if everything that is asked for is in it.
     fn current(&self, snapshot: &Snapshot) -> Result<Adopted<'a>> {
-        adopt::recorded(self.question.catalog, &snapshot.history, self.question.asked)?;
+        adopt::recorded(self.question.target.catalog, &snapshot.history, self.question.asked)?;
         Ok(Adopted::Before(snapshot.history.newest()))
     }
 }

@@ -9,15 +9,13 @@ use sqlx::postgres::PgConnection;
 use tracing::warn;
 
 use crate::config::database::{Database, application_name};
-use crate::core::catalog::Catalog;
 use crate::core::requirement;
 use crate::core::sql::quote::ident;
-use crate::core::trust::Wanted;
 use crate::error::{Error, Finding, FindingKind, Result};
+use crate::operations::target::Target;
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::query::{self, Limit};
 use crate::postgres::snapshot::{self, Scope, Snapshot};
-use crate::stop::Stop;
 
 /// How long the app's connection is tried and asked: what it tells is never worth more.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,11 +50,9 @@ impl View {
 /// The app's connection, and what has to be there.
 pub(super) struct App<'a> {
     pub(super) database: &'a Database,
-    pub(super) catalog: &'a Catalog,
+    pub(super) target: Target<'a>,
     /// Newest version that has to be applied.
-    pub(super) target: Option<i64>,
-    pub(super) wanted: Wanted<'a>,
-    pub(super) stop: &'a Stop,
+    pub(super) up_to: Option<i64>,
 }
 
 impl App<'_> {
@@ -70,7 +66,7 @@ impl App<'_> {
                 Ok(view) => view,
                 Err(_) => Ok(View::Unknown("no answer in time".into())),
             },
-            reason = self.stop.requested() => Err(reason.error("while asking what the app finds")),
+            reason = self.target.stop.requested() => Err(reason.error("while asking what the app finds")),
         }
     }
 
@@ -89,7 +85,7 @@ impl App<'_> {
 
     /// A read replica may need a moment for what was just committed.
     async fn ask_until_caught_up(&self, connection: &mut PgConnection) -> Result<View> {
-        let scope = Scope::reading(self.wanted, Some(self.catalog));
+        let scope = Scope::reading(self.target.wanted, Some(self.target.catalog));
         let limit = Limit { message: PATIENCE, lock: PATIENCE };
         let mut patience = Patience::new(PATIENCE);
         loop {
@@ -102,7 +98,7 @@ impl App<'_> {
             };
             let Some(missing) = self.missing(&snapshot) else { return Ok(View::Ready) };
             let pauses = (Duration::from_millis(100), Duration::from_secs(1));
-            if !snapshot.facts.standby || !patience.pause(pauses.0, pauses.1, self.stop).await? {
+            if !snapshot.facts.standby || !patience.pause(pauses.0, pauses.1, self.target.stop).await? {
                 let hint = "see that both URLs name one database, and that the role finds the same schema: \
                             `CORVEIL_HISTORY_SCHEMA` names it";
                 return Ok(View::NotReady(self.not_ready(&missing, hint.into())));
@@ -112,8 +108,8 @@ impl App<'_> {
 
     /// What is not applied, and where that was read; none when nothing is missing.
     fn missing(&self, snapshot: &Snapshot) -> Option<String> {
-        let mut unmet = requirement::unmet(self.catalog, &snapshot.history);
-        unmet.retain(|unmet| self.target.is_none_or(|target| unmet.migration.version <= target));
+        let mut unmet = requirement::unmet(self.target.catalog, &snapshot.history);
+        unmet.retain(|unmet| self.up_to.is_none_or(|newest| unmet.migration.version <= newest));
         let missing = requirement::sentence(&unmet)?;
         let facts = &snapshot.facts;
         let at = match &facts.home.schema {
