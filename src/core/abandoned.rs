@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::core::catalog::Catalog;
 use crate::core::history::{History, Step, StepState};
-use crate::core::resume::Resume;
-use crate::core::script::{Mode, Script};
+use crate::core::prepared::{Mode, Pending};
 use crate::core::sql::concurrent::Concurrent;
 use crate::error::{Finding, FindingKind};
 
@@ -29,7 +28,7 @@ pub struct Files<'a> {
     /// What is applied.
     pub history: &'a History,
     /// The files that this run is to apply, and where it resumes them.
-    pub pending: &'a [(Script<'a>, Resume)],
+    pub pending: &'a [Pending<'a>],
 }
 
 impl Files<'_> {
@@ -48,10 +47,10 @@ impl Files<'_> {
     }
 
     fn is_sent_again(self, record: &Step) -> bool {
-        self.pending.iter().any(|(script, resume)| {
-            script.migration.version == record.version
+        self.pending.iter().any(|(prepared, resume)| {
+            prepared.migration.version == record.version
                 && record.ordinal > resume.done
-                && matches!(&script.mode, Mode::Statements(units)
+                && matches!(&prepared.mode, Mode::Statements(units)
                     if units.get(record.ordinal - 1).is_some_and(|unit| unit.checksum == record.checksum))
         })
     }
@@ -61,8 +60,8 @@ impl Files<'_> {
     #[must_use]
     pub fn forgettable(self, records: &[Step]) -> BTreeSet<i64> {
         let is_transaction = |version| {
-            self.pending.iter().any(|(script, _)| {
-                script.migration.version == version && matches!(script.mode, Mode::Transaction { .. })
+            self.pending.iter().any(|(prepared, _)| {
+                prepared.migration.version == version && matches!(prepared.mode, Mode::Transaction { .. })
             })
         };
         let failed = |version| {
@@ -88,7 +87,7 @@ impl Files<'_> {
     #[must_use]
     pub fn are_followed_by(self, version: i64) -> bool {
         self.history.applied(version).is_none()
-            && self.pending.iter().all(|(script, _)| script.migration.version != version)
+            && self.pending.iter().all(|(prepared, _)| prepared.migration.version != version)
             && (self.catalog.get(version).is_some() || Some(version) > self.catalog.newest())
     }
 
@@ -122,7 +121,10 @@ fn removed(version: i64) -> Finding {
 mod tests {
     use super::*;
     use crate::core::history::Applied;
-    use crate::core::script::prepare;
+    use std::sync::Arc;
+
+    use crate::core::prepared::prepare;
+    use crate::core::resume::Resume;
     use crate::core::sql::strings::Strings;
     use sha2::{Digest, Sha384};
 
@@ -145,10 +147,10 @@ mod tests {
         }
     }
 
-    fn pending(catalog: &Catalog, done: usize) -> Vec<(Script<'_>, Resume)> {
+    fn pending(catalog: &Catalog, done: usize) -> Vec<Pending<'_>> {
         let files: Vec<_> = catalog.migrations().iter().collect();
-        let scripts = prepare(&files, &BTreeSet::new(), Strings::Standard).unwrap();
-        scripts.into_iter().map(|script| (script, Resume { done, begun: None })).collect()
+        let all = prepare(&files, &BTreeSet::new(), Strings::Standard).unwrap();
+        all.into_iter().map(|prepared| (Arc::new(prepared), Resume { done, begun: None })).collect()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::core::foreign::mapping::{self, Mapping};
 use crate::core::foreign::{self, ForeignHistory, Tool};
 use crate::core::history::History;
 use crate::core::plan;
-use crate::core::script;
+use crate::core::prepared;
 use crate::core::sql::strings::Strings;
 use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
 
@@ -263,8 +263,8 @@ pub fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
     let none = BTreeSet::new();
     let mut refused: Vec<(bool, Finding)> = Vec::new();
     for file in files {
-        if let Err(findings) = script::prepare(&[file], &none, strings) {
-            let runs_outside = script::prepare(&[file], &BTreeSet::from([file.version]), strings).is_ok();
+        if let Err(findings) = prepared::prepare(&[file], &none, strings) {
+            let runs_outside = prepared::prepare(&[file], &BTreeSet::from([file.version]), strings).is_ok();
             refused.extend(findings.into_iter().map(|finding| (runs_outside, finding)));
         }
     }

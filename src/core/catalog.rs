@@ -2,7 +2,7 @@
 //!
 //! Names, descriptions and checksums follow `sqlx-core` 0.9, `migrate/source.rs`, so that sqlx and corveil see the
 //! same history. Content that cannot be applied is no error here: an applied file cannot be edited any more, so only
-//! pending ones are refused (see [`crate::core::script`]).
+//! pending ones are refused (see [`crate::core::prepared`]).
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;

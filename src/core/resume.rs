@@ -1,7 +1,7 @@
 //! Where a half-done non-transactional file goes on, from its recorded units alone.
 
 use crate::core::history::{Step, StepState};
-use crate::core::script::{Mode, Script, Unit, UnitKind};
+use crate::core::prepared::{Mode, Prepared, Unit, UnitKind};
 use crate::core::sql::concurrent::Concurrent;
 use crate::core::sql::position::position;
 use crate::error::{Error, FindingKind, Result};
@@ -40,14 +40,14 @@ pub fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
 /// # Errors
 /// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the file needs to be told;
 /// [`Error::Config`] when `from` does not fit.
-pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
-    let file = &script.migration.file;
-    let Mode::Statements(units) = &script.mode else {
+pub fn resume(prepared: &Prepared<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
+    let file = &prepared.migration.file;
+    let Mode::Statements(units) = &prepared.mode else {
         // What failed has left nothing that a transaction could repeat.
         return if steps.iter().all(|step| step.state == StepState::Failed) {
             Ok(Resume::default())
         } else {
-            Err(no_transaction_gone(script))
+            Err(no_transaction_gone(prepared))
         };
     };
     if let Some(from) = from {
@@ -74,7 +74,7 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
             }
             StepState::Finished => {
                 return Err(edited(
-                    script,
+                    prepared,
                     unit.map(|u| u.start),
                     &format!("statement {} is finished", step.ordinal),
                 ));
@@ -120,22 +120,22 @@ fn half_committed(file: &str, statement: usize) -> Error {
     unsettled(file, statement, "it failed, and may have committed part of its work before")
 }
 
-fn edited(script: &Script<'_>, start: Option<usize>, what: &str) -> Error {
+fn edited(prepared: &Prepared<'_>, start: Option<usize>, what: &str) -> Error {
     let hint = "restore the finished statements; a change to them belongs into a new migration";
-    mismatch(script, start, what, hint.into())
+    mismatch(prepared, start, what, hint.into())
 }
 
-fn no_transaction_gone(script: &Script<'_>) -> Error {
-    let version = script.migration.version;
+fn no_transaction_gone(prepared: &Prepared<'_>) -> Error {
+    let version = prepared.migration.version;
     let hint = format!("put it back as the first line, or run `corveil migrate --no-transaction {version}`");
-    mismatch(script, None, "its `-- no-transaction` is gone", hint)
+    mismatch(prepared, None, "its `-- no-transaction` is gone", hint)
 }
 
-fn mismatch(script: &Script<'_>, start: Option<usize>, what: &str, hint: String) -> Error {
+fn mismatch(prepared: &Prepared<'_>, start: Option<usize>, what: &str, hint: String) -> Error {
     Error::Mismatch(vec![
-        script
+        prepared
             .migration
             .finding(FindingKind::Edited, format!("was edited while it is half applied: {what}"), hint)
-            .line(start.map(|start| position(script.sql, start).line)),
+            .line(start.map(|start| position(prepared.sql, start).line)),
     ])
 }

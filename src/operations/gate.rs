@@ -6,6 +6,7 @@ pub(crate) mod report;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
@@ -16,8 +17,8 @@ use crate::core::abandoned::Files;
 use crate::core::catalog::Migration;
 use crate::core::history::History;
 use crate::core::plan::{self, OutOfOrder};
-use crate::core::resume::{Resume, resume};
-use crate::core::script::{self, Script};
+use crate::core::prepared::{self, Pending, Prepared};
+use crate::core::resume::resume;
 use crate::core::sql::strings::Strings;
 use crate::core::trust;
 use crate::error::{Error, LISTED, Result, ServerError};
@@ -53,7 +54,7 @@ pub(crate) struct Gate<'a> {
 
 /// What there is to do.
 struct Work {
-    scripts: Vec<(Script<'static>, Resume)>,
+    pending: Vec<Pending<'static>>,
     newer: Vec<i64>,
 }
 
@@ -76,7 +77,7 @@ impl<'a> Gate<'a> {
         let found = self.adoptable(&mut connection, &mut snapshot).await?;
         let history = found.as_ref().map(Found::history);
         let history = history.as_ref().unwrap_or(&snapshot.history);
-        let work = self.decide(&snapshot.facts, history, self.resume_from).await?;
+        let work = self.decide(&snapshot.facts, history, &[], self.resume_from).await?;
         if !work.newer.is_empty() {
             warn!(
                 "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
@@ -86,7 +87,7 @@ impl<'a> Gate<'a> {
         if self.dry_run {
             return self.preview(connection, &snapshot.facts, history, &work, found.as_ref()).await;
         }
-        if work.scripts.is_empty()
+        if work.pending.is_empty()
             && !snapshot.facts.needs_grant()
             && found.is_none()
             && !abandoned::is_any(self.files(history, &work))
@@ -129,9 +130,15 @@ impl<'a> Gate<'a> {
         question.answer(connection, snapshot).await
     }
 
-    /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,
+    /// Compares files and history, and prepares the pending files, as far as they were not `before`: everything that can be refused is refused here,
     /// for the whole set, before the first statement runs.
-    async fn decide(&self, facts: &Facts, history: &History, resume_from: Option<usize>) -> Result<Work> {
+    async fn decide(
+        &self,
+        facts: &Facts,
+        history: &History,
+        before: &[Pending<'static>],
+        resume_from: Option<usize>,
+    ) -> Result<Work> {
         if let Some(unknown) =
             self.no_transaction.iter().find(|version| self.target.catalog.get(**version).is_none())
         {
@@ -141,18 +148,18 @@ impl<'a> Gate<'a> {
             ));
         }
         let plan = plan::plan(self.target.catalog, history, self.up_to, self.out_of_order)?;
-        let scripts = self.prepare(plan.pending, history.is_blank(), facts.strings).await?;
+        let pending = self.prepare(plan.pending, before, history.is_blank(), facts.strings).await?;
         let mut from = resume_from;
-        let scripts: Vec<_> = scripts
+        let pending: Vec<_> = pending
             .into_iter()
-            .map(|script| {
-                let steps: Vec<_> = history.steps_of(script.migration.version).collect();
+            .map(|prepared| {
+                let steps: Vec<_> = history.steps_of(prepared.migration.version).collect();
                 let from = if steps.is_empty() { None } else { from.take() };
-                let resume = resume(&script, &steps, from)?;
-                Ok((script, resume))
+                let resume = resume(&prepared, &steps, from)?;
+                Ok((prepared, resume))
             })
             .collect::<Result<_>>()?;
-        match (from, scripts.first()) {
+        match (from, pending.first()) {
             (Some(from), Some((next, _))) => Err(Error::config(
                 format!(
                     "`--resume-from {from}` is given, but no pending file is half done; the next is \
@@ -168,32 +175,37 @@ impl<'a> Gate<'a> {
             }
             (None, _) => Ok(()),
         }?;
-        Ok(Work { scripts, newer: plan.newer })
+        Ok(Work { pending, newer: plan.newer })
     }
 
-    /// Reads the pending files, and what all of them create where that is going to be asked.
+    /// Prepares the pending files, but for those that were before, and reads what all files create where that is going to be
+    /// asked.
     async fn prepare(
         &self,
         pending: Vec<&'static Migration>,
+        before: &[Pending<'static>],
         is_first: bool,
         strings: Strings,
-    ) -> Result<Vec<Script<'static>>> {
-        if pending.is_empty() {
-            return Ok(Vec::new());
+    ) -> Result<Vec<Arc<Prepared<'static>>>> {
+        let (mut all, others) = prepared::kept(&pending, before, strings);
+        if others.is_empty() {
+            return Ok(all);
         }
         let (catalog, no_transaction) = (self.target.catalog, self.no_transaction.clone());
         let read = move || {
-            let scripts = script::prepare(&pending, &no_transaction, strings).map_err(Error::Refused)?;
+            let prepared = prepared::prepare(&others, &no_transaction, strings).map_err(Error::Refused)?;
             if is_first {
                 catalog.created().for_each(drop);
             }
-            Ok(scripts)
+            Ok::<_, Error>(prepared)
         };
-        compute::apart(self.target.stop, READING, read).await?
+        all.extend(compute::apart(self.target.stop, READING, read).await??.into_iter().map(Arc::new));
+        all.sort_by_key(|prepared| prepared.migration.version);
+        Ok(all)
     }
 
     fn files<'w>(&self, history: &'w History, work: &'w Work) -> Files<'w> {
-        Files { catalog: self.target.catalog, history, pending: &work.scripts }
+        Files { catalog: self.target.catalog, history, pending: &work.pending }
     }
 
     /// What a dry run shows.
@@ -209,15 +221,15 @@ impl<'a> Gate<'a> {
             foreign::refuse(&mut connection, self.target.catalog, facts, self.target.scope()).await?;
         }
         query::close(connection).await;
-        for (index, (script, _)) in work.scripts.iter().enumerate() {
-            for warning in script.warnings(index + 1 < work.scripts.len()) {
-                warn!("`{}` {warning}", script.migration.file);
+        for (index, (prepared, _)) in work.pending.iter().enumerate() {
+            for warning in prepared.warnings(index + 1 < work.pending.len()) {
+                warn!("`{}` {warning}", prepared.migration.file);
             }
         }
-        let outcome = if work.scripts.is_empty() { Outcome::Current } else { Outcome::WouldApply };
+        let outcome = if work.pending.is_empty() { Outcome::Current } else { Outcome::WouldApply };
         let mut report = report(outcome, history, work.newer.clone(), Vec::new());
         report.adopted = found.map(Adopted::of);
-        report.pending = work.scripts.iter().map(|(script, _)| PendingFile::of(script)).collect();
+        report.pending = work.pending.iter().map(|(prepared, _)| PendingFile::of(prepared)).collect();
         Ok(report)
     }
 
@@ -243,7 +255,8 @@ impl<'a> Gate<'a> {
         let work = if snapshot.history == *seen {
             decided
         } else {
-            decided_anew = self.decide(&snapshot.facts, &snapshot.history, self.resume_from).await?;
+            decided_anew =
+                self.decide(&snapshot.facts, &snapshot.history, &decided.pending, self.resume_from).await?;
             &decided_anew
         };
         if snapshot.history.is_blank() {
@@ -252,23 +265,23 @@ impl<'a> Gate<'a> {
         }
         let schema = snapshot.facts.schema()?.to_owned();
         let is_new = snapshot.facts.home.tables.len() < trust::TABLES.len();
-        if !work.scripts.is_empty() {
+        if !work.pending.is_empty() {
             trust::expect_writable(&snapshot.facts.home)?;
         }
-        if snapshot.facts.needs_grant() || (is_new && !work.scripts.is_empty()) {
+        if snapshot.facts.needs_grant() || (is_new && !work.pending.is_empty()) {
             tables::prepare(&mut guard.connection, &snapshot.facts, self.target.scope()).await?;
         }
         let mut progress = progress::new();
         let mut session = Session::new(guard, self.settings, self.target.stop, progress.as_mut());
         session.clean_up(self.files(&snapshot.history, work)).await?;
-        if work.scripts.is_empty() {
+        if work.pending.is_empty() {
             self.check_once_more(guard).await?;
             let report = report(Outcome::Current, &snapshot.history, work.newer.clone(), Vec::new());
             return Ok(Report { adopted, ..report });
         }
         let run = runs::start(session.connection(), &schema, snapshot.history.newest()).await?;
         let mut applied = Vec::new();
-        let ended = session.apply(&work.scripts, &mut applied).await;
+        let ended = session.apply(&work.pending, &mut applied).await;
         let mut ended = ended.map_err(|ended| ended.with_cause(self.target.catalog));
         progress.end();
         if ended.is_ok() {
@@ -287,8 +300,8 @@ impl<'a> Gate<'a> {
         let failed = error
             .as_ref()
             .filter(|error| error.exit_code() == ExitCode::Failed)
-            .and_then(|_| work.scripts.get(report.applied.len()))
-            .map(|(script, _)| script.migration);
+            .and_then(|_| work.pending.get(report.applied.len()))
+            .map(|(prepared, _)| prepared.migration);
         let end = End { id: Some(run), to: report.to_version, error: error.as_ref(), failed };
         if let Err(error) = runs::end(&mut guard.connection, &schema, &end).await {
             // The schema is what counts; the row without an end will show as a run that died.
@@ -329,13 +342,13 @@ impl<'a> Gate<'a> {
         })?;
         let facts = snapshot.facts;
         let mut guard = self.target.lock(connection, facts, self.lock_wait).await?;
-        let result = self.settle_under_lock(&mut guard, lost).await;
+        let result = self.settle_under_lock(&mut guard, before, lost).await;
         guard.release().await;
         let (snapshot, newer) = result?;
-        let applied = before.scripts.iter().filter_map(|(script, _)| {
-            let row = snapshot.history.applied(script.migration.version)?;
+        let applied = before.pending.iter().filter_map(|(prepared, _)| {
+            let row = snapshot.history.applied(prepared.migration.version)?;
             Some(AppliedFile::of(
-                script.migration,
+                prepared.migration,
                 Duration::from_nanos(row.execution_time.try_into().unwrap_or_default()),
             ))
         });
@@ -347,11 +360,12 @@ impl<'a> Gate<'a> {
     async fn settle_under_lock(
         &self,
         guard: &mut LockGuard,
+        before: &Work,
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
         let snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
-        let work = self.decide(&snapshot.facts, &snapshot.history, None).await?;
-        let result = match work.scripts.first() {
+        let work = self.decide(&snapshot.facts, &snapshot.history, &before.pending, None).await?;
+        let result = match work.pending.first() {
             None => {
                 info!("everything had been committed before the connection broke");
                 self.check_once_more(guard).await
@@ -359,7 +373,7 @@ impl<'a> Gate<'a> {
             Some((next, _)) => Err(lost(format!(
                 "the history says that everything before `{}` is applied, and {} files are pending",
                 next.migration.file,
-                work.scripts.len()
+                work.pending.len()
             ))),
         };
         if let (Some(schema), Some(_)) = (&snapshot.facts.home.schema, snapshot.facts.runs()) {

@@ -18,8 +18,7 @@ use tracing::warn;
 use crate::core::carried;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::message::Timeouts;
-use crate::core::resume::Resume;
-use crate::core::script::{Mode, Script};
+use crate::core::prepared::{Mode, Pending};
 use crate::error::{Detail, Error, ServerError};
 
 pub use session::Session;
@@ -97,25 +96,25 @@ impl Session<'_> {
     /// The first file that could not be applied ends the run.
     pub async fn apply(
         &mut self,
-        scripts: &[(Script<'_>, Resume)],
+        pending: &[Pending<'_>],
         applied: &mut Vec<AppliedFile>,
     ) -> Result<(), Ended> {
-        for (index, (script, resume)) in scripts.iter().enumerate() {
-            let migration = script.migration;
+        for (index, (prepared, resume)) in pending.iter().enumerate() {
+            let migration = prepared.migration;
             if let Some(reason) = self.stop.now() {
                 return Err(Ended::With(reason.error(&format!("before `{}`", migration.file))));
             }
-            for warning in script.warnings(index + 1 < scripts.len()) {
+            for warning in prepared.warnings(index + 1 < pending.len()) {
                 warn!("`{}` {warning}", migration.file);
             }
-            self.progress.file(&migration.file, index + 1, scripts.len());
+            self.progress.file(&migration.file, index + 1, pending.len());
             let start = Instant::now();
-            let done = match &script.mode {
-                Mode::Transaction { .. } => self.apply_in_transaction(script).await,
-                Mode::Statements(units) => self.apply_statements(script, units, *resume).await,
+            let done = match &prepared.mode {
+                Mode::Transaction { .. } => self.apply_in_transaction(prepared).await,
+                Mode::Statements(units) => self.apply_statements(prepared, units, *resume).await,
             };
             let detail = self.settings.detail;
-            let still_locked = done.map_err(|ended| completed(ended, applied, &scripts[index..], detail))?;
+            let still_locked = done.map_err(|ended| completed(ended, applied, &pending[index..], detail))?;
             let took = start.elapsed();
             self.progress.applied(&migration.file, took);
             applied.push(AppliedFile::of(migration, took));
@@ -137,11 +136,11 @@ impl Session<'_> {
 }
 
 /// Completes a failure with what the run had applied, and what it had not, and leaves out what is not to be shown.
-fn completed(ended: Ended, applied: &[AppliedFile], rest: &[(Script<'_>, Resume)], detail: Detail) -> Ended {
+fn completed(ended: Ended, applied: &[AppliedFile], rest: &[Pending<'_>], detail: Detail) -> Ended {
     match ended {
         Ended::With(Error::Migration(mut failure)) => {
             failure.applied = applied.iter().map(|file| file.version).collect();
-            failure.not_applied = rest.iter().map(|(script, _)| script.migration.version).collect();
+            failure.not_applied = rest.iter().map(|(prepared, _)| prepared.migration.version).collect();
             if detail == Detail::Off {
                 failure.server.leave_rows_out();
             }

@@ -4,6 +4,7 @@
 mod embedded;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
@@ -13,10 +14,10 @@ use crate::config::env;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
+use crate::core::prepared;
 use crate::core::progress::{IndexBuild, Progress};
 use crate::core::resume::Resume;
 use crate::core::schema::Schema;
-use crate::core::script;
 use crate::core::sql::cluster::cluster_wide;
 use crate::core::sql::strings::Strings;
 use crate::core::trust::{Use, Wanted};
@@ -197,19 +198,20 @@ fn reaches_out(files: &[&Migration], strings: Strings) -> Option<Error> {
 async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop: &Stop) -> Result<()> {
     let none = BTreeSet::new();
     // A file may have been applied with `--no-transaction`, which nobody remembers.
-    let scripts = script::prepare(&[file], &none, guard.facts.strings)
+    let pending = prepared::prepare(&[file], &none, guard.facts.strings)
         .or_else(|refused| {
             let outside = BTreeSet::from([file.version]);
-            script::prepare(&[file], &outside, guard.facts.strings).map_err(|_| refused)
+            prepared::prepare(&[file], &outside, guard.facts.strings).map_err(|_| refused)
         })
         .map_err(Error::Refused)?;
-    let scripts: Vec<_> = scripts.into_iter().map(|script| (script, Resume::default())).collect();
+    let pending: Vec<_> =
+        pending.into_iter().map(|prepared| (Arc::new(prepared), Resume::default())).collect();
     let settings = Settings {
         timeouts: Timeouts { lock: Timeout::Never, statement: Timeout::Never },
         retries: 0,
         detail: Detail::On,
     };
-    let applied = Session::new(guard, settings, stop, &mut Silent).apply(&scripts, &mut Vec::new()).await;
+    let applied = Session::new(guard, settings, stop, &mut Silent).apply(&pending, &mut Vec::new()).await;
     match applied.map_err(|ended| ended.with_cause(catalog)) {
         Ok(()) => Ok(()),
         Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::config(

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::core::script::{Mode, Script};
+use crate::core::prepared::{Mode, Prepared};
 use crate::operations::adopt::{Found, RecordedFile};
 use crate::postgres::apply::AppliedFile;
 
@@ -73,15 +73,15 @@ pub(crate) struct PendingFile {
 }
 
 impl PendingFile {
-    pub(crate) fn of(script: &Script<'_>) -> Self {
-        let (transaction, statements) = match &script.mode {
+    pub(crate) fn of(prepared: &Prepared<'_>) -> Self {
+        let (transaction, statements) = match &prepared.mode {
             Mode::Transaction { statements, .. } => (true, *statements),
             Mode::Statements(units) => (false, units.len()),
         };
         Self {
-            version: script.migration.version,
-            description: script.migration.description.clone(),
-            file: script.migration.file.clone(),
+            version: prepared.migration.version,
+            description: prepared.migration.description.clone(),
+            file: prepared.migration.file.clone(),
             transaction,
             statements,
         }

@@ -9,7 +9,7 @@ use super::{Ended, Session};
 use crate::core::abandoned::{Files, HalfDone};
 use crate::core::history::{Step, StepState};
 use crate::core::invalid::InvalidIndex;
-use crate::core::script::Mode;
+use crate::core::prepared::Mode;
 use crate::core::sql::QualifiedName;
 use crate::core::sql::concurrent::{Concurrent, Detach};
 use crate::core::sql::index::{CreateIndex, create_index};
@@ -147,7 +147,8 @@ impl Session<'_> {
 
 /// Whether a pending file drops an index.
 fn is_dropped(files: Files<'_>, index: &QualifiedName) -> bool {
-    let statements = files.pending.iter().flat_map(|(script, _)| script.statements().map_while(Result::ok));
+    let statements =
+        files.pending.iter().flat_map(|(prepared, _)| prepared.statements().map_while(Result::ok));
     statements
         .filter(|statement| statement.starts_with(&["drop", "index"]))
         .any(|statement| statement.tokens.iter().any(|token| token.name().as_ref() == Some(&index.name)))
@@ -159,7 +160,7 @@ fn made(files: Files<'_>) -> Vec<CreateIndex> {
     let applied = all
         .filter(|file| files.history.applied(file.version).is_some())
         .filter_map(|file| file.content.as_deref().ok());
-    let finished = files.pending.iter().filter_map(|(script, resume)| match &script.mode {
+    let finished = files.pending.iter().filter_map(|(prepared, resume)| match &prepared.mode {
         Mode::Statements(units) => Some(units[..resume.done].iter().map(|unit| unit.text.as_str())),
         Mode::Transaction { .. } => None,
     });

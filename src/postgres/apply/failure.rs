@@ -1,6 +1,6 @@
 //! What is said of a statement that failed: where it is in its file, and what is left.
 
-use crate::core::script::Script;
+use crate::core::prepared::Prepared;
 use crate::core::sql::position::{byte_of_char, position};
 use crate::core::sql::split::first_line;
 use crate::error::failure::{Left, Position};
@@ -8,15 +8,15 @@ use crate::error::{Error, Failure, ServerError};
 
 /// A failure without the lists, which [`super::Session::apply`] fills in.
 pub(super) fn failure(
-    script: &Script<'_>,
+    prepared: &Prepared<'_>,
     (position, statement): (Option<Position>, String),
     (server, blockers): (ServerError, Vec<String>),
     attempts: u32,
     left: Left,
 ) -> Error {
     Error::Migration(Box::new(Failure {
-        file: script.migration.file.clone(),
-        version: script.migration.version,
+        file: prepared.migration.file.clone(),
+        version: prepared.migration.version,
         position,
         statement,
         try_again: server.may_pass(),

@@ -6,7 +6,7 @@ use super::{Ended, Session};
 use crate::config::secret;
 use crate::core::history::StepState;
 use crate::core::message::{self, hex};
-use crate::core::script::{Script, Unit};
+use crate::core::prepared::{Prepared, Unit};
 use crate::core::sql::quote::literal;
 use crate::error::{Error, Result, ServerError, sqlstate};
 
@@ -26,7 +26,7 @@ impl<'a> Record<'a> {
         Self { unit, number, state: StepState::Finished, error: None, relation: None }
     }
 
-    pub(super) fn sql(&self, schema: &str, script: &Script<'_>) -> String {
+    pub(super) fn sql(&self, schema: &str, prepared: &Prepared<'_>) -> String {
         // Only such a statement leaves work half done, and its text has no secrets: it is kept, as the file may be edited or removed.
         let statement = if self.unit.is_concurrent() { literal(&self.unit.text) } else { "NULL".into() };
         format!(
@@ -36,7 +36,7 @@ impl<'a> Record<'a> {
              error = EXCLUDED.error, statement = EXCLUDED.statement, relation = EXCLUDED.relation, \
              changed_at = pg_catalog.clock_timestamp();",
             schema,
-            script.migration.version,
+            prepared.migration.version,
             self.number,
             hex(&self.unit.checksum),
             self.state.word(),
@@ -48,47 +48,50 @@ impl<'a> Record<'a> {
 
 impl Session<'_> {
     /// Writes a record.
-    pub(super) async fn record(&mut self, script: &Script<'_>, record: &Record<'_>) -> Result<()> {
-        let sql = record.sql(&self.schema()?, script);
+    pub(super) async fn record(&mut self, prepared: &Prepared<'_>, record: &Record<'_>) -> Result<()> {
+        let sql = record.sql(&self.schema()?, prepared);
         self.execute("recording a statement", &sql).await
     }
 
     /// Records exactly these units as finished, in one transaction: the catalog may just have told of one, and
     /// `--resume-from` may count as done what no record says, and as not done what one says.
-    pub(super) async fn record_done(&mut self, script: &Script<'_>, done: &[Unit]) -> Result<()> {
+    pub(super) async fn record_done(&mut self, prepared: &Prepared<'_>, done: &[Unit]) -> Result<()> {
         let schema = self.schema()?;
-        let mut sql = self.forget_sql(script)?;
+        let mut sql = self.forget_sql(prepared)?;
         for (index, unit) in done.iter().enumerate() {
-            sql += &Record::finished(unit, index + 1).sql(&schema, script);
+            sql += &Record::finished(unit, index + 1).sql(&schema, prepared);
         }
         self.execute("recording the finished statements", &sql).await
     }
 
     /// Records the file as applied, and forgets its units, in one transaction.
-    pub(super) async fn finish(&mut self, script: &Script<'_>, start: Instant) -> Result<(), Ended> {
+    pub(super) async fn finish(&mut self, prepared: &Prepared<'_>, start: Instant) -> Result<(), Ended> {
         let elapsed = start.elapsed().as_nanos().to_string();
-        let row = message::history_row(self.guard.facts.schema()?, script.migration, &elapsed);
-        let sql = format!("{row} {}", self.forget_sql(script)?);
+        let row = message::history_row(self.guard.facts.schema()?, prepared.migration, &elapsed);
+        let sql = format!("{row} {}", self.forget_sql(prepared)?);
         match self.execute("recording the migration", &sql).await {
             // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
             Err(Error::Server { source, .. })
                 if source.sqlstate.as_deref() == Some(sqlstate::UNIQUE_VIOLATION)
-                    && self.is_applied_by_another(script).await? =>
+                    && self.is_applied_by_another(prepared).await? =>
             {
-                Ok(self.forget(script).await?)
+                Ok(self.forget(prepared).await?)
             }
             recorded => Ok(recorded?),
         }
     }
 
     /// Forgets the units of the file.
-    pub(super) async fn forget(&mut self, script: &Script<'_>) -> Result<()> {
-        let sql = self.forget_sql(script)?;
+    pub(super) async fn forget(&mut self, prepared: &Prepared<'_>) -> Result<()> {
+        let sql = self.forget_sql(prepared)?;
         self.execute("forgetting the statements of a file", &sql).await
     }
 
-    fn forget_sql(&self, script: &Script<'_>) -> Result<String> {
+    fn forget_sql(&self, prepared: &Prepared<'_>) -> Result<String> {
         let schema = self.schema()?;
-        Ok(format!("DELETE FROM {schema}._corveil_statements WHERE version = {};", script.migration.version))
+        Ok(format!(
+            "DELETE FROM {schema}._corveil_statements WHERE version = {};",
+            prepared.migration.version
+        ))
     }
 }

@@ -8,8 +8,8 @@ use super::Session;
 use super::send::Sent;
 use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
+use crate::core::prepared::Prepared;
 use crate::core::retry;
-use crate::core::script::Script;
 use crate::error::{Result, ServerError, sqlstate};
 
 /// Whether the same file may be tried again at once: a lock timeout, a deadlock, a serialization failure, or a
@@ -32,12 +32,12 @@ impl Session<'_> {
     /// Says who was in the way, and waits before the next try.
     pub(super) async fn pause_before_retry(
         &self,
-        script: &Script<'_>,
+        prepared: &Prepared<'_>,
         attempt: u32,
         server: &ServerError,
         blockers: &[String],
     ) -> Result<()> {
-        let retries = self.retries(script);
+        let retries = self.retries(prepared);
         let pause = retry::delay(attempt, fastrand::f64());
         // The detail of a deadlock names the processes.
         let detail = server
@@ -52,7 +52,7 @@ impl Session<'_> {
         };
         warn!(
             "`{}` met {server}{detail}; retry {attempt} of {retries} in {:.1} s{behind}",
-            script.migration.file,
+            prepared.migration.file,
             pause.as_secs_f64()
         );
         self.stop.sleep(pause).await

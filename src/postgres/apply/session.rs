@@ -5,8 +5,8 @@ use tracing::info;
 
 use super::Settings;
 use crate::core::message::{self, RESET_SESSION, Timeouts};
+use crate::core::prepared::Prepared;
 use crate::core::progress::Progress;
-use crate::core::script::Script;
 use crate::core::sql::quote::ident;
 use crate::error::{Error, FindingKind, Result};
 use crate::postgres::lock::{LockGuard, is_held};
@@ -78,24 +78,24 @@ impl<'a> Session<'a> {
     }
 
     /// The timeouts of a file: its directives win over the run's settings.
-    pub(super) fn timeouts(&self, script: &Script<'_>) -> Timeouts {
+    pub(super) fn timeouts(&self, prepared: &Prepared<'_>) -> Timeouts {
         Timeouts {
-            lock: script.directives.lock_timeout.unwrap_or(self.settings.timeouts.lock),
-            statement: script.directives.statement_timeout.unwrap_or(self.settings.timeouts.statement),
+            lock: prepared.directives.lock_timeout.unwrap_or(self.settings.timeouts.lock),
+            statement: prepared.directives.statement_timeout.unwrap_or(self.settings.timeouts.statement),
         }
     }
 
     /// How often a file is tried again.
-    pub(super) fn retries(&self, script: &Script<'_>) -> u32 {
-        script.directives.retries.unwrap_or(self.settings.retries)
+    pub(super) fn retries(&self, prepared: &Prepared<'_>) -> u32 {
+        prepared.directives.retries.unwrap_or(self.settings.retries)
     }
 
     /// Whether another tool applied the file in the meantime: sqlx-cli takes no lock.
     ///
     /// # Errors
     /// [`Error::Mismatch`] when it was another file of the same version.
-    pub(super) async fn is_applied_by_another(&mut self, script: &Script<'_>) -> Result<bool> {
-        let migration = script.migration;
+    pub(super) async fn is_applied_by_another(&mut self, prepared: &Prepared<'_>) -> Result<bool> {
+        let migration = prepared.migration;
         let sql = message::own(&format!(
             "SELECT checksum FROM {}._sqlx_migrations WHERE version = {};",
             self.schema()?,

@@ -14,8 +14,8 @@ use super::{Ended, Session};
 use crate::config::database::application_name;
 use crate::core::history::StepState;
 use crate::core::message::{self, Timeouts};
+use crate::core::prepared::{Prepared, Unit, UnitKind};
 use crate::core::resume::{Begun, Resume, is_done, unsettled};
-use crate::core::script::{Script, Unit, UnitKind};
 use crate::core::sql::concurrent::Concurrent;
 use crate::core::sql::quote::literal;
 use crate::core::sql::split::first_line;
@@ -30,19 +30,19 @@ impl Session<'_> {
     /// Applies the units that are not done and records the file; true when the session still holds the lock.
     pub(super) async fn apply_statements(
         &mut self,
-        script: &Script<'_>,
+        prepared: &Prepared<'_>,
         units: &[Unit],
         resume: Resume,
     ) -> Result<bool, Ended> {
         let start = Instant::now();
-        let (timeouts, retries) = (self.timeouts(script), self.retries(script));
-        let result = File { session: self, script, units, timeouts, retries }.apply(resume).await;
+        let (timeouts, retries) = (self.timeouts(prepared), self.retries(prepared));
+        let result = File { session: self, prepared, units, timeouts, retries }.apply(resume).await;
         if matches!(result, Err(Ended::Lost(_))) {
             return result.map(|_| false);
         }
         let recorded = match result {
-            Ok(Done::Here) => self.finish(script, start).await,
-            Ok(Done::ByAnother) => self.forget(script).await.map_err(Ended::from),
+            Ok(Done::Here) => self.finish(prepared, start).await,
+            Ok(Done::ByAnother) => self.forget(prepared).await.map_err(Ended::from),
             Err(ended) => Err(ended),
         };
         match recorded {
@@ -59,7 +59,7 @@ impl Session<'_> {
 /// A file that is applied unit by unit.
 struct File<'f, 's> {
     session: &'f mut Session<'s>,
-    script: &'f Script<'f>,
+    prepared: &'f Prepared<'f>,
     units: &'f [Unit],
     timeouts: Timeouts,
     retries: u32,
@@ -81,7 +81,7 @@ impl File<'_, '_> {
             "SET lock_timeout = {}; SET statement_timeout = {}; SET application_name = {};",
             self.timeouts.lock.as_millis(),
             self.timeouts.statement.as_millis(),
-            literal(&application_name(Some(&self.script.migration.file)))
+            literal(&application_name(Some(&self.prepared.migration.file)))
         );
         self.session.set(settings).await?;
         // First the session as it was: what the next statement finds, and so whether it was carried out, depends on it.
@@ -97,10 +97,10 @@ impl File<'_, '_> {
             resume = Resume { done: resume.done + 1, begun: None };
         }
         if resume.done > 0 {
-            self.session.record_done(self.script, &self.units[..resume.done]).await?;
+            self.session.record_done(self.prepared, &self.units[..resume.done]).await?;
             info!(
                 "`{}` goes on at statement {} of {}",
-                self.script.migration.file,
+                self.prepared.migration.file,
                 resume.done + 1,
                 self.units.len()
             );
@@ -127,7 +127,7 @@ impl File<'_, '_> {
     fn lock_timeout(&self, unit: &Unit, sets_own: bool) -> LockTimeout {
         if sets_own {
             LockTimeout::Own
-        } else if unit.is_concurrent() && self.script.directives.lock_timeout.is_none() {
+        } else if unit.is_concurrent() && self.prepared.directives.lock_timeout.is_none() {
             LockTimeout::Milliseconds(0)
         } else {
             LockTimeout::Milliseconds(self.timeouts.lock.as_millis())
@@ -152,22 +152,22 @@ impl File<'_, '_> {
             if is_done(unit, found, relation) {
                 info!(
                     "statement {number} of `{}` is done: {}",
-                    self.script.migration.file,
+                    self.prepared.migration.file,
                     first_line(&unit.text)
                 );
-                self.session.record(self.script, &Record::finished(unit, number)).await?;
+                self.session.record(self.prepared, &Record::finished(unit, number)).await?;
                 return Ok(Done::Here);
             }
             relation = found.or(relation);
             let record = |state, error| Record { unit, number, state, error, relation };
-            self.session.record(self.script, &record(StepState::Started, None)).await?;
+            self.session.record(self.prepared, &record(StepState::Started, None)).await?;
             if let LockTimeout::Milliseconds(ms) = lock_timeout {
                 self.session.set(format!("SET lock_timeout = {ms}")).await?;
             }
             let sent = self.carry_out(index, subject).await?;
             let Some(error) = &sent.error else {
                 if !matches!(unit.kind, UnitKind::Transaction { .. }) {
-                    self.session.record(self.script, &Record::finished(unit, number)).await?;
+                    self.session.record(self.prepared, &Record::finished(unit, number)).await?;
                 }
                 return Ok(Done::Here);
             };
@@ -181,15 +181,15 @@ impl File<'_, '_> {
             // A procedure may have committed part of its work, so that its effect stays unknown.
             let is_procedure = matches!(unit.kind, UnitKind::Procedure);
             let state = if is_procedure { StepState::Started } else { StepState::Failed };
-            self.session.record(self.script, &record(state, Some(&server))).await?;
+            self.session.record(self.prepared, &record(state, Some(&server))).await?;
             if let Some(reason) = sent.stopped {
                 return Err(Ended::With(reason.error(&self.stopped_at(index))));
             }
-            if self.session.is_applied_by_another(self.script).await? {
+            if self.session.is_applied_by_another(self.prepared).await? {
                 return Ok(Done::ByAnother);
             }
             if !is_procedure && attempt <= self.retries && is_worth_a_retry(&server, &sent, self.timeouts) {
-                self.session.pause_before_retry(self.script, attempt, &server, &sent.blockers).await?;
+                self.session.pause_before_retry(self.prepared, attempt, &server, &sent.blockers).await?;
                 continue;
             }
             if let (Some(work), false) = (unit.concurrent(), server.may_pass()) {
@@ -197,7 +197,7 @@ impl File<'_, '_> {
             }
             let place = self.place(unit, &sent, position(error));
             let left = Left::Statements { done: index, total: self.units.len() };
-            return Err(Ended::With(failure(self.script, place, (server, sent.blockers), attempt, left)));
+            return Err(Ended::With(failure(self.prepared, place, (server, sent.blockers), attempt, left)));
         }
         unreachable!("the loop ends by returning")
     }
@@ -216,7 +216,7 @@ impl File<'_, '_> {
         }
         let sql = match (&unit.kind, work) {
             (UnitKind::Transaction { body, .. }, _) => {
-                let finished = Record::finished(unit, number).sql(&self.session.schema()?, self.script);
+                let finished = Record::finished(unit, number).sql(&self.session.schema()?, self.prepared);
                 message::recorded_unit(&unit.text[..*body], &finished).into()
             }
             (_, Some(Concurrent::Detach(detach)))
@@ -240,7 +240,7 @@ impl File<'_, '_> {
     /// Whether a unit of which only the intent is recorded did what it says.
     async fn took_effect(&mut self, index: usize, begun: Begun) -> Result<bool> {
         let (unit, number) = (&self.units[index], index + 1);
-        let unknown = |reason| Err(unsettled(&self.script.migration.file, number, reason));
+        let unknown = |reason| Err(unsettled(&self.prepared.migration.file, number, reason));
         match &unit.kind {
             UnitKind::Index(create) => {
                 let work = Concurrent::CreateIndex(create.clone());
@@ -282,11 +282,13 @@ impl File<'_, '_> {
         character: Option<usize>,
     ) -> (Option<crate::error::failure::Position>, String) {
         // The unit's SQL is sent as it stands in the file, so the server counts from the unit's first character.
-        let before = self.script.sql[..unit.start].chars().count();
+        let before = self.prepared.sql[..unit.start].chars().count();
         let character = character.map(|character| character + before);
         match &unit.kind {
-            UnitKind::Transaction { starts, .. } => locate(self.script.sql, starts, sent.commands, character),
-            _ => locate(self.script.sql, &[unit.start], 0, character),
+            UnitKind::Transaction { starts, .. } => {
+                locate(self.prepared.sql, starts, sent.commands, character)
+            }
+            _ => locate(self.prepared.sql, &[unit.start], 0, character),
         }
     }
 
@@ -294,7 +296,7 @@ impl File<'_, '_> {
         let total = self.units.len();
         format!(
             "in `{}`; {done} of its {total} statements are done, the next run goes on there",
-            self.script.migration.file
+            self.prepared.migration.file
         )
     }
 }

@@ -9,7 +9,7 @@ use super::send::{Sent, Watch};
 use super::{Ended, Session};
 use crate::config::database::application_name;
 use crate::core::message::{self, ELAPSED_IN_TRANSACTION};
-use crate::core::script::{Mode, Script};
+use crate::core::prepared::{Mode, Prepared};
 use crate::error::failure::Left;
 use crate::error::{Error, Result};
 use crate::postgres::lock::is_held;
@@ -17,18 +17,18 @@ use crate::postgres::query::{position, server_error};
 
 impl Session<'_> {
     /// Applies the file and records it; true when the session still holds the lock.
-    pub(super) async fn apply_in_transaction(&mut self, script: &Script<'_>) -> Result<bool, Ended> {
-        let Mode::Transaction { wrapping, cuts, .. } = &script.mode else {
+    pub(super) async fn apply_in_transaction(&mut self, prepared: &Prepared<'_>) -> Result<bool, Ended> {
+        let Mode::Transaction { wrapping, cuts, .. } = &prepared.mode else {
             unreachable!("the caller chose by the mode")
         };
-        let (timeouts, retries) = (self.timeouts(script), self.retries(script));
+        let (timeouts, retries) = (self.timeouts(prepared), self.retries(prepared));
         let message = message::transaction(
-            script.sql,
+            prepared.sql,
             wrapping.as_ref(),
             cuts,
             timeouts,
-            &application_name(Some(&script.migration.file)),
-            &message::history_row(self.guard.facts.schema()?, script.migration, ELAPSED_IN_TRANSACTION),
+            &application_name(Some(&prepared.migration.file)),
+            &message::history_row(self.guard.facts.schema()?, prepared.migration, ELAPSED_IN_TRANSACTION),
             &self.reset_sql(),
         );
         for attempt in 1.. {
@@ -41,7 +41,7 @@ impl Session<'_> {
                 return Err(Ended::Lost(server));
             }
             if let Some(reason) = sent.stopped {
-                let file = &script.migration.file;
+                let file = &prepared.migration.file;
                 let what = if server.connection_lost() || self.roll_back().await.is_err() {
                     format!("in `{file}`; whether it was committed before is for the next run to read")
                 } else {
@@ -51,16 +51,16 @@ impl Session<'_> {
             }
             self.roll_back().await?;
             let still_locked = self.reset().await?;
-            if self.is_applied_by_another(script).await? {
+            if self.is_applied_by_another(prepared).await? {
                 return Ok(still_locked);
             }
             if is_worth_a_retry(&server, &sent, timeouts) && attempt <= retries {
-                self.pause_before_retry(script, attempt, &server, &sent.blockers).await?;
+                self.pause_before_retry(prepared, attempt, &server, &sent.blockers).await?;
                 continue;
             }
             let finished = sent.commands.saturating_sub(message.prefix_commands);
             // The INSERT of the history row: the file is not what has to be fixed, unless it took the right to write away.
-            let starts = script.starts();
+            let starts = prepared.starts();
             if finished == starts.len() + message::BEFORE_HISTORY_ROW && server.does_not_fit_the_table() {
                 let source = Box::new(server);
                 return Err(Ended::With(Error::Server { doing: "recording the migration", source }));
@@ -69,8 +69,14 @@ impl Session<'_> {
                 let before: usize = sent_before.iter().map(|part| part.chars().count()).sum();
                 (before + position).saturating_sub(message.prefix_chars)
             });
-            let place = locate(script.sql, &starts, finished, character);
-            return Err(Ended::With(failure(script, place, (server, sent.blockers), attempt, Left::Nothing)));
+            let place = locate(prepared.sql, &starts, finished, character);
+            return Err(Ended::With(failure(
+                prepared,
+                place,
+                (server, sent.blockers),
+                attempt,
+                Left::Nothing,
+            )));
         }
         unreachable!("the loop ends by returning")
     }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha384};
 use crate::core::carried::Leaves;
 use crate::core::catalog::{Migration, Unreadable};
 use crate::core::directives::{self, Directives};
+use crate::core::resume::Resume;
 use crate::core::sql::concurrent::{Concurrent, concurrent};
 use crate::core::sql::create::Creations;
 use crate::core::sql::index::{CreateIndex, create_index};
@@ -21,7 +22,7 @@ use crate::error::{Finding, FindingKind};
 
 /// A pending file, ready to be applied.
 #[derive(Debug)]
-pub struct Script<'a> {
+pub struct Prepared<'a> {
     /// The file.
     pub migration: &'a Migration,
     /// Its SQL as it stands in the file.
@@ -38,7 +39,10 @@ pub struct Script<'a> {
     leaves: Vec<String>,
 }
 
-impl<'a> Script<'a> {
+/// A prepared migration, and where it goes on. It is shared, as a run decides again where the history has changed.
+pub type Pending<'a> = (Arc<Prepared<'a>>, Resume);
+
+impl<'a> Prepared<'a> {
     /// Its statements, read again.
     #[must_use]
     pub fn statements(&self) -> Statements<'a> {
@@ -153,6 +157,25 @@ impl Unit {
     }
 }
 
+/// What is still prepared of the pending files for a session that reads strings so, and the files that are not.
+pub fn kept<'a>(
+    pending: &[&'a Migration],
+    before: &[Pending<'a>],
+    strings: Strings,
+) -> (Vec<Arc<Prepared<'a>>>, Vec<&'a Migration>) {
+    let (mut kept, mut others) = (Vec::new(), Vec::new());
+    for file in pending {
+        let is_same = |prepared: &&Arc<Prepared<'_>>| {
+            std::ptr::eq(prepared.migration, *file) && prepared.strings == strings
+        };
+        match before.iter().map(|(prepared, _)| prepared).find(is_same) {
+            Some(prepared) => kept.push(Arc::clone(prepared)),
+            None => others.push(*file),
+        }
+    }
+    (kept, others)
+}
+
 /// Makes pending files ready for a session that reads strings so.
 ///
 /// # Errors
@@ -161,19 +184,19 @@ pub fn prepare<'a>(
     pending: &[&'a Migration],
     no_transaction: &BTreeSet<i64>,
     strings: Strings,
-) -> Result<Vec<Script<'a>>, Vec<Finding>> {
-    let mut scripts = Vec::with_capacity(pending.len());
+) -> Result<Vec<Prepared<'a>>, Vec<Finding>> {
+    let mut all = Vec::with_capacity(pending.len());
     let mut findings = Vec::new();
     for migration in pending {
         match script(migration, no_transaction.contains(&migration.version), strings) {
-            Ok(script) => scripts.push(script),
+            Ok(prepared) => all.push(prepared),
             Err(refused) => findings.extend(refused),
         }
     }
-    if findings.is_empty() { Ok(scripts) } else { Err(findings) }
+    if findings.is_empty() { Ok(all) } else { Err(findings) }
 }
 
-fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Script<'_>, Vec<Finding>> {
+fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepared<'_>, Vec<Finding>> {
     let finding =
         |kind, line, message: String, hint: String| migration.finding(kind, message, hint).line(line);
     let sql = migration.content.as_deref().map_err(|unreadable| {
@@ -230,7 +253,7 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Scrip
     } else {
         Mode::Statements(reading.units)
     };
-    Ok(Script { migration, sql, strings, directives, mode, is_empty, leaves })
+    Ok(Prepared { migration, sql, strings, directives, mode, is_empty, leaves })
 }
 
 /// A message is not continued with another statement beyond this size, in bytes. Half as much or twice as much is as fast.
@@ -338,5 +361,27 @@ impl Unit {
         self.text = Arc::new(sql[self.start..last.end()].to_owned());
         self.checksum = Sha384::digest(self.text.as_bytes()).to_vec();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::catalog::Catalog;
+
+    #[test]
+    fn a_file_stays_prepared_for_a_session_that_reads_it_the_same_way() {
+        let file = |name: &str| (name.to_owned(), Ok(b"SELECT 1;".to_vec()));
+        let catalog = Catalog::from_files([file("1_a.sql"), file("2_b.sql")]).unwrap();
+        let files: Vec<_> = catalog.migrations().iter().collect();
+        let prepared = prepare(&files[..1], &BTreeSet::new(), Strings::Standard).unwrap();
+        let before: Vec<Pending<'_>> =
+            prepared.into_iter().map(|prepared| (Arc::new(prepared), Resume::default())).collect();
+        let (same, others) = kept(&files, &before, Strings::Standard);
+        assert!(same.len() == 1 && Arc::ptr_eq(&same[0], &before[0].0));
+        assert_eq!(others, files[1..]);
+        let (same, others) = kept(&files, &before, Strings::Escapes);
+        assert!(same.is_empty());
+        assert_eq!(others, files);
     }
 }
