@@ -1,8 +1,8 @@
 //! The commands, one file each, named as typed.
 
-pub mod adopt;
-pub mod migrate;
-pub mod serve;
-pub mod status;
-pub mod verify;
-pub mod wait;
+pub(crate) mod adopt;
+pub(crate) mod migrate;
+pub(crate) mod serve;
+pub(crate) mod status;
+pub(crate) mod verify;
+pub(crate) mod wait;

@@ -2,8 +2,8 @@
 //! the commands'.
 
 pub(crate) mod adopt;
-pub mod expected;
+pub(crate) mod expected;
 pub(crate) mod gate;
-pub mod open;
+pub(crate) mod open;
 pub(crate) mod target;
 pub(crate) mod watch;

@@ -33,7 +33,7 @@ Examples:
   corveil adopt --dry-run              say what is there, which version that is, what differs
   corveil adopt --from golang-migrate
   corveil adopt --to 7 --accept ID,ID  the schema is at version 7, but for these differences")]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -65,7 +65,12 @@ pub struct Args {
 ///
 /// # Errors
 /// Every reason for which the database was not taken over; nothing was written then.
-pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let catalog = open::read(&args.common).end(&stop).await?;
     let opened = open::open(databases, Purpose::Migrate, &stop).await?;

@@ -35,7 +35,7 @@ use crate::stop::Stop;
   corveil migrate                                    in a Job: everything comes from the environment
   corveil migrate --source migrations --dry-run      show what would be applied
   corveil migrate --deadline 250s --lock-wait 2m     end before the Job's own deadline deletes the log")]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
     /// Newest version to apply
@@ -97,7 +97,12 @@ pub struct Args {
 ///
 /// # Errors
 /// Every reason for which the schema is not as this build requires.
-pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let reading = open::read(&args.common);
     // Whatever is wrong with the files is said before anything else; only the connection is made meanwhile.

@@ -40,7 +40,7 @@ and SIGINT finish the requests under way; exit code 0.
 Examples:
   corveil serve                             as the image does
   corveil serve --listen 127.0.0.1:8000     for this machine alone")]
-pub struct Args {
+pub(crate) struct Args {
     /// Address and port to listen on; [::] takes IPv4 too
     #[arg(long, value_name = "ADDRESS:PORT", env = env::LISTEN, default_value = "[::]:8000")]
     listen: SocketAddr,
@@ -58,7 +58,7 @@ pub struct Args {
 /// # Errors
 /// When files or settings are wrong, or the address cannot be listened on; also later, once the database answers and a
 /// file is refused.
-pub async fn run(args: Args, databases: &Databases, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(args: Args, databases: &Databases, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = args.files.load()?;
     let listener = listen::listen(args.listen).await.map_err(|error| deaf(args.listen, &error))?;

@@ -29,7 +29,7 @@ use crate::stop::Stop;
 Examples:
   corveil status
   corveil status --source migrations --output json")]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -77,10 +77,12 @@ struct Report {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// When files or database cannot be read.
-pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
     let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
     let opened = open::open(databases, Purpose::Look, &stop).await?;

@@ -41,7 +41,7 @@ Examples:
   corveil verify --schema --ignore 'tenant_*'        but for the schemas that the app makes itself
   corveil verify --source migrations --output json"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -75,10 +75,12 @@ struct NotCompared {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// When files or database cannot be read.
-pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
     let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
     let ignore = args.scratch.ignore()?;

@@ -53,7 +53,7 @@ Kubernetes shows why a container ended, never what a running one says. --restart
 Examples:
   corveil wait                            in an init container: until the schema is there
   corveil wait --for db --timeout 30s     in a script: until the database answers")]
-pub struct Args {
+pub(crate) struct Args {
     /// What to wait for
     #[arg(long = "for", env = env::FOR, value_enum, default_value_t)]
     what: What,
@@ -96,7 +96,12 @@ struct Report {
 ///
 /// # Errors
 /// [`Error::WaitTimeout`], [`Error::RunFailed`], and what waiting cannot mend.
-pub async fn run(args: Args, databases: &Databases, format: Format, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = match args.what {
         What::Db => None,

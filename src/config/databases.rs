@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// What a command does with the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// Change the schema: `MIGRATE_DATABASE_URL` wins.
     Migrate,
     /// Look at it, with the app's own rights: `DATABASE_URL` wins.
@@ -16,21 +16,19 @@ pub enum Purpose {
 
 /// Which database a command works on.
 #[derive(Debug)]
-pub enum Configured {
-    /// A server.
+pub(crate) enum Configured {
     Server {
         /// How to reach it.
         database: Database,
         /// The same database as the app reaches it, where a URL of its own says how.
         app: Option<Database>,
     },
-    /// No database is configured.
     Embedded,
 }
 
 /// The databases that are named, each as it was read: what is wrong with one is said when it is needed.
 #[derive(Debug)]
-pub struct Databases {
+pub(crate) struct Databases {
     app: Named,
     migrate: Named,
     scratch: Named,
@@ -40,8 +38,7 @@ type Named = Option<Result<Database>>;
 
 impl Databases {
     /// Reads them. `scratch` is the flag that names a server to try files on.
-    #[must_use]
-    pub fn read(scratch: Option<&SecretUrl>) -> Self {
+    pub(crate) fn read(scratch: Option<&SecretUrl>) -> Self {
         let mut databases = Self::of(env::read(env::DATABASE_URL), env::read(env::MIGRATE_DATABASE_URL));
         databases.scratch = scratch.map(|url| url.database(env::SCRATCH_URL));
         databases
@@ -58,7 +55,7 @@ impl Databases {
     }
 
     /// Those that could be read.
-    pub fn all(&self) -> impl Iterator<Item = &Database> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Database> {
         [&self.app, &self.migrate, &self.scratch].into_iter().flatten().flatten()
     }
 
@@ -66,7 +63,7 @@ impl Databases {
     ///
     /// # Errors
     /// [`Error::Config`] when what names it is no URL.
-    pub fn scratch(&self) -> Result<Option<Database>> {
+    pub(crate) fn scratch(&self) -> Result<Option<Database>> {
         given(&self.scratch)
     }
 
@@ -74,14 +71,14 @@ impl Databases {
     ///
     /// # Errors
     /// [`Error::Config`] for a variable that is set and is no URL.
-    pub fn configured(&self, purpose: Purpose) -> Result<Configured> {
+    pub(crate) fn configured(&self, purpose: Purpose) -> Result<Configured> {
         Ok(match (purpose, given(&self.app)?, given(&self.migrate)?) {
             (_, None, None) => Configured::Embedded,
             (Purpose::Migrate, app, Some(migrate)) => {
-                Configured::Server { database: migrate.to_write(env::MIGRATE_DATABASE_URL)?, app }
+                Configured::Server { database: migrate.for_writing(env::MIGRATE_DATABASE_URL)?, app }
             }
             (Purpose::Migrate, Some(database), None) => {
-                Configured::Server { database: database.to_write(env::DATABASE_URL)?, app: None }
+                Configured::Server { database: database.for_writing(env::DATABASE_URL)?, app: None }
             }
             (Purpose::Look, Some(database), _) | (Purpose::Look, None, Some(database)) => {
                 Configured::Server { database, app: None }

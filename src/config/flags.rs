@@ -15,23 +15,23 @@ use crate::error::{Error, Result};
 
 /// Flags that every command has.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct Common {
+pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) files: Files,
     /// How long to wait for the database to answer
     #[arg(long, value_name = "DURATION", env = env::WAIT_FOR_DB, default_value = "60s", value_parser = duration::parse)]
-    pub wait_for_db: Duration,
+    pub(crate) wait_for_db: Duration,
     /// Which history is meant.
     #[command(flatten)]
-    pub history: HistoryFlags,
+    pub(crate) history: HistoryFlags,
 }
 
 /// Which migration files a command reads.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct Files {
+pub(crate) struct Files {
     /// Folder of migration files; by default those that the program carries
     #[arg(long, value_name = "DIR", env = env::SOURCE)]
-    pub source: Option<PathBuf>,
+    pub(crate) source: Option<PathBuf>,
     /// Versions whose files run whole although a comment in them is another tool's mark of a way up or down, separated by
     /// commas
     #[arg(long, value_name = "VERSION", env = env::RUN_WHOLE, value_delimiter = ',')]
@@ -43,7 +43,7 @@ impl Files {
     ///
     /// # Errors
     /// As [`source::load`], and [`Error::Config`] for a version that is that of no file.
-    pub fn load(&self) -> Result<Catalog> {
+    pub(crate) fn load(&self) -> Result<Catalog> {
         let mut catalog = source::load(self.source.as_deref())?;
         if let Some(unknown) = self.run_whole.iter().find(|version| catalog.get(**version).is_none()) {
             return Err(Error::config(
@@ -58,7 +58,7 @@ impl Files {
 
 /// The deadline of a command that changes nothing.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     /// When to give up and end with exit code 75, counted from the start of the process
     #[arg(long, value_name = "DURATION", env = env::DEADLINE, default_value = "10m", value_parser = duration::parse_or_none)]
     deadline: Duration,
@@ -66,40 +66,38 @@ pub struct Deadline {
 
 impl Deadline {
     /// The deadline, unless there is none.
-    #[must_use]
-    pub fn limit(&self) -> Option<Duration> {
+    pub(crate) fn limit(&self) -> Option<Duration> {
         Some(self.deadline).filter(|deadline| !deadline.is_zero())
     }
 }
 
 /// Which history is meant.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct HistoryFlags {
+pub(crate) struct HistoryFlags {
     /// Schema of the migration history, where a database has several, one per tenant or app; by default the first schema of
     /// the search path that has one
     #[arg(long, value_name = "SCHEMA", env = env::HISTORY_SCHEMA, value_parser = NonEmptyStringValueParser::new())]
-    pub history_schema: Option<String>,
+    pub(crate) history_schema: Option<String>,
     /// Role that is trusted as the owner of the migration history, next to the role that connects and the owner of the
     /// database
     #[arg(long, value_name = "ROLE", env = env::HISTORY_OWNER, value_parser = NonEmptyStringValueParser::new())]
-    pub history_owner: Option<String>,
+    pub(crate) history_owner: Option<String>,
 }
 
 impl HistoryFlags {
     /// What they ask for.
-    #[must_use]
-    pub fn wanted(&self) -> Wanted<'_> {
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
         Wanted { schema: self.history_schema.as_deref(), owner: self.history_owner.as_deref() }
     }
 }
 
 /// Where files are replayed, and what is compared then.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     /// Server on which the files of `--source` may be replayed, in a database that is dropped again; set the variable rather
     /// than the flag when there is a password in it: everybody on the machine can read a flag
-    #[arg(long, value_name = "URL", env = env::SCRATCH_URL, hide_env_values = true)]
-    pub scratch_url: Option<SecretUrl>,
+    #[arg(id = "scratch_url", long = "scratch-url", value_name = "URL", env = env::SCRATCH_URL, hide_env_values = true)]
+    pub(crate) url: Option<SecretUrl>,
     /// Objects that no comparison of schemas counts, as SCHEMA or SCHEMA.NAME with `*`, `?` and `[a-z]`; may be given several
     /// times. Partitions of tables that migrations create never count
     #[arg(long, value_name = "PATTERN", env = env::IGNORE, value_delimiter = ',')]
@@ -114,7 +112,7 @@ impl Scratch {
     ///
     /// # Errors
     /// [`Error::Config`] for what is no pattern, and a file that cannot be read.
-    pub fn ignore(&self) -> Result<Ignore> {
+    pub(crate) fn ignore(&self) -> Result<Ignore> {
         let refused = |name: &str, why: String| {
             Error::config(
                 format!("`{name}`: {why}"),

@@ -17,10 +17,8 @@ pub(super) const NONE: &str = "/dev/null";
 
 /// Whose certificates make a server the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// None is checked.
+pub(crate) enum Trust {
     Unchecked,
-    /// The system's authorities.
     System,
     /// Those of the file that the URL names.
     Named,
@@ -30,7 +28,7 @@ pub enum Trust {
 ///
 /// Where one server is checked against the system's, they stay for all: sqlx has one list for a process. A wrong URL is reported
 /// by what uses it.
-pub fn only_named(databases: &Databases) {
+pub(crate) fn only_named(databases: &Databases) {
     let trust: Vec<_> = databases.all().map(Database::trust).collect();
     let is_done = env::read(SSL_CERT_FILE).as_deref() == Some(NONE) && env::read(SSL_CERT_DIR).is_none();
     if is_done || !trust.contains(&Trust::Named) || trust.contains(&Trust::System) {

@@ -11,30 +11,27 @@ use crate::error::{Finding, FindingKind};
 
 /// A statement that did not end well and is not sent again, so that nothing removes what it left.
 #[derive(Debug)]
-pub struct HalfDone {
+pub(crate) struct HalfDone {
     /// Its place among the records.
-    pub record: usize,
-    /// What it worked on.
-    pub work: Concurrent,
+    pub(crate) record: usize,
+    pub(crate) work: Concurrent,
     /// The table that it worked on.
-    pub relation: Option<u32>,
+    pub(crate) relation: Option<u32>,
 }
 
 /// What decides what becomes of a record.
 #[derive(Clone, Copy)]
-pub struct Files<'a> {
+pub(crate) struct Files<'a> {
     /// The files of this build.
-    pub catalog: &'a Catalog,
-    /// What is applied.
-    pub history: &'a History,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) history: &'a History,
     /// The files that this run is to apply, and where it resumes them.
-    pub pending: &'a [Pending<'a>],
+    pub(crate) pending: &'a [Pending<'a>],
 }
 
 impl Files<'_> {
     /// The statements of the records that did not end well and that the pending files do not send again.
-    #[must_use]
-    pub fn half_done(self, records: &[Step]) -> Vec<HalfDone> {
+    pub(crate) fn half_done(self, records: &[Step]) -> Vec<HalfDone> {
         records
             .iter()
             .enumerate()
@@ -57,8 +54,7 @@ impl Files<'_> {
 
     /// The versions whose records have nothing more to say, once what their statements left is removed: their files are applied,
     /// or nothing of them is and they start from the beginning, if they are there at all.
-    #[must_use]
-    pub fn forgettable(self, records: &[Step]) -> BTreeSet<i64> {
+    pub(crate) fn forgettable(self, records: &[Step]) -> BTreeSet<i64> {
         let is_transaction = |version| {
             self.pending.iter().any(|(prepared, _)| {
                 prepared.migration.version == version && matches!(prepared.mode, Mode::Transaction { .. })
@@ -78,22 +74,19 @@ impl Files<'_> {
     }
 
     /// Whether a version has no file and is not applied.
-    #[must_use]
-    pub fn lack(self, version: i64) -> bool {
+    pub(crate) fn lack(self, version: i64) -> bool {
         self.catalog.get(version).is_none() && self.history.applied(version).is_none()
     }
 
     /// Whether a later run is to go on with a file: it lies beyond `--target`, or is one of a newer build.
-    #[must_use]
-    pub fn are_followed_by(self, version: i64) -> bool {
+    pub(crate) fn are_followed_by(self, version: i64) -> bool {
         self.history.applied(version).is_none()
             && self.pending.iter().all(|(prepared, _)| prepared.migration.version != version)
             && (self.catalog.get(version).is_some() || Some(version) > self.catalog.newest())
     }
 
     /// Files of which a part is applied that were removed since, as newer ones are here.
-    #[must_use]
-    pub fn removed(self, records: &[Step]) -> Vec<Finding> {
+    pub(crate) fn removed(self, records: &[Step]) -> Vec<Finding> {
         let versions: BTreeSet<i64> = records
             .iter()
             .filter(|record| record.state != StepState::Failed)

@@ -13,18 +13,17 @@ use crate::core::prepared;
 use crate::core::sql::strings::Strings;
 use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
 
-/// What is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Whose history counts; none for whichever is there.
-    pub from: Option<Tool>,
+    pub(crate) from: Option<Tool>,
     /// The version that the database is said to be at.
-    pub to: Option<i64>,
+    pub(crate) to: Option<i64>,
 }
 
 /// What is known of the version before the schema is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lead {
+pub(crate) enum Lead {
     /// It is this one, if the schema agrees.
     Version {
         /// The version.
@@ -43,7 +42,7 @@ pub enum Lead {
 ///
 /// # Errors
 /// [`Error::Mismatch`] when it says something else, [`Error::Config`] for a version that is none of ours.
-pub fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()> {
+pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()> {
     let wanted = asked.to.map(|to| version(catalog, to)).transpose()?;
     let mut findings = plan::disagreements(catalog, history);
     let missing = |file: &&Migration| {
@@ -69,7 +68,7 @@ pub fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()
 /// # Errors
 /// [`Error::Mismatch`] for a history that its tool left half done, [`Error::Config`] where it cannot be said which counts,
 /// or the version is none of ours.
-pub fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Result<Lead> {
+pub(crate) fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Result<Lead> {
     histories.iter().try_for_each(ForeignHistory::expect_clean)?;
     if let Some(to) = asked.to {
         if histories.is_empty() {
@@ -88,8 +87,7 @@ pub fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Re
 }
 
 /// Where a database is that has no object at all.
-#[must_use]
-pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
+pub(crate) fn nothing_there(histories: &[ForeignHistory]) -> Error {
     if histories.is_empty() {
         return Error::config(
             "the database is empty: there is nothing to adopt",
@@ -110,7 +108,7 @@ pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
 /// What came of comparing the schema with that of each version. It keeps the differences from the nearest alone: those
 /// from all versions of a large schema would fill the memory.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// Whether any object of any version is there.
     meets: bool,
     equal: Vec<i64>,
@@ -120,7 +118,7 @@ pub struct Comparison {
 impl Comparison {
     /// Adds a version, newer than those before it: whether any object of it is there, and how it differs. Of several that are
     /// nearest, the newest counts.
-    pub fn add(&mut self, file: &Migration, meets: bool, differences: Vec<Difference>) {
+    pub(crate) fn add(&mut self, file: &Migration, meets: bool, differences: Vec<Difference>) {
         self.meets |= meets;
         if differences.is_empty() {
             self.equal.push(file.version);
@@ -139,7 +137,7 @@ impl Comparison {
     /// # Errors
     /// [`Error::Config`] where several are equal, as migrations leave them that change data alone; [`Error::Differs`] with
     /// the differences from the nearest version where none is.
-    pub fn conclude(self, catalog: &Catalog, why: &str) -> Result<(i64, String)> {
+    pub(crate) fn conclude(self, catalog: &Catalog, why: &str) -> Result<(i64, String)> {
         let equal: Vec<_> = self.equal.iter().filter_map(|version| catalog.get(*version)).collect();
         match equal[..] {
             [only] => {
@@ -186,7 +184,7 @@ impl Comparison {
 ///
 /// # Errors
 /// [`Error::Differs`] with those that are not, [`Error::Config`] for an id that is none of theirs.
-pub fn accept(
+pub(crate) fn accept(
     catalog: &Catalog,
     version: i64,
     differences: Vec<Difference>,
@@ -235,8 +233,7 @@ fn differs(catalog: &Catalog, version: i64, differences: Vec<Difference>, hint: 
 
 /// Adds to a difference that the schema is that of another version: versions of two histories may be the same numbers and
 /// mean something else.
-#[must_use]
-pub fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> Error {
+pub(crate) fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> Error {
     match error {
         Error::Differs(mut differs) => {
             differs.hint = format!(
@@ -252,14 +249,13 @@ pub fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> E
 }
 
 /// The migrations that a database at this version contains.
-pub fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migration> {
+pub(crate) fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migration> {
     catalog.migrations().iter().filter(move |file| file.version <= version)
 }
 
 /// Why a run on an empty database would refuse some of these files. They are about to be recorded with their checksums, so
 /// editing them, as their own hints say of pending files, is no way any more.
-#[must_use]
-pub fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
+pub(crate) fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
     let none = BTreeSet::new();
     let mut refused: Vec<(bool, Finding)> = Vec::new();
     for file in files {
@@ -287,8 +283,7 @@ pub fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
 }
 
 /// How many files that are, as a sentence's beginning.
-#[must_use]
-pub fn refused_headline(refused: &[Finding]) -> String {
+pub(crate) fn refused_headline(refused: &[Finding]) -> String {
     let files: BTreeSet<_> = refused.iter().map(|finding| &finding.file).collect();
     match files.len() {
         1 => "`corveil migrate` refuses one of these files".into(),
@@ -297,8 +292,7 @@ pub fn refused_headline(refused: &[Finding]) -> String {
 }
 
 /// The command that shows what adopting would do: what somebody is told who meets such a database.
-#[must_use]
-pub fn command(catalog: &Catalog, from: Option<Tool>) -> String {
+pub(crate) fn command(catalog: &Catalog, from: Option<Tool>) -> String {
     format!("{} --dry-run", adopt(catalog, from))
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 
 /// What to do with a pending version that is older than the newest applied one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OutOfOrder {
+pub(crate) enum OutOfOrder {
     /// End with exit code 4: the file was tested on another schema than it would meet.
     #[default]
     Fail,
@@ -17,18 +17,18 @@ pub enum OutOfOrder {
 
 /// What a run would do.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// Migrations to apply, in this order.
-    pub pending: Vec<&'a Migration>,
+    pub(crate) pending: Vec<&'a Migration>,
     /// Applied versions newer than our newest: a newer build has been here.
-    pub newer: Vec<i64>,
+    pub(crate) newer: Vec<i64>,
 }
 
 /// Compares files and history.
 ///
 /// # Errors
 /// [`Error::Mismatch`] with every disagreement; [`Error::Config`] for a target that is no version of ours.
-pub fn plan<'a>(
+pub(crate) fn plan<'a>(
     catalog: &'a Catalog,
     history: &History,
     target: Option<i64>,
@@ -64,8 +64,7 @@ pub fn plan<'a>(
 }
 
 /// Every applied row that disagrees with its file, or has none although it is older than our newest.
-#[must_use]
-pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
+pub(crate) fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
     history
         .applied
         .iter()
@@ -82,8 +81,7 @@ pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
 }
 
 /// Applied versions newer than our newest.
-#[must_use]
-pub fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
+pub(crate) fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
     history
         .applied
         .iter()
@@ -188,8 +186,7 @@ const SLIPS: usize = 2;
 
 /// The newest files whose versions are times with more digits than those of all files before them. A digit too many makes a
 /// version newer than every one that is to come, so every later file is out of order.
-#[must_use]
-pub fn longer_than_its_neighbours(catalog: &Catalog) -> &[Migration] {
+pub(crate) fn longer_than_its_neighbours(catalog: &Catalog) -> &[Migration] {
     let files = catalog.migrations();
     let digits = |file: &Migration| file.version.checked_ilog10().map_or(1, |log| log + 1);
     let Some(last) = files.last() else { return &[] };
@@ -200,8 +197,7 @@ pub fn longer_than_its_neighbours(catalog: &Catalog) -> &[Migration] {
 }
 
 /// What such a file does, as a sentence.
-#[must_use]
-pub fn slip(file: &Migration) -> String {
+pub(crate) fn slip(file: &Migration) -> String {
     format!(
         "`{}` has a version with more digits than all files before it, so every file that is added with as many digits as \
          those is out of order",

@@ -22,17 +22,15 @@ use crate::error::{Finding, FindingKind};
 
 /// A pending file, ready to be applied.
 #[derive(Debug)]
-pub struct Prepared<'a> {
-    /// The file.
-    pub migration: &'a Migration,
+pub(crate) struct Prepared<'a> {
+    pub(crate) migration: &'a Migration,
     /// Its SQL as it stands in the file.
-    pub sql: &'a str,
+    pub(crate) sql: &'a str,
     /// How the session reads its strings.
     strings: Strings,
     /// What its leading comments ask for.
-    pub directives: Directives,
-    /// How it is applied.
-    pub mode: Mode,
+    pub(crate) directives: Directives,
+    pub(crate) mode: Mode,
     /// Whether it has no statement.
     is_empty: bool,
     /// What it leaves to other files, in words.
@@ -40,19 +38,16 @@ pub struct Prepared<'a> {
 }
 
 /// A prepared migration, and where it goes on. It is shared, as a run decides again where the history has changed.
-pub type Pending<'a> = (Arc<Prepared<'a>>, Resume);
+pub(crate) type Pending<'a> = (Arc<Prepared<'a>>, Resume);
 
 impl<'a> Prepared<'a> {
-    /// Its statements, read again.
-    #[must_use]
-    pub fn statements(&self) -> Statements<'a> {
+    pub(crate) fn statements(&self) -> Statements<'a> {
         each(self.sql, self.strings)
     }
 
     /// Offsets in bytes at which the statements of a transactional file start, without those that wrap it. They are read again:
     /// only a file that failed has a need for them.
-    #[must_use]
-    pub fn starts(&self) -> Vec<usize> {
+    pub(crate) fn starts(&self) -> Vec<usize> {
         let starts = self.statements().map_while(|statement| Some(statement.ok()?.start));
         match &self.mode {
             Mode::Transaction { wrapping: Some(_), statements, .. } => {
@@ -63,7 +58,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// What a person should know about the file, each as a predicate of its name. `others_follow`: the run applies files after it.
-    pub fn warnings(&self, others_follow: bool) -> impl Iterator<Item = &str> {
+    pub(crate) fn warnings(&self, others_follow: bool) -> impl Iterator<Item = &str> {
         let is_empty = self.is_empty.then_some("has no statement; it is recorded as applied");
         is_empty.into_iter().chain(self.leaves.iter().map(String::as_str).filter(move |_| others_follow))
     }
@@ -71,7 +66,7 @@ impl<'a> Prepared<'a> {
 
 /// How a file is applied.
 #[derive(Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// All of it and its history row in one transaction.
     Transaction {
         /// The BEGIN and COMMIT that wrap the file whole, if they do: spaces are sent in their place.
@@ -89,27 +84,22 @@ pub enum Mode {
 
 /// A part of a non-transactional file that is done or not done as a whole.
 #[derive(Debug)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// Its SQL, shared with the message that sends it.
-    pub text: Arc<String>,
+    pub(crate) text: Arc<String>,
     /// Offset in bytes at which it starts in the file.
-    pub start: usize,
-    /// SHA-384 of its text.
-    pub checksum: Vec<u8>,
-    /// What it is.
-    pub kind: UnitKind,
+    pub(crate) start: usize,
+    pub(crate) checksum: Vec<u8>,
+    pub(crate) kind: UnitKind,
     /// Its SETs that outlive it: a later session has to repeat them, and nothing else.
-    pub replay: Vec<String>,
+    pub(crate) replay: Vec<String>,
     /// Whether it leaves something in its session that cannot be repeated, such as a temporary table.
-    pub temporary: bool,
+    pub(crate) temporary: bool,
 }
 
-/// What a unit is.
 #[derive(Debug)]
-pub enum UnitKind {
-    /// One statement.
+pub(crate) enum UnitKind {
     Statement,
-    /// One CREATE INDEX.
     Index(Box<CreateIndex>),
     /// One other statement that uses CONCURRENTLY.
     Concurrent(Concurrent),
@@ -117,7 +107,6 @@ pub enum UnitKind {
     Maintenance,
     /// One CALL, or a DO that commits in between: when it fails, part of its work may stay.
     Procedure,
-    /// BEGIN … COMMIT.
     Transaction {
         /// Length in bytes of the text before the final COMMIT.
         body: usize,
@@ -128,8 +117,7 @@ pub enum UnitKind {
 
 impl Unit {
     /// Whether the unit waits for other transactions rather than blocks them: it then needs no lock timeout.
-    #[must_use]
-    pub fn is_concurrent(&self) -> bool {
+    pub(crate) fn is_concurrent(&self) -> bool {
         match &self.kind {
             UnitKind::Concurrent(_) => true,
             UnitKind::Index(index) => index.concurrently,
@@ -141,8 +129,7 @@ impl Unit {
     }
 
     /// What the unit works on concurrently, or, for a CREATE INDEX without CONCURRENTLY, what an earlier text of it may have.
-    #[must_use]
-    pub fn concurrent(&self) -> Option<Concurrent> {
+    pub(crate) fn concurrent(&self) -> Option<Concurrent> {
         match &self.kind {
             UnitKind::Concurrent(work) => Some(work.clone()),
             UnitKind::Index(index) => Some(Concurrent::CreateIndex(index.clone())),
@@ -151,14 +138,13 @@ impl Unit {
     }
 
     /// Whether the unit sets `lock_timeout` for the statements after it.
-    #[must_use]
-    pub fn sets_lock_timeout(&self) -> bool {
+    pub(crate) fn sets_lock_timeout(&self) -> bool {
         self.replay.iter().any(|set| set.to_ascii_lowercase().contains("lock_timeout"))
     }
 }
 
 /// What is still prepared of the pending files for a session that reads strings so, and the files that are not.
-pub fn kept<'a>(
+pub(crate) fn kept<'a>(
     pending: &[&'a Migration],
     before: &[Pending<'a>],
     strings: Strings,
@@ -180,7 +166,7 @@ pub fn kept<'a>(
 ///
 /// # Errors
 /// Every refusal of every file.
-pub fn prepare<'a>(
+pub(crate) fn prepare<'a>(
     pending: &[&'a Migration],
     no_transaction: &BTreeSet<i64>,
     strings: Strings,

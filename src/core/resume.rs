@@ -8,26 +8,25 @@ use crate::error::{Error, FindingKind, Result};
 
 /// Where a file goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Resume {
+pub(crate) struct Resume {
     /// Units that are done: the file goes on after them.
-    pub done: usize,
+    pub(crate) done: usize,
     /// What is recorded of the next unit, unless it was edited since.
-    pub begun: Option<Begun>,
+    pub(crate) begun: Option<Begun>,
 }
 
 /// What is recorded of a unit that was begun before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Begun {
+pub(crate) struct Begun {
     /// Its intent is recorded and nothing more: whether it was carried out is for the catalog to say.
-    pub unsettled: bool,
+    pub(crate) unsettled: bool,
     /// The table that it works on concurrently, as it was found at the time.
-    pub relation: Option<u32>,
+    pub(crate) relation: Option<u32>,
 }
 
 /// Whether a statement that was begun before has nothing left to do, as what it drops or detaches is gone. `found` is the table
 /// of what it works on, none where that does not exist; `before` is the table as it was found when the statement was begun.
-#[must_use]
-pub fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
+pub(crate) fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
     let takes_away =
         matches!(unit.kind, UnitKind::Concurrent(Concurrent::DropIndex(_) | Concurrent::Detach(_)));
     takes_away && found.is_none() && before.is_some()
@@ -40,7 +39,7 @@ pub fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
 /// # Errors
 /// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the file needs to be told;
 /// [`Error::Config`] when `from` does not fit.
-pub fn resume(prepared: &Prepared<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
+pub(crate) fn resume(prepared: &Prepared<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
     let file = &prepared.migration.file;
     let Mode::Statements(units) = &prepared.mode else {
         // What failed has left nothing that a transaction could repeat.
@@ -102,8 +101,7 @@ pub fn resume(prepared: &Prepared<'_>, steps: &[&Step], from: Option<usize>) -> 
 }
 
 /// The error that asks which way it was.
-#[must_use]
-pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
+pub(crate) fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
     Error::Unsettled {
         file: file.to_owned(),
         statement,

@@ -82,7 +82,6 @@ impl RecordedFile {
     }
 }
 
-/// What is there.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) histories: Vec<ForeignHistory>,
@@ -130,9 +129,6 @@ impl<'a> Question<'a> {
 
     /// Whether any object that the files make is there: `IF NOT EXISTS` and code in `DO` hide from whoever reads the files
     /// that they would be applied to their own work.
-    ///
-    /// # Errors
-    /// When the files can be replayed nowhere.
     pub(crate) async fn is_met(&self, connection: &mut PgConnection, home: &str) -> Result<bool> {
         let live = schema::read(connection).await?;
         if live.is_bare() {

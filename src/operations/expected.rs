@@ -21,7 +21,7 @@ use crate::stop::Stop;
 use replay::Replay;
 
 /// Says what was not compared, and which patterns are of no use.
-pub fn say_what_was_left_out(left_out: LeftOut, unused: &[&str]) {
+pub(crate) fn say_what_was_left_out(left_out: LeftOut, unused: &[&str]) {
     if let Some(line) = left_out.line() {
         info!("{line}");
     }
@@ -59,7 +59,6 @@ impl<'a> Expected<'a> {
     }
 
     /// The schemas that files make on a server of nobody's, in the schema `home`.
-    #[must_use]
     pub fn on(server: Database, catalog: &'a Catalog, home: &'a str, stop: &'a Stop) -> Self {
         let replay = Some(Replay::new(catalog, Some(server), None, home, stop));
         Self { catalog, home, has_snapshots: false, replay }

@@ -40,7 +40,6 @@ pub(crate) struct Gate<'a> {
     pub(crate) target: Target<'a>,
     /// The attempt to connect that was begun while the files were read.
     pub(crate) begun: Cell<Option<connect::Begun>>,
-    /// Newest version to apply.
     pub(crate) up_to: Option<i64>,
     pub(crate) out_of_order: OutOfOrder,
     pub(crate) no_transaction: BTreeSet<i64>,

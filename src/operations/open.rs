@@ -13,20 +13,17 @@ use crate::error::{Error, Result};
 use crate::postgres::connect;
 use crate::stop::Stop;
 
-/// An open database.
-pub struct Opened {
-    /// How to reach it.
-    pub database: Database,
+pub(crate) struct Opened {
+    pub(crate) database: Database,
     /// The database as the app reaches it, where that is not how it is migrated.
-    pub app: Option<Database>,
+    pub(crate) app: Option<Database>,
     #[cfg(feature = "embedded")]
     embedded: Option<crate::postgres::embedded::Embedded>,
 }
 
 impl Opened {
     /// The app's role, where it is not the one that migrates.
-    #[must_use]
-    pub fn app_role(&self) -> Option<&str> {
+    pub(crate) fn app_role(&self) -> Option<&str> {
         self.app.as_ref().map(Database::user).filter(|role| *role != self.database.user())
     }
 
@@ -35,7 +32,7 @@ impl Opened {
         not(feature = "embedded"),
         expect(clippy::unused_async, reason = "the build with an embedded server has to wait for it")
     )]
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         #[cfg(feature = "embedded")]
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
@@ -51,7 +48,7 @@ impl Opened {
 /// # Errors
 /// [`Error::Config`] when the folder of the embedded server cannot be used.
 #[cfg(feature = "embedded")]
-pub fn prepare(databases: &Databases, purpose: Purpose) -> Result<()> {
+pub(crate) fn prepare(databases: &Databases, purpose: Purpose) -> Result<()> {
     use crate::postgres::embedded::{FOLDER, confine, exists};
     match databases.configured(purpose) {
         Ok(Configured::Embedded) if purpose == Purpose::Look && !exists(std::path::Path::new(FOLDER)) => {
@@ -73,8 +70,7 @@ pub fn prepare(databases: &Databases, purpose: Purpose) -> Result<()> {
 
 /// Begins to connect to the database of a purpose, where it is a server. What is wrong with its settings is said when it is
 /// opened.
-#[must_use]
-pub fn begin_connecting(databases: &Databases, purpose: Purpose) -> Option<connect::Begun> {
+pub(crate) fn begin_connecting(databases: &Databases, purpose: Purpose) -> Option<connect::Begun> {
     match databases.configured(purpose) {
         Ok(Configured::Server { database, .. }) => Some(connect::begin(database)),
         Ok(Configured::Embedded) | Err(_) => None,
@@ -85,7 +81,7 @@ pub fn begin_connecting(databases: &Databases, purpose: Purpose) -> Option<conne
 ///
 /// # Errors
 /// [`Error::Config`] for a wrong setting, [`Error::EmbeddedInUse`].
-pub async fn open(databases: &Databases, purpose: Purpose, stop: &Stop) -> Result<Opened> {
+pub(crate) async fn open(databases: &Databases, purpose: Purpose, stop: &Stop) -> Result<Opened> {
     tokio::select! {
         opened = open_now(databases, purpose) => opened,
         reason = stop.requested() => Err(reason.error("while opening the database")),
@@ -124,11 +120,10 @@ async fn embedded() -> Result<Opened> {
 
 /// Files that are being read.
 #[derive(Debug)]
-pub struct Reading(Begun<Result<Catalog>>);
+pub(crate) struct Reading(Begun<Result<Catalog>>);
 
 /// Begins to read the migrations; meanwhile a connection can be made.
-#[must_use]
-pub fn read(common: &Common) -> Reading {
+pub(crate) fn read(common: &Common) -> Reading {
     let files = common.files.clone();
     Reading(compute::begin(move || files.load()))
 }
@@ -136,10 +131,7 @@ pub fn read(common: &Common) -> Reading {
 impl Reading {
     /// Waits for the migrations, and says which files are none. They are there as long as the process: what is read of them on
     /// other threads may outlive whoever asked for it.
-    ///
-    /// # Errors
-    /// As [`Files::load`], and [`Error::Interrupted`] when the run is to stop.
-    pub async fn end(self, stop: &Stop) -> Result<&'static Catalog> {
+    pub(crate) async fn end(self, stop: &Stop) -> Result<&'static Catalog> {
         let catalog = Box::leak(Box::new(self.0.end(stop, READING).await??));
         for name in &catalog.ignored {
             tracing::warn!(
@@ -154,13 +146,10 @@ impl Reading {
 }
 
 /// Where a run is that stops meanwhile.
-pub const READING: &str = "while reading the migration files; nothing was under way";
+pub(crate) const READING: &str = "while reading the migration files; nothing was under way";
 
 /// Refuses files with two ways, as [`two_ways::refuse`], on another thread.
-///
-/// # Errors
-/// [`Error::Refused`], and [`Error::Interrupted`] when the run is to stop.
-pub async fn refuse_two_ways(catalog: &'static Catalog, history: &History, stop: &Stop) -> Result<()> {
+pub(crate) async fn refuse_two_ways(catalog: &'static Catalog, history: &History, stop: &Stop) -> Result<()> {
     let files: Vec<_> = two_ways::unapplied(catalog, history).collect();
     if files.is_empty() {
         return Ok(());
@@ -169,9 +158,6 @@ pub async fn refuse_two_ways(catalog: &'static Catalog, history: &History, stop:
 }
 
 /// Reads what the files create, on another thread: whoever asks for it later finds it read.
-///
-/// # Errors
-/// [`Error::Interrupted`] when the run is to stop.
-pub async fn read_created(catalog: &'static Catalog, stop: &Stop) -> Result<()> {
+pub(crate) async fn read_created(catalog: &'static Catalog, stop: &Stop) -> Result<()> {
     compute::apart(stop, READING, || catalog.created().for_each(drop)).await
 }

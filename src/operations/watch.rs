@@ -65,7 +65,6 @@ impl State {
     }
 }
 
-/// What a look saw.
 #[derive(Debug)]
 pub(crate) struct Seen {
     /// The newest version that this build requires.
@@ -74,10 +73,8 @@ pub(crate) struct Seen {
     pub(crate) schema: Result<Schema, Silence>,
 }
 
-/// How the schema stands.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    /// The newest applied version.
     pub(crate) version: Option<i64>,
     /// What this build requires and the schema lacks.
     pub(crate) missing: Vec<Missing>,
@@ -102,7 +99,6 @@ pub(crate) struct Missing {
 pub(crate) struct Silence {
     /// For whoever asks over HTTP: it names no host, user or database.
     public: String,
-    /// For the log.
     private: String,
 }
 

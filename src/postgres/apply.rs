@@ -1,6 +1,6 @@
 //! Applying files, one after the other, under the lock.
 
-pub mod abandoned;
+pub(crate) mod abandoned;
 mod failure;
 mod leftovers;
 mod records;
@@ -21,36 +21,32 @@ use crate::core::message::Timeouts;
 use crate::core::prepared::{Mode, Pending};
 use crate::error::{Detail, Error, ServerError};
 
-pub use session::Session;
+pub(crate) use session::Session;
 
 /// What a file gets unless it asks for something else.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// `lock_timeout` and `statement_timeout`.
-    pub timeouts: Timeouts,
+    pub(crate) timeouts: Timeouts,
     /// How often a file is tried again.
-    pub retries: u32,
+    pub(crate) retries: u32,
     /// How much is shown of an error.
-    pub detail: Detail,
+    pub(crate) detail: Detail,
 }
 
 /// A file that was applied.
 #[derive(Debug, Clone, Serialize)]
-pub struct AppliedFile {
-    /// Its version.
-    pub version: i64,
-    /// What its name says.
-    pub description: String,
-    /// The file's name.
-    pub file: String,
+pub(crate) struct AppliedFile {
+    pub(crate) version: i64,
+    pub(crate) description: String,
+    pub(crate) file: String,
     /// How long it took, in milliseconds.
-    pub duration_ms: u64,
+    pub(crate) duration_ms: u64,
 }
 
 impl AppliedFile {
     /// A file that took so long.
-    #[must_use]
-    pub fn of(migration: &Migration, took: Duration) -> Self {
+    pub(crate) fn of(migration: &Migration, took: Duration) -> Self {
         Self {
             version: migration.version,
             description: migration.description.clone(),
@@ -60,19 +56,16 @@ impl AppliedFile {
     }
 }
 
-/// Why applying ended early.
 #[derive(Debug)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The connection broke while this file was under way: whether it is applied is for the history to say.
     Lost(ServerError),
-    /// As the error says.
     With(Error),
 }
 
 impl Ended {
     /// Adds to a failed statement which earlier file may be why.
-    #[must_use]
-    pub fn with_cause(mut self, catalog: &Catalog) -> Self {
+    pub(crate) fn with_cause(mut self, catalog: &Catalog) -> Self {
         if let Self::With(Error::Migration(failure)) = &mut self {
             failure.cause = carried::cause(catalog, failure.version, &failure.server);
         }
@@ -94,7 +87,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// The first file that could not be applied ends the run.
-    pub async fn apply(
+    pub(crate) async fn apply(
         &mut self,
         pending: &[Pending<'_>],
         applied: &mut Vec<AppliedFile>,

@@ -26,7 +26,7 @@ const IDLE_CHECKS: u32 = 10;
 
 /// A second connection to the same database, opened again when it is lost. Its clones share it.
 #[derive(Debug, Clone)]
-pub struct Control {
+pub(crate) struct Control {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -41,48 +41,47 @@ struct Inner {
 
 /// What the server says of a session that is at work.
 #[derive(Debug, Default)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// What it waits for: sessions that block it, one line each, or a standby.
-    pub blockers: Vec<String>,
+    pub(crate) blockers: Vec<String>,
     /// The index that it builds.
-    pub build: Option<IndexBuild>,
+    pub(crate) build: Option<IndexBuild>,
     /// Whether it is there, and not idle.
     is_at_work: bool,
 }
 
 /// Tells from what is seen of a session, check by check, whether its connection is lost without a word.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     idle: u32,
 }
 
 impl Control {
     /// A control of the sessions of `database`, not connected yet.
-    #[must_use]
-    pub fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         let inner = Inner { database, connection: None, problem: String::new(), silent: None };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Why the second connection could not be used when it was last tried.
-    pub async fn problem(&self) -> String {
+    pub(crate) async fn problem(&self) -> String {
         self.inner.lock().await.problem.clone()
     }
 
     /// The backend that serves the second connection.
-    pub async fn backend(&self) -> Option<i32> {
+    pub(crate) async fn backend(&self) -> Option<i32> {
         let results = self.inner.lock().await.ask("SELECT pg_catalog.pg_backend_pid()".into()).await?;
         get(results.first()?.first()?, 0).ok()
     }
 
     /// Cancels what a backend is doing; false when it could not be told.
-    pub async fn cancel(&self, backend: i32) -> bool {
+    pub(crate) async fn cancel(&self, backend: i32) -> bool {
         let sql = format!("SELECT pg_catalog.pg_cancel_backend({backend})");
         self.inner.lock().await.ask(sql).await.is_some()
     }
 
     /// Ends a backend; false when it could not be told.
-    pub async fn terminate(&self, backend: i32) -> bool {
+    pub(crate) async fn terminate(&self, backend: i32) -> bool {
         // It may have ended by itself, of which the server warns.
         let sql = format!(
             "SET LOCAL client_min_messages = error; SELECT pg_catalog.pg_terminate_backend({backend})"
@@ -94,7 +93,7 @@ impl Control {
     ///
     /// # Errors
     /// Why its connection counts as lost.
-    pub async fn observe(&self, backend: i32, pulse: &mut Pulse) -> Result<Observation, String> {
+    pub(crate) async fn observe(&self, backend: i32, pulse: &mut Pulse) -> Result<Observation, String> {
         let mut inner = self.inner.lock().await;
         let Some(results) = inner.ask(observation(backend)).await else {
             return inner.silence().map_or(Ok(Observation::default()), Err);
@@ -109,7 +108,7 @@ impl Control {
     }
 
     /// Ends the second connection; the next question opens another.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         if let Some(connection) = self.inner.lock().await.connection.take() {
             query::close(connection).await;
         }
@@ -170,7 +169,7 @@ fn is_unreachable(error: &sqlx::Error) -> Option<bool> {
 }
 
 /// A session as one line of text: who, what, since when.
-pub const SESSION_LINE: &str = include_str!("control/session_line.sql");
+pub(crate) const SESSION_LINE: &str = include_str!("control/session_line.sql");
 
 fn observation(backend: i32) -> String {
     format!(include_str!("control/observation.sql"), session_line = SESSION_LINE, backend = backend)

@@ -7,8 +7,7 @@ use crate::error::Error;
 
 /// A value that cannot be read. The program asks for what it knows the type of, so a table is not as it was made. It is no
 /// fault of the connection, and does not pass.
-#[must_use]
-pub fn undecodable(row: &PgRow, column: impl ColumnIndex<PgRow>, error: &sqlx::Error) -> Error {
+pub(crate) fn undecodable(row: &PgRow, column: impl ColumnIndex<PgRow>, error: &sqlx::Error) -> Error {
     let column = column.index(row).ok().and_then(|index| row.columns().get(index));
     let name = column.map_or("?", |column| column.name());
     let is = match (column, is_null(error)) {

@@ -1,6 +1,6 @@
 //! Databases that are not ours to touch: another tool's history, or objects that our files would create.
 
-mod histories;
+pub(crate) mod histories;
 
 use sqlx::postgres::PgConnection;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::query::{self, get};
 use crate::postgres::snapshot::{self, Facts, Scope};
 
-pub use self::histories::histories;
+pub(crate) use self::histories::histories;
 
 /// Every table that may be a history, ours included, in lower case: no part of the schema that the files make.
 pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
@@ -24,7 +24,7 @@ pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// [`Error::Mismatch`] with what was found.
-pub async fn refuse(
+pub(crate) async fn refuse(
     connection: &mut PgConnection,
     files: &Catalog,
     facts: &Facts,
@@ -35,10 +35,7 @@ pub async fn refuse(
 }
 
 /// For a database without a history of ours: what is there that our files would create, or that is another tool's.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn found(
+pub(crate) async fn found(
     connection: &mut PgConnection,
     files: &Catalog,
     facts: &Facts,
@@ -58,9 +55,6 @@ pub async fn found(
 ///
 /// All files count, not the first alone: a first file of CREATE … IF NOT EXISTS applies to its own finished database,
 /// and the second one then fails half way.
-///
-/// # Errors
-/// When the server cannot be asked.
 async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts) -> Result<Vec<Finding>> {
     let (mut findings, tool) = others(connection, files, facts).await?;
     let objects: Vec<(&Migration, &Created)> =

@@ -77,9 +77,6 @@ pub(super) fn tables(listed: &[Listed]) -> Vec<GateTable> {
 
 /// Asks for what does not matter where the session's role owns the tables and nothing is attached to them: who else the
 /// owner is, triggers, rules and policies.
-///
-/// # Errors
-/// When the server cannot be asked.
 pub(super) async fn complete(
     connection: &mut PgConnection,
     home: &mut Home,

@@ -15,13 +15,10 @@ use crate::error::{Error, Result};
 use crate::postgres::query::{self, get};
 
 /// Lists the INVALID indexes that no session is building at the moment.
-pub const INVALID: &str = include_str!("indexes/invalid.sql");
+pub(crate) const INVALID: &str = include_str!("indexes/invalid.sql");
 
 /// Reads a row of [`INVALID`].
-///
-/// # Errors
-/// When the row is not of that shape.
-pub fn invalid(row: &PgRow) -> Result<InvalidIndex> {
+pub(crate) fn invalid(row: &PgRow) -> Result<InvalidIndex> {
     let tables: Vec<String> = get(row, "tables")?;
     let mut tables = tables.chunks_exact(3).map(|table| Table {
         oid: table[0].parse().unwrap_or_default(),
@@ -38,10 +35,7 @@ pub fn invalid(row: &PgRow) -> Result<InvalidIndex> {
 }
 
 /// Reads what [`INVALID`] lists.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidIndex>> {
+pub(crate) async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidIndex>> {
     query::last(connection, "looking for INVALID indexes", INVALID.into())
         .await?
         .iter()
@@ -52,10 +46,7 @@ pub async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidInd
 /// The INVALID indexes that earlier tries of a statement left on the table that it works on.
 ///
 /// An index without a name of its own is known by its definition.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn left_by(
+pub(crate) async fn left_by(
     connection: &mut PgConnection,
     text: &str,
     work: &Concurrent,
@@ -87,8 +78,7 @@ pub async fn left_by(
 
 /// What the catalog says of an index whose build may have ended or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Built {
-    /// There is none.
+pub(crate) enum Built {
     Absent,
     /// It is there and INVALID.
     Invalid,
@@ -99,10 +89,7 @@ pub enum Built {
 }
 
 /// Looks whether the index of a statement is there on a table, as the statement defines it.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn built(
+pub(crate) async fn built(
     connection: &mut PgConnection,
     text: &str,
     create: &CreateIndex,

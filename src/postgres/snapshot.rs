@@ -18,32 +18,31 @@ const OLDEST_SERVER: i32 = 140_000;
 
 /// What the server is and what it remembers.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Facts about server and session.
-    pub facts: Facts,
+    pub(crate) facts: Facts,
     /// Applied migrations and files under way.
-    pub history: History,
+    pub(crate) history: History,
     /// INVALID indexes of the database that nobody is building.
-    pub invalid: Vec<InvalidIndex>,
+    pub(crate) invalid: Vec<InvalidIndex>,
 }
 
 /// Facts about server and session.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// `server_version_num`, such as 150018.
-    pub version: i32,
-    /// The database's name.
-    pub database: String,
+    pub(crate) version: i32,
+    pub(crate) database: String,
     /// The backend that serves this session.
-    pub backend: i32,
+    pub(crate) backend: i32,
     /// Whether the server is a read-only standby.
-    pub standby: bool,
+    pub(crate) standby: bool,
     /// How the session reads strings.
-    pub strings: Strings,
+    pub(crate) strings: Strings,
     /// The existing schemas of the session's own search path.
-    pub path: Vec<String>,
+    pub(crate) path: Vec<String>,
     /// Corveil's tables, and their schema or that in which they would be created.
-    pub home: Home,
+    pub(crate) home: Home,
 }
 
 impl Facts {
@@ -51,7 +50,7 @@ impl Facts {
     ///
     /// # Errors
     /// [`Error::Config`] when `search_path` names no schema that exists.
-    pub fn schema(&self) -> Result<&str> {
+    pub(crate) fn schema(&self) -> Result<&str> {
         self.home.schema.as_deref().ok_or_else(|| {
             Error::config(
                 format!("no schema of the `search_path` exists in database `{}`", self.database),
@@ -61,41 +60,37 @@ impl Facts {
     }
 
     /// Whether `_sqlx_migrations` exists.
-    #[must_use]
-    pub fn has_history(&self) -> bool {
+    pub(crate) fn has_history(&self) -> bool {
         self.home.table(trust::HISTORY).is_some()
     }
 
     /// The table of the runs, if it exists.
-    #[must_use]
-    pub fn runs(&self) -> Option<String> {
+    pub(crate) fn runs(&self) -> Option<String> {
         self.home.table(trust::RUNS).map(|table| qualified(&table.schema, &table.name))
     }
 
     /// Whether the app's role lacks the right to read the tables; false when there is no such role.
-    #[must_use]
-    pub fn needs_grant(&self) -> bool {
+    pub(crate) fn needs_grant(&self) -> bool {
         self.home.tables.iter().any(|table| table.needs_grant)
     }
 }
 
 /// What is read, and what for.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// What the tables are used for.
-    pub purpose: Use,
+    pub(crate) purpose: Use,
     /// Where the history is to be, and who may own it.
-    pub wanted: Wanted<'a>,
+    pub(crate) wanted: Wanted<'a>,
     /// The role that must be able to read the history.
-    pub app_role: Option<&'a str>,
+    pub(crate) app_role: Option<&'a str>,
     /// The files of this build. Without them everything is read.
-    pub files: Option<&'a Catalog>,
+    pub(crate) files: Option<&'a Catalog>,
 }
 
 impl<'a> Scope<'a> {
     /// How one reads who changes nothing.
-    #[must_use]
-    pub fn reading(wanted: Wanted<'a>, files: Option<&'a Catalog>) -> Self {
+    pub(crate) fn reading(wanted: Wanted<'a>, files: Option<&'a Catalog>) -> Self {
         Self { purpose: Use::Read, wanted, app_role: None, files }
     }
 }
@@ -108,7 +103,7 @@ impl<'a> Scope<'a> {
 /// # Errors
 /// [`Error::Mismatch`] for tables that are elsewhere or may not be used, [`Error::Server`], among others without the right
 /// to read the history.
-pub async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Snapshot> {
+pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Snapshot> {
     // Where there is no history, the statement leaves an error in the server's log. A run does so once, a pod that waits for
     // the first run would again and again.
     let at_once = match scope.purpose {
@@ -148,9 +143,6 @@ pub async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Sna
 const DOING: &str = "reading the migration history";
 
 /// Facts, with the tables that may be used.
-///
-/// # Errors
-/// As [`read`], but for rights.
 pub(super) async fn read_facts(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Facts> {
     facts_and(connection, scope, "").await.map(|(facts, ..)| facts)
 }
@@ -257,9 +249,6 @@ fn steps_sql(table: &GateTable) -> String {
 }
 
 /// Reads the rows of a history, oldest version first: sorting them here spares the server a plan.
-///
-/// # Errors
-/// When a row is not of that shape.
 pub(super) fn applied_rows(rows: &[PgRow]) -> Result<Vec<Applied>> {
     let mut applied: Vec<_> = rows.iter().map(applied_row).collect::<Result<_>>()?;
     applied.sort_by_key(|row| row.version);

@@ -23,7 +23,7 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// When the role may not create tables in the schema, or not grant.
-pub async fn prepare(connection: &mut PgConnection, facts: &Facts, scope: Scope<'_>) -> Result<()> {
+pub(crate) async fn prepare(connection: &mut PgConnection, facts: &Facts, scope: Scope<'_>) -> Result<()> {
     prepare_and(connection, facts, scope, "preparing the migration history", "").await
 }
 
@@ -31,7 +31,7 @@ pub async fn prepare(connection: &mut PgConnection, facts: &Facts, scope: Scope<
 ///
 /// # Errors
 /// When the role may not create tables in the schema, or not grant, or a statement fails. Nothing is left then.
-pub async fn prepare_and(
+pub(crate) async fn prepare_and(
     connection: &mut PgConnection,
     facts: &Facts,
     scope: Scope<'_>,
@@ -89,7 +89,7 @@ fn create_sql(schema: &str, name: &str) -> String {
 ///
 /// # Errors
 /// When the role does not own the table.
-pub async fn complete_statements(guard: &mut LockGuard) -> Result<()> {
+pub(crate) async fn complete_statements(guard: &mut LockGuard) -> Result<()> {
     let table = qualified(guard.facts.schema()?, STATEMENTS);
     let sql = format!(
         "SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = to_regclass({}) \
@@ -136,7 +136,7 @@ const POLICY: &str = "corveil_read";
 ///
 /// # Errors
 /// When the role that migrates may not grant.
-pub async fn open_to(connection: &mut PgConnection, facts: &Facts, role: &str) -> Result<()> {
+pub(crate) async fn open_to(connection: &mut PgConnection, facts: &Facts, role: &str) -> Result<()> {
     let schema = facts.schema()?;
     let mut sql = grants(connection, schema, role).await?;
     if sql.is_empty() {

@@ -9,35 +9,30 @@ use crate::error::sqlstate;
 use crate::postgres::query::server_error;
 use crate::postgres::transport::NO_TLS;
 
-/// Why an attempt failed.
 #[derive(Debug)]
-pub struct Unusable {
-    /// The reason, for people.
-    pub reason: String,
+pub(crate) struct Unusable {
+    pub(crate) reason: String,
     /// Whether the server answered and refused credentials or database name: then waiting longer seldom helps.
-    pub refused: bool,
+    pub(crate) refused: bool,
     /// Whether the server, or a pooler before it, has no connection to spare.
-    pub full: bool,
+    pub(crate) full: bool,
     /// Whether waiting cannot help at all.
-    pub permanent: Option<Error>,
+    pub(crate) permanent: Option<Error>,
 }
 
 impl Unusable {
     /// A reason that may pass.
-    #[must_use]
-    pub fn passing(reason: String) -> Self {
+    pub(crate) fn passing(reason: String) -> Self {
         Self { reason, refused: false, full: false, permanent: None }
     }
 
     /// The same, naming the host where there are several.
-    #[must_use]
-    pub fn on(self, host: &Host, is_only: bool) -> Self {
+    pub(crate) fn on(self, host: &Host, is_only: bool) -> Self {
         if is_only { self } else { Self { reason: format!("{}: {}", host.shown(), self.reason), ..self } }
     }
 
     /// What there is to say once it is not tried again.
-    #[must_use]
-    pub fn after(self, database: &Database, waited: Duration) -> Error {
+    pub(crate) fn after(self, database: &Database, waited: Duration) -> Error {
         let Self { reason, refused, permanent, .. } = self;
         permanent.unwrap_or_else(|| Error::Unreachable {
             database: database.to_string(),
@@ -48,9 +43,7 @@ impl Unusable {
     }
 }
 
-/// Why connecting failed.
-#[must_use]
-pub fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
+pub(crate) fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     let source = server_error(error);
     let reason = match error {
         sqlx::Error::Io(e) => e.to_string(),

@@ -17,7 +17,6 @@ pub(super) struct Report {
     outcome: Outcome,
     /// The version that the history is at.
     version: Option<i64>,
-    /// How that follows.
     how: Option<String>,
     /// The histories of other tools that count.
     histories: Vec<History>,
@@ -29,11 +28,9 @@ pub(super) struct Report {
     refused: Vec<Finding>,
 }
 
-/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
-    /// Everything was recorded already.
     Current,
     /// The database was taken over.
     Adopted,
@@ -41,7 +38,6 @@ enum Outcome {
     WouldAdopt,
 }
 
-/// Another tool's history.
 #[derive(Debug, Serialize)]
 struct History {
     tool: String,
@@ -80,7 +76,6 @@ impl Report {
     }
 }
 
-/// Writes the report.
 pub(super) fn write(report: &Report, format: Format, took: Duration) {
     output::report(report, text, format, took);
 }

@@ -6,7 +6,6 @@ use crate::commands::adopt::report::{recorded, would_record};
 use crate::operations::gate::report::{Outcome, PendingFile, Report};
 use crate::output::{self, Format};
 
-/// Writes the report.
 pub(crate) fn write(report: &Report, format: Format, took: Duration) {
     output::report(report, |report| text(report, took), format, took);
 }

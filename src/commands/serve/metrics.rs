@@ -97,7 +97,6 @@ mod tests {
     use super::*;
     use crate::operations::watch::{Schema, Silence};
 
-    /// The samples alone.
     fn samples(seen: &Seen) -> Vec<String> {
         text("2.0.0", seen).lines().filter(|line| !line.starts_with('#')).map(Into::into).collect()
     }

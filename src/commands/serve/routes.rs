@@ -16,7 +16,6 @@ use crate::output::clean;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Every path.
 pub(super) fn all(watch: Arc<Watch>) -> Router {
     Router::new()
         .route("/health", get(health))

@@ -24,9 +24,7 @@ const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 pub(super) struct Given<'a, E> {
     /// The variable that has the URL.
     pub(super) variable: &'a str,
-    /// The URL's parameters.
     pub(super) parameters: &'a Parameters,
-    /// The environment.
     pub(super) environment: E,
     /// libpq's own file of certificates, if there is one.
     pub(super) own_root: Option<PathBuf>,

@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 pub(super) struct Asked {
     /// Each host, with the options to connect to it.
     pub(super) hosts: Vec<(Place, PgConnectOptions)>,
-    /// Whose certificates are trusted.
     pub(super) trust: Trust,
     /// Which servers will do; none where nothing says so.
     pub(super) wanted: Option<Wanted>,
@@ -25,9 +24,7 @@ pub(super) struct Asked {
 
 /// Where a URL is read.
 pub(super) struct Surroundings<E> {
-    /// The environment.
     pub(super) environment: E,
-    /// The user's folder.
     pub(super) home: Option<PathBuf>,
 }
 

@@ -6,12 +6,11 @@ use crate::core::foreign::{Dirty, Recorded, Tool};
 
 /// A row by the names of its columns, in lower case.
 #[derive(Debug, Clone, Default)]
-pub struct Row(Map<String, Value>);
+pub(crate) struct Row(Map<String, Value>);
 
 impl Row {
     /// Reads a row as `row_to_json` writes it; what is no such row has no columns.
-    #[must_use]
-    pub fn from_json(text: &str) -> Self {
+    pub(crate) fn from_json(text: &str) -> Self {
         let row: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
         Self(row.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
     }
@@ -40,10 +39,10 @@ impl Row {
 }
 
 /// What is applied, or why that cannot be said, and what is half done.
-pub type Said = (Result<Vec<Recorded>, String>, Option<Dirty>);
+pub(crate) type Said = (Result<Vec<Recorded>, String>, Option<Dirty>);
 
 /// Reads a tool's rows. `beside` are those of its second table: Liquibase's lock.
-pub fn read(tool: Tool, mut rows: Vec<Row>, beside: &[Row]) -> Said {
+pub(crate) fn read(tool: Tool, mut rows: Vec<Row>, beside: &[Row]) -> Said {
     let said = match tool {
         Tool::GolangMigrate => golang_migrate(&rows),
         Tool::Goose => goose(&mut rows),

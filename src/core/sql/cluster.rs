@@ -36,19 +36,17 @@ const DEPTH: usize = 4;
 
 /// A statement that reaches beyond its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterWide {
+pub(crate) struct ClusterWide {
     /// Where the statement of the file starts, in bytes.
-    pub start: usize,
-    /// The statement's first line.
-    pub statement: String,
+    pub(crate) start: usize,
+    pub(crate) statement: String,
     /// The words that say so, which may be deep in a body.
-    pub words: String,
+    pub(crate) words: String,
 }
 
 /// The first statement of a file that reaches beyond its database; none where the file ends inside a token. `strings` is how
 /// its session reads strings.
-#[must_use]
-pub fn cluster_wide(sql: &str, strings: Strings) -> Option<ClusterWide> {
+pub(crate) fn cluster_wide(sql: &str, strings: Strings) -> Option<ClusterWide> {
     let mut first = None;
     for statement in each(sql, strings) {
         let statement = statement.ok()?;

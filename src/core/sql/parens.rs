@@ -7,7 +7,6 @@ use crate::core::sql::lex::Kind;
 pub(super) struct Parens(usize);
 
 impl Parens {
-    /// Follows the next token.
     pub(super) fn follow(&mut self, kind: Kind) {
         match kind {
             Kind::OpenParen => self.0 += 1,
@@ -16,7 +15,6 @@ impl Parens {
         }
     }
 
-    /// Whether any is open.
     pub(super) const fn is_open(self) -> bool {
         self.0 > 0
     }

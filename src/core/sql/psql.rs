@@ -127,7 +127,6 @@ struct ClientCopy {
 enum CopyState {
     #[default]
     AtStart,
-    /// It is another statement.
     Other,
     Within,
     After(What),

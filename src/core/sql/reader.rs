@@ -6,11 +6,10 @@ use crate::core::sql::split::Statement;
 
 /// A name with or without its schema, as the catalog stores both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct QualifiedName {
+pub(crate) struct QualifiedName {
     /// The schema, if the SQL names one.
-    pub schema: Option<String>,
-    /// The name itself.
-    pub name: String,
+    pub(crate) schema: Option<String>,
+    pub(crate) name: String,
 }
 
 /// Whether a list of tokens starts with these keywords.

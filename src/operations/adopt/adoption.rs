@@ -9,7 +9,6 @@ use crate::postgres::lock::LockGuard;
 use crate::postgres::snapshot::{self, Snapshot};
 use crate::postgres::{query, record};
 
-/// What came of it.
 pub(crate) enum Adopted<'a> {
     /// The database has a history of ours already, which is at this version.
     Before(Option<i64>),

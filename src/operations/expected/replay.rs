@@ -40,7 +40,6 @@ const SCRATCH: Scope<'static> =
 /// Files that are replayed up to a version.
 pub(super) struct Replay<'a> {
     catalog: &'a Catalog,
-    /// A server of nobody's.
     url: Option<Database>,
     /// The live database, as far as it can be connected to a second time.
     live: Option<Database>,
@@ -51,7 +50,6 @@ pub(super) struct Replay<'a> {
     done: i64,
 }
 
-/// Where they are replayed.
 enum Place {
     Server {
         scratch: ScratchDatabase,
@@ -231,7 +229,6 @@ async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop:
     }
 }
 
-/// Nobody watches a replay.
 struct Silent;
 
 impl Progress for Silent {

@@ -22,7 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the app's role finds.
 pub(super) enum View {
-    /// The schema is ready.
     Ready,
     /// Its database does not answer from here, which says nothing of where the pods run.
     Unknown(String),
@@ -57,9 +56,6 @@ pub(super) struct App<'a> {
 
 impl App<'_> {
     /// Opens a session as the app does, and reads the history in it.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] when the run is to stop.
     pub(super) async fn view(&self) -> Result<View> {
         tokio::select! {
             seen = tokio::time::timeout(2 * PATIENCE, self.ask()) => match seen {

@@ -11,9 +11,7 @@ use crate::postgres::apply::AppliedFile;
 pub(crate) struct Report {
     /// `current`, `applied` or `would_apply`.
     pub(crate) outcome: Outcome,
-    /// Newest applied version before.
     pub(crate) from_version: Option<i64>,
-    /// Newest applied version after.
     pub(crate) to_version: Option<i64>,
     /// What was recorded, or would be, because the database contains it already.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +29,6 @@ pub(crate) struct Report {
 pub(crate) struct Adopted {
     /// The version that it was at.
     version: i64,
-    /// How that follows.
     how: String,
     /// What is recorded without being run, in order.
     pub(crate) recorded: Vec<RecordedFile>,
@@ -47,13 +44,11 @@ impl Adopted {
     }
 }
 
-/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// There was nothing to do.
     Current,
-    /// Something was applied.
     Applied,
     /// A dry run found something to do.
     WouldApply,
@@ -64,11 +59,9 @@ pub(crate) enum Outcome {
 pub(crate) struct PendingFile {
     version: i64,
     description: String,
-    /// Its name.
     pub(crate) file: String,
     /// Whether it would run in one transaction.
     pub(crate) transaction: bool,
-    /// Statements in it.
     pub(crate) statements: usize,
 }
 

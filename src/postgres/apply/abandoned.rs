@@ -24,8 +24,7 @@ use crate::postgres::query;
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// Whether [`Session::clean_up`] has anything to do.
-#[must_use]
-pub fn is_any(files: Files<'_>) -> bool {
+pub(crate) fn is_any(files: Files<'_>) -> bool {
     let records = &files.history.steps;
     !(files.half_done(records).is_empty()
         && files.forgettable(records).is_empty()
@@ -37,7 +36,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// [`Error::Findings`] for what a person has to decide, [`Error::Mismatch`] for a half applied file that was removed.
-    pub async fn clean_up(&mut self, files: Files<'_>) -> Result<(), Ended> {
+    pub(crate) async fn clean_up(&mut self, files: Files<'_>) -> Result<(), Ended> {
         let mut records = files.history.steps.clone();
         let mut findings = Vec::new();
         for half_done in files.half_done(&files.history.steps) {

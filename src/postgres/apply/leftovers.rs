@@ -16,13 +16,10 @@ use crate::postgres::query::{self, server_error};
 /// How long a statement that failed for good may hold up the end of its run.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// What came of dropping.
 pub(super) enum Tidied {
-    /// Nothing is left.
     Clean,
     /// All is dropped but these, which only a superuser may drop.
     Kept(Vec<InvalidIndex>),
-    /// A DROP failed.
     Failed(Box<Sent>),
 }
 
@@ -43,7 +40,6 @@ impl Session<'_> {
         Ok(self.drop_all(left, first_look).await)
     }
 
-    /// Drops INVALID indexes.
     pub(super) async fn drop_all(&mut self, indexes: Vec<InvalidIndex>, first_look: Duration) -> Tidied {
         let mut kept = Vec::new();
         for index in indexes {

@@ -47,7 +47,6 @@ impl<'a> Record<'a> {
 }
 
 impl Session<'_> {
-    /// Writes a record.
     pub(super) async fn record(&mut self, prepared: &Prepared<'_>, record: &Record<'_>) -> Result<()> {
         let sql = record.sql(&self.schema()?, prepared);
         self.execute("recording a statement", &sql).await

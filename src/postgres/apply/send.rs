@@ -28,7 +28,6 @@ pub(super) struct Sent {
     pub(super) commands: usize,
     /// The last row that came back.
     pub(super) last_row: Option<PgRow>,
-    /// Why it ended early.
     pub(super) error: Option<sqlx::Error>,
     /// How long it took, with those that were watched before.
     pub(super) elapsed: Duration,
@@ -127,8 +126,9 @@ impl Session<'_> {
 enum Ending {
     /// It is not to end.
     None,
-    /// Its statement was cancelled.
-    Cancelled { at: Instant },
+    Cancelled {
+        at: Instant,
+    },
     /// Its backend was told to end. If that does not help either, the whole run is given up (see [`crate::stop::Stop::overdue`]).
     Terminated,
 }

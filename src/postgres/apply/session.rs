@@ -14,19 +14,18 @@ use crate::postgres::query::{self, get};
 use crate::stop::Stop;
 
 /// A session that applies files. Only a held lock makes one.
-pub struct Session<'a> {
+pub(crate) struct Session<'a> {
     pub(super) guard: &'a mut LockGuard,
     /// What a file gets unless it asks for something else.
     pub(super) settings: Settings,
     /// Ends the run from outside.
     pub(super) stop: &'a Stop,
-    /// Shows the run.
     pub(super) progress: &'a mut dyn Progress,
 }
 
 impl<'a> Session<'a> {
     /// The session that holds this lock.
-    pub fn new(
+    pub(crate) fn new(
         guard: &'a mut LockGuard,
         settings: Settings,
         stop: &'a Stop,
@@ -36,7 +35,7 @@ impl<'a> Session<'a> {
     }
 
     /// The connection, for questions between files.
-    pub fn connection(&mut self) -> &mut PgConnection {
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.guard.connection
     }
 

@@ -68,7 +68,6 @@ struct File<'f, 's> {
 /// Who carried out a unit, or all of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Done {
-    /// This run.
     Here,
     /// Another tool, which recorded the whole file as applied.
     ByAnother,
@@ -306,7 +305,6 @@ impl File<'_, '_> {
 enum LockTimeout {
     /// The file has set its own.
     Own,
-    /// Milliseconds; zero is none.
     Milliseconds(u128),
 }
 

@@ -17,7 +17,6 @@ const FIRST_NORMAL: u32 = 16_384;
 pub(super) struct Table {
     /// With its schema and quoted where that is needed.
     pub(super) quoted: String,
-    /// In lower case.
     name: String,
     schema: String,
     columns: Vec<Column>,
@@ -81,9 +80,6 @@ async fn read(
 }
 
 /// The tables that are named as some tool's, those on the search path first.
-///
-/// # Errors
-/// [`Error::Server`].
 pub(super) async fn tables(connection: &mut PgConnection, path: &[String]) -> Result<Vec<Table>> {
     let names: Vec<String> = tables::names().map(literal).collect();
     let path = format!(
