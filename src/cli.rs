@@ -1,16 +1,19 @@
 //! The command line: `corveil <command>`, its flags and their help.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{adopt, migrate, serve, status, verify, wait};
-use crate::config::database::Database;
+use crate::config::databases::Databases;
+#[cfg(feature = "embedded")]
+use crate::config::databases::Purpose;
 use crate::config::env;
-use crate::config::target::Purpose;
 use crate::core::plan::OutOfOrder;
-use crate::error::Detail;
+use crate::error::{Detail, Result};
+use crate::exit::ExitCode;
 use crate::output::{Format, log};
 
 /// Schema migrations that gate rollouts
@@ -21,21 +24,21 @@ use crate::output::{Format, log};
 pub struct Cli {
     /// How logs on stderr look
     #[arg(long, global = true, env = env::LOG_FORMAT, value_enum, default_value_t)]
-    pub log_format: Format,
+    pub(crate) log_format: Format,
     /// What is logged on stderr
     #[arg(long, global = true, env = env::LOG_LEVEL, value_enum, default_value_t)]
-    pub log_level: log::Level,
+    pub(crate) log_level: log::Level,
     /// How results on stdout look
     #[arg(long, global = true, env = env::OUTPUT, value_enum, default_value_t)]
-    pub output: Format,
+    pub(crate) output: Format,
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Apply the pending migrations
     Migrate(migrate::Args),
     /// Record what a database contains that something else migrated, without running it
@@ -51,9 +54,21 @@ pub enum Command {
 }
 
 impl Cli {
+    /// Runs the command, which started at `started`, on these databases.
+    pub(crate) async fn run(self, databases: &Databases, started: Instant) -> Result<ExitCode> {
+        match self.command {
+            Command::Adopt(args) => adopt::run(args, databases, self.output, started).await,
+            Command::Migrate(args) => migrate::run(args, databases, self.output, started).await,
+            Command::Status(args) => status::run(args, databases, self.output, started).await,
+            Command::Wait(args) => wait::run(args, databases, self.output, started).await,
+            Command::Verify(args) => verify::run(args, databases, self.output, started).await,
+            Command::Serve(args) => serve::run(args, databases, started).await,
+        }
+    }
+
     /// What the command does with a database that it cannot work without; none when it can.
-    #[must_use]
-    pub fn purpose(&self) -> Option<Purpose> {
+    #[cfg(feature = "embedded")]
+    pub(crate) fn purpose(&self) -> Option<Purpose> {
         match &self.command {
             Command::Migrate(_) | Command::Adopt(_) => Some(Purpose::Migrate),
             Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Some(Purpose::Look),
@@ -61,21 +76,18 @@ impl Cli {
         }
     }
 
-    /// The server to try files on, if a flag or its variable names one.
-    #[must_use]
-    pub fn scratch(&self) -> Option<Database> {
-        let scratch = match &self.command {
-            Command::Migrate(args) => &args.scratch,
-            Command::Adopt(args) => &args.scratch,
-            Command::Verify(args) => &args.scratch,
-            Command::Status(_) | Command::Wait(_) | Command::Serve(_) => return None,
-        };
-        scratch.scratch_url.as_ref().and_then(|url| url.database(env::SCRATCH_URL).ok())
+    /// The databases that the environment and the command's flags name.
+    pub(crate) fn databases(&self) -> Databases {
+        Databases::read(match &self.command {
+            Command::Migrate(args) => args.scratch.url.as_ref(),
+            Command::Adopt(args) => args.scratch.url.as_ref(),
+            Command::Verify(args) => args.scratch.url.as_ref(),
+            Command::Status(_) | Command::Wait(_) | Command::Serve(_) => None,
+        })
     }
 
     /// Where a failure of this command is also written, if the command says so.
-    #[must_use]
-    pub fn termination_log(&self) -> Option<PathBuf> {
+    pub(crate) fn termination_log(&self) -> Option<PathBuf> {
         match &self.command {
             Command::Migrate(args) => args.termination_log.clone(),
             Command::Adopt(args) => args.termination_log.clone(),
@@ -88,7 +100,7 @@ impl Cli {
 fn after_help() -> String {
     use std::fmt::Write as _;
     let mut help = String::from("Exit codes:\n");
-    for code in crate::exit::ExitCode::ALL {
+    for code in ExitCode::ALL {
         let _ = writeln!(help, "  {:>2}  {}", code.code(), code.meaning());
     }
     let _ = write!(

@@ -11,12 +11,11 @@ use tokio::sync::oneshot;
 use crate::error::Result;
 use crate::stop::Stop;
 
-/// Work that has begun.
 #[derive(Debug)]
-pub struct Begun<T>(oneshot::Receiver<T>);
+pub(crate) struct Begun<T>(oneshot::Receiver<T>);
 
 /// Begins work on another thread; on this one where the system has no other.
-pub fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Begun<T> {
+pub(crate) fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Begun<T> {
     let (sender, receiver) = oneshot::channel();
     // A thread that cannot be started drops what it was to do.
     let work = Arc::new(Mutex::new(Some((work, sender))));
@@ -41,7 +40,7 @@ impl<T> Begun<T> {
     ///
     /// # Errors
     /// [`crate::error::Error::Interrupted`] when the run is to stop; `what` says where it was.
-    pub async fn end(self, stop: &Stop, what: &str) -> Result<T> {
+    pub(crate) async fn end(self, stop: &Stop, what: &str) -> Result<T> {
         tokio::select! {
             // A thread that panics ends the process.
             Ok(done) = self.0 => Ok(done),
@@ -51,10 +50,7 @@ impl<T> Begun<T> {
 }
 
 /// Does work on another thread.
-///
-/// # Errors
-/// As [`Begun::end`].
-pub async fn apart<T: Send + 'static>(
+pub(crate) async fn apart<T: Send + 'static>(
     stop: &Stop,
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,

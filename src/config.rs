@@ -1,12 +1,14 @@
 //! Where the settings come from: the environment, the folder of migrations, the database.
 
-pub mod database;
-pub mod duration;
+pub(crate) mod database;
+pub(crate) mod databases;
+pub(crate) mod duration;
 pub mod env;
-pub mod host;
-pub mod restart;
-pub mod secret;
-pub mod snapshots;
+pub(crate) mod flags;
+pub(crate) mod host;
+pub(crate) mod origin;
+pub(crate) mod restart;
+pub(crate) mod secret;
+pub(crate) mod snapshots;
 pub mod source;
-pub mod target;
-pub mod trust;
+pub(crate) mod trust;

@@ -1,21 +1,22 @@
 //! Every way a command can fail, what it prints, and the exit code it ends with.
 
-pub mod difference;
-pub mod differs;
-pub mod failure;
-pub mod finding;
+pub(crate) mod difference;
+pub(crate) mod differs;
+pub(crate) mod failure;
+pub(crate) mod finding;
+pub(crate) mod sqlstate;
 
 use std::time::Duration;
 
-pub use difference::Difference;
-pub use differs::Differs;
-pub use failure::{Detail, Failure, ServerError};
-pub use finding::{Finding, FindingKind};
+pub(crate) use difference::Difference;
+pub(crate) use differs::Differs;
+pub(crate) use failure::{Detail, Failure, ServerError};
+pub(crate) use finding::{Finding, FindingKind};
 
 use crate::exit::ExitCode;
 
 /// A message for people names so many things of a kind, and of the others their number.
-pub const LISTED: usize = 20;
+pub(crate) const LISTED: usize = 20;
 
 /// A command's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -132,8 +133,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong with a flag, a variable or a file in the environment, and the next step.
+    pub(crate) fn config(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Config { message: message.into(), hint: hint.into() }
+    }
+
     /// The exit code that this error ends with.
-    #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config { .. } | Self::Refused(_) | Self::Pooler { .. } => ExitCode::Usage,
@@ -157,8 +162,7 @@ impl Error {
     }
 
     /// A stable word for the kind of error, for JSON.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Config { .. } => "config",
             Self::Refused(_) => "refused",
@@ -179,7 +183,6 @@ impl Error {
     }
 
     /// The next step. Findings have one each and none together.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Config { hint, .. } | Self::Interrupted { hint, .. } | Self::Unsettled { hint, .. } => {
@@ -221,7 +224,6 @@ impl Error {
     }
 
     /// The findings that the error lists; empty for the other kinds.
-    #[must_use]
     pub fn findings(&self) -> &[Finding] {
         match self {
             Self::Refused(findings) | Self::Mismatch(findings) | Self::Findings(findings) => findings,
@@ -230,8 +232,7 @@ impl Error {
     }
 
     /// What is different; empty for the other kinds.
-    #[must_use]
-    pub fn differences(&self) -> &[Difference] {
+    pub(crate) fn differences(&self) -> &[Difference] {
         match self {
             Self::Differs(differs) => &differs.differences,
             _ => &[],
@@ -239,8 +240,7 @@ impl Error {
     }
 
     /// The particulars of a failed statement.
-    #[must_use]
-    pub fn failure(&self) -> Option<&Failure> {
+    pub(crate) fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Migration(failure) => Some(failure),
             _ => None,
@@ -264,14 +264,9 @@ mod tests {
     use super::*;
 
     fn finding(version: i64) -> Finding {
-        Finding {
-            kind: FindingKind::Edited,
-            file: Some(format!("{version}_a.sql")),
-            version: Some(version),
-            line: None,
-            message: "was edited after it was applied".into(),
-            hint: "restore it".into(),
-        }
+        Finding::new(FindingKind::Edited, "was edited after it was applied", "restore it")
+            .file(format!("{version}_a.sql"))
+            .version(version)
     }
 
     #[test]

@@ -24,7 +24,6 @@ impl ExitCode {
         [Self::Ok, Self::Pending, Self::Usage, Self::Failed, Self::Mismatch, Self::TryAgain];
 
     /// The number itself. 75 is `EX_TEMPFAIL` of BSD's `sysexits.h`.
-    #[must_use]
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
@@ -37,13 +36,11 @@ impl ExitCode {
     }
 
     /// Whether trying again without a change cannot help, so that a Job should fail at once.
-    #[must_use]
     pub const fn is_permanent(self) -> bool {
         matches!(self, Self::Usage | Self::Failed | Self::Mismatch)
     }
 
     /// What the code means, in half a sentence for help texts and documentation.
-    #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "the schema is as this build requires",

@@ -26,13 +26,13 @@ const MIB: u64 = 1024 * 1024;
 static FILES: AtomicU64 = AtomicU64::new(0);
 
 /// Says that so many bytes of files are kept.
-pub fn expect(bytes: u64) {
+pub(crate) fn expect(bytes: u64) {
     FILES.fetch_add(bytes, Ordering::Relaxed);
 }
 
 /// Calls `end` when the process is about to have more memory than it may. Never where the system does not tell, or has no thread for
 /// it: the one of the runtime may be busy with what takes the memory.
-pub fn watch(end: impl FnOnce(&Error) + Send + 'static) {
+pub(crate) fn watch(end: impl FnOnce(&Error) + Send + 'static) {
     let look = || {
         let mut limit = None;
         loop {

@@ -1,12 +1,12 @@
 //! Everything that is printed. stdout is data, stderr is everything else.
 
-pub mod clean;
-pub mod failure;
-pub mod listing;
-pub mod log;
-pub mod progress;
+pub(crate) mod clean;
+pub(crate) mod failure;
+pub(crate) mod listing;
+pub(crate) mod log;
+pub(crate) mod progress;
 mod terminal;
-pub mod writer;
+pub(crate) mod writer;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::exit::ExitCode;
 
 /// How something is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people
     #[default]
     Text,
@@ -36,7 +36,12 @@ struct Ended<'a, R> {
 }
 
 /// Writes the report of a command that ended well after that time.
-pub fn report<R: Serialize>(report: &R, text_of: impl FnOnce(&R) -> String, format: Format, took: Duration) {
+pub(crate) fn report<R: Serialize>(
+    report: &R,
+    text_of: impl FnOnce(&R) -> String,
+    format: Format,
+    took: Duration,
+) {
     match format {
         Format::Text => text(&text_of(report)),
         Format::Json => {
@@ -46,7 +51,7 @@ pub fn report<R: Serialize>(report: &R, text_of: impl FnOnce(&R) -> String, form
 }
 
 /// Writes a text to stdout.
-pub fn text(text: &str) {
+pub(crate) fn text(text: &str) {
     write(&clean::text(text));
 }
 
@@ -58,7 +63,7 @@ fn write(text: &str) {
 }
 
 /// Writes a value to stdout as one JSON document with a line end.
-pub fn json(value: &impl Serialize) {
+pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string(value) {
         Ok(document) => write(&format!("{}\n", clean::json(&document))),
         Err(error) => tracing::error!("the result cannot be written as JSON: {error}"),

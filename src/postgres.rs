@@ -3,27 +3,27 @@
 //! Every statement of the gate's own is a simple query: it needs no prepared statement, so it works through poolers
 //! and survives the DEALLOCATE ALL between files.
 
-pub mod apply;
-pub mod concurrent;
-pub mod connect;
-pub mod control;
-pub mod decode;
+pub(crate) mod apply;
+pub(crate) mod concurrent;
+pub(crate) mod connect;
+pub(crate) mod control;
+pub(crate) mod decode;
 #[cfg(feature = "embedded")]
-pub mod embedded;
-pub mod foreign;
+pub(crate) mod embedded;
+pub(crate) mod foreign;
 mod gate_tables;
-pub mod glance;
-pub mod history_lock;
-pub mod hosts;
-pub mod indexes;
-pub mod limits;
-pub mod lock;
-pub mod query;
-pub mod record;
-pub mod runs;
-pub mod schema;
-pub mod scratch;
-pub mod snapshot;
-pub mod tables;
-pub mod transport;
-pub mod unusable;
+pub(crate) mod glance;
+pub(crate) mod history_lock;
+pub(crate) mod hosts;
+pub(crate) mod indexes;
+pub(crate) mod limits;
+pub(crate) mod lock;
+pub(crate) mod query;
+pub(crate) mod record;
+pub(crate) mod runs;
+pub(crate) mod schema;
+pub(crate) mod scratch;
+pub(crate) mod snapshot;
+pub(crate) mod tables;
+pub(crate) mod transport;
+pub(crate) mod unusable;

@@ -12,8 +12,7 @@ const OVERDUE: Duration = Duration::from_millis(4500);
 
 /// Why a run is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// SIGTERM or SIGINT.
+pub(crate) enum Reason {
     Signal(&'static str),
     /// `--deadline` has passed.
     Deadline(Duration),
@@ -21,8 +20,7 @@ pub enum Reason {
 
 impl Reason {
     /// The reason as a sentence's beginning.
-    #[must_use]
-    pub fn sentence(self) -> String {
+    pub(crate) fn sentence(self) -> String {
         match self {
             Self::Signal(name) => format!("stopped by {name}"),
             Self::Deadline(deadline) => {
@@ -32,8 +30,7 @@ impl Reason {
     }
 
     /// The error of a run that stops, saying where it was.
-    #[must_use]
-    pub fn error(self, what: &str) -> Error {
+    pub(crate) fn error(self, what: &str) -> Error {
         Error::Interrupted {
             message: format!("{} {what}", self.sentence()),
             hint: match self {
@@ -59,9 +56,11 @@ impl Stop {
     /// [`Error::Config`] when the process may not handle signals.
     pub fn listen(started: Instant, deadline: Option<Duration>) -> Result<Self> {
         let handler = |kind| {
-            signal(kind).map_err(|e| Error::Config {
-                message: format!("signals cannot be handled: {e}"),
-                hint: "run corveil where a process may handle SIGTERM".into(),
+            signal(kind).map_err(|e| {
+                Error::config(
+                    format!("signals cannot be handled: {e}"),
+                    "run corveil where a process may handle SIGTERM",
+                )
             })
         };
         let (mut terminate, mut interrupt) =
@@ -90,13 +89,12 @@ impl Stop {
     }
 
     /// Why the run is to stop, if it is.
-    #[must_use]
-    pub fn now(&self) -> Option<Reason> {
+    pub(crate) fn now(&self) -> Option<Reason> {
         *self.requested.borrow()
     }
 
     /// Resolves when the run is to stop.
-    pub async fn requested(&self) -> Reason {
+    pub(crate) async fn requested(&self) -> Reason {
         let mut requested = self.requested.clone();
         match requested.wait_for(Option::is_some).await.map(|reason| *reason) {
             Ok(Some(reason)) => reason,
@@ -106,17 +104,14 @@ impl Stop {
 
     /// Resolves when the run was to stop and did not: the server does not even answer a cancellation, or the gate waits
     /// for an answer to a question of its own.
-    pub async fn overdue(&self) -> Error {
+    pub(crate) async fn overdue(&self) -> Error {
         let reason = self.requested().await;
         tokio::time::sleep(OVERDUE).await;
         reason.error("while the server did not answer; what it was doing ends with the connection")
     }
 
     /// Sleeps, unless the run is to stop.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] when it is.
-    pub async fn sleep(&self, time: Duration) -> Result<()> {
+    pub(crate) async fn sleep(&self, time: Duration) -> Result<()> {
         tokio::select! {
             () = tokio::time::sleep(time) => Ok(()),
             reason = self.requested() => Err(reason.error("while waiting for the next try; nothing was under way")),

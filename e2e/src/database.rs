@@ -117,7 +117,7 @@ impl<'a> Database<'a> {
 
     /// Another session that holds the migration lock, until it is dropped.
     pub(crate) fn hold_lock(&self) -> Result<Held> {
-        let key = corveil::postgres::lock::key(&self.name);
+        let key = corveil::lock::key(&self.name);
         let exec = ["--namespace", &self.server, "exec", "--stdin", "postgres-0", "--"];
         let psql = ["psql", "--quiet", "--username", "postgres", "--dbname", &self.name];
         let world = self.world;
@@ -128,7 +128,7 @@ impl<'a> Database<'a> {
         writeln!(input, "SELECT pg_advisory_lock({key});")?;
         input.flush()?;
         until("another session to hold the lock", Duration::from_secs(20), || {
-            let held = self.query(&corveil::postgres::lock::lock_holders_sql(&self.name))?;
+            let held = self.query(&corveil::lock::lock_holders_sql(&self.name))?;
             Ok((!held.trim().is_empty()).then_some(()))
         })?;
         Ok(Held { process, input: Some(input) })

@@ -1,7 +1,5 @@
 //! `corveil adopt`: takes over a database that something else migrated, and runs nothing.
 
-pub(crate) mod found;
-pub(crate) mod origin;
 pub(crate) mod report;
 
 use std::path::PathBuf;
@@ -9,25 +7,21 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
-use sqlx::postgres::PgConnection;
 
-use crate::commands::expected::Scratch;
-use crate::commands::open::{self, Common};
-use crate::config::target::Purpose;
+use crate::config::databases::{Databases, Purpose};
+use crate::config::flags::{Common, Scratch};
+use crate::config::origin::Origin;
 use crate::config::{duration, env};
-use crate::core::adopt::{self, Asked};
-use crate::core::two_ways;
+use crate::core::adopt::Asked;
 use crate::error::Result;
 use crate::exit::ExitCode;
+use crate::operations::adopt::Question;
+use crate::operations::adopt::adoption::Adoption;
+use crate::operations::open;
+use crate::operations::target::Target;
 use crate::output::Format;
-use crate::postgres::connect::{Standby, connect_and_read};
-use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::{self, Snapshot};
-use crate::postgres::{query, record};
 use crate::stop::Stop;
-use found::{Found, Question};
-use origin::Origin;
-use report::{Outcome, Report};
+use report::Report;
 
 /// Record what a database contains that something else migrated, without running it
 #[derive(Debug, ClapArgs)]
@@ -39,7 +33,7 @@ Examples:
   corveil adopt --dry-run              say what is there, which version that is, what differs
   corveil adopt --from golang-migrate
   corveil adopt --to 7 --accept ID,ID  the schema is at version 7, but for these differences")]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -71,87 +65,27 @@ pub struct Args {
 ///
 /// # Errors
 /// Every reason for which the database was not taken over; nothing was written then.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let catalog = open::read(&args.common).end(&stop).await?;
-    let opened = open::open(Purpose::Migrate, &stop).await?;
+    let opened = open::open(databases, Purpose::Migrate, &stop).await?;
     let adoption = Adoption {
         question: Question {
-            catalog,
-            common: &args.common,
+            target: Target::new(&args.common, catalog, (databases, &opened), &stop),
             scratch: &args.scratch,
-            opened: &opened,
-            stop: &stop,
             asked: Asked { from: args.from.tool(), to: args.to },
             accept: &args.accept,
         },
-        wait_for_db: args.common.wait_for_db,
         lock_wait: args.lock_wait,
         dry_run: args.dry_run,
     };
-    let result = tokio::select! {
-        result = adoption.in_order() => result,
-        error = stop.overdue() => Err(error),
-    };
+    let result = adoption.run().await.map(Report::of);
     opened.close().await;
     report::write(&result?, format, started.elapsed());
     Ok(ExitCode::Ok)
-}
-
-/// A run of it: look, decide, compare, lock, look again, record.
-struct Adoption<'a> {
-    question: Question<'a>,
-    wait_for_db: Duration,
-    lock_wait: Duration,
-    dry_run: bool,
-}
-
-impl<'a> Adoption<'a> {
-    async fn in_order(&self) -> Result<Report> {
-        let (mut connection, mut snapshot) = self.connect().await?;
-        two_ways::refuse(self.question.catalog, &snapshot.history)?;
-        let found = if snapshot.history.is_blank() {
-            self.question.answer(&mut connection, &mut snapshot).await?
-        } else {
-            None
-        };
-        let Some(found) = found else {
-            query::close(connection).await;
-            return self.current(&snapshot);
-        };
-        if self.dry_run {
-            query::close(connection).await;
-            return Ok(Report::of(Outcome::WouldAdopt, found));
-        }
-        let Question { opened, stop, .. } = &self.question;
-        let mut guard =
-            LockGuard::acquire(&opened.database, connection, snapshot.facts, self.lock_wait, stop).await?;
-        let result = self.under_lock(&mut guard, found).await;
-        guard.release().await;
-        result
-    }
-
-    async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
-        let Question { opened, stop, .. } = &self.question;
-        let scope = self.question.scope();
-        connect_and_read(&opened.database, scope, Standby::Useless, self.wait_for_db, stop).await
-    }
-
-    /// Looks again, as another run may have been here.
-    async fn under_lock(&self, guard: &mut LockGuard, found: Found<'a>) -> Result<Report> {
-        let scope = self.question.scope();
-        let snapshot = snapshot::read(&mut guard.connection, scope).await?;
-        if !snapshot.history.is_blank() {
-            return self.current(&snapshot);
-        }
-        self.question.expect_unchanged(&mut guard.connection, &snapshot.facts, &found).await?;
-        record::record(guard, &found.migrations, scope, self.question.stop).await?;
-        Ok(Report::of(Outcome::Adopted, found))
-    }
-
-    /// The report of a database that has a history of ours, if everything that is asked for is in it.
-    fn current(&self, snapshot: &Snapshot) -> Result<Report> {
-        adopt::recorded(self.question.catalog, &snapshot.history, self.question.asked)?;
-        Ok(Report::current(snapshot.history.newest()))
-    }
 }

@@ -1,8 +1,5 @@
 //! `corveil migrate`: applies what is pending.
 
-mod app;
-mod check;
-mod gate;
 mod report;
 
 use std::cell::Cell;
@@ -13,11 +10,9 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 
-use crate::commands::adopt::found::Question;
-use crate::commands::adopt::origin::Origin;
-use crate::commands::expected::Scratch;
-use crate::commands::open::{self, Common};
-use crate::config::target::Purpose;
+use crate::config::databases::{Databases, Purpose};
+use crate::config::flags::{Common, Scratch};
+use crate::config::origin::Origin;
 use crate::config::{duration, env};
 use crate::core::adopt::Asked;
 use crate::core::directives::Timeout;
@@ -26,10 +21,13 @@ use crate::core::plan::OutOfOrder;
 use crate::core::retry::DEFAULT_RETRIES;
 use crate::error::{Detail, Result};
 use crate::exit::ExitCode;
+use crate::operations::adopt::Question;
+use crate::operations::gate::Gate;
+use crate::operations::open;
+use crate::operations::target::Target;
 use crate::output::Format;
 use crate::postgres::apply::Settings;
 use crate::stop::Stop;
-use gate::Gate;
 
 /// Apply the pending migrations
 #[derive(Debug, ClapArgs)]
@@ -37,7 +35,7 @@ use gate::Gate;
   corveil migrate                                    in a Job: everything comes from the environment
   corveil migrate --source migrations --dry-run      show what would be applied
   corveil migrate --deadline 250s --lock-wait 2m     end before the Job's own deadline deletes the log")]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
     /// Newest version to apply
@@ -99,25 +97,26 @@ pub struct Args {
 ///
 /// # Errors
 /// Every reason for which the schema is not as this build requires.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let reading = open::read(&args.common);
     // Whatever is wrong with the files is said before anything else; only the connection is made meanwhile.
-    let begun = open::begin_connecting(Purpose::Migrate);
+    let begun = open::begin_connecting(databases, Purpose::Migrate);
     let catalog = reading.end(&stop).await?;
-    let opened = open::open(Purpose::Migrate, &stop).await?;
+    let opened = open::open(databases, Purpose::Migrate, &stop).await?;
+    let target = Target::new(&args.common, catalog, (databases, &opened), &stop);
     let result = Gate {
-        catalog,
+        target,
         begun: Cell::new(begun),
-        database: &opened.database,
-        app: opened.app.as_ref(),
-        wanted: args.common.history.wanted(),
-        stop: &stop,
-        target: args.target,
+        up_to: args.target,
         out_of_order: args.out_of_order,
         no_transaction: args.no_transaction.iter().copied().collect::<BTreeSet<_>>(),
         resume_from: args.resume_from,
-        wait_for_db: args.common.wait_for_db,
         lock_wait: args.lock_wait,
         settings: Settings {
             timeouts: Timeouts { lock: args.lock_timeout, statement: args.statement_timeout },
@@ -126,11 +125,8 @@ pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCod
         },
         dry_run: args.dry_run,
         adopt: args.adopt.map(|from| Question {
-            catalog,
-            common: &args.common,
+            target,
             scratch: &args.scratch,
-            opened: &opened,
-            stop: &stop,
             asked: Asked { from: from.tool(), to: args.adopt_to },
             accept: &[],
         }),

@@ -4,7 +4,6 @@ mod door;
 mod listen;
 mod metrics;
 mod routes;
-mod watch;
 
 use std::future::IntoFuture as _;
 use std::io::ErrorKind;
@@ -17,15 +16,15 @@ use clap::Args as ClapArgs;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::commands::open::{Files, HistoryFlags};
 use crate::config::database::Database;
-use crate::config::target::{self, Purpose, Target};
+use crate::config::databases::{Configured, Databases, Purpose};
+use crate::config::flags::{Files, HistoryFlags};
 use crate::config::{duration, env};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
+use crate::operations::watch::Watch;
 use crate::stop::Stop;
 use door::Door;
-use watch::Watch;
 
 /// Answer liveness and readiness probes, and serve metrics, over HTTP
 #[derive(Debug, ClapArgs)]
@@ -41,7 +40,7 @@ and SIGINT finish the requests under way; exit code 0.
 Examples:
   corveil serve                             as the image does
   corveil serve --listen 127.0.0.1:8000     for this machine alone")]
-pub struct Args {
+pub(crate) struct Args {
     /// Address and port to listen on; [::] takes IPv4 too
     #[arg(long, value_name = "ADDRESS:PORT", env = env::LISTEN, default_value = "[::]:8000")]
     listen: SocketAddr,
@@ -59,12 +58,12 @@ pub struct Args {
 /// # Errors
 /// When files or settings are wrong, or the address cannot be listened on; also later, once the database answers and a
 /// file is refused.
-pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(args: Args, databases: &Databases, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = args.files.load()?;
     let listener = listen::listen(args.listen).await.map_err(|error| deaf(args.listen, &error))?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    let watch = Arc::new(Watch::new(catalog, database()?, args.history));
+    let watch = Arc::new(Watch::new(catalog, database(databases)?, args.history));
     info!("listening on http://{address}");
     let ended = tokio::select! {
         () = until_stopped(listener, routes::all(Arc::clone(&watch)), &stop, args.shutdown_timeout) => {
@@ -80,10 +79,10 @@ pub async fn run(args: Args, started: Instant) -> Result<ExitCode> {
 /// The database to ask; none where none is configured, which is for the readiness probe to say.
 ///
 /// Never the embedded one: it has room for one process, and `corveil migrate` would find it taken.
-fn database() -> Result<Option<Database>> {
-    match target::resolve(Purpose::Look)? {
-        Target::Server { database, .. } => Ok(Some(database)),
-        Target::Embedded => {
+fn database(databases: &Databases) -> Result<Option<Database>> {
+    match databases.configured(Purpose::Look)? {
+        Configured::Server { database, .. } => Ok(Some(database)),
+        Configured::Embedded => {
             warn!("`{}` is not set; probes will be told so", env::DATABASE_URL);
             Ok(None)
         }
@@ -115,9 +114,9 @@ async fn until_stopped(listener: TcpListener, routes: Router, stop: &Stop, patie
 
 /// The address cannot be listened on.
 fn deaf(address: SocketAddr, error: &std::io::Error) -> Error {
-    Error::Config {
-        message: format!("`{address}` cannot be listened on: {error}"),
-        hint: match error.kind() {
+    Error::config(
+        format!("`{address}` cannot be listened on: {error}"),
+        match error.kind() {
             ErrorKind::AddrInUse => {
                 format!(
                     "end the process that listens on port {}, or choose another with `--listen`",
@@ -127,5 +126,5 @@ fn deaf(address: SocketAddr, error: &std::io::Error) -> Error {
             ErrorKind::PermissionDenied => "choose a port above 1023 with `--listen`".into(),
             _ => "choose an address of this machine with `--listen`, such as `[::]:8000`".into(),
         },
-    }
+    )
 }

@@ -6,17 +6,19 @@ use std::time::Instant;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use crate::commands::open::{self, Common, Deadline};
 use crate::config::database::Database;
-use crate::config::target::Purpose;
+use crate::config::databases::{Databases, Purpose};
+use crate::config::flags::{Common, Deadline};
 use crate::core::catalog::Catalog;
 use crate::core::history::{Applied, History};
 use crate::core::plan::{self, OutOfOrder};
 use crate::error::{Error, Finding, Result};
 use crate::exit::ExitCode;
+use crate::operations::open;
 use crate::output::{self, Format};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::runs::{self, Outcome, Run};
+use crate::postgres::snapshot::Scope;
 use crate::postgres::{foreign, query};
 use crate::stop::Stop;
 
@@ -27,7 +29,7 @@ use crate::stop::Stop;
 Examples:
   corveil status
   corveil status --source migrations --output json")]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -75,13 +77,15 @@ struct Report {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// When files or database cannot be read.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
-    let stop = args.deadline.listen(started)?;
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
+    let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
-    let opened = open::open(Purpose::Look, &stop).await?;
+    let opened = open::open(databases, Purpose::Look, &stop).await?;
     let read = tokio::select! {
         read = read(&args.common, catalog, &opened.database, &stop) => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
@@ -101,7 +105,7 @@ async fn read(
     database: &Database,
     stop: &Stop,
 ) -> Result<(Report, ExitCode)> {
-    let scope = common.reading(Some(catalog));
+    let scope = Scope::reading(common.history.wanted(), Some(catalog));
     let (mut connection, snapshot) =
         connect_and_read(database, scope, Standby::Fine, common.wait_for_db, stop).await?;
     let history = &snapshot.history;

@@ -6,10 +6,10 @@ use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use serde::Serialize;
 
-use crate::commands::expected::{Expected, Scratch, say_what_was_left_out};
-use crate::commands::open::{self, Common, Deadline, Opened};
+use crate::config::databases::{Databases, Purpose};
 use crate::config::env;
-use crate::config::target::Purpose;
+use crate::config::flags::Scratch;
+use crate::config::flags::{Common, Deadline};
 use crate::core::abandoned::Files;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift::Drift;
@@ -20,10 +20,13 @@ use crate::core::plan;
 use crate::core::schema::Difference;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
+use crate::operations::expected::{Expected, say_what_was_left_out};
+use crate::operations::open;
+use crate::operations::target::Target;
 use crate::output::{self, Format, listing};
 use crate::postgres::concurrent::{self, HalfDetached};
 use crate::postgres::connect::{Standby, connect_and_read};
-use crate::postgres::snapshot::Snapshot;
+use crate::postgres::snapshot::{Scope, Snapshot};
 use crate::postgres::{foreign, query, schema};
 use crate::stop::Stop;
 
@@ -38,7 +41,7 @@ Examples:
   corveil verify --schema --ignore 'tenant_*'        but for the schemas that the app makes itself
   corveil verify --source migrations --output json"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -72,15 +75,17 @@ struct NotCompared {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// When files or database cannot be read.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
-    let stop = args.deadline.listen(started)?;
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
+    let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
     let ignore = args.scratch.ignore()?;
-    let opened = open::open(Purpose::Look, &stop).await?;
-    let looked = look(&args, catalog, &ignore, &opened, &stop).await;
+    let opened = open::open(databases, Purpose::Look, &stop).await?;
+    let looked = look(&args, Target::new(&args.common, catalog, (databases, &opened), &stop), &ignore).await;
     opened.close().await;
     let Looked { snapshot, mut findings, compared } = looked?;
     let (differences, not_compared) = compared.unzip();
@@ -110,18 +115,12 @@ struct Looked {
     compared: Option<(Vec<Difference>, NotCompared)>,
 }
 
-async fn look(
-    args: &Args,
-    catalog: &'static Catalog,
-    ignore: &Ignore,
-    opened: &Opened,
-    stop: &Stop,
-) -> Result<Looked> {
-    let wait = args.common.wait_for_db;
+async fn look(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Looked> {
+    let Target { catalog, opened, stop, .. } = target;
     let read = async {
-        let scope = args.common.reading(None);
+        let scope = Scope::reading(target.wanted, None);
         let (mut connection, snapshot) =
-            connect_and_read(&opened.database, scope, Standby::Fine, wait, stop).await?;
+            connect_and_read(&opened.database, scope, Standby::Fine, target.wait_for_db, stop).await?;
         open::refuse_two_ways(catalog, &snapshot.history, stop).await?;
         let findings = if snapshot.history.is_blank() {
             open::read_created(catalog, stop).await?;
@@ -143,7 +142,7 @@ async fn look(
     let Some(live) = live else { return Ok(Looked { snapshot, findings, compared: None }) };
     let home = snapshot.facts.schema()?;
     let newest = newest_known(catalog, &snapshot.history)?;
-    let mut expected = Expected::new(catalog, &args.common, &args.scratch, opened, home, stop)?;
+    let mut expected = Expected::new(&target, home)?;
     let wanted = expected.at(newest).await;
     expected.close().await;
     let wanted = wanted?;
@@ -161,23 +160,25 @@ async fn look(
 fn newest_known(catalog: &Catalog, history: &History) -> Result<i64> {
     let Some(newest) = history.newest() else { return Ok(i64::MIN) };
     if catalog.get(newest).is_none() {
-        return Err(Error::Config {
-            message: format!(
-                "version {newest} is applied, and these files do not have it, so what it makes cannot be known"
+        return Err(Error::config(
+            format!(
+                "version {newest} is applied, and these files do not have it, so what it makes \
+                cannot be known"
             ),
-            hint: "run `corveil verify --schema` with the build that applied it".into(),
-        });
+            "run `corveil verify --schema` with the build that applied it",
+        ));
     }
     let is_skipped = |file: &&Migration| file.version < newest && history.applied(file.version).is_none();
     match catalog.migrations().iter().find(is_skipped) {
         None => Ok(newest),
-        Some(skipped) => Err(Error::Config {
-            message: format!(
-                "`{}` is pending although version {newest} is applied, so the schema is that of no version",
+        Some(skipped) => Err(Error::config(
+            format!(
+                "`{}` is pending although version {newest} is applied, so the schema is that of \
+                no version",
                 skipped.file
             ),
-            hint: "`corveil migrate --out-of-order apply` applies it".into(),
-        }),
+            "`corveil migrate --out-of-order apply` applies it",
+        )),
     }
 }
 
@@ -202,19 +203,18 @@ fn unfinished(catalog: &Catalog, history: &History, removed: &[Finding]) -> Vec<
             let failed = step.state == StepState::Failed || step.error.is_some();
             let (what, n) = (if failed { "failed" } else { "was not finished" }, step.ordinal);
             let reason = step.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-            Finding {
-                kind: FindingKind::Unfinished,
-                message: match &file {
+            Finding::new(
+                FindingKind::Unfinished,
+                match &file {
                     Some(_) => format!("is half applied: its statement {n} {what}{reason}"),
                     None => {
                         format!("version {} is half applied: its statement {n} {what}{reason}", step.version)
                     }
                 },
-                file,
-                version: Some(step.version),
-                line: None,
-                hint: "`corveil migrate`".into(),
-            }
+                "`corveil migrate`",
+            )
+            .file(file)
+            .version(step.version)
         })
         .collect()
 }

@@ -9,18 +9,19 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
-use crate::commands::open::{self, Files, HistoryFlags};
 use crate::config::database::{Database, application_name};
-use crate::config::target::Purpose;
+use crate::config::databases::{Databases, Purpose};
+use crate::config::flags::{Files, HistoryFlags};
 use crate::config::{duration, env};
 use crate::core::catalog::Catalog;
 use crate::core::message::hex;
 use crate::core::progress::SAY_EVERY;
 use crate::core::requirement::{self, Unmet};
-use crate::core::trust::{Use, Wanted};
+use crate::core::trust::Wanted;
 use crate::core::two_ways;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sqlstate};
 use crate::exit::ExitCode;
+use crate::operations::open;
 use crate::output::{self, Format};
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::runs::{Outcome, Run};
@@ -52,7 +53,7 @@ Kubernetes shows why a container ended, never what a running one says. --restart
 Examples:
   corveil wait                            in an init container: until the schema is there
   corveil wait --for db --timeout 30s     in a script: until the database answers")]
-pub struct Args {
+pub(crate) struct Args {
     /// What to wait for
     #[arg(long = "for", env = env::FOR, value_enum, default_value_t)]
     what: What,
@@ -95,13 +96,18 @@ struct Report {
 ///
 /// # Errors
 /// [`Error::WaitTimeout`], [`Error::RunFailed`], and what waiting cannot mend.
-pub async fn run(args: Args, format: Format, started: Instant) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Args,
+    databases: &Databases,
+    format: Format,
+    started: Instant,
+) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
     let catalog = match args.what {
         What::Db => None,
         What::Schema => Some(args.files.load()?),
     };
-    let opened = open::open(Purpose::Look, &stop).await?;
+    let opened = open::open(databases, Purpose::Look, &stop).await?;
     let restart = Restart::read(&args);
     let looking = Looking { files: catalog.as_ref(), wanted: args.history.wanted() };
     let waited = until(&opened.database, looking, args.timeout, restart, &stop).await;
@@ -242,14 +248,18 @@ async fn look(database: &Database, looking: Looking<'_>) -> Seen {
     query::close(connection).await;
     match seen {
         Ok(seen) => seen,
-        Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("55P03") => {
+        Err(Error::Server { source, .. })
+            if source.sqlstate.as_deref() == Some(sqlstate::LOCK_NOT_AVAILABLE) =>
+        {
             Seen::answered(format!("another session has locked the migration history: {source}"))
         }
         Err(Error::Server { source, .. }) if source.may_pass() => {
             Seen::missing(format!("{database}: {source}"))
         }
         // `corveil migrate` grants it when it runs.
-        Err(Error::Server { source, .. }) if source.sqlstate.as_deref() == Some("42501") => {
+        Err(Error::Server { source, .. })
+            if source.sqlstate.as_deref() == Some(sqlstate::INSUFFICIENT_PRIVILEGE) =>
+        {
             Seen::answered(format!("the history may not be read yet: {source}"))
         }
         Err(error) => Seen::Failed(error),
@@ -266,7 +276,7 @@ async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted
     let error = match failed {
         Some(error) => Some(error),
         None if glance.history.is_blank() => {
-            let scope = Scope { purpose: Use::Read, wanted, app_role: None, files: Some(catalog) };
+            let scope = Scope::reading(wanted, Some(catalog));
             match foreign::refuse(connection, catalog, &glance.facts, scope).await {
                 Err(error @ Error::Mismatch(_)) => Some(error),
                 _ => None,

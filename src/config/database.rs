@@ -12,17 +12,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sqlx::postgres::PgConnectOptions;
-
-pub use host::{Host, OnTheWay};
-pub use hosts::{Fit, STANDBY, State, Wanted};
+pub(crate) use host::{Host, OnTheWay};
+pub(crate) use hosts::{Fit, State, Wanted};
 
 use crate::config::env;
 use crate::config::trust::Trust;
+use crate::core::sql::quote::NAME_BYTES;
 use crate::error::{Error, Result};
-
-/// Longest name that the server keeps of an application: NAMEDATALEN - 1 bytes.
-const NAME_BYTES: usize = 63;
 
 /// A database to connect to.
 #[derive(Clone)]
@@ -51,8 +47,8 @@ impl Database {
     }
 
     /// A server that accepts one connection at a time.
-    #[must_use]
-    pub fn single_connection(options: PgConnectOptions) -> Self {
+    #[cfg(feature = "embedded")]
+    pub(crate) fn single_connection(options: sqlx::postgres::PgConnectOptions) -> Self {
         let socket = options.get_socket().map(|socket| socket.display().to_string());
         let name = socket.unwrap_or_else(|| options.get_host().to_owned());
         Self::new(vec![Host::new(&name, options.get_port(), options)], true)
@@ -77,16 +73,13 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Config`] where the URL asks for exactly such servers.
-    pub fn to_write(self, variable: &str) -> Result<Self> {
+    pub(crate) fn for_writing(self, variable: &str) -> Result<Self> {
         match self.wanted {
-            Some(Wanted::ReadOnly | Wanted::Standby) => Err(Error::Config {
-                message: format!(
-                    "`{variable}` asks for a server that cannot be written to: `target_session_attrs`"
-                ),
-                hint:
-                    "write `target_session_attrs=read-write`, or leave it out: migrations go to the primary"
-                        .into(),
-            }),
+            Some(Wanted::ReadOnly | Wanted::Standby) => Err(Error::config(
+                format!("`{variable}` asks for a server that cannot be written to: `target_session_attrs`"),
+                "write `target_session_attrs=read-write`, or leave it out: migrations go to the \
+                    primary",
+            )),
             Some(Wanted::ReadWrite | Wanted::Primary) => Ok(self),
             // A single host is waited for until it is the primary.
             None if self.hosts.len() == 1 => Ok(self),
@@ -97,8 +90,7 @@ impl Database {
     }
 
     /// Another database of the same server, with these settings for its sessions.
-    #[must_use]
-    pub fn in_database(&self, name: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn in_database(&self, name: &str, settings: &[(&str, &str)]) -> Self {
         let hosts = self.hosts.iter().map(|host| host.in_database(name, settings)).collect();
         let (last, wanted) = (Arc::clone(&self.last), self.wanted);
         Self { last, wanted, trust: self.trust, ..Self::new(hosts, self.single_connection) }
@@ -106,21 +98,18 @@ impl Database {
 
     /// The same on the host that answered last and on no other: a backend is known by a number that means another one
     /// elsewhere.
-    #[must_use]
-    pub fn where_it_answered(&self) -> Self {
+    pub(crate) fn where_it_answered(&self) -> Self {
         let (host, shown) = (self.host().clone(), self.shown.clone());
         Self { shown, trust: self.trust, ..Self::new(vec![host], self.single_connection) }
     }
 
     /// The host that answered last, or else the first one.
-    #[must_use]
-    pub fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.hosts[self.last.load(Ordering::Relaxed)]
     }
 
     /// Where it may be, in the order in which to try.
-    #[must_use]
-    pub fn hosts(&self) -> impl ExactSizeIterator<Item = (usize, &Host)> {
+    pub(crate) fn hosts(&self) -> impl ExactSizeIterator<Item = (usize, &Host)> {
         let (first, many) = (self.last.load(Ordering::Relaxed), self.hosts.len());
         // The one that answered last, then all others in their order.
         let order = (0..many).map(move |turn| match turn {
@@ -132,12 +121,12 @@ impl Database {
     }
 
     /// Remembers which of the hosts has answered.
-    pub fn answered(&self, index: usize) {
+    pub(crate) fn answered(&self, index: usize) {
         self.last.store(index, Ordering::Relaxed);
     }
 
     /// Remembers of the same URL, read another time, which of its hosts has answered.
-    pub fn answered_as(&self, other: &Self) {
+    pub(crate) fn answered_as(&self, other: &Self) {
         let place = other.host().shown();
         if let Some(index) = self.hosts.iter().position(|host| host.shown() == place) {
             self.answered(index);
@@ -145,26 +134,22 @@ impl Database {
     }
 
     /// Which servers will do, where that is to be looked at.
-    #[must_use]
-    pub fn wanted(&self) -> Option<Wanted> {
+    pub(crate) fn wanted(&self) -> Option<Wanted> {
         self.wanted.filter(|wanted| *wanted != Wanted::Any)
     }
 
     /// Whose certificates make the server the right one.
-    #[must_use]
-    pub fn trust(&self) -> Trust {
+    pub(crate) fn trust(&self) -> Trust {
         self.trust
     }
 
     /// The user who logs in.
-    #[must_use]
-    pub fn user(&self) -> &str {
+    pub(crate) fn user(&self) -> &str {
         &self.user
     }
 
     /// Whether the server accepts only one connection at a time.
-    #[must_use]
-    pub fn is_single_connection(&self) -> bool {
+    pub(crate) fn is_single_connection(&self) -> bool {
         self.single_connection
     }
 }
@@ -186,8 +171,7 @@ impl fmt::Debug for Database {
 ///
 /// At most 63 bytes, of printable ASCII, as the server would cut and replace it anyway. The file's name is what a
 /// person on call looks for, so the host gives way first.
-#[must_use]
-pub fn application_name(file: Option<&str>) -> String {
+pub(crate) fn application_name(file: Option<&str>) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let name = match file {
         Some(file) => {
@@ -259,7 +243,7 @@ mod tests {
     fn what_has_to_write_is_not_sent_to_a_standby() {
         let wanted = |query: &str| {
             let database = Database::from_url("X", &format!("postgres://u@a{query}")).unwrap();
-            database.to_write("X").map(|database| database.wanted())
+            database.for_writing("X").map(|database| database.wanted())
         };
         assert_eq!(wanted("/d").unwrap(), None);
         assert_eq!(wanted(",b/d").unwrap(), Some(Wanted::ToWrite));

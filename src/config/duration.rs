@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-/// Reads a duration.
-///
-/// # Errors
-/// What was expected.
-pub fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
@@ -14,10 +10,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a duration, or `none` as zero.
-///
-/// # Errors
-/// What was expected.
-pub fn parse_or_none(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_or_none(text: &str) -> Result<Duration, String> {
     if text == "none" { Ok(Duration::ZERO) } else { parse(text) }
 }
 

@@ -82,7 +82,6 @@ pub const LOG_FORMAT: &str = "CORVEIL_LOG_FORMAT";
 pub const LOG_LEVEL: &str = "CORVEIL_LOG_LEVEL";
 
 /// A variable's value, if it is set; a value that is no UTF-8 counts as an empty one, which every reader refuses.
-#[must_use]
-pub fn read(name: &str) -> Option<String> {
+pub(crate) fn read(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.into_string().unwrap_or_default())
 }

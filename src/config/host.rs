@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 use crate::config::secret;
 
 /// The pod's name in Kubernetes, the host's name elsewhere; ASCII, at most 63 characters.
-#[must_use]
-pub fn name() -> &'static str {
+pub(crate) fn name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         std::env::var(crate::config::env::HOSTNAME)

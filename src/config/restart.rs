@@ -7,7 +7,7 @@ use std::{env, ffi::OsStr};
 
 /// Starts the program anew in this process, with these variables set, or unset where there is no value. Comes back only
 /// when that fails.
-pub fn with<V: AsRef<OsStr>>(variables: &[(&str, Option<V>)]) -> io::Error {
+pub(crate) fn with<V: AsRef<OsStr>>(variables: &[(&str, Option<V>)]) -> io::Error {
     let program = match env::current_exe() {
         Ok(program) => program,
         Err(error) => return error,

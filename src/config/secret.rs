@@ -18,15 +18,14 @@ const PGPASSWORD: &str = "PGPASSWORD";
 static KNOWN: LazyLock<Mutex<Arc<BTreeSet<Secret>>>> = LazyLock::new(|| Mutex::new(Arc::new(given())));
 
 /// The text without any secret, for whatever prints or stores a text that is not all our own.
-#[must_use]
-pub fn hidden(text: &str) -> String {
+pub(crate) fn hidden(text: &str) -> String {
     // Nothing is done while they are locked: a panic in it could not be printed.
     let known = Arc::clone(&KNOWN.lock().unwrap_or_else(PoisonError::into_inner));
     secrets::hide(text, known.iter()).into_owned()
 }
 
 /// Learns the secrets that a file sets. The server's messages repeat them without the statement that shows what they are.
-pub fn learn(sql: &str) {
+pub(crate) fn learn(sql: &str) {
     let new = secrets::of(sql);
     if !new.is_empty() {
         Arc::make_mut(&mut KNOWN.lock().unwrap_or_else(PoisonError::into_inner)).extend(new);
@@ -34,7 +33,7 @@ pub fn learn(sql: &str) {
 }
 
 /// Learns a password that is in neither a file of SQL nor the environment.
-pub fn learn_password(password: &str) {
+pub(crate) fn learn_password(password: &str) {
     if !password.is_empty() {
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut known).insert(Secret::whole(password));
@@ -60,14 +59,11 @@ fn given() -> BTreeSet<Secret> {
 /// The text of a URL that may hold a password. It is read only when it is used, because a parser of flags repeats what it
 /// cannot read.
 #[derive(Clone)]
-pub struct SecretUrl(String);
+pub(crate) struct SecretUrl(String);
 
 impl SecretUrl {
     /// The database that it names. `variable` names where it came from, for the error.
-    ///
-    /// # Errors
-    /// As [`Database::from_url`].
-    pub fn database(&self, variable: &str) -> Result<Database> {
+    pub(crate) fn database(&self, variable: &str) -> Result<Database> {
         Database::from_url(variable, &self.0)
     }
 }

@@ -31,7 +31,7 @@ pub struct Snapshot {
 ///
 /// # Errors
 /// [`Error::Config`] when a migration of the program has no snapshot, which would be a mistake of ours.
-pub fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<Schema> {
+pub(crate) fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<Schema> {
     let mut schema = Value::Object(Map::new());
     for migration in catalog.migrations().iter().filter(|migration| migration.version <= version) {
         let stem = migration.file.strip_suffix(".sql").unwrap_or(&migration.file);
@@ -53,10 +53,10 @@ pub fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<Schema> 
 }
 
 fn missing(version: i64) -> Error {
-    Error::Config {
-        message: format!("this build has no snapshot of the schema at version {version}"),
-        hint: "build it anew after `cargo xtask gen`".into(),
-    }
+    Error::config(
+        format!("this build has no snapshot of the schema at version {version}"),
+        "build it anew after `cargo xtask gen`",
+    )
 }
 
 /// Puts everything into another schema.

@@ -21,9 +21,11 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
         let files = EMBEDDED.iter().map(|(name, bytes)| ((*name).to_owned(), Ok(bytes.to_vec())));
         return Catalog::from_files(files).map_err(Error::Refused);
     };
-    let unreadable = |e: std::io::Error| Error::Config {
-        message: format!("the folder of migrations `{}` cannot be read: {e}", folder.display()),
-        hint: "give `--source` a folder of files such as `0001_create_users.sql`".into(),
+    let unreadable = |e: std::io::Error| {
+        Error::config(
+            format!("the folder of migrations `{}` cannot be read: {e}", folder.display()),
+            "give `--source` a folder of files such as `0001_create_users.sql`",
+        )
     };
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -54,10 +56,10 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
     let mut catalog = Catalog::from_files(files).map_err(Error::Refused)?;
     catalog.folder = Some(folder.display().to_string());
     if catalog.migrations().is_empty() {
-        return Err(Error::Config {
-            message: format!("the folder `{}` holds no migration", folder.display()),
-            hint: "give `--source` a folder of files such as `0001_create_users.sql`".into(),
-        });
+        return Err(Error::config(
+            format!("the folder `{}` holds no migration", folder.display()),
+            "give `--source` a folder of files such as `0001_create_users.sql`",
+        ));
     }
     Ok(catalog)
 }

@@ -5,6 +5,7 @@
 //! others.
 
 use crate::config::database::Database;
+use crate::config::databases::Databases;
 use crate::config::{env, restart};
 
 /// The system's authorities as a file.
@@ -16,24 +17,19 @@ pub(super) const NONE: &str = "/dev/null";
 
 /// Whose certificates make a server the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// None is checked.
+pub(crate) enum Trust {
     Unchecked,
-    /// The system's authorities.
     System,
     /// Those of the file that the URL names.
     Named,
 }
 
-/// Takes the system's authorities out of the process where every server that is checked has its own. `scratch` is the
-/// server to try files on.
+/// Takes the system's authorities out of the process where every server that is checked has its own.
 ///
-/// Where one server is checked against the system's, they stay for all: sqlx has one list for a process.
-pub fn only_named(scratch: Option<Database>) {
-    // A wrong URL is reported by whoever uses it.
-    let of = |name: &str| env::read(name).and_then(|url| Database::from_url(name, &url).ok());
-    let databases = [of(env::DATABASE_URL), of(env::MIGRATE_DATABASE_URL), scratch];
-    let trust: Vec<_> = databases.iter().flatten().map(Database::trust).collect();
+/// Where one server is checked against the system's, they stay for all: sqlx has one list for a process. A wrong URL is reported
+/// by what uses it.
+pub(crate) fn only_named(databases: &Databases) {
+    let trust: Vec<_> = databases.all().map(Database::trust).collect();
     let is_done = env::read(SSL_CERT_FILE).as_deref() == Some(NONE) && env::read(SSL_CERT_DIR).is_none();
     if is_done || !trust.contains(&Trust::Named) || trust.contains(&Trust::System) {
         return;

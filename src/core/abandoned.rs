@@ -5,37 +5,33 @@ use std::collections::BTreeSet;
 
 use crate::core::catalog::Catalog;
 use crate::core::history::{History, Step, StepState};
-use crate::core::resume::Resume;
-use crate::core::script::{Mode, Script};
+use crate::core::prepared::{Mode, Pending};
 use crate::core::sql::concurrent::Concurrent;
 use crate::error::{Finding, FindingKind};
 
 /// A statement that did not end well and is not sent again, so that nothing removes what it left.
 #[derive(Debug)]
-pub struct HalfDone {
+pub(crate) struct HalfDone {
     /// Its place among the records.
-    pub record: usize,
-    /// What it worked on.
-    pub work: Concurrent,
+    pub(crate) record: usize,
+    pub(crate) work: Concurrent,
     /// The table that it worked on.
-    pub relation: Option<u32>,
+    pub(crate) relation: Option<u32>,
 }
 
 /// What decides what becomes of a record.
 #[derive(Clone, Copy)]
-pub struct Files<'a> {
+pub(crate) struct Files<'a> {
     /// The files of this build.
-    pub catalog: &'a Catalog,
-    /// What is applied.
-    pub history: &'a History,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) history: &'a History,
     /// The files that this run is to apply, and where it resumes them.
-    pub pending: &'a [(Script<'a>, Resume)],
+    pub(crate) pending: &'a [Pending<'a>],
 }
 
 impl Files<'_> {
     /// The statements of the records that did not end well and that the pending files do not send again.
-    #[must_use]
-    pub fn half_done(self, records: &[Step]) -> Vec<HalfDone> {
+    pub(crate) fn half_done(self, records: &[Step]) -> Vec<HalfDone> {
         records
             .iter()
             .enumerate()
@@ -48,21 +44,20 @@ impl Files<'_> {
     }
 
     fn is_sent_again(self, record: &Step) -> bool {
-        self.pending.iter().any(|(script, resume)| {
-            script.migration.version == record.version
+        self.pending.iter().any(|(prepared, resume)| {
+            prepared.migration.version == record.version
                 && record.ordinal > resume.done
-                && matches!(&script.mode, Mode::Statements(units)
+                && matches!(&prepared.mode, Mode::Statements(units)
                     if units.get(record.ordinal - 1).is_some_and(|unit| unit.checksum == record.checksum))
         })
     }
 
     /// The versions whose records have nothing more to say, once what their statements left is removed: their files are applied,
     /// or nothing of them is and they start from the beginning, if they are there at all.
-    #[must_use]
-    pub fn forgettable(self, records: &[Step]) -> BTreeSet<i64> {
+    pub(crate) fn forgettable(self, records: &[Step]) -> BTreeSet<i64> {
         let is_transaction = |version| {
-            self.pending.iter().any(|(script, _)| {
-                script.migration.version == version && matches!(script.mode, Mode::Transaction { .. })
+            self.pending.iter().any(|(prepared, _)| {
+                prepared.migration.version == version && matches!(prepared.mode, Mode::Transaction { .. })
             })
         };
         let failed = |version| {
@@ -79,22 +74,19 @@ impl Files<'_> {
     }
 
     /// Whether a version has no file and is not applied.
-    #[must_use]
-    pub fn lack(self, version: i64) -> bool {
+    pub(crate) fn lack(self, version: i64) -> bool {
         self.catalog.get(version).is_none() && self.history.applied(version).is_none()
     }
 
     /// Whether a later run is to go on with a file: it lies beyond `--target`, or is one of a newer build.
-    #[must_use]
-    pub fn are_followed_by(self, version: i64) -> bool {
+    pub(crate) fn are_followed_by(self, version: i64) -> bool {
         self.history.applied(version).is_none()
-            && self.pending.iter().all(|(script, _)| script.migration.version != version)
+            && self.pending.iter().all(|(prepared, _)| prepared.migration.version != version)
             && (self.catalog.get(version).is_some() || Some(version) > self.catalog.newest())
     }
 
     /// Files of which a part is applied that were removed since, as newer ones are here.
-    #[must_use]
-    pub fn removed(self, records: &[Step]) -> Vec<Finding> {
+    pub(crate) fn removed(self, records: &[Step]) -> Vec<Finding> {
         let versions: BTreeSet<i64> = records
             .iter()
             .filter(|record| record.state != StepState::Failed)
@@ -106,24 +98,26 @@ impl Files<'_> {
 }
 
 fn removed(version: i64) -> Finding {
-    Finding {
-        kind: FindingKind::Unfinished,
-        file: None,
-        version: Some(version),
-        line: None,
-        message: format!("version {version} is half applied and has no file, although newer files are here"),
-        hint: format!(
-            "bring the file back with `git log --diff-filter=D -- '*{version}_*.sql'` and `git checkout`; or undo by hand \
-             what its statements did, then `DELETE FROM _corveil_statements WHERE version = {version}`"
+    Finding::new(
+        FindingKind::Unfinished,
+        format!("version {version} is half applied and has no file, although newer files are here"),
+        format!(
+            "bring the file back with `git log --diff-filter=D -- '*{version}_*.sql'` and \
+            `git checkout`; or undo by hand what its statements did, then `DELETE FROM \
+            _corveil_statements WHERE version = {version}`"
         ),
-    }
+    )
+    .version(version)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::history::Applied;
-    use crate::core::script::prepare;
+    use std::sync::Arc;
+
+    use crate::core::prepared::prepare;
+    use crate::core::resume::Resume;
     use crate::core::sql::strings::Strings;
     use sha2::{Digest, Sha384};
 
@@ -146,10 +140,10 @@ mod tests {
         }
     }
 
-    fn pending(catalog: &Catalog, done: usize) -> Vec<(Script<'_>, Resume)> {
+    fn pending(catalog: &Catalog, done: usize) -> Vec<Pending<'_>> {
         let files: Vec<_> = catalog.migrations().iter().collect();
-        let scripts = prepare(&files, &BTreeSet::new(), Strings::Standard).unwrap();
-        scripts.into_iter().map(|script| (script, Resume { done, begun: None })).collect()
+        let all = prepare(&files, &BTreeSet::new(), Strings::Standard).unwrap();
+        all.into_iter().map(|prepared| (Arc::new(prepared), Resume { done, begun: None })).collect()
     }
 
     #[test]

@@ -9,22 +9,21 @@ use crate::core::foreign::mapping::{self, Mapping};
 use crate::core::foreign::{self, ForeignHistory, Tool};
 use crate::core::history::History;
 use crate::core::plan;
-use crate::core::script;
+use crate::core::prepared;
 use crate::core::sql::strings::Strings;
 use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
 
-/// What is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Whose history counts; none for whichever is there.
-    pub from: Option<Tool>,
+    pub(crate) from: Option<Tool>,
     /// The version that the database is said to be at.
-    pub to: Option<i64>,
+    pub(crate) to: Option<i64>,
 }
 
 /// What is known of the version before the schema is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lead {
+pub(crate) enum Lead {
     /// It is this one, if the schema agrees.
     Version {
         /// The version.
@@ -43,27 +42,23 @@ pub enum Lead {
 ///
 /// # Errors
 /// [`Error::Mismatch`] when it says something else, [`Error::Config`] for a version that is none of ours.
-pub fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()> {
+pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()> {
     let wanted = asked.to.map(|to| version(catalog, to)).transpose()?;
     let mut findings = plan::disagreements(catalog, history);
     let missing = |file: &&Migration| {
         wanted.is_some_and(|wanted| file.version <= wanted.version) && history.applied(file.version).is_none()
     };
     if let Some(file) = catalog.migrations().iter().find(missing) {
-        findings.push(Finding {
-            kind: FindingKind::ForeignHistory,
-            file: Some(file.file.clone()),
-            version: Some(file.version),
-            line: None,
-            message: format!(
-                "is to be recorded, but the database has a history of ours already, and it is not in it: the newest there \
-                 is {}",
+        findings.push(file.finding(
+            FindingKind::ForeignHistory,
+            format!(
+                "is to be recorded, but the database has a history of ours already, and it is not \
+                in it: the newest there is {}",
                 history.newest().map_or_else(|| "none".into(), |newest| newest.to_string())
             ),
-            hint: "`corveil migrate` applies what is pending; if the schema has it already, correct that history with \
-                   `sqlx migrate override`"
-                .into(),
-        });
+            "`corveil migrate` applies what is pending; if the schema has it already, correct \
+                that history with `sqlx migrate override`",
+        ));
     }
     if findings.is_empty() { Ok(()) } else { Err(Error::Mismatch(findings)) }
 }
@@ -73,7 +68,7 @@ pub fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()
 /// # Errors
 /// [`Error::Mismatch`] for a history that its tool left half done, [`Error::Config`] where it cannot be said which counts,
 /// or the version is none of ours.
-pub fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Result<Lead> {
+pub(crate) fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Result<Lead> {
     histories.iter().try_for_each(ForeignHistory::expect_clean)?;
     if let Some(to) = asked.to {
         if histories.is_empty() {
@@ -92,28 +87,28 @@ pub fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Re
 }
 
 /// Where a database is that has no object at all.
-#[must_use]
-pub fn nothing_there(histories: &[ForeignHistory]) -> Error {
+pub(crate) fn nothing_there(histories: &[ForeignHistory]) -> Error {
     if histories.is_empty() {
-        return Error::Config {
-            message: "the database is empty: there is nothing to adopt".into(),
-            hint: "`corveil migrate` makes the schema".into(),
-        };
+        return Error::config(
+            "the database is empty: there is nothing to adopt",
+            "`corveil migrate` makes the schema",
+        );
     }
-    Error::Mismatch(vec![Finding {
-        kind: FindingKind::ForeignHistory,
-        file: None,
-        version: None,
-        line: None,
-        message: format!("the database has the history {} and nothing else: there is nothing to adopt", foreign::listed(histories)),
-        hint: "see that it is the right database; if so, drop that table, and `corveil migrate` makes the schema".into(),
-    }])
+    Error::Mismatch(vec![Finding::new(
+        FindingKind::ForeignHistory,
+        format!(
+            "the database has the history {} and nothing else: there is nothing to adopt",
+            foreign::listed(histories)
+        ),
+        "see that it is the right database; if so, drop that table, and `corveil migrate` \
+            makes the schema",
+    )])
 }
 
 /// What came of comparing the schema with that of each version. It keeps the differences from the nearest alone: those
 /// from all versions of a large schema would fill the memory.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// Whether any object of any version is there.
     meets: bool,
     equal: Vec<i64>,
@@ -123,7 +118,7 @@ pub struct Comparison {
 impl Comparison {
     /// Adds a version, newer than those before it: whether any object of it is there, and how it differs. Of several that are
     /// nearest, the newest counts.
-    pub fn add(&mut self, file: &Migration, meets: bool, differences: Vec<Difference>) {
+    pub(crate) fn add(&mut self, file: &Migration, meets: bool, differences: Vec<Difference>) {
         self.meets |= meets;
         if differences.is_empty() {
             self.equal.push(file.version);
@@ -142,7 +137,7 @@ impl Comparison {
     /// # Errors
     /// [`Error::Config`] where several are equal, as migrations leave them that change data alone; [`Error::Differs`] with
     /// the differences from the nearest version where none is.
-    pub fn conclude(self, catalog: &Catalog, why: &str) -> Result<(i64, String)> {
+    pub(crate) fn conclude(self, catalog: &Catalog, why: &str) -> Result<(i64, String)> {
         let equal: Vec<_> = self.equal.iter().filter_map(|version| catalog.get(*version)).collect();
         match equal[..] {
             [only] => {
@@ -150,18 +145,18 @@ impl Comparison {
             }
             [.., newest] => {
                 let names: Vec<_> = equal.iter().map(|file| format!("`{}`", file.file)).collect();
-                Err(Error::Config {
-                    message: format!(
+                Err(Error::config(
+                    format!(
                         "the schema is that of {} versions alike, {}; which one cannot be told: {why}",
                         equal.len(),
                         names.join(" and ")
                     ),
-                    hint: format!(
+                    format!(
                         "say it with `--to`, for a Job of the chart `migrate.adopt.to`: {} if what the later ones do to \
                          the data is done",
                         newest.version
                     ),
-                })
+                ))
             }
             [] => Err(self.unlike_all(catalog, why)),
         }
@@ -169,14 +164,11 @@ impl Comparison {
 
     fn unlike_all(self, catalog: &Catalog, why: &str) -> Error {
         let Some((version, differences)) = self.nearest.filter(|_| self.meets) else {
-            return Error::Mismatch(vec![Finding {
-                kind: FindingKind::ForeignObject,
-                file: None,
-                version: None,
-                line: None,
-                message: format!("the schema has nothing of these migrations: {why}"),
-                hint: "see that it is the right database, and the right files".into(),
-            }]);
+            return Error::Mismatch(vec![Finding::new(
+                FindingKind::ForeignObject,
+                format!("the schema has nothing of these migrations: {why}"),
+                "see that it is the right database, and the right files",
+            )]);
         };
         let hint = format!(
             "the schema is that of no version, and this is the nearest: {}mend it and try again, or record it all the \
@@ -192,7 +184,7 @@ impl Comparison {
 ///
 /// # Errors
 /// [`Error::Differs`] with those that are not, [`Error::Config`] for an id that is none of theirs.
-pub fn accept(
+pub(crate) fn accept(
     catalog: &Catalog,
     version: i64,
     differences: Vec<Difference>,
@@ -241,8 +233,7 @@ fn differs(catalog: &Catalog, version: i64, differences: Vec<Difference>, hint: 
 
 /// Adds to a difference that the schema is that of another version: versions of two histories may be the same numbers and
 /// mean something else.
-#[must_use]
-pub fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> Error {
+pub(crate) fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> Error {
     match error {
         Error::Differs(mut differs) => {
             differs.hint = format!(
@@ -258,19 +249,18 @@ pub fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> E
 }
 
 /// The migrations that a database at this version contains.
-pub fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migration> {
+pub(crate) fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item = &Migration> {
     catalog.migrations().iter().filter(move |file| file.version <= version)
 }
 
 /// Why a run on an empty database would refuse some of these files. They are about to be recorded with their checksums, so
 /// editing them, as their own hints say of pending files, is no way any more.
-#[must_use]
-pub fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
+pub(crate) fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
     let none = BTreeSet::new();
     let mut refused: Vec<(bool, Finding)> = Vec::new();
     for file in files {
-        if let Err(findings) = script::prepare(&[file], &none, strings) {
-            let runs_outside = script::prepare(&[file], &BTreeSet::from([file.version]), strings).is_ok();
+        if let Err(findings) = prepared::prepare(&[file], &none, strings) {
+            let runs_outside = prepared::prepare(&[file], &BTreeSet::from([file.version]), strings).is_ok();
             refused.extend(findings.into_iter().map(|finding| (runs_outside, finding)));
         }
     }
@@ -293,8 +283,7 @@ pub fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
 }
 
 /// How many files that are, as a sentence's beginning.
-#[must_use]
-pub fn refused_headline(refused: &[Finding]) -> String {
+pub(crate) fn refused_headline(refused: &[Finding]) -> String {
     let files: BTreeSet<_> = refused.iter().map(|finding| &finding.file).collect();
     match files.len() {
         1 => "`corveil migrate` refuses one of these files".into(),
@@ -303,8 +292,7 @@ pub fn refused_headline(refused: &[Finding]) -> String {
 }
 
 /// The command that shows what adopting would do: what somebody is told who meets such a database.
-#[must_use]
-pub fn command(catalog: &Catalog, from: Option<Tool>) -> String {
+pub(crate) fn command(catalog: &Catalog, from: Option<Tool>) -> String {
     format!("{} --dry-run", adopt(catalog, from))
 }
 
@@ -319,9 +307,11 @@ fn adopt(catalog: &Catalog, from: Option<Tool>) -> String {
 }
 
 fn version(catalog: &Catalog, version: i64) -> Result<&Migration> {
-    catalog.get(version).ok_or_else(|| Error::Config {
-        message: format!("version {version}, which is asked for, is that of no migration file"),
-        hint: "`corveil status` lists the versions".into(),
+    catalog.get(version).ok_or_else(|| {
+        Error::config(
+            format!("version {version}, which is asked for, is that of no migration file"),
+            "`corveil status` lists the versions",
+        )
     })
 }
 

@@ -9,16 +9,23 @@ use crate::core::sql::position::position;
 use crate::core::sql::split::{Statement, each};
 use crate::core::sql::strings::Strings;
 use crate::error::failure::{Cause, ServerError};
+use crate::error::sqlstate;
 
 /// What the server says to a name that means nothing, or nothing that the role may use: undefined table, schema, function,
 /// and type or other object, and a missing right.
-const NOT_FOUND: [&str; 5] = ["42P01", "3F000", "42883", "42704", "42501"];
+const NOT_FOUND: [&str; 5] = [
+    sqlstate::UNDEFINED_TABLE,
+    sqlstate::INVALID_SCHEMA_NAME,
+    sqlstate::UNDEFINED_FUNCTION,
+    sqlstate::UNDEFINED_OBJECT,
+    sqlstate::INSUFFICIENT_PRIVILEGE,
+];
 
 const SETTINGS: [Setting; 2] = [Setting::SearchPath, Setting::Role];
 
 /// What a file leaves behind, found out statement by statement.
 #[derive(Debug)]
-pub struct Leaves([Effect; 2]);
+pub(crate) struct Leaves([Effect; 2]);
 
 impl Default for Leaves {
     fn default() -> Self {
@@ -27,16 +34,14 @@ impl Default for Leaves {
 }
 
 impl Leaves {
-    /// Reads the next statement.
-    pub fn follow(&mut self, statement: &Statement<'_>) {
+    pub(crate) fn follow(&mut self, statement: &Statement<'_>) {
         for (effect, setting) in self.0.iter_mut().zip(SETTINGS) {
             effect.follow(statement, setting);
         }
     }
 
     /// What a warning says of the file, where other files follow it.
-    #[must_use]
-    pub fn warnings(&self, sql: &str) -> Vec<String> {
+    pub(crate) fn warnings(&self, sql: &str) -> Vec<String> {
         let left = self.0.iter().filter_map(|effect| match effect {
             Effect::Leaves(left) => Some(left),
             Effect::None | Effect::Default => None,
@@ -55,8 +60,7 @@ impl Leaves {
 }
 
 /// What a file leaves behind, if anything, as a sentence that says what may come of it.
-#[must_use]
-pub fn leaves(file: &Migration) -> Option<String> {
+pub(crate) fn leaves(file: &Migration) -> Option<String> {
     SETTINGS.into_iter().find_map(|setting| match effect_of(file, setting) {
         Effect::Leaves(left) => Some(format!(
             "{}, and sqlx-cli keeps that for the next files of a run, so this may be what one of them made",
@@ -67,8 +71,7 @@ pub fn leaves(file: &Migration) -> Option<String> {
 }
 
 /// The file before this one that leaves behind what may be missing, if the failure is of that kind.
-#[must_use]
-pub fn cause(catalog: &Catalog, version: i64, server: &ServerError) -> Option<Cause> {
+pub(crate) fn cause(catalog: &Catalog, version: i64, server: &ServerError) -> Option<Cause> {
     server.sqlstate.as_deref().filter(|code| NOT_FOUND.contains(code))?;
     let failed = catalog.get(version)?;
     SETTINGS.into_iter().find_map(|setting| of_setting(catalog, failed, setting))

@@ -2,7 +2,7 @@
 //!
 //! Names, descriptions and checksums follow `sqlx-core` 0.9, `migrate/source.rs`, so that sqlx and corveil see the
 //! same history. Content that cannot be applied is no error here: an applied file cannot be edited any more, so only
-//! pending ones are refused (see [`crate::core::script`]).
+//! pending ones are refused (see [`crate::core::prepared`]).
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -18,25 +18,35 @@ pub struct Migration {
     /// Its version, unique in the set.
     pub version: i64,
     /// What the name says, with `_` as spaces.
-    pub description: String,
+    pub(crate) description: String,
     /// The file's name without its folder.
     pub file: String,
     /// SHA-384 of the content: 48 bytes.
     pub checksum: Vec<u8>,
     /// The SQL, or why there is none.
-    pub content: Result<String, Unreadable>,
+    pub(crate) content: Result<String, Unreadable>,
     /// What it creates, once that was read.
     created: OnceLock<Vec<Created>>,
 }
 
 impl Migration {
+    /// What is wrong with the file or its rows.
+    pub(crate) fn finding(
+        &self,
+        kind: FindingKind,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Finding {
+        Finding::new(kind, message, hint).file(self.file.clone()).version(self.version)
+    }
+
     /// What it creates without IF NOT EXISTS. It is read for that where it was not yet.
     fn created(&self) -> &[Created] {
         self.created.get_or_init(|| self.content.as_deref().map(created).unwrap_or_default())
     }
 
     /// Keeps what it creates, for one who has read the file for something else too.
-    pub fn keep_created(&self, created: Vec<Created>) {
+    pub(crate) fn keep_created(&self, created: Vec<Created>) {
         // What was read before stays.
         let _ = self.created.set(created);
     }
@@ -44,7 +54,7 @@ impl Migration {
 
 /// Why a file has no SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     /// The bytes are not UTF-8 from this offset on.
     NotUtf8 {
         /// Offset in bytes.
@@ -52,7 +62,6 @@ pub enum Unreadable {
     },
     /// The bytes are UTF-16, by the name that `iconv` has for it.
     Utf16(&'static str),
-    /// The operating system's reason.
     Io(String),
 }
 
@@ -61,11 +70,11 @@ pub enum Unreadable {
 pub struct Catalog {
     migrations: Vec<Migration>,
     /// Names of `.sql` files that are no migrations, as sqlx ignores them.
-    pub ignored: Vec<String>,
+    pub(crate) ignored: Vec<String>,
     /// The folder that they are from, as it was given; none for those that the program carries.
-    pub folder: Option<String>,
+    pub(crate) folder: Option<String>,
     /// Versions whose files run whole although they have another tool's marks of a way up or down.
-    pub run_whole: BTreeSet<i64>,
+    pub(crate) run_whole: BTreeSet<i64>,
 }
 
 impl Catalog {
@@ -96,25 +105,22 @@ impl Catalog {
     }
 
     /// The migrations, oldest first.
-    #[must_use]
     pub fn migrations(&self) -> &[Migration] {
         &self.migrations
     }
 
     /// The migration of a version.
-    #[must_use]
-    pub fn get(&self, version: i64) -> Option<&Migration> {
+    pub(crate) fn get(&self, version: i64) -> Option<&Migration> {
         self.migrations.binary_search_by_key(&version, |m| m.version).ok().map(|i| &self.migrations[i])
     }
 
     /// What the files create without IF NOT EXISTS. All files are read for that, once.
-    pub fn created(&self) -> impl Iterator<Item = (&Migration, &Created)> {
+    pub(crate) fn created(&self) -> impl Iterator<Item = (&Migration, &Created)> {
         self.migrations.iter().flat_map(|file| file.created().iter().map(move |object| (file, object)))
     }
 
     /// The newest version; none in an empty set.
-    #[must_use]
-    pub fn newest(&self) -> Option<i64> {
+    pub(crate) fn newest(&self) -> Option<i64> {
         self.migrations.last().map(|m| m.version)
     }
 }
@@ -166,27 +172,25 @@ fn utf16(bytes: &[u8]) -> Option<&'static str> {
 }
 
 fn misnamed(name: String) -> Finding {
-    Finding {
-        kind: FindingKind::Misnamed,
-        message: "has a name that starts with no version number".into(),
-        hint: format!(
-            "name it like `0001_create_users.sql`, or rename it to `{name}.txt` if it is no migration"
+    Finding::new(
+        FindingKind::Misnamed,
+        "has a name that starts with no version number",
+        format!(
+            "name it like `0001_create_users.sql`, or rename it to `{name}.txt` if it is no \
+            migration"
         ),
-        file: Some(name),
-        version: None,
-        line: None,
-    }
+    )
+    .file(name)
 }
 
 fn duplicate(pair: &[Migration]) -> Finding {
-    Finding {
-        kind: FindingKind::Duplicate,
-        file: Some(pair[1].file.clone()),
-        version: Some(pair[1].version),
-        line: None,
-        message: format!("has the same version {} as `{}`", pair[1].version, pair[0].file),
-        hint: "give the one that is not applied anywhere yet a higher version".into(),
-    }
+    Finding::new(
+        FindingKind::Duplicate,
+        format!("has the same version {} as `{}`", pair[1].version, pair[0].file),
+        "give the one that is not applied anywhere yet a higher version",
+    )
+    .file(pair[1].file.clone())
+    .version(pair[1].version)
 }
 
 #[cfg(test)]

@@ -30,27 +30,26 @@ struct Known {
 
 /// The directives of a file; what it does not say is the run's to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Directives {
+pub(crate) struct Directives {
     /// `-- no-transaction`: the file runs statement by statement, each committed by itself.
-    pub no_transaction: bool,
+    pub(crate) no_transaction: bool,
     /// `-- corveil:lock-timeout 10s`: how long a statement waits for a lock.
-    pub lock_timeout: Option<Timeout>,
+    pub(crate) lock_timeout: Option<Timeout>,
     /// `-- corveil:statement-timeout 30min`: how long a statement runs.
-    pub statement_timeout: Option<Timeout>,
+    pub(crate) statement_timeout: Option<Timeout>,
     /// `-- corveil:retries 20`: how often the file is tried again after it met a lock.
-    pub retries: Option<u32>,
+    pub(crate) retries: Option<u32>,
 }
 
 /// A directive that is not understood, or stands where it would be overlooked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
-pub struct DirectiveError {
+pub(crate) struct DirectiveError {
     /// The line of the comment, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// What is wrong with it.
-    pub reason: String,
-    /// What to write instead.
-    pub hint: String,
+    pub(crate) reason: String,
+    pub(crate) hint: String,
 }
 
 /// Reads a file's directives; `strings` is how its session reads strings, in which nothing is a comment. Comments end where the
@@ -59,7 +58,7 @@ pub struct DirectiveError {
 /// # Errors
 /// A `-- corveil:` comment that names no known directive, has a bad value, repeats another or follows the first statement,
 /// and a `-- no-transaction` before the first statement that is not the file's first bytes.
-pub fn parse(sql: &str, strings: Strings) -> Result<Directives, DirectiveError> {
+pub(crate) fn parse(sql: &str, strings: Strings) -> Result<Directives, DirectiveError> {
     let mut directives =
         Directives { no_transaction: sql.starts_with(NO_TRANSACTION), ..Directives::default() };
     let mut leading = true;
@@ -138,16 +137,15 @@ fn once<T: FromStr<Err: fmt::Display>>(slot: &mut Option<T>, value: &str) -> Res
 
 /// A timeout as PostgreSQL has it: whole milliseconds, at most [`i32::MAX`] of them, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Timeout {
+pub(crate) enum Timeout {
     /// There is no limit: `none`, `0` or `0s`.
     Never,
-    /// The limit; never zero.
     After(Duration),
 }
 
 /// Text that is no timeout.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum TimeoutError {
+pub(crate) enum TimeoutError {
     /// It is not a duration.
     #[error("{0}; write a duration such as `500ms`, `10s`, `30min`, `1h`, or `none`")]
     Duration(#[from] humantime::DurationError),
@@ -161,8 +159,7 @@ pub enum TimeoutError {
 
 impl Timeout {
     /// The value for `lock_timeout` and `statement_timeout`, in milliseconds, where 0 is no limit.
-    #[must_use]
-    pub const fn as_millis(self) -> u128 {
+    pub(crate) const fn as_millis(self) -> u128 {
         match self {
             Self::Never => 0,
             Self::After(limit) => limit.as_millis(),

@@ -7,7 +7,7 @@ use crate::core::sql::marks::two_ways;
 
 /// What makes it doubtful that a database has too much.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drift {
+pub(crate) struct Drift {
     /// The first file that leaves a search path or role behind, as a version and a sentence.
     leaver: Option<(i64, String)>,
     /// The first file that holds a way down too, likewise.
@@ -15,9 +15,7 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Reads the files once.
-    #[must_use]
-    pub fn new(catalog: &Catalog) -> Self {
+    pub(crate) fn new(catalog: &Catalog) -> Self {
         let files = catalog.migrations().iter();
         let leaver = files.clone().find_map(|file| Some((file.version, carried::leaves(file)?)));
         let two_ways = files.clone().find_map(|file| {
@@ -32,8 +30,7 @@ impl Drift {
     }
 
     /// What makes `live` another schema than the `expected` one, which the files up to a version make.
-    #[must_use]
-    pub fn differences(&self, version: i64, expected: &Schema, live: &Schema) -> Vec<Difference> {
+    pub(crate) fn differences(&self, version: i64, expected: &Schema, live: &Schema) -> Vec<Difference> {
         let leaver = self.leaver.as_ref().filter(|(leaver, _)| *leaver < version);
         let mut differences = differences_where(expected, live, leaver.map(|(_, why)| why.as_str()));
         if let Some((_, why)) = self.two_ways.as_ref().filter(|(two_ways, _)| *two_ways <= version) {
@@ -46,7 +43,7 @@ impl Drift {
 
 /// Says which of the differences a later file makes so: those that are none from the schema after it, `later` being the
 /// differences from that.
-pub fn explain(differences: &mut [Difference], file: &Migration, later: &[Difference]) {
+pub(crate) fn explain(differences: &mut [Difference], file: &Migration, later: &[Difference]) {
     for difference in differences.iter_mut().filter(|difference| difference.made_by.is_none()) {
         // What is on a table that is itself too much shows no more.
         let is_still_there = later.iter().any(|other| {

@@ -1,8 +1,8 @@
 //! Other tools' histories: what they say is applied, and which of our versions that is.
 
-pub mod mapping;
-pub mod rows;
-pub mod tables;
+pub(crate) mod mapping;
+pub(crate) mod rows;
+pub(crate) mod tables;
 
 use std::fmt;
 use std::str::FromStr;
@@ -58,7 +58,6 @@ impl Tool {
     ];
 
     /// As `--from` takes it; none for a tool whose history is not read.
-    #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::GolangMigrate => "golang-migrate",
@@ -79,7 +78,6 @@ impl Tool {
 }
 
 impl fmt::Display for Tool {
-    /// As people write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::GolangMigrate => "golang-migrate",
@@ -118,15 +116,14 @@ pub struct ForeignHistory {
     /// The table, with its schema and quoted where that is needed.
     pub table: String,
     /// What is applied, in the tool's order, or why that cannot be said.
-    pub applied: Result<Vec<Recorded>, String>,
+    pub(crate) applied: Result<Vec<Recorded>, String>,
     /// What the tool left half done.
-    pub dirty: Option<Dirty>,
+    pub(crate) dirty: Option<Dirty>,
 }
 
 /// A version that a tool records, as it writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recorded {
-    /// This one is applied.
+pub(crate) enum Recorded {
     One(String),
     /// This one is applied, and all before it.
     UpTo(String),
@@ -134,8 +131,7 @@ pub enum Recorded {
 
 impl Recorded {
     /// The version as the tool writes it.
-    #[must_use]
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         let (Self::One(version) | Self::UpTo(version)) = self;
         version
     }
@@ -143,11 +139,10 @@ impl Recorded {
 
 /// What a tool left half done: nobody can say what of it is in the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dirty {
-    /// What it says happened.
-    pub reason: String,
+pub(crate) struct Dirty {
+    pub(crate) reason: String,
     /// What mends it, in that tool.
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
 impl ForeignHistory {
@@ -157,14 +152,11 @@ impl ForeignHistory {
     /// [`Error::Mismatch`] with the reason, and what mends it.
     pub fn expect_clean(&self) -> Result<()> {
         let Some(Dirty { reason, hint }) = &self.dirty else { return Ok(()) };
-        Err(Error::Mismatch(vec![Finding {
-            kind: FindingKind::Dirty,
-            file: None,
-            version: None,
-            line: None,
-            message: format!("{self} was left half done: {reason}"),
-            hint: hint.clone(),
-        }]))
+        Err(Error::Mismatch(vec![Finding::new(
+            FindingKind::Dirty,
+            format!("{self} was left half done: {reason}"),
+            hint.clone(),
+        )]))
     }
 }
 
@@ -180,25 +172,26 @@ impl fmt::Display for ForeignHistory {
 /// [`Error::Config`] when there are several, and when there is none of the tool that was asked for.
 pub fn only(histories: &[ForeignHistory], from: Option<Tool>) -> Result<Option<&ForeignHistory>> {
     match (histories, from) {
-        ([], Some(tool)) => Err(Error::Config {
-            message: format!("there is no migration history of {tool} in this database"),
-            hint: "run it with `--from auto` to see what is there".into(),
-        }),
+        ([], Some(tool)) => Err(Error::config(
+            format!("there is no migration history of {tool} in this database"),
+            "run it with `--from auto` to see what is there",
+        )),
         ([], None) => Ok(None),
         ([only], _) => Ok(Some(only)),
-        (several, Some(tool)) => Err(Error::Config {
-            message: format!("there are several migration histories of {tool}: {}", listed(several)),
-            hint: "set `search_path` to the schema of the one that is meant".into(),
-        }),
+        (several, Some(tool)) => Err(Error::config(
+            format!("there are several migration histories of {tool}: {}", listed(several)),
+            "set `search_path` to the schema of the one that is meant",
+        )),
         (several, None) => {
             let names: Vec<_> = several.iter().filter_map(|history| history.tool.name()).collect();
-            Err(Error::Config {
-                message: format!("there are several migration histories: {}", listed(several)),
-                hint: format!(
-                    "say which one is meant: `--from {}`; for a Job of the chart, `migrate.adopt.from`",
+            Err(Error::config(
+                format!("there are several migration histories: {}", listed(several)),
+                format!(
+                    "say which one is meant: `--from {}`; for a Job of the chart, \
+                    `migrate.adopt.from`",
                     names.join("` or `--from ")
                 ),
-            })
+            ))
         }
     }
 }

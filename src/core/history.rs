@@ -5,45 +5,41 @@ use crate::core::sql::split::statements;
 
 /// A row of `_sqlx_migrations`, the history that sqlx and corveil share.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// The migration's version.
-    pub version: i64,
+pub(crate) struct Applied {
+    pub(crate) version: i64,
     /// The file's description when it was applied.
-    pub description: String,
+    pub(crate) description: String,
     /// When, as the server prints it in UTC.
-    pub installed_on: String,
+    pub(crate) installed_on: String,
     /// False for a migration that another tool left half done.
-    pub success: bool,
+    pub(crate) success: bool,
     /// SHA-384 of the file when it was applied.
-    pub checksum: Vec<u8>,
+    pub(crate) checksum: Vec<u8>,
     /// Nanoseconds; -1 when it is not known, as for a migration that was recorded without being run.
-    pub execution_time: i64,
+    pub(crate) execution_time: i64,
 }
 
 /// A row of `_corveil_statements`: a unit of a non-transactional file that is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The migration's version.
-    pub version: i64,
+pub(crate) struct Step {
+    pub(crate) version: i64,
     /// The unit's number in the file, from 1.
-    pub ordinal: usize,
+    pub(crate) ordinal: usize,
     /// SHA-384 of the unit's text.
-    pub checksum: Vec<u8>,
-    /// How far it got.
-    pub state: StepState,
+    pub(crate) checksum: Vec<u8>,
+    pub(crate) state: StepState,
     /// What the server said when it failed.
-    pub error: Option<String>,
+    pub(crate) error: Option<String>,
     /// The text of a statement that works concurrently: what it leaves half done outlives the file.
-    pub statement: Option<String>,
+    pub(crate) statement: Option<String>,
     /// The table that such a statement worked on, as its session found it.
-    pub relation: Option<u32>,
+    pub(crate) relation: Option<u32>,
 }
 
 impl Step {
     /// A statement that works concurrently and did not end well, so that some of its work may be left; and the table that it
     /// worked on.
-    #[must_use]
-    pub fn half_done(&self) -> Option<(Concurrent, Option<u32>)> {
+    pub(crate) fn half_done(&self) -> Option<(Concurrent, Option<u32>)> {
         let text = self.statement.as_ref().filter(|_| self.state != StepState::Finished)?;
         Some((concurrent(statements(text).ok()?.first()?)?, self.relation))
     }
@@ -51,19 +47,16 @@ impl Step {
 
 /// How far a unit got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepState {
+pub(crate) enum StepState {
     /// The intent is recorded, the end is not: it runs, or its runner died.
     Started,
-    /// It is done.
     Finished,
-    /// It failed.
     Failed,
 }
 
 impl StepState {
     /// The word in the table.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Started => "started",
             Self::Finished => "finished",
@@ -72,8 +65,7 @@ impl StepState {
     }
 
     /// Reads the word of the table; an unknown one counts as started, which claims the least.
-    #[must_use]
-    pub fn from_word(word: &str) -> Self {
+    pub(crate) fn from_word(word: &str) -> Self {
         match word {
             "finished" => Self::Finished,
             "failed" => Self::Failed,
@@ -84,35 +76,31 @@ impl StepState {
 
 /// Everything that the database remembers of migrations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct History {
+pub(crate) struct History {
     /// Applied migrations, oldest version first.
-    pub applied: Vec<Applied>,
+    pub(crate) applied: Vec<Applied>,
     /// Units of files under way, by version and ordinal.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 impl History {
     /// Whether no run of sqlx or corveil has left a trace.
-    #[must_use]
-    pub fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         self.applied.is_empty() && self.steps.is_empty()
     }
 
     /// The row of a version.
-    #[must_use]
-    pub fn applied(&self, version: i64) -> Option<&Applied> {
+    pub(crate) fn applied(&self, version: i64) -> Option<&Applied> {
         let at = self.applied.binary_search_by_key(&version, |row| row.version).ok()?;
         self.applied.get(at)
     }
 
-    /// The newest applied version.
-    #[must_use]
-    pub fn newest(&self) -> Option<i64> {
+    pub(crate) fn newest(&self) -> Option<i64> {
         self.applied.last().map(|row| row.version)
     }
 
     /// The units of one file.
-    pub fn steps_of(&self, version: i64) -> impl Iterator<Item = &Step> {
+    pub(crate) fn steps_of(&self, version: i64) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(move |step| step.version == version)
     }
 }

@@ -20,7 +20,7 @@ use crate::core::schema::{Index, Schema, Table};
 
 /// The patterns of objects that are not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ignore(Vec<Pattern>);
+pub(crate) struct Ignore(Vec<Pattern>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
@@ -33,40 +33,32 @@ struct Pattern {
 /// What one place of a pattern matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    /// Any characters, or none.
     Any,
     One,
     Char(char),
-    Set {
-        negated: bool,
-        ranges: Vec<(char, char)>,
-    },
+    Set { negated: bool, ranges: Vec<(char, char)> },
 }
 
 /// Two schemas without what is not compared, and how much that was.
 #[derive(Debug)]
-pub struct Compared {
-    /// What should be there.
-    pub expected: Schema,
-    /// What is there.
-    pub live: Schema,
-    /// What was left out.
-    pub left_out: LeftOut,
+pub(crate) struct Compared {
+    pub(crate) expected: Schema,
+    pub(crate) live: Schema,
+    pub(crate) left_out: LeftOut,
 }
 
 /// How much of a live database was not compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     /// Partitions that no file makes, of tables that files make.
-    pub partitions: usize,
+    pub(crate) partitions: usize,
     /// Schemas, tables, views, types, sequences, routines and indexes that a pattern names.
-    pub ignored: usize,
+    pub(crate) ignored: usize,
 }
 
 impl LeftOut {
     /// The same as a line; none when nothing was left out.
-    #[must_use]
-    pub fn line(&self) -> Option<String> {
+    pub(crate) fn line(&self) -> Option<String> {
         let count = |count: usize, one: &str, many: &str| match count {
             0 => None,
             1 => Some(format!("1 {one}")),
@@ -90,7 +82,7 @@ impl Ignore {
     ///
     /// # Errors
     /// The first pattern that is none, and why.
-    pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+    pub(crate) fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         patterns.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)
     }
 
@@ -98,24 +90,21 @@ impl Ignore {
     ///
     /// # Errors
     /// The first line that is no pattern, by its number, and why.
-    pub fn parse_file(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse_file(text: &str) -> Result<Self, String> {
         let lines = (1..).zip(text.lines().map(str::trim));
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         let parse = |(number, line)| Pattern::parse(line).map_err(|why| format!("line {number}: {why}"));
         lines.map(parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The patterns of both.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
     /// Both schemas without what the patterns name, and `live` without the partitions that no file makes of tables that files
     /// make.
-    #[must_use]
-    pub fn compared(&self, expected: &Schema, live: &Schema) -> Compared {
+    pub(crate) fn compared(&self, expected: &Schema, live: &Schema) -> Compared {
         let (expected, _) = self.without(expected);
         let (mut live, ignored) = self.without(live);
         let partitions = run_time_partitions(&expected, &live);
@@ -129,8 +118,7 @@ impl Ignore {
     }
 
     /// The patterns that match nothing in any of these schemas.
-    #[must_use]
-    pub fn unused<'a>(&'a self, schemas: &[&Schema]) -> Vec<&'a str> {
+    pub(crate) fn unused<'a>(&'a self, schemas: &[&Schema]) -> Vec<&'a str> {
         let matches_any = |pattern: &Pattern| {
             let alone = Self(vec![pattern.clone()]);
             schemas.iter().any(|schema| alone.without(schema).1 > 0)
@@ -340,7 +328,8 @@ fn without_arguments(routine: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::schema::{Partition, Routine, Sequence, View, differences};
+    use crate::core::schema::differences::differences;
+    use crate::core::schema::{Partition, Routine, Sequence, View};
 
     fn parsed(patterns: &[&str]) -> Ignore {
         Ignore::parse(patterns.iter().copied()).unwrap()

@@ -23,42 +23,35 @@ const COSTS: &str = "it costs every write and serves no query";
 /// The schema of TOAST tables, which only a superuser may use.
 const TOAST_SCHEMA: &str = "pg_toast";
 
-/// An INVALID index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidIndex {
-    /// Its schema.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
+pub(crate) struct InvalidIndex {
+    pub(crate) schema: String,
+    pub(crate) name: String,
     /// Its table; for an index of a TOAST table the table that the values belong to.
-    pub table: Table,
+    pub(crate) table: Table,
     /// The partitioned tables that the table is a partition of, directly or not.
-    pub parents: Vec<Table>,
+    pub(crate) parents: Vec<Table>,
     /// The names of the other indexes of the same table.
-    pub others: Vec<String>,
+    pub(crate) others: Vec<String>,
 }
 
 /// A table in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
+pub(crate) struct Table {
     /// What the catalog knows it by, whatever it is called.
-    pub oid: u32,
-    /// Its schema.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
 }
 
 impl InvalidIndex {
     /// Its name with its schema, quoted.
-    #[must_use]
-    pub fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         format!("{}.{}", ident(&self.schema), ident(&self.name))
     }
 
     /// The finding that it is.
-    #[must_use]
-    pub fn finding(&self) -> Finding {
+    pub(crate) fn finding(&self) -> Finding {
         let (drop, reindex) = (self.drop_command(), self.reindex_command());
         match self.copy_of() {
             // REINDEX would make a second index of it, and PostgreSQL refuses that for TOAST tables.
@@ -79,8 +72,7 @@ impl InvalidIndex {
     }
 
     /// The finding that a DROP INDEX CONCURRENTLY left it, which may be dropped or stay.
-    #[must_use]
-    pub fn half_dropped(&self) -> Finding {
+    pub(crate) fn half_dropped(&self) -> Finding {
         self.because(
             "a DROP INDEX CONCURRENTLY ended before it was complete",
             format!("{}, or {} if it is to stay", self.drop_command(), self.reindex_command()),
@@ -88,18 +80,11 @@ impl InvalidIndex {
     }
 
     fn because(&self, reason: &str, hint: String) -> Finding {
-        Finding {
-            kind: FindingKind::InvalidIndex,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "index {} on table \"{}\" is INVALID: {reason}",
-                self.qualified(),
-                self.table.name
-            ),
+        Finding::new(
+            FindingKind::InvalidIndex,
+            format!("index {} on table \"{}\" is INVALID: {reason}", self.qualified(), self.table.name),
             hint,
-        }
+        )
     }
 
     fn reindex_command(&self) -> String {
@@ -116,14 +101,12 @@ impl InvalidIndex {
     }
 
     /// Whether it is an index of a TOAST table, which the owner of the table may not be allowed to drop.
-    #[must_use]
-    pub fn is_toast(&self) -> bool {
+    pub(crate) fn is_toast(&self) -> bool {
         self.schema == TOAST_SCHEMA
     }
 
     /// The index of which a REINDEX CONCURRENTLY made this copy.
-    #[must_use]
-    pub fn copy_of(&self) -> Option<&str> {
+    pub(crate) fn copy_of(&self) -> Option<&str> {
         self.others.iter().map(String::as_str).find(|original| self.is_called_as_copy_of(original))
     }
 
@@ -140,8 +123,7 @@ impl InvalidIndex {
 
     /// Whether a statement that failed left it behind. `table` is the table that the statement worked on; without one the
     /// names in the statement decide.
-    #[must_use]
-    pub fn is_left_by(&self, statement: &Concurrent, table: Option<u32>) -> bool {
+    pub(crate) fn is_left_by(&self, statement: &Concurrent, table: Option<u32>) -> bool {
         let is_copy = self.is_called_as_copy();
         let is_on = |name: &QualifiedName| {
             let mut tables = std::iter::once(&self.table).chain(&self.parents);
@@ -177,8 +159,7 @@ impl InvalidIndex {
 
     /// Whether a CREATE INDEX of a migration, CONCURRENTLY or not, made it: by name, or by its table when the statement leaves
     /// the name to the server. A name stays when the table is renamed.
-    #[must_use]
-    pub fn is_made_by(&self, create: &CreateIndex) -> bool {
+    pub(crate) fn is_made_by(&self, create: &CreateIndex) -> bool {
         create.table.schema.as_ref().is_none_or(|schema| *schema == self.table.schema)
             && match &create.name {
                 Some(name) => self.name == *name || self.is_called_as_copy_of(name),
@@ -193,8 +174,7 @@ fn is_called(name: &QualifiedName, schema: &str, plain: &str) -> bool {
 
 /// Those of the INVALID indexes that migrations left: the files by what they say, and statements that the files may not say any
 /// more by their records.
-#[must_use]
-pub fn left_by_migrations<'a>(
+pub(crate) fn left_by_migrations<'a>(
     invalid: &'a [InvalidIndex],
     files: &[&Migration],
     records: &[Step],

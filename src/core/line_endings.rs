@@ -4,16 +4,15 @@ use sha2::{Digest, Sha384};
 
 /// How the lines of a file end here, and how they ended when it was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LineEndings {
+pub(crate) struct LineEndings {
     /// As in `its lines end in CR LF`.
-    pub here: &'static str,
+    pub(crate) here: &'static str,
     /// The same of the applied file.
-    pub applied: &'static str,
+    pub(crate) applied: &'static str,
 }
 
 /// The only difference between a file and what was applied, if it is that of their line endings.
-#[must_use]
-pub fn only_difference(sql: &str, applied_checksum: &[u8]) -> Option<LineEndings> {
+pub(crate) fn only_difference(sql: &str, applied_checksum: &[u8]) -> Option<LineEndings> {
     let is_applied = |text: &str| Sha384::digest(text).as_slice() == applied_checksum;
     let lf = sql.replace("\r\n", "\n");
     if is_applied(&lf) {

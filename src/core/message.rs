@@ -14,7 +14,7 @@ use crate::core::sql::transaction::Wrapping;
 ///
 /// The list is that of [DISCARD ALL](https://www.postgresql.org/docs/current/sql-discard.html) without
 /// `pg_advisory_unlock_all()` and DISCARD PLANS.
-pub const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DEALLOCATE ALL; \
+pub(crate) const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DEALLOCATE ALL; \
                                  CLOSE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES;";
 
 /// Settings for the rest of a transaction in which the program asks and writes for itself.
@@ -24,7 +24,7 @@ pub const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; 
 /// Without row security the server refuses what a policy would hide. How values are written is fixed, too: a pooler may
 /// keep to itself what a session asked for when it began. An error ends no session: some are expected. A message of several
 /// statements is one transaction, so LOCAL ends with it.
-pub const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; \
+pub(crate) const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; \
                                 SET LOCAL bytea_output = hex; SET LOCAL datestyle = iso; \
                                 SET LOCAL timezone = utc; SET LOCAL exit_on_error = off; \
                                 SET LOCAL quote_all_identifiers = off;";
@@ -32,12 +32,11 @@ pub const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET
 /// How long a statement of the program's own may wait for a lock, and how long it may work.
 ///
 /// Neither ends a COMMIT that waits for a synchronous standby: the server stops its clock before.
-pub const OWN_LIMITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = '10s';";
+pub(crate) const OWN_LIMITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = '10s';";
 
 /// An expression that lets the session commit durably, for its transaction or for longer:
 /// after exit code 0 a crash of the server must lose nothing. Other values than `off` wait for the disk of this server.
-#[must_use]
-pub fn durable(is_local: bool) -> String {
+pub(crate) fn durable(is_local: bool) -> String {
     const SETTING: &str = "pg_catalog.current_setting('synchronous_commit')";
     format!(
         "pg_catalog.set_config('synchronous_commit', \
@@ -52,27 +51,27 @@ const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL rol
 
 /// The timeouts of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// `lock_timeout`.
-    pub lock: Timeout,
+    pub(crate) lock: Timeout,
     /// `statement_timeout`; a role may have a default of its own, so none is set, too.
-    pub statement: Timeout,
+    pub(crate) statement: Timeout,
 }
 
 /// What applies a file, with what is needed to find a statement of the file in the server's answer.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// The SQL, sent part by part: one message, unless the file changes how the server reads what follows. It is shared with
     /// whoever sends it, as it may be large and be sent again.
-    pub parts: Vec<Arc<String>>,
+    pub(crate) parts: Vec<Arc<String>>,
     /// Characters before the file's own SQL: the server counts positions in characters.
-    pub prefix_chars: usize,
+    pub(crate) prefix_chars: usize,
     /// Statements before the file's own: the server answers each with a `CommandComplete`.
-    pub prefix_commands: usize,
+    pub(crate) prefix_commands: usize,
 }
 
 /// Statements between the file's own and the INSERT of its history row.
-pub const BEFORE_HISTORY_ROW: usize = 2;
+pub(crate) const BEFORE_HISTORY_ROW: usize = 2;
 
 /// A transactional file with its history row, committed together; `after` follows the COMMIT. Spaces are sent in the place of
 /// what wraps the file, so that the server's positions are the file's. `cuts` are the offsets in bytes, in the file, at which
@@ -80,8 +79,7 @@ pub const BEFORE_HISTORY_ROW: usize = 2;
 ///
 /// The newline before the appendix ends a line comment that the file may end with. The semicolon ends a statement
 /// that lacks its own.
-#[must_use]
-pub fn transaction(
+pub(crate) fn transaction(
     file: &str,
     wrapping: Option<&Wrapping>,
     cuts: &[usize],
@@ -123,15 +121,13 @@ pub fn transaction(
 }
 
 /// A BEGIN … COMMIT unit of a non-transactional file, recorded as finished in its own transaction.
-#[must_use]
-pub fn recorded_unit(body: &str, record: &str) -> String {
+pub(crate) fn recorded_unit(body: &str, record: &str) -> String {
     format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true))
 }
 
 /// Statements of the gate's own, in a transaction of their own that leaves the file's session state alone, and does not
 /// mind it.
-#[must_use]
-pub fn own(statements: &str) -> String {
+pub(crate) fn own(statements: &str) -> String {
     format!(
         "BEGIN READ WRITE; {OWN_RIGHTS} {OWN_SETTINGS} {OWN_LIMITS} SELECT {}; {statements} COMMIT;",
         durable(true)
@@ -143,8 +139,7 @@ pub fn own(statements: &str) -> String {
 /// It is free of anything that a `search_path` decides, which is the file's own: its deferred triggers still fire at COMMIT.
 /// `execution_time` is an SQL expression in nanoseconds. The checksum goes through `decode`, so that the row is the
 /// same under any `standard_conforming_strings` that the file may have set.
-#[must_use]
-pub fn history_row(schema: &str, migration: &Migration, execution_time: &str) -> String {
+pub(crate) fn history_row(schema: &str, migration: &Migration, execution_time: &str) -> String {
     format!(
         "INSERT INTO {}._sqlx_migrations (version, description, success, checksum, execution_time) \
          VALUES ({}, {}, TRUE, pg_catalog.decode('{}', 'hex'), {execution_time});",
@@ -156,12 +151,11 @@ pub fn history_row(schema: &str, migration: &Migration, execution_time: &str) ->
 }
 
 /// Nanoseconds since the transaction began, as an SQL expression.
-pub const ELAPSED_IN_TRANSACTION: &str = "(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) \
+pub(crate) const ELAPSED_IN_TRANSACTION: &str = "(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) \
                                           pg_catalog.transaction_timestamp()) OPERATOR(pg_catalog.*) \
                                           1000000000)::pg_catalog.int8";
 
 /// Bytes in hexadecimal.
-#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {

@@ -1,8 +1,7 @@
 //! Percent-encoding, as URLs have it.
 
 /// Decodes percent signs; what is not of that form stays as it is.
-#[must_use]
-pub fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -20,8 +19,7 @@ pub fn decoded(text: &str) -> String {
 }
 
 /// Encodes everything but ASCII letters and digits.
-#[must_use]
-pub fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() {

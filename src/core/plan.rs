@@ -7,7 +7,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 
 /// What to do with a pending version that is older than the newest applied one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OutOfOrder {
+pub(crate) enum OutOfOrder {
     /// End with exit code 4: the file was tested on another schema than it would meet.
     #[default]
     Fail,
@@ -17,28 +17,28 @@ pub enum OutOfOrder {
 
 /// What a run would do.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// Migrations to apply, in this order.
-    pub pending: Vec<&'a Migration>,
+    pub(crate) pending: Vec<&'a Migration>,
     /// Applied versions newer than our newest: a newer build has been here.
-    pub newer: Vec<i64>,
+    pub(crate) newer: Vec<i64>,
 }
 
 /// Compares files and history.
 ///
 /// # Errors
 /// [`Error::Mismatch`] with every disagreement; [`Error::Config`] for a target that is no version of ours.
-pub fn plan<'a>(
+pub(crate) fn plan<'a>(
     catalog: &'a Catalog,
     history: &History,
     target: Option<i64>,
     out_of_order: OutOfOrder,
 ) -> Result<Plan<'a>> {
     if let Some(target) = target.filter(|target| catalog.get(*target).is_none()) {
-        return Err(Error::Config {
-            message: format!("`--target {target}` is not the version of a migration file"),
-            hint: "`corveil status` lists the versions".into(),
-        });
+        return Err(Error::config(
+            format!("`--target {target}` is not the version of a migration file"),
+            "`corveil status` lists the versions",
+        ));
     }
     let mut findings = disagreements(catalog, history);
     let pending: Vec<_> = catalog
@@ -64,8 +64,7 @@ pub fn plan<'a>(
 }
 
 /// Every applied row that disagrees with its file, or has none although it is older than our newest.
-#[must_use]
-pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
+pub(crate) fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
     history
         .applied
         .iter()
@@ -82,8 +81,7 @@ pub fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
 }
 
 /// Applied versions newer than our newest.
-#[must_use]
-pub fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
+pub(crate) fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
     history
         .applied
         .iter()
@@ -98,14 +96,11 @@ fn unreadable(file: &Migration) -> Finding {
         Err(Unreadable::Io(reason)) => reason.as_str(),
         _ => "its content is not text",
     };
-    Finding {
-        kind: FindingKind::Unreadable,
-        file: Some(file.file.clone()),
-        version: Some(file.version),
-        line: None,
-        message: format!("is applied and cannot be read here: {reason}"),
-        hint: "let the user who runs corveil read it".into(),
-    }
+    file.finding(
+        FindingKind::Unreadable,
+        format!("is applied and cannot be read here: {reason}"),
+        "let the user who runs corveil read it",
+    )
 }
 
 fn edited(file: &Migration, row: &Applied) -> Finding {
@@ -132,66 +127,55 @@ fn edited(file: &Migration, row: &Applied) -> Finding {
             ),
         ),
     };
-    Finding {
-        kind: FindingKind::Edited,
-        file: Some(file.file.clone()),
-        version: Some(file.version),
-        line: None,
-        message,
-        hint,
-    }
+    file.finding(FindingKind::Edited, message, hint)
 }
 
 fn missing(row: &Applied) -> Finding {
-    Finding {
-        kind: FindingKind::Missing,
-        file: None,
-        version: Some(row.version),
-        line: None,
-        message: format!(
+    Finding::new(
+        FindingKind::Missing,
+        format!(
             "version {} ({}) was applied on {} and has no file, although newer files are here",
             row.version, row.description, row.installed_on
         ),
-        hint: format!(
-            "bring the file back with `git log --diff-filter=D -- '*{}_*.sql'` and `git checkout`",
+        format!(
+            "bring the file back with `git log --diff-filter=D -- '*{}_*.sql'` and `git \
+            checkout`",
             row.version
         ),
-    }
+    )
+    .version(row.version)
 }
 
 fn dirty(row: &Applied, file: Option<&Migration>) -> Finding {
-    Finding {
-        kind: FindingKind::Dirty,
-        file: file.map(|f| f.file.clone()),
-        version: Some(row.version),
-        line: None,
-        message: match file {
+    Finding::new(
+        FindingKind::Dirty,
+        match file {
             Some(_) => "is recorded as failed by another tool; what of it was applied is not known".into(),
             None => format!("version {} is recorded as failed by another tool", row.version),
         },
-        hint: format!(
-            "mend the schema by hand, then `UPDATE _sqlx_migrations SET success = true WHERE version = {v}`, or \
-             `DELETE FROM _sqlx_migrations WHERE version = {v}` if nothing of it is there",
+        format!(
+            "mend the schema by hand, then `UPDATE _sqlx_migrations SET success = true WHERE \
+            version = {v}`, or `DELETE FROM _sqlx_migrations WHERE version = {v}` if nothing \
+            of it is there",
             v = row.version
         ),
-    }
+    )
+    .file(file.map(|f| f.file.clone()))
+    .version(row.version)
 }
 
 fn out_of_order_finding(catalog: &Catalog, file: &Migration, newest: Option<i64>) -> Finding {
     let slip = longer_than_its_neighbours(catalog).first().map(|long| format!("; {}", slip(long)));
-    Finding {
-        kind: FindingKind::OutOfOrder,
-        file: Some(file.file.clone()),
-        version: Some(file.version),
-        line: None,
-        message: format!("is pending, although the newer version {} is applied", newest.unwrap_or_default()),
-        hint: format!(
-            "if nothing depends on the order, as where branches are merged, allow it: `--out-of-order apply`, \
-             `CORVEIL_OUT_OF_ORDER=apply`, or in the chart `migrate.outOfOrder: apply`; otherwise give the file a version above \
-             that one{}",
+    file.finding(
+        FindingKind::OutOfOrder,
+        format!("is pending, although the newer version {} is applied", newest.unwrap_or_default()),
+        format!(
+            "if nothing depends on the order, as where branches are merged, allow it: \
+            `--out-of-order apply`, `CORVEIL_OUT_OF_ORDER=apply`, or in the chart \
+            `migrate.outOfOrder: apply`; otherwise give the file a version above that one{}",
             slip.unwrap_or_default()
         ),
-    }
+    )
 }
 
 /// How many digits a number has from which on versions are times.
@@ -202,8 +186,7 @@ const SLIPS: usize = 2;
 
 /// The newest files whose versions are times with more digits than those of all files before them. A digit too many makes a
 /// version newer than every one that is to come, so every later file is out of order.
-#[must_use]
-pub fn longer_than_its_neighbours(catalog: &Catalog) -> &[Migration] {
+pub(crate) fn longer_than_its_neighbours(catalog: &Catalog) -> &[Migration] {
     let files = catalog.migrations();
     let digits = |file: &Migration| file.version.checked_ilog10().map_or(1, |log| log + 1);
     let Some(last) = files.last() else { return &[] };
@@ -214,8 +197,7 @@ pub fn longer_than_its_neighbours(catalog: &Catalog) -> &[Migration] {
 }
 
 /// What such a file does, as a sentence.
-#[must_use]
-pub fn slip(file: &Migration) -> String {
+pub(crate) fn slip(file: &Migration) -> String {
     format!(
         "`{}` has a version with more digits than all files before it, so every file that is added with as many digits as \
          those is out of order",

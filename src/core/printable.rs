@@ -7,8 +7,7 @@ use std::borrow::Cow;
 /// Escape sequences reach a terminal from whatever it prints, and change its title, its colours or what it has printed
 /// before. Characters that set the direction of text, or are not visible, show another text than there is
 /// ([CVE-2021-42574](https://trojansource.codes)).
-#[must_use]
-pub fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return text.into();
     }
@@ -20,8 +19,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a character does something else than to show itself, line breaks and tabs apart.
-#[must_use]
-pub fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         // Hidden letters and hyphens, directions, joiners, separators of lines, annotations, tags.

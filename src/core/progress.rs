@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 /// How often somebody who waits is told what for.
-pub const SAY_EVERY: Duration = Duration::from_secs(15);
+pub(crate) const SAY_EVERY: Duration = Duration::from_secs(15);
 
 /// How far an index build is, as `pg_stat_progress_create_index` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexBuild {
+pub(crate) struct IndexBuild {
     /// The server's name of the phase.
-    pub phase: String,
+    pub(crate) phase: String,
     /// Blocks or tuples that are done in this phase.
-    pub done: u64,
+    pub(crate) done: u64,
     /// Blocks or tuples in this phase; zero when the server does not say.
-    pub total: u64,
+    pub(crate) total: u64,
 }
 
 impl std::fmt::Display for IndexBuild {
@@ -26,16 +26,13 @@ impl std::fmt::Display for IndexBuild {
     }
 }
 
-/// Shows a run.
-pub trait Progress {
+pub(crate) trait Progress {
     /// A file starts: number `number` of `of`.
     fn file(&mut self, file: &str, number: usize, of: usize);
     /// Statement number `number` of `of` of the file starts.
     fn statement(&mut self, first_line: &str, number: usize, of: usize);
     /// The file has been at work for `elapsed`.
     fn working(&mut self, elapsed: Duration, build: Option<&IndexBuild>);
-    /// The file is applied.
     fn applied(&mut self, file: &str, took: Duration);
-    /// The run is over.
     fn end(&mut self);
 }

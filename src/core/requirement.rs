@@ -9,18 +9,16 @@ use crate::error::{Finding, FindingKind};
 
 /// A migration of this build that the history does not have as it is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unmet<'a> {
-    /// The migration.
-    pub migration: &'a Migration,
+pub(crate) struct Unmet<'a> {
+    pub(crate) migration: &'a Migration,
     /// What the history has instead.
-    pub why: Why,
+    pub(crate) why: Why,
 }
 
 /// What the history has instead of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
-    /// Nothing.
+pub(crate) enum Why {
     NotApplied,
     /// A row that says that it failed.
     Failed,
@@ -33,8 +31,7 @@ pub enum Why {
 /// The migrations of this build that the history does not have as they are here, oldest first.
 ///
 /// Versions that this build does not know are no obstacle: a newer one has been here.
-#[must_use]
-pub fn unmet<'a>(catalog: &'a Catalog, history: &History) -> Vec<Unmet<'a>> {
+pub(crate) fn unmet<'a>(catalog: &'a Catalog, history: &History) -> Vec<Unmet<'a>> {
     let why = |migration: &Migration| match history.applied(migration.version) {
         None => Some(Why::NotApplied),
         Some(row) if !row.success => Some(Why::Failed),
@@ -46,8 +43,7 @@ pub fn unmet<'a>(catalog: &'a Catalog, history: &History) -> Vec<Unmet<'a>> {
 }
 
 /// What is missing, as a sentence; none when nothing is.
-#[must_use]
-pub fn sentence(unmet: &[Unmet<'_>]) -> Option<String> {
+pub(crate) fn sentence(unmet: &[Unmet<'_>]) -> Option<String> {
     Some(match unmet {
         [] => return None,
         [Unmet { migration: Migration { file, .. }, why }] => match why {
@@ -66,8 +62,7 @@ pub fn sentence(unmet: &[Unmet<'_>]) -> Option<String> {
 }
 
 /// A file that a run has applied and that is not in the history afterwards, as it was recorded.
-#[must_use]
-pub fn lost(unmet: &Unmet<'_>) -> Finding {
+pub(crate) fn lost(unmet: &Unmet<'_>) -> Finding {
     let file = unmet.migration;
     let what = match unmet.why {
         Why::NotApplied => "was applied, and its row is not in the history any more",
@@ -75,17 +70,14 @@ pub fn lost(unmet: &Unmet<'_>) -> Finding {
         Why::Failed => "was applied, and its row in the history says that it failed",
         Why::Unreadable => "is applied and cannot be read here",
     };
-    Finding {
-        kind: FindingKind::RecordLost,
-        file: Some(file.file.clone()),
-        version: Some(file.version),
-        line: None,
-        message: what.into(),
-        hint: format!(
-            "find what changes table `{HISTORY}`: a rule, a trigger, or a statement of a migration; remove it, and restore \
-             the row"
+    file.finding(
+        FindingKind::RecordLost,
+        what,
+        format!(
+            "find what changes table `{HISTORY}`: a rule, a trigger, or a statement of a \
+            migration; remove it, and restore the row"
         ),
-    }
+    )
 }
 
 #[cfg(test)]

@@ -1,32 +1,32 @@
 //! Where a half-done non-transactional file goes on, from its recorded units alone.
 
 use crate::core::history::{Step, StepState};
-use crate::core::script::{Mode, Script, Unit, UnitKind};
+use crate::core::prepared::{Mode, Prepared, Unit, UnitKind};
 use crate::core::sql::concurrent::Concurrent;
-use crate::error::{Error, Finding, FindingKind, Result};
+use crate::core::sql::position::position;
+use crate::error::{Error, FindingKind, Result};
 
 /// Where a file goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Resume {
+pub(crate) struct Resume {
     /// Units that are done: the file goes on after them.
-    pub done: usize,
+    pub(crate) done: usize,
     /// What is recorded of the next unit, unless it was edited since.
-    pub begun: Option<Begun>,
+    pub(crate) begun: Option<Begun>,
 }
 
 /// What is recorded of a unit that was begun before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Begun {
+pub(crate) struct Begun {
     /// Its intent is recorded and nothing more: whether it was carried out is for the catalog to say.
-    pub unsettled: bool,
+    pub(crate) unsettled: bool,
     /// The table that it works on concurrently, as it was found at the time.
-    pub relation: Option<u32>,
+    pub(crate) relation: Option<u32>,
 }
 
 /// Whether a statement that was begun before has nothing left to do, as what it drops or detaches is gone. `found` is the table
 /// of what it works on, none where that does not exist; `before` is the table as it was found when the statement was begun.
-#[must_use]
-pub fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
+pub(crate) fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
     let takes_away =
         matches!(unit.kind, UnitKind::Concurrent(Concurrent::DropIndex(_) | Concurrent::Detach(_)));
     takes_away && found.is_none() && before.is_some()
@@ -39,24 +39,24 @@ pub fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
 /// # Errors
 /// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the file needs to be told;
 /// [`Error::Config`] when `from` does not fit.
-pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
-    let file = &script.migration.file;
-    let Mode::Statements(units) = &script.mode else {
+pub(crate) fn resume(prepared: &Prepared<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
+    let file = &prepared.migration.file;
+    let Mode::Statements(units) = &prepared.mode else {
         // What failed has left nothing that a transaction could repeat.
         return if steps.iter().all(|step| step.state == StepState::Failed) {
             Ok(Resume::default())
         } else {
-            Err(no_transaction_gone(script))
+            Err(no_transaction_gone(prepared))
         };
     };
     if let Some(from) = from {
         return if (1..=units.len() + 1).contains(&from) {
             Ok(Resume { done: from - 1, begun: None })
         } else {
-            Err(Error::Config {
-                message: format!("`--resume-from {from}`: `{file}` has {} statements", units.len()),
-                hint: format!("give a number from 1 to {}, the last one for \"all done\"", units.len() + 1),
-            })
+            Err(Error::config(
+                format!("`--resume-from {from}`: `{file}` has {} statements", units.len()),
+                format!("give a number from 1 to {}, the last one for \"all done\"", units.len() + 1),
+            ))
         };
     }
     let mut resume = Resume::default();
@@ -73,7 +73,7 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
             }
             StepState::Finished => {
                 return Err(edited(
-                    script,
+                    prepared,
                     unit.map(|u| u.start),
                     &format!("statement {} is finished", step.ordinal),
                 ));
@@ -101,8 +101,7 @@ pub fn resume(script: &Script<'_>, steps: &[&Step], from: Option<usize>) -> Resu
 }
 
 /// The error that asks which way it was.
-#[must_use]
-pub fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
+pub(crate) fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
     Error::Unsettled {
         file: file.to_owned(),
         statement,
@@ -119,24 +118,22 @@ fn half_committed(file: &str, statement: usize) -> Error {
     unsettled(file, statement, "it failed, and may have committed part of its work before")
 }
 
-fn edited(script: &Script<'_>, start: Option<usize>, what: &str) -> Error {
+fn edited(prepared: &Prepared<'_>, start: Option<usize>, what: &str) -> Error {
     let hint = "restore the finished statements; a change to them belongs into a new migration";
-    mismatch(script, start, what, hint.into())
+    mismatch(prepared, start, what, hint.into())
 }
 
-fn no_transaction_gone(script: &Script<'_>) -> Error {
-    let version = script.migration.version;
+fn no_transaction_gone(prepared: &Prepared<'_>) -> Error {
+    let version = prepared.migration.version;
     let hint = format!("put it back as the first line, or run `corveil migrate --no-transaction {version}`");
-    mismatch(script, None, "its `-- no-transaction` is gone", hint)
+    mismatch(prepared, None, "its `-- no-transaction` is gone", hint)
 }
 
-fn mismatch(script: &Script<'_>, start: Option<usize>, what: &str, hint: String) -> Error {
-    Error::Mismatch(vec![Finding {
-        kind: FindingKind::Edited,
-        file: Some(script.migration.file.clone()),
-        version: Some(script.migration.version),
-        line: start.map(|start| crate::core::sql::position::position(script.sql, start).line),
-        message: format!("was edited while it is half applied: {what}"),
-        hint,
-    }])
+fn mismatch(prepared: &Prepared<'_>, start: Option<usize>, what: &str, hint: String) -> Error {
+    Error::Mismatch(vec![
+        prepared
+            .migration
+            .finding(FindingKind::Edited, format!("was edited while it is half applied: {what}"), hint)
+            .line(start.map(|start| position(prepared.sql, start).line)),
+    ])
 }

@@ -24,14 +24,12 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The wait before try number `attempt + 1`, where `attempt` tries have failed; `jitter` is a random number from
 /// 0 to 1.
-#[must_use]
-pub fn delay(attempt: u32, jitter: f64) -> Duration {
+pub(crate) fn delay(attempt: u32, jitter: f64) -> Duration {
     exponential(FIRST, LONGEST, attempt.saturating_sub(1), jitter)
 }
 
 /// `first` doubled `doublings` times, at most `longest`, the upper half of it random.
-#[must_use]
-pub fn exponential(first: Duration, longest: Duration, doublings: u32, jitter: f64) -> Duration {
+pub(crate) fn exponential(first: Duration, longest: Duration, doublings: u32, jitter: f64) -> Duration {
     let full = first.saturating_mul(1_u32.checked_shl(doublings.min(20)).unwrap_or(u32::MAX)).min(longest);
     full.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }

@@ -9,18 +9,18 @@
 
 pub mod changes;
 mod create;
-mod differences;
-pub mod names;
+pub(crate) mod differences;
+pub(crate) mod names;
 mod query;
 pub mod quoting;
 
-pub use differences::{differences, differences_where};
+pub(crate) use differences::differences_where;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::error::Difference;
+pub(crate) use crate::error::Difference;
 
 /// The schema of a database. Everything is keyed by its qualified name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,41 +28,38 @@ pub use crate::error::Difference;
 pub struct Schema {
     /// The schemas in which objects live.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub schemas: BTreeSet<String>,
+    pub(crate) schemas: BTreeSet<String>,
     /// Those of them that hold things which are not compared: a history table, objects of an extension. Only known of a
     /// database that was just read.
     #[serde(skip)]
-    pub shared: BTreeSet<String>,
+    pub(crate) shared: BTreeSet<String>,
     /// The extensions, each with the schema that its objects are in.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub extensions: BTreeMap<String, String>,
+    pub(crate) extensions: BTreeMap<String, String>,
     /// Enums, domains, composites and ranges.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub types: BTreeMap<String, Type>,
+    pub(crate) types: BTreeMap<String, Type>,
     /// Sequences other than those that a column brings with it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub sequences: BTreeMap<String, Sequence>,
+    pub(crate) sequences: BTreeMap<String, Sequence>,
     /// Functions and procedures, keyed with the types of their arguments.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub routines: BTreeMap<String, Routine>,
+    pub(crate) routines: BTreeMap<String, Routine>,
     /// Tables, partitioned and foreign ones among them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub tables: BTreeMap<String, Table>,
-    /// Views and materialized views.
+    pub(crate) tables: BTreeMap<String, Table>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub views: BTreeMap<String, View>,
+    pub(crate) views: BTreeMap<String, View>,
 }
 
 impl Schema {
     /// Whether there is no object in it: schemas alone, and what extensions bring, are none.
-    #[must_use]
-    pub fn is_bare(&self) -> bool {
+    pub(crate) fn is_bare(&self) -> bool {
         *self == self.bare()
     }
 
     /// The same without an object.
-    #[must_use]
-    pub fn bare(&self) -> Self {
+    pub(crate) fn bare(&self) -> Self {
         Self {
             schemas: self.schemas.clone(),
             shared: self.shared.clone(),
@@ -72,8 +69,7 @@ impl Schema {
     }
 
     /// Whether any object is in both, by kind and name.
-    #[must_use]
-    pub fn meets(&self, other: &Self) -> bool {
+    pub(crate) fn meets(&self, other: &Self) -> bool {
         self.tables.keys().any(|name| other.tables.contains_key(name))
             || self.views.keys().any(|name| other.views.contains_key(name))
             || self.types.keys().any(|name| other.types.contains_key(name))
@@ -95,10 +91,9 @@ impl Schema {
 /// A type that was created by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Type {
+pub(crate) enum Type {
     /// Its labels, in the order in which they sort.
     Enum(Vec<String>),
-    /// A type with conditions.
     Domain(Domain),
     /// A row: its columns in order, each as name and type.
     Composite(Vec<String>),
@@ -106,108 +101,99 @@ pub enum Type {
     Range(String),
 }
 
-/// A type with conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Domain {
+pub(crate) struct Domain {
     /// The type beneath, with its collation where that is not the type's own.
     #[serde(rename = "type")]
-    pub base: String,
+    pub(crate) base: String,
     /// Whether it has no NULL.
     #[serde(skip_serializing_if = "is_false")]
-    pub not_null: bool,
+    pub(crate) not_null: bool,
     /// What stands for a missing value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub default: Option<String>,
-    /// Its conditions by name.
+    pub(crate) default: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub constraints: BTreeMap<String, Constraint>,
+    pub(crate) constraints: BTreeMap<String, Constraint>,
 }
 
-/// How a sequence counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Sequence {
+pub(crate) struct Sequence {
     /// Everything that its definition says, from `AS` on.
-    pub options: String,
+    pub(crate) options: String,
     /// The column with which it is dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub owned_by: Option<String>,
+    pub(crate) owned_by: Option<String>,
 }
 
-/// A function or procedure.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Routine {
+pub(crate) struct Routine {
     /// Whether it is called rather than used in an expression.
     #[serde(skip_serializing_if = "is_false")]
-    pub procedure: bool,
+    pub(crate) procedure: bool,
     /// `CREATE OR REPLACE …`
-    pub definition: String,
+    pub(crate) definition: String,
 }
 
-/// A table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Table {
+pub(crate) struct Table {
     /// Whether it is empty after a crash.
     #[serde(skip_serializing_if = "is_false")]
-    pub unlogged: bool,
+    pub(crate) unlogged: bool,
     /// What follows `PARTITION BY`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub partition_by: Option<String>,
+    pub(crate) partition_by: Option<String>,
     /// The table that it is a partition of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub partition_of: Option<Partition>,
+    pub(crate) partition_of: Option<Partition>,
     /// The tables that it inherits from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub inherits: Vec<String>,
+    pub(crate) inherits: Vec<String>,
     /// The server of a foreign table, and its options.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub foreign: Option<String>,
+    pub(crate) foreign: Option<String>,
     /// Whether policies apply: not, to all but the owner, or to everybody.
     #[serde(skip_serializing_if = "RowSecurity::is_off")]
-    pub row_security: RowSecurity,
+    pub(crate) row_security: RowSecurity,
     /// Its own columns; not those of a parent.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub columns: BTreeMap<String, Column>,
+    pub(crate) columns: BTreeMap<String, Column>,
     /// Its constraints other than NOT NULL.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub constraints: BTreeMap<String, Constraint>,
+    pub(crate) constraints: BTreeMap<String, Constraint>,
     /// Its indexes other than those of constraints and of a partitioned parent.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub indexes: BTreeMap<String, Index>,
-    /// Its triggers.
+    pub(crate) indexes: BTreeMap<String, Index>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub triggers: BTreeMap<String, Trigger>,
+    pub(crate) triggers: BTreeMap<String, Trigger>,
     /// Its policies: what follows `CREATE POLICY … ON …`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub policies: BTreeMap<String, String>,
+    pub(crate) policies: BTreeMap<String, String>,
     /// Its rules, each as its whole definition.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub rules: BTreeMap<String, String>,
+    pub(crate) rules: BTreeMap<String, String>,
 }
 
 /// A place in a partitioned table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Partition {
-    /// The partitioned table.
-    pub table: String,
+pub(crate) struct Partition {
+    pub(crate) table: String,
     /// `FOR VALUES …` or `DEFAULT`.
-    pub bound: String,
+    pub(crate) bound: String,
 }
 
 /// Whether policies apply to a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RowSecurity {
-    /// They do not.
+pub(crate) enum RowSecurity {
     #[default]
     Off,
     /// To everybody but the owner.
     Enabled,
-    /// To everybody.
     Forced,
 }
 
@@ -218,39 +204,34 @@ impl RowSecurity {
     }
 }
 
-/// A column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its place in the table, for a table that has to be made anew. Not compared.
-    pub position: i16,
-    /// Its type.
+    pub(crate) position: i16,
     #[serde(rename = "type")]
-    pub type_name: String,
+    pub(crate) type_name: String,
     /// Its collation, where that is not the type's own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub collation: Option<String>,
-    /// Whether it refuses NULL.
+    pub(crate) collation: Option<String>,
     #[serde(skip_serializing_if = "is_false")]
-    pub not_null: bool,
+    pub(crate) not_null: bool,
     /// Whether it may hold a NULL from before: NOT NULL that is NOT VALID.
     #[serde(skip_serializing_if = "is_false")]
-    pub not_validated: bool,
+    pub(crate) not_validated: bool,
     /// What stands for a missing value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub default: Option<String>,
+    pub(crate) default: Option<String>,
     /// `STORED` or `VIRTUAL`, and the expression that it is made from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub generated: Option<Generated>,
-    /// Its own sequence.
+    pub(crate) generated: Option<Generated>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<OwnSequence>,
+    pub(crate) sequence: Option<OwnSequence>,
 }
 
-/// A generated column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Generated {
+pub(crate) enum Generated {
     /// Computed when it is written.
     Stored(String),
     /// Computed when it is read.
@@ -260,24 +241,24 @@ pub enum Generated {
 /// The sequence that a column brings with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct OwnSequence {
+pub(crate) struct OwnSequence {
     /// How the column uses it.
-    pub kind: SequenceKind,
+    pub(crate) kind: SequenceKind,
     /// Its qualified name. Nothing for an identity column.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Whether the name is one that `serial` makes. Such names are not compared.
     #[serde(skip_serializing_if = "is_false")]
-    pub named_by_server: bool,
+    pub(crate) named_by_server: bool,
     /// How it counts, where that is not as the column's type has it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub options: Option<String>,
+    pub(crate) options: Option<String>,
 }
 
 /// How a column uses its own sequence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SequenceKind {
+pub(crate) enum SequenceKind {
     /// As its default: `serial`.
     #[default]
     Serial,
@@ -287,68 +268,62 @@ pub enum SequenceKind {
     ByDefault,
 }
 
-/// A constraint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Constraint {
+pub(crate) struct Constraint {
     /// What follows `CONSTRAINT name`.
-    pub definition: String,
+    pub(crate) definition: String,
     /// Whether the name is one that the server makes where none is given. Such names are not compared.
     #[serde(skip_serializing_if = "is_false")]
-    pub named_by_server: bool,
+    pub(crate) named_by_server: bool,
 }
 
-/// An index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Index {
+pub(crate) struct Index {
     /// From `USING` on.
-    pub definition: String,
+    pub(crate) definition: String,
     /// Whether it is `UNIQUE`.
     #[serde(skip_serializing_if = "is_false")]
-    pub unique: bool,
+    pub(crate) unique: bool,
     /// Whether its build failed or is not finished.
     #[serde(skip_serializing_if = "is_false")]
-    pub invalid: bool,
+    pub(crate) invalid: bool,
     /// Whether the name is one that the server makes where none is given. Such names are not compared.
     #[serde(skip_serializing_if = "is_false")]
-    pub named_by_server: bool,
+    pub(crate) named_by_server: bool,
 }
 
-/// A trigger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Trigger {
+pub(crate) struct Trigger {
     /// `CREATE TRIGGER …`
-    pub definition: String,
+    pub(crate) definition: String,
     /// When it fires: `DISABLE`, `ENABLE REPLICA` or `ENABLE ALWAYS`; nothing for the usual.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub firing: Option<String>,
+    pub(crate) firing: Option<String>,
 }
 
-/// A view.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct View {
+pub(crate) struct View {
     /// Whether it keeps its rows.
     #[serde(skip_serializing_if = "is_false")]
-    pub materialized: bool,
-    /// Its query.
-    pub query: String,
+    pub(crate) materialized: bool,
+    pub(crate) query: String,
     /// Its columns, each as name and type.
-    pub columns: Vec<String>,
+    pub(crate) columns: Vec<String>,
     /// What stands between the parentheses of `WITH (…)`: `security_barrier` and its like.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub options: Option<String>,
+    pub(crate) options: Option<String>,
     /// The indexes of a materialized view.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub indexes: BTreeMap<String, Index>,
-    /// Its triggers.
+    pub(crate) indexes: BTreeMap<String, Index>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub triggers: BTreeMap<String, Trigger>,
+    pub(crate) triggers: BTreeMap<String, Trigger>,
     /// Its rules, each as its whole definition.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub rules: BTreeMap<String, String>,
+    pub(crate) rules: BTreeMap<String, String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

@@ -18,7 +18,7 @@ use std::ops::Range;
 use crate::core::percent;
 
 /// What stands in the place of a secret.
-pub const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 /// What is written in the place of a secret by people, and is none.
 const PLACEHOLDERS: [&str; 4] = [HIDDEN, "PASSWORD", "…", "..."];
@@ -35,7 +35,7 @@ const SHORTEST_START: usize = 5;
 
 /// A value to hide wherever it appears.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Secret {
+pub(crate) struct Secret {
     value: String,
     /// Whether it is hidden outside quotes too.
     bare: bool,
@@ -50,8 +50,7 @@ struct Found {
 }
 
 /// The text with `***` in the place of each secret: those that the text itself shows to be secrets, and the `known` ones.
-#[must_use]
-pub fn hide<'a, 'k>(text: &'a str, known: impl IntoIterator<Item = &'k Secret>) -> Cow<'a, str> {
+pub(crate) fn hide<'a, 'k>(text: &'a str, known: impl IntoIterator<Item = &'k Secret>) -> Cow<'a, str> {
     let mut ranges: Vec<_> = found(text).into_iter().map(|found| found.range).collect();
     for secret in known {
         secret.find(text, &mut ranges);
@@ -71,14 +70,12 @@ pub fn hide<'a, 'k>(text: &'a str, known: impl IntoIterator<Item = &'k Secret>) 
 }
 
 /// Whether a text shows that it has a secret.
-#[must_use]
-pub fn has(text: &str) -> bool {
+pub(crate) fn has(text: &str) -> bool {
     !found(text).is_empty()
 }
 
 /// The secrets of a URL, of keywords and values as libpq takes them, or of SQL, to be hidden in other texts.
-#[must_use]
-pub fn of(text: &str) -> Vec<Secret> {
+pub(crate) fn of(text: &str) -> Vec<Secret> {
     let found = found(text);
     if found.is_empty() {
         return Vec::new();
@@ -137,8 +134,7 @@ fn is_common(value: &str) -> bool {
 
 impl Secret {
     /// A value that is known to be a secret by itself.
-    #[must_use]
-    pub fn whole(value: &str) -> Self {
+    pub(crate) fn whole(value: &str) -> Self {
         Self { value: value.to_owned(), bare: value.len() >= SHORTEST_GUESS && !is_common(value) }
     }
 

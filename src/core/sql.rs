@@ -3,22 +3,23 @@
 //! Nothing here parses whole statements: each question is answered from the tokens that decide it, so SQL that is
 //! newer than this build passes through untouched.
 
-pub mod carried;
-pub mod cluster;
-pub mod concurrent;
-pub mod create;
-pub mod index;
-pub mod lex;
-pub mod marks;
-pub mod position;
+pub(crate) mod carried;
+pub(crate) mod cluster;
+pub(crate) mod concurrent;
+pub(crate) mod create;
+pub(crate) mod index;
+pub(crate) mod lex;
+pub(crate) mod marks;
+mod parens;
+pub(crate) mod position;
 mod psql;
-pub mod quote;
+pub(crate) mod quote;
 mod reader;
-pub mod refuse;
+pub(crate) mod refuse;
 mod search_path;
-pub mod session;
-pub mod split;
-pub mod strings;
-pub mod transaction;
+pub(crate) mod session;
+pub(crate) mod split;
+pub(crate) mod strings;
+pub(crate) mod transaction;
 
-pub use reader::QualifiedName;
+pub(crate) use reader::QualifiedName;

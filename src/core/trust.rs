@@ -8,17 +8,16 @@ use crate::core::sql::quote::ident;
 use crate::error::{Error, Finding, FindingKind, Result};
 
 /// The history, shared with sqlx.
-pub const HISTORY: &str = "_sqlx_migrations";
+pub(crate) const HISTORY: &str = "_sqlx_migrations";
 /// Statements of files under way.
-pub const STATEMENTS: &str = "_corveil_statements";
+pub(crate) const STATEMENTS: &str = "_corveil_statements";
 /// One row for each run that had something to do.
-pub const RUNS: &str = "_corveil_runs";
-/// All of them.
-pub const TABLES: [&str; 3] = [HISTORY, STATEMENTS, RUNS];
+pub(crate) const RUNS: &str = "_corveil_runs";
+pub(crate) const TABLES: [&str; 3] = [HISTORY, STATEMENTS, RUNS];
 
 /// What the tables are used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub(crate) enum Use {
     /// Rows are written, with the rights of the role that migrates.
     Write,
     /// Rows are read and believed. The role is the app's as a rule, and owns nothing.
@@ -28,83 +27,76 @@ pub enum Use {
 /// A role, as seen by the session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
-pub struct Role {
-    /// Its name.
-    pub name: String,
+pub(crate) struct Role {
+    pub(crate) name: String,
     /// Whether it is the session's.
-    pub is_current: bool,
+    pub(crate) is_current: bool,
     /// Whether the session's role has its rights, by membership and not as a superuser.
-    pub is_granted: bool,
+    pub(crate) is_granted: bool,
     /// Whether it owns the database.
-    pub owns_database: bool,
+    pub(crate) owns_database: bool,
     /// Whether it is a superuser.
-    pub is_superuser: bool,
+    pub(crate) is_superuser: bool,
 }
 
 /// A relation that is named as one of Corveil's tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
-pub struct GateTable {
-    /// Its schema.
-    pub schema: String,
+pub(crate) struct GateTable {
+    pub(crate) schema: String,
     /// Its name, one of [`TABLES`].
-    pub name: String,
+    pub(crate) name: String,
     /// Whether it is an ordinary table, and no view, foreign or partitioned table.
-    pub is_ordinary: bool,
-    /// Its owner.
-    pub owner: Role,
+    pub(crate) is_ordinary: bool,
+    pub(crate) owner: Role,
     /// Whether the schema is its owner's too, or was opened to its owner by name, and not to the session's role: then it is
     /// the app's role that reads, and another role's to migrate.
-    pub owner_has_schema: bool,
+    pub(crate) owner_has_schema: bool,
     /// Whether the session's role may use the schema.
-    pub in_reach: bool,
+    pub(crate) in_reach: bool,
     /// Whether the session's role may read the table.
-    pub readable: bool,
+    pub(crate) readable: bool,
     /// Whether the session's role may write to the table what a run writes.
-    pub writable: bool,
+    pub(crate) writable: bool,
     /// Whether the app's role lacks a right to read it; false when there is no such role.
-    pub needs_grant: bool,
+    pub(crate) needs_grant: bool,
     /// What may interfere with its rows: read when there is something.
-    pub guards: Vec<Guard>,
+    pub(crate) guards: Vec<Guard>,
     /// Whether row security applies to the session's role.
-    pub row_security: bool,
+    pub(crate) row_security: bool,
     /// Whether a policy shows every row to the session's role, and none hides any.
-    pub shows_all_rows: bool,
+    pub(crate) shows_all_rows: bool,
 }
 
 /// A trigger or rule of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guard {
+pub(crate) struct Guard {
     /// What it is: `trigger a`.
-    pub what: String,
+    pub(crate) what: String,
     /// Who wrote the code that it runs.
-    pub author: Role,
+    pub(crate) author: Role,
 }
 
-/// Where the tables are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Home {
+pub(crate) struct Home {
     /// The schema; none where the search path names none that exists.
-    pub schema: Option<String>,
-    /// Those that are there.
-    pub tables: Vec<GateTable>,
+    pub(crate) schema: Option<String>,
+    pub(crate) tables: Vec<GateTable>,
 }
 
 impl Home {
-    /// One of the tables.
-    #[must_use]
-    pub fn table(&self, name: &str) -> Option<&GateTable> {
+    pub(crate) fn table(&self, name: &str) -> Option<&GateTable> {
         self.tables.iter().find(|table| table.name == name)
     }
 }
 
 /// What is asked for: where to look, and whom to trust beyond what the server says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// The schema of the history, whatever the search path is.
-    pub schema: Option<&'a str>,
+    pub(crate) schema: Option<&'a str>,
     /// A role that is trusted as an owner.
-    pub owner: Option<&'a str>,
+    pub(crate) owner: Option<&'a str>,
 }
 
 /// The schema of the tables: the one that is asked for; else the first of the search path that has the history; else the
@@ -114,7 +106,12 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// [`Error::Mismatch`] when the history is in another schema: everything would be applied again.
-pub fn home(found: Vec<GateTable>, path: &[String], database: &str, wanted: Wanted<'_>) -> Result<Home> {
+pub(crate) fn home(
+    found: Vec<GateTable>,
+    path: &[String],
+    database: &str,
+    wanted: Wanted<'_>,
+) -> Result<Home> {
     let histories: Vec<&GateTable> = found.iter().filter(|table| table.name == HISTORY).collect();
     let in_path = || path.iter().find(|schema| histories.iter().any(|table| table.schema == **schema));
     let schema = match (wanted.schema, in_path()) {
@@ -162,16 +159,13 @@ fn elsewhere(histories: &[&GateTable], path: &[String], database: &str) -> Error
 ///
 /// # Errors
 /// [`Error::Mismatch`] with each of them.
-pub fn expect_trusted(home: &Home, purpose: Use, wanted: Wanted<'_>) -> Result<()> {
+pub(crate) fn expect_trusted(home: &Home, purpose: Use, wanted: Wanted<'_>) -> Result<()> {
     let findings: Vec<_> = home.tables.iter().flat_map(|table| distrust(table, purpose, wanted)).collect();
     if findings.is_empty() { Ok(()) } else { Err(Error::Mismatch(findings)) }
 }
 
 /// Refuses tables that the session's role may not write to: a file could be applied, and not be recorded.
-///
-/// # Errors
-/// [`Error::Config`].
-pub fn expect_writable(home: &Home) -> Result<()> {
+pub(crate) fn expect_writable(home: &Home) -> Result<()> {
     let Some(table) = home.tables.iter().find(|table| !table.writable) else { return Ok(()) };
     let name = format!("{}.{}", table.schema, table.name);
     let rights = match table.name.as_str() {
@@ -179,22 +173,23 @@ pub fn expect_writable(home: &Home) -> Result<()> {
         RUNS => "INSERT, UPDATE",
         _ => "INSERT, UPDATE, DELETE",
     };
-    Err(Error::Config {
-        message: format!(
-            "the role that migrates may not write to table {name}, so nothing that it applies could be recorded"
+    Err(Error::config(
+        format!(
+            "the role that migrates may not write to table {name}, so nothing that it applies \
+            could be recorded"
         ),
-        hint: format!(
-            "migrate as role `{}`, which owns the table, or `GRANT {rights} ON {}.{} TO` this role",
+        format!(
+            "migrate as role `{}`, which owns the table, or `GRANT {rights} ON {}.{} TO` this \
+            role",
             table.owner.name,
             ident(&table.schema),
             ident(&table.name)
         ),
-    })
+    ))
 }
 
 /// Whether the facts that [`expect_trusted`] needs are known without asking who is a member of whom.
-#[must_use]
-pub fn is_plainly_trusted(table: &GateTable, purpose: Use, wanted: Wanted<'_>) -> bool {
+pub(crate) fn is_plainly_trusted(table: &GateTable, purpose: Use, wanted: Wanted<'_>) -> bool {
     table.is_ordinary && owner_is_trusted(table, purpose, wanted)
 }
 
@@ -270,7 +265,7 @@ fn is_trusted(role: &Role, wanted: Wanted<'_>) -> bool {
 }
 
 fn finding(kind: FindingKind, message: String, hint: String) -> Finding {
-    Finding { kind, file: None, version: None, line: None, message, hint }
+    Finding::new(kind, message, hint)
 }
 
 #[cfg(test)]

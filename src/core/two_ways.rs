@@ -12,7 +12,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 ///
 /// # Errors
 /// [`Error::Refused`] with every such file.
-pub fn refuse(catalog: &Catalog, history: &History) -> Result<()> {
+pub(crate) fn refuse(catalog: &Catalog, history: &History) -> Result<()> {
     refuse_any(unapplied(catalog, history))
 }
 
@@ -20,14 +20,14 @@ pub fn refuse(catalog: &Catalog, history: &History) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Refused`] with every such file.
-pub fn refuse_any<'a>(files: impl IntoIterator<Item = &'a Migration>) -> Result<()> {
+pub(crate) fn refuse_any<'a>(files: impl IntoIterator<Item = &'a Migration>) -> Result<()> {
     let with_ways = files.into_iter().filter_map(|file| Some((file, ways(file)?)));
     let findings: Vec<_> = with_ways.map(|(file, ways)| finding(file, &ways)).collect();
     if findings.is_empty() { Ok(()) } else { Err(Error::Refused(findings)) }
 }
 
 /// The files that may run: those that are not in the history, and of which nobody said that they are to run whole.
-pub fn unapplied<'a>(catalog: &'a Catalog, history: &History) -> impl Iterator<Item = &'a Migration> {
+pub(crate) fn unapplied<'a>(catalog: &'a Catalog, history: &History) -> impl Iterator<Item = &'a Migration> {
     let may_run = |file: &&Migration| {
         history.applied(file.version).is_none() && !catalog.run_whole.contains(&file.version)
     };
@@ -45,21 +45,16 @@ fn finding(file: &Migration, TwoWays { tool, first, down }: &TwoWays<'_>) -> Fin
         "put the way up alone into `{stem}.up.sql` in its place, without the marks, and the way down into \
          `{stem}.down.sql`, which is never run"
     );
-    Finding {
-        kind: FindingKind::TwoWays,
-        file: Some(file.file.clone()),
-        version: Some(file.version),
-        line: Some(first.number),
-        message: format!(
-            "is the mark `{}` of {tool}{and_down}: {tool} runs one part of such a file, and all of it would run \
-             here, the way down too",
+    file.finding(
+        FindingKind::TwoWays,
+        format!(
+            "is the mark `{}` of {tool}{and_down}: {tool} runs one part of such a file, and \
+            all of it would run here, the way down too",
             first.text
         ),
-        hint: format!(
-            "{split}; if the file has one way only and must not change, `--run-whole {}`",
-            file.version
-        ),
-    }
+        format!("{split}; if the file has one way only and must not change, `--run-whole {}`", file.version),
+    )
+    .line(first.number)
 }
 
 #[cfg(test)]

@@ -10,25 +10,24 @@ pub struct Difference {
     /// What it is called in `--accept`: the same whenever the same thing differs, and safe in a shell.
     pub id: String,
     /// The qualified name of the object.
-    pub object: String,
+    pub(crate) object: String,
     /// What differs, in one line.
-    pub message: String,
+    pub(crate) message: String,
     /// The statements that make the live database as it should be; empty where they could drop what is in use.
     pub sql: String,
     /// The file that makes it so, where that is one after those compared.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub made_by: Option<String>,
+    pub(crate) made_by: Option<String>,
 }
 
 impl Difference {
     /// Whether it is something that the live database has and the files do not make.
-    #[must_use]
-    pub fn is_extra(&self) -> bool {
+    pub(crate) fn is_extra(&self) -> bool {
         self.id.ends_with("-extra")
     }
 
     /// Takes back the SQL, and says why.
-    pub fn withhold(&mut self, why: &str) {
+    pub(crate) fn withhold(&mut self, why: &str) {
         self.sql.clear();
         self.message = format!("{}; {why}", self.message);
     }

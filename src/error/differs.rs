@@ -9,15 +9,13 @@ use super::Difference;
 /// A schema that is not what the files up to a version make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Differs {
-    /// The version.
-    pub version: i64,
+    pub(crate) version: i64,
     /// Its file, the last of those that make the schema.
-    pub file: String,
+    pub(crate) file: String,
     /// What is different and was not accepted.
-    pub differences: Vec<Difference>,
-    /// The next step.
+    pub(crate) differences: Vec<Difference>,
     #[serde(skip)]
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
 impl fmt::Display for Differs {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::error::sqlstate;
 use crate::exit::ExitCode;
 
 /// What the server, or the way to it, said.
@@ -12,28 +13,24 @@ use crate::exit::ExitCode;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServerError {
     /// Five characters; absent when the connection broke instead of answering.
-    pub sqlstate: Option<String>,
-    /// The primary message.
-    pub message: String,
-    /// More particulars.
+    pub(crate) sqlstate: Option<String>,
+    pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// The server's own advice.
+    pub(crate) detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
     /// Whether the server ended the session with it (severity FATAL or PANIC); without an SQLSTATE, whether it was given up
     /// here as nothing came.
     #[serde(skip)]
-    pub fatal: bool,
+    pub(crate) fatal: bool,
     /// The call stack inside the server: PL/pgSQL functions, triggers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub context: Option<String>,
+    pub(crate) context: Option<String>,
 }
 
 /// Whether the particulars of an error are shown where they may quote a row, with whatever personal data it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Detail {
-    /// All of them.
+pub(crate) enum Detail {
     #[default]
     On,
     /// Only those that quote no row.
@@ -45,7 +42,7 @@ impl ServerError {
     ///
     /// DETAIL does where a value (class 22) or a constraint (class 23) is at fault: "Failing row contains (…)", "Key (email)=(…)
     /// already exists". What functions raise (class P0) says what their author chose. CONTEXT quotes a line of COPY.
-    pub fn leave_rows_out(&mut self) {
+    pub(crate) fn leave_rows_out(&mut self) {
         const QUOTING: [&str; 3] = ["22", "23", "P0"];
         if !self.sqlstate.as_deref().is_some_and(|code| QUOTING.iter().any(|class| code.starts_with(class))) {
             return;
@@ -62,26 +59,31 @@ impl ServerError {
     /// Whether the connection broke, or the server ended it, rather than refused the statement.
     ///
     /// The SQLSTATE does not tell: a function may raise any, and those of remote servers are raised by `dblink`.
-    #[must_use]
-    pub fn connection_lost(&self) -> bool {
+    pub(crate) fn connection_lost(&self) -> bool {
         self.sqlstate.is_none() || self.fatal
     }
 
     /// Whether the connection is given up because nothing came, although nothing says that it broke. Of one that broke the
     /// server knows too.
-    #[must_use]
-    pub fn is_silence(&self) -> bool {
+    pub(crate) fn is_silence(&self) -> bool {
         self.sqlstate.is_none() && self.fatal
     }
 
     /// Whether the cause lies outside the statement and may pass by itself: a lost connection, a lock or statement
     /// timeout, a deadlock, a serialization failure, too few resources, a server that became read-only in a failover.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         self.connection_lost()
             || self.too_small().is_none()
                 && self.sqlstate.as_deref().is_some_and(|code| {
-                    code.starts_with("53") || matches!(code, "55P03" | "40P01" | "40001" | "57014" | "25006")
+                    code.starts_with(sqlstate::INSUFFICIENT_RESOURCES)
+                        || matches!(
+                            code,
+                            sqlstate::LOCK_NOT_AVAILABLE
+                                | sqlstate::DEADLOCK_DETECTED
+                                | sqlstate::SERIALIZATION_FAILURE
+                                | sqlstate::QUERY_CANCELED
+                                | sqlstate::READ_ONLY_SQL_TRANSACTION
+                        )
                 })
     }
 
@@ -89,45 +91,55 @@ impl ServerError {
     ///
     /// The SQLSTATE is that of memory that is short for a while, and the texts are in the server's language, in which a
     /// setting keeps its name.
-    #[must_use]
-    pub fn too_small(&self) -> Option<&'static str> {
+    pub(crate) fn too_small(&self) -> Option<&'static str> {
         const SETTINGS: [&str; 3] =
             ["max_locks_per_transaction", "max_pred_locks_per_transaction", "temp_file_limit"];
         let code = self.sqlstate.as_deref();
         let texts = [Some(&self.message), self.detail.as_ref(), self.hint.as_ref()];
         let names = |setting: &&str| texts.iter().flatten().any(|text| text.contains(*setting));
-        matches!(code, Some("53200" | "53400")).then(|| SETTINGS.into_iter().find(names)).flatten()
+        matches!(code, Some(sqlstate::OUT_OF_MEMORY | sqlstate::CONFIGURATION_LIMIT_EXCEEDED))
+            .then(|| SETTINGS.into_iter().find(names))
+            .flatten()
     }
 
     /// Whether a statement of the gate's own does not fit the columns of its table: 42703 is one that is missing, 42804 one of
     /// another type, 42883 what cannot be compared or converted, 23502 one more that wants a value.
-    #[must_use]
-    pub fn does_not_fit_the_table(&self) -> bool {
-        matches!(self.sqlstate.as_deref(), Some("42703" | "42804" | "42883" | "23502"))
+    pub(crate) fn does_not_fit_the_table(&self) -> bool {
+        matches!(
+            self.sqlstate.as_deref(),
+            Some(
+                sqlstate::UNDEFINED_COLUMN
+                    | sqlstate::DATATYPE_MISMATCH
+                    | sqlstate::UNDEFINED_FUNCTION
+                    | sqlstate::NOT_NULL_VIOLATION
+            )
+        )
     }
 
     /// The code for a statement of the gate's own. A missing right (42501), tables of another shape than theirs, or a
     /// protocol violation (08P01, a pooler that knows a parameter otherwise) is the configuration's fault; anything
     /// unforeseen is tried again, because nothing of the migrations has failed.
-    #[must_use]
-    pub fn exit_code_outside_a_migration(&self) -> ExitCode {
+    pub(crate) fn exit_code_outside_a_migration(&self) -> ExitCode {
         match self.sqlstate.as_deref() {
-            Some("42501" | "08P01" | "3F000") => ExitCode::Usage,
+            Some(
+                sqlstate::INSUFFICIENT_PRIVILEGE
+                | sqlstate::PROTOCOL_VIOLATION
+                | sqlstate::INVALID_SCHEMA_NAME,
+            ) => ExitCode::Usage,
             _ if self.does_not_fit_the_table() || self.too_small().is_some() => ExitCode::Usage,
             _ => ExitCode::TryAgain,
         }
     }
 
     /// The next step for a failed statement of the gate's own.
-    #[must_use]
-    pub fn advice(&self) -> Option<String> {
+    pub(crate) fn advice(&self) -> Option<String> {
         match self.sqlstate.as_deref() {
-            Some("42501") => Some(
+            Some(sqlstate::INSUFFICIENT_PRIVILEGE) => Some(
                 "use the role that owns the schema in `MIGRATE_DATABASE_URL`; a `corveil migrate` run that sees both \
                  URLs grants the other role what it reads"
                     .into(),
             ),
-            Some("08P01") => {
+            Some(sqlstate::PROTOCOL_VIOLATION) => {
                 Some("set `MIGRATE_DATABASE_URL` to a direct connection to the server".into())
             }
             _ if self.does_not_fit_the_table() => Some(
@@ -157,19 +169,18 @@ impl fmt::Display for ServerError {
     }
 }
 
-/// A place in a file. Lines and columns count from 1, columns in characters.
+/// A position in a file, as editors show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// Line.
-    pub line: usize,
-    /// Column.
-    pub column: usize,
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    /// The column in characters, from 1.
+    pub(crate) column: usize,
 }
 
 /// What is left of the failed file in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
-pub enum Left {
+pub(crate) enum Left {
     /// Nothing: the file's transaction was rolled back.
     Nothing,
     /// A file without a transaction: its first `done` statements of `total` stay.
@@ -184,51 +195,46 @@ pub enum Left {
 /// A migration that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// The file's name.
-    pub file: String,
-    /// The migration's version.
-    pub version: i64,
+    pub(crate) file: String,
+    pub(crate) version: i64,
     /// Where in the file; absent when the failure belongs to no statement, as at COMMIT.
     #[serde(flatten)]
-    pub place: Option<Place>,
+    pub(crate) position: Option<Position>,
     /// First line of the statement, or what the gate was doing to the file.
-    pub statement: String,
-    /// What the server said.
+    pub(crate) statement: String,
     #[serde(flatten)]
-    pub server: ServerError,
+    pub(crate) server: ServerError,
     /// How often the file was tried.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// Whether the exit code is 75: the cause may pass.
-    pub try_again: bool,
+    pub(crate) try_again: bool,
     /// Sessions that were in the way when it failed, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub blockers: Vec<String>,
+    pub(crate) blockers: Vec<String>,
     /// Versions that this run applied before.
-    pub applied: Vec<i64>,
+    pub(crate) applied: Vec<i64>,
     /// Versions that are still pending, this one first.
-    pub not_applied: Vec<i64>,
+    pub(crate) not_applied: Vec<i64>,
     /// What is left of this file.
-    pub left: Left,
+    pub(crate) left: Left,
     /// What an earlier file may have to do with it.
     #[serde(flatten)]
-    pub cause: Option<Cause>,
+    pub(crate) cause: Option<Cause>,
 }
 
 /// Why a statement may have failed, where the server's answer does not say it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Cause {
+pub(crate) struct Cause {
     /// The cause, as a sentence.
     #[serde(rename = "probable_cause")]
-    pub sentence: String,
-    /// The next step.
+    pub(crate) sentence: String,
     #[serde(skip)]
-    pub remedy: String,
+    pub(crate) remedy: String,
 }
 
 impl Failure {
     /// 75 when the cause may pass, 2 when the server is configured too small, otherwise 3.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         match self.server.too_small() {
             Some(_) => ExitCode::Usage,
             None if self.try_again => ExitCode::TryAgain,
@@ -237,10 +243,9 @@ impl Failure {
     }
 
     /// Where it failed, as `file:line:column`.
-    #[must_use]
-    pub fn location(&self) -> String {
-        match self.place {
-            Some(Place { line, column }) => format!("{}:{line}:{column}", self.file),
+    pub(crate) fn location(&self) -> String {
+        match self.position {
+            Some(Position { line, column }) => format!("{}:{line}:{column}", self.file),
             None => self.file.clone(),
         }
     }
@@ -250,15 +255,16 @@ impl Failure {
     fn needs_no_transaction(&self) -> bool {
         let first = self.statement.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
         match self.server.sqlstate.as_deref() {
-            Some("2D000") => true,
-            Some("25001") => !matches!(first.as_str(), "set" | "do" | "select" | "call" | "with"),
+            Some(sqlstate::INVALID_TRANSACTION_TERMINATION) => true,
+            Some(sqlstate::ACTIVE_SQL_TRANSACTION) => {
+                !matches!(first.as_str(), "set" | "do" | "select" | "call" | "with")
+            }
             _ => false,
         }
     }
 
     /// What is left of the file, as a sentence.
-    #[must_use]
-    pub fn remains(&self) -> String {
+    pub(crate) fn remains(&self) -> String {
         match self.left {
             Left::Nothing => "the file was rolled back whole".into(),
             Left::Statements { done, total } => {
@@ -269,9 +275,7 @@ impl Failure {
         }
     }
 
-    /// The next step.
-    #[must_use]
-    pub fn next_step(&self) -> String {
+    pub(crate) fn next_step(&self) -> String {
         if let Some(setting) = self.server.too_small() {
             return format!("{}, or let `{}` do less in one transaction", too_small_hint(setting), self.file);
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// What kind of thing is wrong. The names are stable: JSON shows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FindingKind {
+pub(crate) enum FindingKind {
     /// The file's name is not one that sqlx accepts.
     Misnamed,
     /// Two files have the same version.
@@ -36,7 +36,6 @@ pub enum FindingKind {
     ForeignHistory,
     /// An object that our files would create is there.
     ForeignObject,
-    /// An index is INVALID.
     InvalidIndex,
     /// The detachment of a partition was begun and not completed.
     HalfDetached,
@@ -54,13 +53,11 @@ pub enum FindingKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What kind of thing is wrong.
-    pub kind: FindingKind,
-    /// The migration file's name.
-    pub file: Option<String>,
-    /// The migration's version.
-    pub version: Option<i64>,
+    pub(crate) kind: FindingKind,
+    pub(crate) file: Option<String>,
+    pub(crate) version: Option<i64>,
     /// Line in the file, from 1.
-    pub line: Option<usize>,
+    pub(crate) line: Option<usize>,
     /// What is wrong, as a predicate of the file where there is one: "was edited …".
     pub message: String,
     /// The next command to run, or the change to make.
@@ -68,9 +65,28 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What is wrong, and what helps; of no file until [`Finding::file`] names one.
+    pub(crate) fn new(kind: FindingKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind, file: None, version: None, line: None, message: message.into(), hint: hint.into() }
+    }
+
+    /// The file that it is about.
+    pub(crate) fn file(self, file: impl Into<Option<String>>) -> Self {
+        Self { file: file.into(), ..self }
+    }
+
+    /// The version that it is about.
+    pub(crate) fn version(self, version: impl Into<Option<i64>>) -> Self {
+        Self { version: version.into(), ..self }
+    }
+
+    /// The line of the file, from 1.
+    pub(crate) fn line(self, line: impl Into<Option<usize>>) -> Self {
+        Self { line: line.into(), ..self }
+    }
+
     /// The finding as one sentence without its hint.
-    #[must_use]
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         match (&self.file, self.line) {
             (Some(file), Some(line)) => format!("`{file}` line {line} {}", self.message),
             (Some(file), None) => format!("`{file}` {}", self.message),

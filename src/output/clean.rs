@@ -11,20 +11,17 @@ use crate::config::secret;
 use crate::core::printable::{is_unprintable, printable};
 
 /// A text for people. Line breaks stay.
-#[must_use]
-pub fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     printable(&secret::hidden(text)).into_owned()
 }
 
 /// A text for people in which a line break of somebody else's begins no line that looks like ours.
-#[must_use]
-pub fn indented(text: &str) -> String {
+pub(crate) fn indented(text: &str) -> String {
     self::text(text).replace('\n', "\n    ")
 }
 
 /// The same for a text that has lines of ours, which begin with a blank.
-#[must_use]
-pub fn continued(text: &str) -> String {
+pub(crate) fn continued(text: &str) -> String {
     let mut lines = self::text(text).lines().map(ToOwned::to_owned).collect::<Vec<_>>();
     for line in lines.iter_mut().skip(1).filter(|line| !line.starts_with(' ')) {
         line.insert_str(0, "    ");
@@ -33,14 +30,12 @@ pub fn continued(text: &str) -> String {
 }
 
 /// A text for people on one line.
-#[must_use]
-pub fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     self::text(text).replace('\n', " ")
 }
 
 /// JSON, one document or one a line. Nothing but secrets is lost: JSON has an escape for every character.
-#[must_use]
-pub fn json(document: &str) -> String {
+pub(crate) fn json(document: &str) -> String {
     let mut clean = String::with_capacity(document.len());
     let mut rest = document;
     while let Some(start) = rest.find('"') {

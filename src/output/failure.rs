@@ -32,8 +32,12 @@ const O_NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 4 };
 const LONGEST_LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Prints the failure and returns the exit code that it ends with.
-#[must_use]
-pub fn report(error: &Error, format: Format, log_format: Format, termination_log: Option<&Path>) -> ExitCode {
+pub(crate) fn report(
+    error: &Error,
+    format: Format,
+    log_format: Format,
+    termination_log: Option<&Path>,
+) -> ExitCode {
     print_failure(error, log_format);
     if format == Format::Json {
         super::json(&json!({
@@ -54,8 +58,7 @@ fn print_failure(error: &Error, log_format: Format) {
 /// Prints what the command line parser says: help and version on stdout, a wrong flag or variable as a failure.
 ///
 /// The parser repeats values: of the flag or variable that it cannot read, and in the help that of every variable.
-#[must_use]
-pub fn usage(error: &clap::Error) -> ExitCode {
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         super::write(&coloured(error, io::stdout().is_terminal()));
         return ExitCode::Ok;
@@ -88,8 +91,7 @@ fn coloured(error: &clap::Error, is_terminal: bool) -> String {
 /// that was under way is kept by the server.
 ///
 /// To be called by the hook, whatever the thread that panicked is in the middle of: what is said is made on another.
-#[must_use]
-pub fn panicked(place: &str, log_format: Format, termination_log: Option<&Path>) -> ExitCode {
+pub(crate) fn panicked(place: &str, log_format: Format, termination_log: Option<&Path>) -> ExitCode {
     static ALREADY: AtomicBool = AtomicBool::new(false);
     if !ALREADY.swap(true, Ordering::Relaxed) {
         let error = Error::Interrupted {
@@ -138,8 +140,7 @@ fn write_regular_file(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Without a runtime nothing can be tried.
-#[must_use]
-pub fn no_runtime(error: &std::io::Error) -> ExitCode {
+pub(crate) fn no_runtime(error: &std::io::Error) -> ExitCode {
     eprint(&format!("error: the program cannot start: {error}\n"));
     ExitCode::TryAgain
 }
@@ -152,7 +153,6 @@ fn print(text: &str) {
     writer::write(text.as_bytes());
 }
 
-/// The failure for people.
 fn text(error: &Error) -> String {
     let mut text = format!("error: {}\n", clean::indented(&error.to_string()));
     if let Some(failure) = error.failure() {
@@ -272,14 +272,14 @@ fn one_line(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::failure::{Left, Place};
+    use crate::error::failure::{Left, Position};
     use crate::error::{Failure, Finding, FindingKind, ServerError};
 
     fn failed(detail: &str, pending: i64) -> Error {
         Error::Migration(Box::new(Failure {
             file: "0007_x.sql".into(),
             version: 7,
-            place: Some(Place { line: 3, column: 14 }),
+            position: Some(Position { line: 3, column: 14 }),
             statement: "ALTER TABLE users ALTER foo SET NOT NULL".into(),
             server: ServerError {
                 sqlstate: Some("42703".into()),
@@ -338,14 +338,9 @@ mod tests {
     }
 
     fn edited() -> Finding {
-        Finding {
-            kind: FindingKind::Edited,
-            file: Some("0001_a.sql".into()),
-            version: Some(1),
-            line: None,
-            message: "was edited after it was applied".into(),
-            hint: "restore it".into(),
-        }
+        Finding::new(FindingKind::Edited, "was edited after it was applied", "restore it")
+            .file("0001_a.sql".to_owned())
+            .version(1)
     }
 
     #[test]

@@ -11,8 +11,7 @@ use crate::error::{Difference, Finding, LISTED};
 const HINTS: usize = 3;
 
 /// Findings, those of a kind together, in the order in which the kinds first come.
-#[must_use]
-pub fn findings(findings: &[Finding]) -> String {
+pub(crate) fn findings(findings: &[Finding]) -> String {
     let mut kinds: Vec<(_, Vec<&Finding>)> = Vec::new();
     for finding in findings {
         match kinds.iter_mut().find(|(kind, _)| *kind == finding.kind) {
@@ -56,8 +55,7 @@ fn list(text: &mut String, findings: &[&Finding]) {
 }
 
 /// Differences in the order in which they can be repaired. What is cut is counted at the end.
-#[must_use]
-pub fn differences(differences: &[Difference]) -> String {
+pub(crate) fn differences(differences: &[Difference]) -> String {
     let (mut text, mut lines, mut cut) = (String::new(), BTreeMap::new(), BTreeMap::new());
     for difference in differences {
         let kind = kind(difference);
@@ -91,14 +89,7 @@ mod tests {
     use crate::error::FindingKind;
 
     fn finding(kind: FindingKind, file: usize, hint: &str) -> Finding {
-        Finding {
-            kind,
-            file: Some(format!("{file}_m.sql")),
-            version: None,
-            line: None,
-            message: "is wrong".into(),
-            hint: hint.into(),
-        }
+        Finding::new(kind, "is wrong", hint).file(format!("{file}_m.sql"))
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{Format, clean, terminal};
 
 /// What is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Level {
+pub(crate) enum Level {
     /// Failures only
     Error,
     /// What needs attention
@@ -29,7 +29,7 @@ pub enum Level {
 }
 
 /// Starts the log.
-pub fn start(format: Format, level: Level) {
+pub(crate) fn start(format: Format, level: Level) {
     let (ours, notices) = match level {
         Level::Error => (TracingLevel::ERROR, LevelFilter::OFF),
         Level::Warn | Level::Info => {

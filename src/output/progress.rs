@@ -13,8 +13,7 @@ use crate::core::progress::{IndexBuild, Progress, SAY_EVERY};
 const TURN_EVERY: Duration = Duration::from_millis(120);
 
 /// What shows a run here.
-#[must_use]
-pub fn new() -> Box<dyn Progress> {
+pub(crate) fn new() -> Box<dyn Progress> {
     if terminal::is_one() { Box::new(Bar::default()) } else { Box::new(Lines::default()) }
 }
 
@@ -30,7 +29,6 @@ fn human(time: Duration) -> String {
     }
 }
 
-/// What is at work.
 #[derive(Default)]
 struct Work {
     file: String,
@@ -45,7 +43,6 @@ impl Work {
     }
 }
 
-/// Lines in the log.
 #[derive(Default)]
 struct Lines {
     work: Work,

@@ -68,7 +68,7 @@ pub(super) fn change_bar(change: impl FnOnce() + Send + 'static) {
 }
 
 /// Waits until everything is written, or until nobody seems to read it.
-pub fn flush() {
+pub(crate) fn flush() {
     // A run that has said nothing has no thread for it.
     if let Some(buffer) = BUFFER.get() {
         buffer.flush();

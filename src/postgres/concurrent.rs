@@ -10,19 +10,15 @@ use crate::postgres::query::{self, get};
 
 /// What a statement works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subject {
-    /// The table.
-    pub relation: u32,
+pub(crate) struct Subject {
+    pub(crate) relation: u32,
     /// Whether the partition that the statement detaches is half detached already: only `FINALIZE` goes on from there.
-    pub detach_pending: bool,
+    pub(crate) detach_pending: bool,
 }
 
 /// What the statement works on, as the session's search path finds it; none where that does not exist, or not any more: an
 /// index that is dropped, a partition that is detached.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn subject(connection: &mut PgConnection, work: &Concurrent) -> Result<Option<Subject>> {
+pub(crate) async fn subject(connection: &mut PgConnection, work: &Concurrent) -> Result<Option<Subject>> {
     let table = |relation| Subject { relation, detach_pending: false };
     match work {
         Concurrent::CreateIndex(create) => Ok(named(connection, &create.table).await?.map(table)),
@@ -51,10 +47,7 @@ pub async fn subject(connection: &mut PgConnection, work: &Concurrent) -> Result
 }
 
 /// Whether the schema of a table has anything of this name, which only an index takes where an index was to be made.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn has_index(connection: &mut PgConnection, table: u32, name: &str) -> Result<bool> {
+pub(crate) async fn has_index(connection: &mut PgConnection, table: u32, name: &str) -> Result<bool> {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace \
            WHERE t.oid = {table} AND c.relname = {})",
@@ -64,10 +57,7 @@ pub async fn has_index(connection: &mut PgConnection, table: u32, name: &str) ->
 }
 
 /// Whether a partitioned table has a partition of this name.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn has_partition(connection: &mut PgConnection, table: u32, name: &str) -> Result<bool> {
+pub(crate) async fn has_partition(connection: &mut PgConnection, table: u32, name: &str) -> Result<bool> {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid \
            WHERE h.inhparent = {table} AND c.relname = {})",
@@ -94,37 +84,30 @@ fn oid(number: i64) -> u32 {
 
 /// A partition of which the detachment was begun and not completed.
 #[derive(Debug)]
-pub struct HalfDetached {
-    /// The partitioned table.
-    pub parent: u32,
+pub(crate) struct HalfDetached {
+    pub(crate) parent: u32,
     parent_name: String,
     partition_name: String,
 }
 
 impl HalfDetached {
     /// The finding that it is.
-    #[must_use]
-    pub fn finding(&self) -> Finding {
+    pub(crate) fn finding(&self) -> Finding {
         let (parent, partition) = (&self.parent_name, &self.partition_name);
-        Finding {
-            kind: FindingKind::HalfDetached,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "partition {partition} is half detached from {parent}: a DETACH PARTITION CONCURRENTLY ended before it was \
-                 complete, and queries of {parent} do not see the rows of the partition any more"
+        Finding::new(
+            FindingKind::HalfDetached,
+            format!(
+                "partition {partition} is half detached from {parent}: a DETACH PARTITION \
+                CONCURRENTLY ended before it was complete, and queries of {parent} do not see the \
+                rows of the partition any more"
             ),
-            hint: format!("`psql -c 'ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE'`"),
-        }
+            format!("`psql -c 'ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE'`"),
+        )
     }
 }
 
 /// Reads which partitions are half detached.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn half_detached(connection: &mut PgConnection) -> Result<Vec<HalfDetached>> {
+pub(crate) async fn half_detached(connection: &mut PgConnection) -> Result<Vec<HalfDetached>> {
     const SQL: &str = "SELECT h.inhparent::pg_catalog.int8, \
           pg_catalog.format('%I.%I', n.nspname, p.relname), pg_catalog.format('%I.%I', m.nspname, c.relname) \
         FROM pg_catalog.pg_inherits h \

@@ -8,7 +8,7 @@ use tracing::info;
 
 use crate::config::database::{Database, application_name};
 use crate::core::retry;
-use crate::error::{Error, Result, ServerError};
+use crate::error::{Error, Result, ServerError, sqlstate};
 use crate::postgres::history_lock;
 use crate::postgres::hosts;
 use crate::postgres::query;
@@ -19,17 +19,14 @@ use crate::stop::Stop;
 /// How long one attempt may take: a packet filter that swallows packets must not eat the whole patience.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// The SQLSTATE of a lock that was waited for too long.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
-
 /// How often a waiting run says so.
-pub const SAY_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// Connects once.
 ///
 /// # Errors
 /// Why not, and whether it may pass.
-pub async fn once(
+pub(crate) async fn once(
     database: &Database,
     application_name: &str,
     patience: Duration,
@@ -39,7 +36,7 @@ pub async fn once(
 
 /// A wait that says what it waits for, backs off, and ends at its limit or when the run is to stop.
 #[derive(Debug)]
-pub struct Patience {
+pub(crate) struct Patience {
     start: Instant,
     limit: Duration,
     tries: u32,
@@ -48,25 +45,22 @@ pub struct Patience {
 
 impl Patience {
     /// Starts a wait of at most `limit`.
-    #[must_use]
-    pub fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self { start: Instant::now(), limit, tries: 0, said: None }
     }
 
     /// What is left of it.
-    #[must_use]
-    pub fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.limit.saturating_sub(self.start.elapsed())
     }
 
     /// How long it has lasted.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
     /// Whether it is time to say again what is waited for.
-    pub fn should_say(&mut self, every: Duration) -> bool {
+    pub(crate) fn should_say(&mut self, every: Duration) -> bool {
         let due = self.said.is_none_or(|said| said.elapsed() >= every);
         if due {
             self.said = Some(Instant::now());
@@ -75,10 +69,7 @@ impl Patience {
     }
 
     /// Sleeps before the next try: from `first`, doubled each time, to `longest`, jittered. False when the time is up.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] when the run is to stop.
-    pub async fn pause(&mut self, first: Duration, longest: Duration, stop: &Stop) -> Result<bool> {
+    pub(crate) async fn pause(&mut self, first: Duration, longest: Duration, stop: &Stop) -> Result<bool> {
         let pause = retry::exponential(first, longest, self.tries, fastrand::f64()).min(self.left());
         if pause.is_zero() {
             return Ok(false);
@@ -91,7 +82,7 @@ impl Patience {
 
 /// Whether a read-only standby will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standby {
+pub(crate) enum Standby {
     /// It answers as well as any.
     Fine,
     /// A migration needs the primary; after a failover the standby may become it.
@@ -99,11 +90,10 @@ pub enum Standby {
 }
 
 /// A first attempt that was begun before it is known what is to be read.
-pub type Begun = JoinHandle<(Database, Result<PgConnection, Unusable>)>;
+pub(crate) type Begun = JoinHandle<(Database, Result<PgConnection, Unusable>)>;
 
 /// Begins to connect. To be called on the runtime.
-#[must_use]
-pub fn begin(database: Database) -> Begun {
+pub(crate) fn begin(database: Database) -> Begun {
     tokio::spawn(async move {
         let attempt = once(&database, &application_name(None), ATTEMPT).await;
         (database, attempt)
@@ -131,11 +121,7 @@ async fn attempt(
 
 /// Connects and reads everything, trying again for as long as `wait` while the server is absent, starting, full,
 /// refusing us, or a standby that is useless.
-///
-/// # Errors
-/// [`Error::Unreachable`] when the time is up, [`Error::Config`] for what waiting cannot mend,
-/// [`Error::Interrupted`] when the run is to stop.
-pub async fn connect_and_read(
+pub(crate) async fn connect_and_read(
     database: &Database,
     scope: Scope<'_>,
     standby: Standby,
@@ -146,10 +132,7 @@ pub async fn connect_and_read(
 }
 
 /// The same with a first attempt that may have been begun.
-///
-/// # Errors
-/// As [`connect_and_read`].
-pub async fn connect_on_and_read(
+pub(crate) async fn connect_on_and_read(
     mut begun: Option<Begun>,
     database: &Database,
     scope: Scope<'_>,
@@ -187,7 +170,7 @@ pub async fn connect_on_and_read(
 /// Why the database could not be read for now.
 async fn reason(connection: &mut PgConnection, error: &ServerError) -> String {
     match error.sqlstate.as_deref() {
-        Some(LOCK_NOT_AVAILABLE) => {
+        Some(sqlstate::LOCK_NOT_AVAILABLE) => {
             history_lock::reason(connection).await.unwrap_or_else(|_| error.to_string())
         }
         _ => error.to_string(),
@@ -195,9 +178,6 @@ async fn reason(connection: &mut PgConnection, error: &ServerError) -> String {
 }
 
 /// Waits before the next attempt on a database that could not be used.
-///
-/// # Errors
-/// As [`connect_and_read`].
 async fn wait_on(
     database: &Database,
     unusable: Unusable,

@@ -26,7 +26,7 @@ const IDLE_CHECKS: u32 = 10;
 
 /// A second connection to the same database, opened again when it is lost. Its clones share it.
 #[derive(Debug, Clone)]
-pub struct Control {
+pub(crate) struct Control {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -41,48 +41,47 @@ struct Inner {
 
 /// What the server says of a session that is at work.
 #[derive(Debug, Default)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// What it waits for: sessions that block it, one line each, or a standby.
-    pub blockers: Vec<String>,
+    pub(crate) blockers: Vec<String>,
     /// The index that it builds.
-    pub build: Option<IndexBuild>,
+    pub(crate) build: Option<IndexBuild>,
     /// Whether it is there, and not idle.
     is_at_work: bool,
 }
 
 /// Tells from what is seen of a session, check by check, whether its connection is lost without a word.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     idle: u32,
 }
 
 impl Control {
     /// A control of the sessions of `database`, not connected yet.
-    #[must_use]
-    pub fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         let inner = Inner { database, connection: None, problem: String::new(), silent: None };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Why the second connection could not be used when it was last tried.
-    pub async fn problem(&self) -> String {
+    pub(crate) async fn problem(&self) -> String {
         self.inner.lock().await.problem.clone()
     }
 
     /// The backend that serves the second connection.
-    pub async fn backend(&self) -> Option<i32> {
+    pub(crate) async fn backend(&self) -> Option<i32> {
         let results = self.inner.lock().await.ask("SELECT pg_catalog.pg_backend_pid()".into()).await?;
         get(results.first()?.first()?, 0).ok()
     }
 
     /// Cancels what a backend is doing; false when it could not be told.
-    pub async fn cancel(&self, backend: i32) -> bool {
+    pub(crate) async fn cancel(&self, backend: i32) -> bool {
         let sql = format!("SELECT pg_catalog.pg_cancel_backend({backend})");
         self.inner.lock().await.ask(sql).await.is_some()
     }
 
     /// Ends a backend; false when it could not be told.
-    pub async fn terminate(&self, backend: i32) -> bool {
+    pub(crate) async fn terminate(&self, backend: i32) -> bool {
         // It may have ended by itself, of which the server warns.
         let sql = format!(
             "SET LOCAL client_min_messages = error; SELECT pg_catalog.pg_terminate_backend({backend})"
@@ -94,7 +93,7 @@ impl Control {
     ///
     /// # Errors
     /// Why its connection counts as lost.
-    pub async fn observe(&self, backend: i32, pulse: &mut Pulse) -> Result<Observation, String> {
+    pub(crate) async fn observe(&self, backend: i32, pulse: &mut Pulse) -> Result<Observation, String> {
         let mut inner = self.inner.lock().await;
         let Some(results) = inner.ask(observation(backend)).await else {
             return inner.silence().map_or(Ok(Observation::default()), Err);
@@ -109,7 +108,7 @@ impl Control {
     }
 
     /// Ends the second connection; the next question opens another.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         if let Some(connection) = self.inner.lock().await.connection.take() {
             query::close(connection).await;
         }
@@ -170,41 +169,27 @@ fn is_unreachable(error: &sqlx::Error) -> Option<bool> {
 }
 
 /// A session as one line of text: who, what, since when.
-pub const SESSION_LINE: &str = "'pid ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'no name') \
-    || coalesce(', ' || host(a.client_addr), '') || ', ' || coalesce(a.state, 'state not visible') \
-    || coalesce(', transaction open for ' || extract(epoch FROM clock_timestamp() - a.xact_start)::int || ' s', \
-                ', idle for ' || extract(epoch FROM clock_timestamp() - a.state_change)::int || ' s', '') \
-    || '): ' || coalesce(left(regexp_replace(a.query, '[[:space:]]+', ' ', 'g'), 120) \
-                         || CASE WHEN length(a.query) > 120 THEN '…' ELSE '' END, '')";
+pub(crate) const SESSION_LINE: &str = include_str!("control/session_line.sql");
 
 fn observation(backend: i32) -> String {
-    format!(
-        "SELECT coalesce({SESSION_LINE}, 'a prepared transaction, see pg_prepared_xacts') \
-           FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids({backend})) AS b(pid) \
-           LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) ORDER BY a.xact_start NULLS LAST; \
-         SELECT phase::text, coalesce(nullif(blocks_total, 0), tuples_total)::int8, \
-                CASE WHEN blocks_total > 0 THEN blocks_done ELSE tuples_done END::int8 \
-           FROM pg_catalog.pg_stat_progress_create_index WHERE pid = {backend}; \
-         SELECT coalesce(a.state NOT LIKE 'idle%', true), a.wait_event IS NOT DISTINCT FROM 'SyncRep' \
-           FROM pg_catalog.pg_stat_activity a WHERE a.pid = {backend};"
-    )
+    format!(include_str!("control/observation.sql"), session_line = SESSION_LINE, backend = backend)
 }
 
 fn read_observation(results: &[Vec<PgRow>]) -> Result<Observation> {
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
-    let mut blockers: Vec<String> = rows(0).iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
+    let mut blockers: Vec<String> = rows(0).iter().map(|row| get(row, "blocker")).collect::<Result<_>>()?;
     let build = match rows(1).first() {
         Some(row) => Some(IndexBuild {
-            phase: get(row, 0)?,
-            total: get::<i64>(row, 1)?.try_into().unwrap_or_default(),
-            done: get::<i64>(row, 2)?.try_into().unwrap_or_default(),
+            phase: get(row, "phase")?,
+            total: get::<i64>(row, "total")?.try_into().unwrap_or_default(),
+            done: get::<i64>(row, "done")?.try_into().unwrap_or_default(),
         }),
         None => None,
     };
     // A session that is not in the list has ended.
     let Some(row) = rows(2).first() else { return Ok(Observation::default()) };
-    if get(row, 1)? {
+    if get(row, "waits_for_standby")? {
         blockers.push("a synchronous standby that does not confirm the COMMIT".into());
     }
-    Ok(Observation { blockers, build, is_at_work: get(row, 0)? })
+    Ok(Observation { blockers, build, is_at_work: get(row, "is_at_work")? })
 }

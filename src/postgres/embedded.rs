@@ -30,7 +30,7 @@ use bridge::converse;
 use endpoint::{Endpoint, Listener, PORT, SOCKET};
 
 /// Where the data is, below the working folder. It stays relative, so that the socket's path is never too long.
-pub const FOLDER: &str = ".corveil";
+pub(crate) const FOLDER: &str = ".corveil";
 /// The folder of the cluster.
 const DATA: &str = "data";
 /// The folder of everything that a killed server may leave behind.
@@ -42,12 +42,11 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How long a shutdown may take.
 const STOP: Duration = Duration::from_millis(400);
 
-/// Why the server failed.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// An embedded PostgreSQL that serves one connection at a time while it lives.
 #[derive(Debug)]
-pub struct Embedded {
+pub(crate) struct Embedded {
     endpoint: Endpoint,
     clients: Arc<Mutex<Clients>>,
     server: Option<JoinHandle<Result<(), Cause>>>,
@@ -60,7 +59,7 @@ impl Embedded {
     /// # Errors
     ///
     /// Fails when another process runs a server there or when it does not start.
-    pub async fn start(dir: &Path) -> Result<Self> {
+    pub(crate) async fn start(dir: &Path) -> Result<Self> {
         let start = |error: io::Error| broken(&error.into());
         fs::create_dir_all(dir).map_err(start)?;
         let lock = lock_folder(dir).await?;
@@ -83,8 +82,7 @@ impl Embedded {
     }
 
     /// Returns how to connect to the server.
-    #[must_use]
-    pub fn connect_options(&self) -> PgConnectOptions {
+    pub(crate) fn connect_options(&self) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass()
             .username(POSTGRES)
             .database(POSTGRES)
@@ -98,7 +96,7 @@ impl Embedded {
 
     /// Hangs up on a client that is still connected and shuts the server down, unless it is busy for longer than it
     /// is worth: the data survives a crash anyway.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let stopped = tokio::time::timeout(STOP, task::spawn_blocking(move || self.join())).await;
         if let Ok(Ok(Err(cause))) = stopped {
             tracing::warn!("the embedded PostgreSQL did not shut down cleanly: {cause}");
@@ -137,8 +135,7 @@ impl Drop for Embedded {
 }
 
 /// Whether a server has been here: only then can there be something to look at.
-#[must_use]
-pub fn exists(dir: &Path) -> bool {
+pub(crate) fn exists(dir: &Path) -> bool {
     dir.join(DATA).is_dir()
 }
 
@@ -167,13 +164,10 @@ fn broken(cause: &Cause) -> Error {
         reason = format!("{reason}: {inner}");
         source = inner.source();
     }
-    Error::Config {
-        message: format!("the embedded PostgreSQL in `{FOLDER}` cannot be started: {reason}"),
-        hint: format!(
-            "set `{}` to a server, or remove `{FOLDER}` to start anew",
-            crate::config::env::DATABASE_URL
-        ),
-    }
+    Error::config(
+        format!("the embedded PostgreSQL in `{FOLDER}` cannot be started: {reason}"),
+        format!("set `{}` to a server, or remove `{FOLDER}` to start anew", crate::config::env::DATABASE_URL),
+    )
 }
 
 /// Restarts this program with the caches and the temporary files of the
@@ -186,7 +180,7 @@ fn broken(cause: &Cause) -> Error {
 /// # Errors
 ///
 /// Fails when the folders cannot be created or the program cannot be restarted.
-pub fn confine(dir: &Path) -> io::Result<()> {
+pub(crate) fn confine(dir: &Path) -> io::Result<()> {
     let dir = path::absolute(dir)?;
     let (cache, temporary) = (dir.join("cache"), dir.join(TEMPORARY));
     if env::var_os("XDG_CACHE_HOME").is_some_and(|home| home == cache) {

@@ -1,6 +1,6 @@
 //! Databases that are not ours to touch: another tool's history, or objects that our files would create.
 
-mod histories;
+pub(crate) mod histories;
 
 use sqlx::postgres::PgConnection;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::query::{self, get};
 use crate::postgres::snapshot::{self, Facts, Scope};
 
-pub use self::histories::histories;
+pub(crate) use self::histories::histories;
 
 /// Every table that may be a history, ours included, in lower case: no part of the schema that the files make.
 pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
@@ -24,7 +24,7 @@ pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// [`Error::Mismatch`] with what was found.
-pub async fn refuse(
+pub(crate) async fn refuse(
     connection: &mut PgConnection,
     files: &Catalog,
     facts: &Facts,
@@ -35,10 +35,7 @@ pub async fn refuse(
 }
 
 /// For a database without a history of ours: what is there that our files would create, or that is another tool's.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn found(
+pub(crate) async fn found(
     connection: &mut PgConnection,
     files: &Catalog,
     facts: &Facts,
@@ -58,9 +55,6 @@ pub async fn found(
 ///
 /// All files count, not the first alone: a first file of CREATE … IF NOT EXISTS applies to its own finished database,
 /// and the second one then fails half way.
-///
-/// # Errors
-/// When the server cannot be asked.
 async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts) -> Result<Vec<Finding>> {
     let (mut findings, tool) = others(connection, files, facts).await?;
     let objects: Vec<(&Migration, &Created)> =
@@ -72,19 +66,16 @@ async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts)
         objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
     let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted, facts)).await?;
     for row in &rows {
-        let (file, object) = &objects[usize::try_from(get::<i32>(row, 0)?).unwrap_or_default()];
-        findings.push(Finding {
-            kind: FindingKind::ForeignObject,
-            file: Some(file.file.clone()),
-            version: Some(file.version),
-            line: None,
-            message: format!(
+        let (file, object) = &objects[usize::try_from(get::<i32>(row, "number")?).unwrap_or_default()];
+        findings.push(file.finding(
+            FindingKind::ForeignObject,
+            format!(
                 "would create {} {}, which exists already although no migration is recorded",
                 object.kind,
-                get::<String>(row, 1)?
+                get::<String>(row, "name")?
             ),
-            hint: hint(files, tool),
-        });
+            hint(files, tool),
+        ));
     }
     Ok(findings)
 }
@@ -113,17 +104,15 @@ async fn others(
     let theirs: Vec<_> = all.iter().filter(|table| !table.is_beside(&all)).collect();
     let finding = |table: &&histories::Table| {
         let tool = table.tool(&all);
-        Finding {
-            kind: FindingKind::ForeignHistory,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "table {} is the migration history of {tool}, and no migration of ours is recorded",
+        Finding::new(
+            FindingKind::ForeignHistory,
+            format!(
+                "table {} is the migration history of {tool}, and no migration of ours is \
+                recorded",
                 table.quoted
             ),
-            hint: hint(files, Some(tool)),
-        }
+            hint(files, Some(tool)),
+        )
     };
     let only = match theirs[..] {
         [only] => Some(only.tool(&all)),
@@ -148,21 +137,8 @@ fn wanted(index: usize, object: &Created) -> String {
     format!("({index}, '{catalog}', {schema}, {})", literal(&object.name))
 }
 
-/// An unqualified name means the first schema of the search path that exists, as CREATE takes it.
+/// The wanted objects that exist; those that the SQL leaves unqualified are looked for in the first schema of the search path.
 fn existing_sql(wanted: &[String], facts: &Facts) -> String {
     let first = facts.path.first().map_or_else(|| "NULL".into(), |schema| literal(schema));
-    format!(
-        "SELECT w.number::int4, CASE WHEN w.catalog = 'schema' THEN pg_catalog.quote_ident(w.name) ELSE \
-           pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(w.name) END \
-         FROM (VALUES {wanted}) AS w(number, catalog, schema, name) \
-         JOIN pg_catalog.pg_namespace n ON n.nspname = CASE WHEN w.catalog = 'schema' THEN w.name \
-           ELSE coalesce(w.schema::text, {first}) END \
-         WHERE CASE w.catalog \
-           WHEN 'schema' THEN true \
-           WHEN 'function' THEN EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = w.name) \
-           WHEN 'type' THEN EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typnamespace = n.oid AND t.typname = w.name) \
-           ELSE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = w.name) END \
-         ORDER BY 1",
-        wanted = wanted.join(", ")
-    )
+    format!(include_str!("foreign/existing.sql"), wanted = wanted.join(", "), first = first)
 }

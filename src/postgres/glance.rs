@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::core::history::History;
 use crate::core::sql::quote::qualified;
-use crate::core::trust::{self, GateTable, Use, Wanted};
+use crate::core::trust::{self, GateTable, Wanted};
 use crate::error::Result;
 use crate::postgres::query::{self, Limit};
 use crate::postgres::runs::{self, Run};
@@ -20,19 +20,18 @@ use crate::postgres::snapshot::{self, Facts, Scope, applied_rows};
 const LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// Runs a look of which the server ends each message after `limit`, or sooner where a table is locked.
-pub async fn within<T>(limit: Duration, look: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(limit: Duration, look: impl Future<Output = T>) -> T {
     query::within(Limit { message: limit, lock: LOCK_WAIT }, look).await
 }
 
-/// What a look reads.
 #[derive(Debug)]
-pub struct Glance {
+pub(crate) struct Glance {
     /// What the server is, and whose tables there are.
-    pub facts: Facts,
+    pub(crate) facts: Facts,
     /// Applied migrations; steps under way are not read.
-    pub history: History,
+    pub(crate) history: History,
     /// The last run; none where nobody ran, or its table may not be read.
-    pub last_run: Option<Run>,
+    pub(crate) last_run: Option<Run>,
 }
 
 /// Reads history and last run, in two messages.
@@ -40,8 +39,8 @@ pub struct Glance {
 /// # Errors
 /// [`crate::error::Error::Mismatch`] for tables that may not be used; [`crate::error::Error::Server`], among others without
 /// the right to read the history.
-pub async fn read(connection: &mut PgConnection, wanted: Wanted<'_>) -> Result<Glance> {
-    let scope = Scope { purpose: Use::Read, wanted, app_role: None, files: None };
+pub(crate) async fn read(connection: &mut PgConnection, wanted: Wanted<'_>) -> Result<Glance> {
+    let scope = Scope::reading(wanted, None);
     let facts = snapshot::read_facts(connection, scope).await?;
     let Some(history) = facts.home.table(trust::HISTORY) else {
         return Ok(Glance { facts, history: History::default(), last_run: None });

@@ -9,10 +9,7 @@ use crate::postgres::control::SESSION_LINE;
 use crate::postgres::query::{self, get};
 
 /// Why the tables cannot be read: the sessions that have locked them, one line each.
-///
-/// # Errors
-/// [`crate::error::Error::Server`].
-pub async fn reason(connection: &mut PgConnection) -> Result<String> {
+pub(crate) async fn reason(connection: &mut PgConnection) -> Result<String> {
     let names = trust::TABLES.map(literal).join(", ");
     let sql = format!(
         "SELECT {SESSION_LINE} FROM pg_stat_activity a WHERE a.pid IN (

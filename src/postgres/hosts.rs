@@ -18,7 +18,7 @@ use crate::postgres::unusable::{Unusable, unusable};
 ///
 /// # Errors
 /// Why none does.
-pub async fn connect(
+pub(crate) async fn connect(
     database: &Database,
     application_name: &str,
     limit: Duration,

@@ -8,60 +8,34 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::invalid::{InvalidIndex, Table};
 use crate::core::sql::concurrent::{Concurrent, Reindex};
-use crate::core::sql::index::{self, CreateIndex};
+use crate::core::sql::index::{self, CreateIndex, from_using};
 use crate::core::sql::quote::{ident, literal};
 use crate::core::sql::split::statements;
 use crate::error::{Error, Result};
 use crate::postgres::query::{self, get};
 
 /// Lists the INVALID indexes that no session is building at the moment.
-///
-/// A session that builds one holds a SHARE UPDATE EXCLUSIVE lock on the table, as do VACUUM, ANALYZE and others. The progress view
-/// tells them apart: to a role that may not see other roles' sessions it shows no more than their process and database, which is
-/// enough here. The first array is the table and the partitioned tables above it, three entries for each.
-pub const INVALID: &str = "SELECT n.nspname::text, c.relname::text, \
-      ARRAY(SELECT u.part FROM \
-        (SELECT t.oid UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(t.oid) a(relid)) x(oid) \
-        JOIN pg_catalog.pg_class o ON o.oid = x.oid JOIN pg_catalog.pg_namespace s ON s.oid = o.relnamespace \
-        CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[o.oid::text, s.nspname::text, o.relname::text]) \
-          WITH ORDINALITY u(part, place) ORDER BY o.oid <> t.oid, o.oid, u.place), \
-      ARRAY(SELECT o.relname::text FROM pg_catalog.pg_index j JOIN pg_catalog.pg_class o ON o.oid = j.indexrelid \
-        WHERE j.indrelid = i.indrelid AND j.indexrelid <> i.indexrelid ORDER BY 1) \
-    FROM pg_catalog.pg_index i \
-    JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-    JOIN pg_catalog.pg_class t ON (t.oid = i.indrelid OR t.reltoastrelid = i.indrelid) AND t.relkind <> 't' \
-    JOIN pg_catalog.pg_namespace m ON m.oid = t.relnamespace \
-    WHERE NOT i.indisvalid AND c.relkind = 'i' AND left(m.nspname, 3) <> 'pg_' AND NOT EXISTS (SELECT FROM \
-      pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_progress_create_index p ON p.pid = l.pid AND p.datid = l.database \
-      WHERE p.datname = pg_catalog.current_database() AND l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted \
-      AND l.mode = 'ShareUpdateExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()) \
-    ORDER BY 1, 2;";
+pub(crate) const INVALID: &str = include_str!("indexes/invalid.sql");
 
 /// Reads a row of [`INVALID`].
-///
-/// # Errors
-/// When the row is not of that shape.
-pub fn invalid(row: &PgRow) -> Result<InvalidIndex> {
-    let tables: Vec<String> = get(row, 2)?;
+pub(crate) fn invalid(row: &PgRow) -> Result<InvalidIndex> {
+    let tables: Vec<String> = get(row, "tables")?;
     let mut tables = tables.chunks_exact(3).map(|table| Table {
         oid: table[0].parse().unwrap_or_default(),
         schema: table[1].clone(),
         name: table[2].clone(),
     });
     Ok(InvalidIndex {
-        schema: get(row, 0)?,
-        name: get(row, 1)?,
+        schema: get(row, "schema")?,
+        name: get(row, "name")?,
         table: tables.next().ok_or_else(|| query::no_row("reading the server's answer"))?,
         parents: tables.collect(),
-        others: get(row, 3)?,
+        others: get(row, "others")?,
     })
 }
 
 /// Reads what [`INVALID`] lists.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidIndex>> {
+pub(crate) async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidIndex>> {
     query::last(connection, "looking for INVALID indexes", INVALID.into())
         .await?
         .iter()
@@ -72,10 +46,7 @@ pub async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidInd
 /// The INVALID indexes that earlier tries of a statement left on the table that it works on.
 ///
 /// An index without a name of its own is known by its definition.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn left_by(
+pub(crate) async fn left_by(
     connection: &mut PgConnection,
     text: &str,
     work: &Concurrent,
@@ -107,8 +78,7 @@ pub async fn left_by(
 
 /// What the catalog says of an index whose build may have ended or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Built {
-    /// There is none.
+pub(crate) enum Built {
     Absent,
     /// It is there and INVALID.
     Invalid,
@@ -119,10 +89,7 @@ pub enum Built {
 }
 
 /// Looks whether the index of a statement is there on a table, as the statement defines it.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn built(
+pub(crate) async fn built(
     connection: &mut PgConnection,
     text: &str,
     create: &CreateIndex,
@@ -185,7 +152,7 @@ async fn equal(
     let Some(wanted) = canonical(connection, text, create, &table).await? else { return Ok(Vec::new()) };
     let mut equal = Vec::new();
     for row in &rows {
-        if after_table(&get::<String>(row, 4)?) == after_table(&wanted) {
+        if is_equal(&get::<String>(row, 4)?, &wanted) {
             equal.push(Equal { name: get(row, 2)?, valid: get(row, 3)? });
         }
     }
@@ -225,7 +192,8 @@ async fn canonical(
     }
 }
 
-/// A canonical definition without the names of index and table: whether it is unique, and all from USING on.
-fn after_table(definition: &str) -> (bool, Option<&str>) {
-    (definition.starts_with("CREATE UNIQUE"), definition.split_once(" USING ").map(|(_, rest)| rest))
+/// Whether two definitions differ in the names of index and table alone.
+fn is_equal(one: &str, other: &str) -> bool {
+    let is_unique = |definition: &str| definition.starts_with("CREATE UNIQUE");
+    is_unique(one) == is_unique(other) && from_using(one) == from_using(other)
 }

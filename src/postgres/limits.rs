@@ -8,10 +8,7 @@ use crate::postgres::query::{self, get};
 /// The error of a limit that a run, which needs two connections, never fits into; none where there is no such limit.
 ///
 /// A superuser has none ([source](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/utils/init/postinit.c)).
-///
-/// # Errors
-/// [`Error::Server`].
-pub async fn too_low_for_two(connection: &mut PgConnection) -> Result<Option<Error>> {
+pub(crate) async fn too_low_for_two(connection: &mut PgConnection) -> Result<Option<Error>> {
     let sql = "SELECT r.rolname::text, r.rolconnlimit, d.datname::text, d.datconnlimit, r.rolsuper \
                FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()";
     let row = query::one(connection, "reading how many connections are allowed", sql.into()).await?;
@@ -25,11 +22,11 @@ pub async fn too_low_for_two(connection: &mut PgConnection) -> Result<Option<Err
         (_, 0 | 1) => (format!("database `{database}`"), format!("ALTER DATABASE {database}")),
         _ => return Ok(None),
     };
-    Ok(Some(Error::Config {
-        message: format!(
-            "{what} allows one connection at a time, and a run needs two: one applies files, the other one cancels and \
-             sees who is in the way"
+    Ok(Some(Error::config(
+        format!(
+            "{what} allows one connection at a time, and a run needs two: one applies files, \
+            the other one cancels and sees who is in the way"
         ),
-        hint: format!("`{sql} CONNECTION LIMIT 2` or more, as the app's own connections count too"),
-    }))
+        format!("`{sql} CONNECTION LIMIT 2` or more, as the app's own connections count too"),
+    )))
 }

@@ -34,7 +34,6 @@ const UNLOCK_TRIES: u32 = 100;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The lock's key in a database.
-#[must_use]
 pub fn key(database: &str) -> i64 {
     SQLX_FACTOR.wrapping_mul(i64::from(crc32fast::hash(database.as_bytes())))
 }
@@ -50,7 +49,6 @@ fn in_pg_locks(key: i64) -> String {
 }
 
 /// Selects the backends that hold the lock of a database; the column is `pid`.
-#[must_use]
 pub fn lock_holders_sql(database: &str) -> String {
     format!(
         "SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
@@ -60,22 +58,17 @@ pub fn lock_holders_sql(database: &str) -> String {
 }
 
 /// Whether any session holds the lock of a database.
-///
-/// # Errors
-/// [`Error::Server`].
-pub async fn is_taken(connection: &mut PgConnection, database: &str) -> Result<bool> {
+pub(crate) async fn is_taken(connection: &mut PgConnection, database: &str) -> Result<bool> {
     let sql = format!("SELECT EXISTS ({})", lock_holders_sql(database));
     get(&query::one(connection, "looking who holds the migration lock", sql).await?, 0)
 }
 
 /// A session that holds the migration lock. Whatever applies a file asks for one.
 #[derive(Debug)]
-pub struct LockGuard {
-    /// The session.
+pub(crate) struct LockGuard {
     pub(crate) connection: PgConnection,
     /// Its second connection; none where the server accepts only one.
     pub(crate) control: Option<Control>,
-    /// What the server is.
     pub(crate) facts: Facts,
     /// The SELECT that gives the session its settings; its last two columns tell whether the lock is still held.
     pub(crate) settle_session: String,
@@ -86,11 +79,7 @@ pub struct LockGuard {
 
 impl LockGuard {
     /// Takes the lock, waiting as long as `wait` for another session to give it back.
-    ///
-    /// # Errors
-    /// [`Error::LockNotObtained`] when the time is up, [`Error::Pooler`] when the lock would protect nothing,
-    /// [`Error::Interrupted`] when the run is to stop.
-    pub async fn acquire(
+    pub(crate) async fn acquire(
         database: &Database,
         mut connection: PgConnection,
         facts: Facts,
@@ -198,7 +187,7 @@ impl LockGuard {
     }
 
     /// Gives the lock back and ends both connections.
-    pub async fn release(mut self) {
+    pub(crate) async fn release(mut self) {
         match query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await {
             Ok(_) => query::close(self.connection).await,
             Err(error) => {
@@ -213,7 +202,7 @@ impl LockGuard {
 
     /// Gives up a session whose connection is lost. Of one that broke the server knows too, and its COMMIT may still succeed;
     /// one that does not answer is ended, or it would keep the lock until it notices that nobody listens.
-    pub async fn lose(self, error: &ServerError) {
+    pub(crate) async fn lose(self, error: &ServerError) {
         if error.is_silence() {
             self.abandon().await;
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow, PgSeverity};
-use sqlx::{AssertSqlSafe, Connection, Decode, Either, Postgres, Row, Type};
+use sqlx::{AssertSqlSafe, ColumnIndex, Connection, Decode, Either, Postgres, Row, Type};
 
 use crate::core::message::{OWN_LIMITS, OWN_SETTINGS};
 use crate::error::{Error, Result, ServerError};
@@ -31,11 +31,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// When the server ends a message of a look by itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// How long the message may take.
-    pub message: Duration,
+    pub(crate) message: Duration,
     /// How much of that it may wait for one lock.
-    pub lock: Duration,
+    pub(crate) lock: Duration,
 }
 
 tokio::task_local! {
@@ -46,13 +46,12 @@ tokio::task_local! {
 /// Runs a look of which the server ends each message at a limit of its own in place of [`OWN_LIMITS`].
 ///
 /// The settings are LOCAL to each message, as a pooler may hand the server connection to another client after it. What is
-/// sent by [`as_is`] or [`work`] has no such limit.
-pub async fn within<T>(limit: Limit, look: impl Future<Output = T>) -> T {
+/// sent by [`as_is`] has no such limit.
+pub(crate) async fn within<T>(limit: Limit, look: impl Future<Output = T>) -> T {
     LIMIT.scope(limit, look).await
 }
 
 /// The settings that stand before a message of the program's own.
-#[must_use]
 pub(super) fn own_settings() -> String {
     let limit = LIMIT.try_with(|limit| {
         // Zero would be no limit at all.
@@ -63,41 +62,23 @@ pub(super) fn own_settings() -> String {
 }
 
 /// Runs statements and returns the rows of each.
-///
-/// # Errors
-/// [`Error::Server`], saying what the gate was `doing`.
-pub async fn all(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<Vec<Vec<PgRow>>> {
-    try_all(connection, sql).await.map_err(|error| failed(doing, &error))
-}
-
-/// The same with the error as it came.
-///
-/// # Errors
-/// Why a statement failed.
-pub async fn try_all(connection: &mut PgConnection, sql: String) -> sqlx::Result<Vec<Vec<PgRow>>> {
-    let (results, error) = results(connection, &own_settings(), &sql, ANSWER).await;
-    error.map_or(Ok(results), Err)
-}
-
-/// The same for work that may take long: the limits of the role are its limits.
-///
-/// # Errors
-/// As [`all`].
-pub async fn work(
+pub(crate) async fn all(
     connection: &mut PgConnection,
     doing: &'static str,
     sql: String,
 ) -> Result<Vec<Vec<PgRow>>> {
-    let (results, error) = results(connection, OWN_SETTINGS, &sql, LONG_WORK).await;
-    result(doing, results, error)
+    try_all(connection, sql).await.map_err(|error| failed(doing, &error))
+}
+
+/// The same with the error as it came.
+pub(crate) async fn try_all(connection: &mut PgConnection, sql: String) -> sqlx::Result<Vec<Vec<PgRow>>> {
+    let (results, error) = results(connection, &own_settings(), &sql).await;
+    error.map_or(Ok(results), Err)
 }
 
 /// Runs statements under the session's own settings and returns the rows of each. Every function, operator, type and cast
 /// of the program's own has to be qualified in it.
-///
-/// # Errors
-/// [`Error::Server`], saying what the gate was `doing`.
-pub async fn as_is(
+pub(crate) async fn as_is(
     connection: &mut PgConnection,
     doing: &'static str,
     sql: String,
@@ -107,10 +88,7 @@ pub async fn as_is(
 }
 
 /// The same for work that may take long.
-///
-/// # Errors
-/// As [`as_is`].
-pub async fn work_as_is(
+pub(crate) async fn work_as_is(
     connection: &mut PgConnection,
     doing: &'static str,
     sql: String,
@@ -120,15 +98,12 @@ pub async fn work_as_is(
 }
 
 /// Ends the transaction that a failed statement has left open.
-///
-/// # Errors
-/// [`Error::Server`].
-pub async fn roll_back(connection: &mut PgConnection) -> Result<()> {
+pub(crate) async fn roll_back(connection: &mut PgConnection) -> Result<()> {
     as_is(connection, "rolling back", "ROLLBACK".into()).await.map(drop)
 }
 
 /// The same after an error of ours, for a session that is used further: nothing, where the error is that it is lost.
-pub async fn roll_back_after(connection: &mut PgConnection, error: &Error) {
+pub(crate) async fn roll_back_after(connection: &mut PgConnection, error: &Error) {
     if !matches!(error, Error::Server { source, .. } if source.connection_lost()) {
         // A session that cannot be rolled back shows with its next statement.
         let _ = roll_back(connection).await;
@@ -136,36 +111,32 @@ pub async fn roll_back_after(connection: &mut PgConnection, error: &Error) {
 }
 
 /// Runs statements and returns the rows of the last one.
-///
-/// # Errors
-/// [`Error::Server`], saying what the gate was `doing`.
-pub async fn last(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<Vec<PgRow>> {
+pub(crate) async fn last(
+    connection: &mut PgConnection,
+    doing: &'static str,
+    sql: String,
+) -> Result<Vec<PgRow>> {
     Ok(all(connection, doing, sql).await?.pop().unwrap_or_default())
 }
 
 /// Runs statements and returns the first row of the last one.
-///
-/// # Errors
-/// [`Error::Server`], saying what the gate was `doing`, also when there is no row.
-pub async fn one(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<PgRow> {
+pub(crate) async fn one(connection: &mut PgConnection, doing: &'static str, sql: String) -> Result<PgRow> {
     last(connection, doing, sql).await?.into_iter().next().ok_or_else(|| no_row(doing))
 }
 
 /// The error of an answer without the row that it must have.
-#[must_use]
-pub fn no_row(doing: &'static str) -> Error {
+pub(crate) fn no_row(doing: &'static str) -> Error {
     Error::Server { doing, source: Box::new(server_error(&sqlx::Error::RowNotFound)) }
 }
 
 /// Closes a connection in an orderly way, if it still listens.
-pub async fn close(connection: PgConnection) {
+pub(crate) async fn close(connection: PgConnection) {
     // The server ends the session in any case.
     let _ = tokio::time::timeout(FAREWELL, connection.close()).await;
 }
 
 /// What the server said, and what the gate was doing.
-#[must_use]
-pub fn failed(doing: &'static str, error: &sqlx::Error) -> Error {
+pub(crate) fn failed(doing: &'static str, error: &sqlx::Error) -> Error {
     Error::Server { doing, source: Box::new(server_error(error)) }
 }
 
@@ -185,15 +156,17 @@ async fn results(
     connection: &mut PgConnection,
     settings: &str,
     sql: &str,
-    bound: Duration,
 ) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
-    let (mut results, error) = answers(connection, format!("{settings} {sql}"), bound).await;
+    let (mut results, error) = answers(connection, format!("{settings} {sql}"), ANSWER).await;
     let settings = settings.matches(';').count();
     (results.split_off(settings.min(results.len())), error)
 }
 
 /// The same, as [`as_is`].
-pub async fn try_as_is(connection: &mut PgConnection, sql: String) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
+pub(crate) async fn try_as_is(
+    connection: &mut PgConnection,
+    sql: String,
+) -> (Vec<Vec<PgRow>>, Option<sqlx::Error>) {
     answers(connection, sql, ANSWER).await
 }
 
@@ -218,16 +191,20 @@ async fn answers(
 }
 
 /// The error of a connection that is given up although nothing says that it broke.
-#[must_use]
-pub fn silence(what: &str) -> sqlx::Error {
+pub(crate) fn silence(what: &str) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, what.to_owned()))
 }
+
+/// A column, by its place in the row or by its name.
+pub(crate) trait Column: ColumnIndex<PgRow> + Copy {}
+
+impl<T: ColumnIndex<PgRow> + Copy> Column for T {}
 
 /// A column of a row.
 ///
 /// # Errors
 /// [`Error::Config`] when the value is not of this type: a table of Corveil's or sqlx's is not as these make it.
-pub fn get<'r, T>(row: &'r PgRow, column: usize) -> Result<T>
+pub(crate) fn get<'r, T>(row: &'r PgRow, column: impl Column) -> Result<T>
 where
     T: Decode<'r, Postgres> + Type<Postgres>,
 {
@@ -238,13 +215,12 @@ where
 ///
 /// # Errors
 /// [`Error::Config`] when it is NULL.
-pub fn text(row: &PgRow, column: usize) -> Result<&str> {
+pub(crate) fn text(row: &PgRow, column: impl Column) -> Result<&str> {
     row.try_get_unchecked(column).map_err(|error| decode::undecodable(row, column, &error))
 }
 
 /// What the server said, or how the connection broke.
-#[must_use]
-pub fn server_error(error: &sqlx::Error) -> ServerError {
+pub(crate) fn server_error(error: &sqlx::Error) -> ServerError {
     let plain = |message: String| ServerError {
         sqlstate: None,
         message,
@@ -274,8 +250,7 @@ pub fn server_error(error: &sqlx::Error) -> ServerError {
 }
 
 /// The position of an error in the message that was sent, in characters from 1.
-#[must_use]
-pub fn position(error: &sqlx::Error) -> Option<usize> {
+pub(crate) fn position(error: &sqlx::Error) -> Option<usize> {
     let sqlx::Error::Database(inner) = error else { return None };
     match inner.try_downcast_ref::<PgDatabaseError>()?.position()? {
         PgErrorPosition::Original(position) => Some(position),

@@ -14,10 +14,7 @@ const NOT_RUN: &str = "-1";
 
 /// Writes the rows of these migrations, the newest last, and one that tells of this run: all in one transaction, with
 /// the tables where they are missing.
-///
-/// # Errors
-/// [`crate::error::Error::Server`] when a statement fails, [`crate::error::Error::Interrupted`] when the run is to stop.
-pub async fn record(
+pub(crate) async fn record(
     guard: &mut LockGuard,
     migrations: &[&Migration],
     scope: Scope<'_>,

@@ -15,11 +15,9 @@ use crate::postgres::query::{self, get};
 /// Rows that are shown and kept in mind.
 const SHOWN: u32 = 5;
 
-/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It is at work.
+pub(crate) enum Outcome {
     Running,
     /// It ended as it should.
     Succeeded,
@@ -29,44 +27,35 @@ pub enum Outcome {
     Died,
 }
 
-/// A run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Run {
+pub(crate) struct Run {
     /// When it started, in UTC.
-    pub started_at: String,
+    pub(crate) started_at: String,
     /// When it ended, in UTC.
-    pub ended_at: Option<String>,
+    pub(crate) ended_at: Option<String>,
     /// When it started, in seconds since 1970.
     #[serde(skip)]
-    pub started_epoch: i64,
+    pub(crate) started_epoch: i64,
     /// When it ended, in seconds since 1970.
     #[serde(skip)]
-    pub ended_epoch: Option<i64>,
-    /// How it ended.
-    pub outcome: Outcome,
+    pub(crate) ended_epoch: Option<i64>,
+    pub(crate) outcome: Outcome,
     /// Its exit code, once it has ended.
-    pub exit_code: Option<i16>,
+    pub(crate) exit_code: Option<i16>,
     /// Newest applied version when it started.
-    pub from_version: Option<i64>,
+    pub(crate) from_version: Option<i64>,
     /// Newest applied version when it ended.
-    pub to_version: Option<i64>,
-    /// The migration that failed.
-    pub failed_version: Option<i64>,
-    /// Its checksum, in hexadecimal.
-    pub failed_checksum: Option<String>,
-    /// What it said.
-    pub error: Option<String>,
-    /// The build that ran.
-    pub build: String,
+    pub(crate) to_version: Option<i64>,
+    pub(crate) failed_version: Option<i64>,
+    pub(crate) failed_checksum: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) build: String,
     /// The pod or host that it ran on.
-    pub host: String,
+    pub(crate) host: String,
 }
 
 /// Writes the row of a run that starts, and returns its id.
-///
-/// # Errors
-/// [`Error::Server`].
-pub async fn start(connection: &mut PgConnection, schema: &str, from: Option<i64>) -> Result<i64> {
+pub(crate) async fn start(connection: &mut PgConnection, schema: &str, from: Option<i64>) -> Result<i64> {
     let sql = format!(
         "INSERT INTO {}._corveil_runs (from_version, build, host, backend) VALUES ({}, {}, {}, pg_backend_pid()) \
          RETURNING id",
@@ -78,20 +67,19 @@ pub async fn start(connection: &mut PgConnection, schema: &str, from: Option<i64
     get(&query::one(connection, "recording the run", sql).await?, 0)
 }
 
-/// Writes how a run ended: the newest version `to`, and the migration that failed.
-///
-/// Without an `id` it is the newest run that has not ended: after a lost connection the run knows itself by that.
-///
-/// # Errors
-/// [`Error::Server`].
-pub async fn end(
-    connection: &mut PgConnection,
-    schema: &str,
-    id: Option<i64>,
-    to: Option<i64>,
-    error: Option<&Error>,
-    failed: Option<&Migration>,
-) -> Result<()> {
+#[derive(Debug)]
+pub(crate) struct End<'a> {
+    /// Its id. Without one it is the newest run that has not ended: after a lost connection the run knows itself by that.
+    pub(crate) id: Option<i64>,
+    pub(crate) to: Option<i64>,
+    /// Why it failed, if it did.
+    pub(crate) error: Option<&'a Error>,
+    pub(crate) failed: Option<&'a Migration>,
+}
+
+/// Writes how a run ended.
+pub(crate) async fn end(connection: &mut PgConnection, schema: &str, end: &End<'_>) -> Result<()> {
+    let End { id, to, error, failed } = *end;
     let which = match id {
         Some(id) => id.to_string(),
         None => format!("(SELECT max(id) FROM {}._corveil_runs WHERE ended_at IS NULL)", ident(schema)),
@@ -112,8 +100,7 @@ pub async fn end(
 }
 
 /// The INSERT of a run that has only recorded what was there, up to the version `to`.
-#[must_use]
-pub fn recorded(schema: &str, to: Option<i64>) -> String {
+pub(crate) fn recorded(schema: &str, to: Option<i64>) -> String {
     format!(
         "INSERT INTO {}._corveil_runs (ended_at, outcome, exit_code, to_version, build, host, backend) \
          VALUES (clock_timestamp(), 'succeeded', {}, {}, {}, {}, pg_backend_pid());",
@@ -132,10 +119,11 @@ fn number(version: Option<i64>) -> String {
 /// The last runs of a table, newest first, and whether somebody holds the migration lock now.
 ///
 /// A row without an end belongs to a run that is at work if its backend holds the lock, and died otherwise.
-///
-/// # Errors
-/// [`Error::Server`].
-pub async fn last(connection: &mut PgConnection, table: &str, database: &str) -> Result<(Vec<Run>, bool)> {
+pub(crate) async fn last(
+    connection: &mut PgConnection,
+    table: &str,
+    database: &str,
+) -> Result<(Vec<Run>, bool)> {
     let sql =
         format!("{} SELECT EXISTS ({});", newest_sql(table, database, SHOWN), lock_holders_sql(database));
     let doing = "reading the last runs";
@@ -149,42 +137,35 @@ pub async fn last(connection: &mut PgConnection, table: &str, database: &str) ->
 ///
 /// Who holds the lock is asked only for a run without an end: PostgreSQL evaluates the sides of an AND in a select list
 /// from left to right, and reads a subquery when it comes to it.
-#[must_use]
-pub fn newest_sql(table: &str, database: &str, limit: u32) -> String {
+pub(crate) fn newest_sql(table: &str, database: &str, limit: u32) -> String {
     format!(
-        "SELECT date_trunc('second', started_at)::text, date_trunc('second', ended_at)::text, \
-           CASE WHEN ended_at IS NULL AND backend IN (SELECT pid FROM ({}) h) THEN 'running' \
-                ELSE coalesce(outcome, 'died') END, \
-           exit_code, from_version, to_version, failed_version, encode(failed_checksum, 'hex'), error, build, host, \
-           extract(epoch FROM started_at)::int8, extract(epoch FROM ended_at)::int8 \
-         FROM {table} ORDER BY id DESC LIMIT {limit};",
-        lock_holders_sql(database)
+        include_str!("runs/newest.sql"),
+        lock_holders = lock_holders_sql(database),
+        table = table,
+        limit = limit
     )
 }
 
 /// Reads a row of [`newest_sql`].
-///
-/// # Errors
-/// When the row is not of that shape.
-pub fn run(row: &PgRow) -> Result<Run> {
+pub(crate) fn run(row: &PgRow) -> Result<Run> {
     Ok(Run {
-        started_at: get(row, 0)?,
-        ended_at: get(row, 1)?,
-        outcome: match get(row, 2)? {
+        started_at: get(row, "started_at")?,
+        ended_at: get(row, "ended_at")?,
+        outcome: match get(row, "outcome")? {
             "running" => Outcome::Running,
             "succeeded" => Outcome::Succeeded,
             "died" => Outcome::Died,
             _ => Outcome::Failed,
         },
-        exit_code: get(row, 3)?,
-        from_version: get(row, 4)?,
-        to_version: get(row, 5)?,
-        failed_version: get(row, 6)?,
-        failed_checksum: get(row, 7)?,
-        error: get(row, 8)?,
-        build: get(row, 9)?,
-        host: get(row, 10)?,
-        started_epoch: get(row, 11)?,
-        ended_epoch: get(row, 12)?,
+        exit_code: get(row, "exit_code")?,
+        from_version: get(row, "from_version")?,
+        to_version: get(row, "to_version")?,
+        failed_version: get(row, "failed_version")?,
+        failed_checksum: get(row, "failed_checksum")?,
+        error: get(row, "error")?,
+        build: get(row, "build")?,
+        host: get(row, "host")?,
+        started_epoch: get(row, "started_epoch")?,
+        ended_epoch: get(row, "ended_epoch")?,
     })
 }

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::schema::names::Made;
 use crate::core::schema::{Column, Constraint, Index, Routine, Schema, Sequence, Trigger, Type, quoting};
+use crate::core::sql::index::from_using;
 use crate::error::Result;
 use crate::postgres::foreign;
 use crate::postgres::query::{self, get};
@@ -54,12 +55,12 @@ pub async fn read(connection: &mut PgConnection) -> Result<Schema> {
 }
 
 /// A text of SQL: quoted the same way by every server.
-fn sql(row: &PgRow, column: usize) -> Result<String> {
+fn sql(row: &PgRow, column: &str) -> Result<String> {
     Ok(quoting::plain(get(row, column)?))
 }
 
 /// A definition that the server wrote as JSON.
-fn json<T: DeserializeOwned>(row: &PgRow, column: usize) -> Result<T> {
+fn json<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T> {
     let mut definition: Value = serde_json::from_str(get(row, column)?).map_err(|_| query::no_row(DOING))?;
     make_plain(&mut definition);
     serde_json::from_value(definition).map_err(|_| query::no_row(DOING))
@@ -76,8 +77,8 @@ fn make_plain(definition: &mut Value) {
 }
 
 fn schemas(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let name = sql(row, 0)?;
-    if get(row, 1)? {
+    let name = sql(row, "name")?;
+    if get(row, "is_shared")? {
         schema.shared.insert(name.clone());
     }
     schema.schemas.insert(name);
@@ -85,64 +86,67 @@ fn schemas(schema: &mut Schema, row: &PgRow) -> Result<()> {
 }
 
 fn extensions(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    schema.extensions.insert(sql(row, 0)?, sql(row, 1)?);
+    schema.extensions.insert(sql(row, "name")?, sql(row, "schema")?);
     Ok(())
 }
 
 fn types(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let mut parts: Vec<String> = get(row, 2)?;
-    let made_of = match get(row, 1)? {
+    let mut parts: Vec<String> = get(row, "parts")?;
+    let made_of = match get(row, "kind")? {
         "e" => Type::Enum(parts),
         "c" => Type::Composite(parts.iter().map(|part| quoting::plain(part)).collect()),
         _ => Type::Range(quoting::plain(&parts.pop().unwrap_or_default())),
     };
-    schema.types.insert(sql(row, 0)?, made_of);
+    schema.types.insert(sql(row, "name")?, made_of);
     Ok(())
 }
 
 fn domains(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    schema.types.insert(sql(row, 0)?, Type::Domain(json(row, 1)?));
+    schema.types.insert(sql(row, "name")?, Type::Domain(json(row, "definition")?));
     Ok(())
 }
 
 fn sequences(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let owned_by = get::<Option<&str>>(row, 2)?.map(quoting::plain);
-    schema.sequences.insert(sql(row, 0)?, Sequence { options: get(row, 1)?, owned_by });
+    let owned_by = get::<Option<&str>>(row, "owner")?.map(quoting::plain);
+    schema.sequences.insert(sql(row, "name")?, Sequence { options: get(row, "options")?, owned_by });
     Ok(())
 }
 
 fn routines(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let definition = sql(row, 2)?.trim_end().to_owned();
-    schema.routines.insert(sql(row, 0)?, Routine { procedure: get(row, 1)?, definition });
+    let definition = sql(row, "definition")?.trim_end().to_owned();
+    schema.routines.insert(sql(row, "name")?, Routine { procedure: get(row, "is_procedure")?, definition });
     Ok(())
 }
 
 fn tables(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    schema.tables.insert(sql(row, 0)?, json(row, 1)?);
+    schema.tables.insert(sql(row, "name")?, json(row, "definition")?);
     Ok(())
 }
 
 fn columns(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let mut column: Column = json(row, 4)?;
-    if let (Some(sequence), Some(plain)) = (&mut column.sequence, get::<Option<&str>>(row, 5)?) {
-        let made = Made { table: get(row, 1)?, columns: &[get::<String>(row, 3)?], label: "seq" };
-        sequence.name = Some(sql(row, 6)?);
+    let mut column: Column = json(row, "definition")?;
+    if let (Some(sequence), Some(plain)) = (&mut column.sequence, get::<Option<&str>>(row, "sequence_plain")?)
+    {
+        let made =
+            Made { table: get(row, "table_plain")?, columns: &[get::<String>(row, "plain")?], label: "seq" };
+        sequence.name = Some(sql(row, "sequence_name")?);
         sequence.named_by_server = made.by_server(plain);
     }
-    if let Some(table) = schema.tables.get_mut(&sql(row, 0)?) {
-        table.columns.insert(sql(row, 2)?, column);
+    if let Some(table) = schema.tables.get_mut(&sql(row, "table_name")?) {
+        table.columns.insert(sql(row, "name")?, column);
     }
     Ok(())
 }
 
 fn views(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    schema.views.insert(sql(row, 0)?, json(row, 1)?);
+    schema.views.insert(sql(row, "name")?, json(row, "definition")?);
     Ok(())
 }
 
 fn constraints(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let (owner, plain): (_, &str) = (sql(row, 0)?, get(row, 1)?);
-    let (name, kind, columns): (&str, &str, Vec<String>) = (get(row, 3)?, get(row, 4)?, get(row, 5)?);
+    let (owner, plain): (_, &str) = (sql(row, "owner")?, get(row, "owner_plain")?);
+    let (name, kind, columns): (&str, &str, Vec<String>) =
+        (get(row, "plain")?, get(row, "kind")?, get(row, "columns")?);
     let made = |columns, label| Made { table: plain, columns, label }.by_server(name);
     let named_by_server = match kind {
         "p" => made(&[], "pkey"),
@@ -152,24 +156,24 @@ fn constraints(schema: &mut Schema, row: &PgRow) -> Result<()> {
         _ if columns.len() == 1 => made(&columns, "check"),
         _ => made(&[], "check"),
     };
-    let constraint = Constraint { definition: sql(row, 6)?, named_by_server };
+    let constraint = Constraint { definition: sql(row, "definition")?, named_by_server };
     if let Some(table) = schema.tables.get_mut(&owner) {
-        table.constraints.insert(sql(row, 2)?, constraint);
+        table.constraints.insert(sql(row, "name")?, constraint);
     } else if let Some(Type::Domain(domain)) = schema.types.get_mut(&owner) {
-        domain.constraints.insert(sql(row, 2)?, constraint);
+        domain.constraints.insert(sql(row, "name")?, constraint);
     }
     Ok(())
 }
 
 fn indexes(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let (owner, name, unique): (_, _, bool) = (sql(row, 0)?, sql(row, 2)?, get(row, 5)?);
-    let columns: Vec<String> = get(row, 4)?;
-    let made = Made { table: get(row, 1)?, columns: &columns, label: "idx" };
+    let (owner, name, unique): (_, _, bool) = (sql(row, "owner")?, sql(row, "name")?, get(row, "is_unique")?);
+    let columns: Vec<String> = get(row, "columns")?;
+    let made = Made { table: get(row, "owner_plain")?, columns: &columns, label: "idx" };
     let index = Index {
-        definition: after_table(&sql(row, 7)?, &name, &owner).to_owned(),
+        definition: from_using(&sql(row, "definition")?).to_owned(),
         unique,
-        invalid: !get::<bool>(row, 6)?,
-        named_by_server: made.by_server(get(row, 3)?),
+        invalid: !get::<bool>(row, "is_valid")?,
+        named_by_server: made.by_server(get(row, "plain")?),
     };
     if let Some(table) = schema.tables.get_mut(&owner) {
         table.indexes.insert(name, index);
@@ -179,25 +183,15 @@ fn indexes(schema: &mut Schema, row: &PgRow) -> Result<()> {
     Ok(())
 }
 
-/// What a printed `CREATE INDEX` says from `USING` on.
-fn after_table<'a>(definition: &'a str, name: &str, table: &str) -> &'a str {
-    let rest = definition.strip_prefix("CREATE ").unwrap_or(definition);
-    let rest = rest.strip_prefix("UNIQUE ").unwrap_or(rest);
-    let rest = rest.strip_prefix("INDEX ").and_then(|rest| rest.strip_prefix(name)).unwrap_or(rest);
-    let rest = rest.strip_prefix(" ON ").unwrap_or(rest);
-    let rest = rest.strip_prefix("ONLY ").unwrap_or(rest);
-    rest.strip_prefix(table).unwrap_or(rest).trim_start()
-}
-
 fn triggers(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let (owner, name) = (sql(row, 0)?, sql(row, 1)?);
-    let firing = match get(row, 2)? {
+    let (owner, name) = (sql(row, "owner")?, sql(row, "name")?);
+    let firing = match get(row, "fires")? {
         "D" => Some("DISABLE"),
         "R" => Some("ENABLE REPLICA"),
         "A" => Some("ENABLE ALWAYS"),
         _ => None,
     };
-    let trigger = Trigger { definition: sql(row, 3)?, firing: firing.map(ToOwned::to_owned) };
+    let trigger = Trigger { definition: sql(row, "definition")?, firing: firing.map(ToOwned::to_owned) };
     if let Some(table) = schema.tables.get_mut(&owner) {
         table.triggers.insert(name, trigger);
     } else if let Some(view) = schema.views.get_mut(&owner) {
@@ -207,8 +201,8 @@ fn triggers(schema: &mut Schema, row: &PgRow) -> Result<()> {
 }
 
 fn policies_and_rules(schema: &mut Schema, row: &PgRow) -> Result<()> {
-    let (owner, name, definition) = (sql(row, 0)?, sql(row, 2)?, sql(row, 3)?);
-    match (get(row, 1)?, schema.tables.get_mut(&owner), schema.views.get_mut(&owner)) {
+    let (owner, name, definition) = (sql(row, "owner")?, sql(row, "name")?, sql(row, "definition")?);
+    match (get(row, "kind")?, schema.tables.get_mut(&owner), schema.views.get_mut(&owner)) {
         ("policy", Some(table), _) => table.policies.insert(name, definition),
         (_, Some(table), _) => table.rules.insert(name, definition),
         (_, None, Some(view)) => view.rules.insert(name, definition),

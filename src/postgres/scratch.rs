@@ -17,22 +17,21 @@ use crate::postgres::lock;
 use crate::postgres::query::{self, get};
 
 /// What the name of every scratch database starts with.
-pub const PREFIX: &str = "corveil_scratch_";
+pub(crate) const PREFIX: &str = "corveil_scratch_";
 
 /// How long a server that answered before is tried.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a scratch database has in common with the live one.
 #[derive(Debug, Clone)]
-pub struct Likeness {
+pub(crate) struct Likeness {
     /// What follows `CREATE DATABASE name`.
     options: String,
     /// The rest of it, for a server that knows of providers of locales: PostgreSQL 15 or newer.
     provider: String,
     /// Where names without a schema are looked up.
     search_path: String,
-    /// How strings are read.
-    pub strings: Strings,
+    pub(crate) strings: Strings,
 }
 
 /// That of a server that nobody has chosen a locale for.
@@ -48,7 +47,7 @@ impl Default for Likeness {
 }
 
 /// A database of our own.
-pub struct ScratchDatabase {
+pub(crate) struct ScratchDatabase {
     /// In another database of the server: nobody can drop the one that he is in.
     maintenance: PgConnection,
     name: String,
@@ -61,10 +60,7 @@ async fn connect(database: &Database) -> Result<PgConnection> {
 }
 
 /// Reads what a scratch database has to have in common with this one.
-///
-/// # Errors
-/// When the server cannot be reached.
-pub async fn likeness_of(database: &Database) -> Result<Likeness> {
+pub(crate) async fn likeness_of(database: &Database) -> Result<Likeness> {
     let mut connection = connect(database).await?;
     let likeness = likeness(&mut connection).await;
     query::close(connection).await;
@@ -72,28 +68,27 @@ pub async fn likeness_of(database: &Database) -> Result<Likeness> {
 }
 
 async fn likeness(connection: &mut PgConnection) -> Result<Likeness> {
-    // Through JSON, as the columns of ICU and of the built-in provider came with PostgreSQL 15 and 17.
-    let sql = "SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text, \
-                 j->>'datlocprovider', coalesce(j->>'datlocale', j->>'daticulocale'), j->>'daticurules', \
-                 (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'), current_user::text, \
-                 pg_catalog.current_setting('standard_conforming_strings', true) \
-               FROM pg_catalog.pg_database d, pg_catalog.to_jsonb(d) j WHERE d.datname = pg_catalog.current_database()";
+    let sql = include_str!("scratch/likeness.sql");
     let row = query::one(connection, "reading the locale of the database", sql.into()).await?;
     let text = |column| get::<&str>(&row, column).map(literal);
-    let options =
-        format!("TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}", text(0)?, text(1)?, text(2)?);
-    let locale = get::<Option<&str>>(&row, 4)?.map(literal);
-    let mut provider = match (get::<Option<&str>>(&row, 3)?, locale) {
+    let options = format!(
+        "TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+        text("encoding")?,
+        text("collate")?,
+        text("ctype")?
+    );
+    let locale = get::<Option<&str>>(&row, "locale")?.map(literal);
+    let mut provider = match (get::<Option<&str>>(&row, "provider")?, locale) {
         (Some("i"), Some(locale)) => format!(" LOCALE_PROVIDER icu ICU_LOCALE {locale}"),
         (Some("b"), Some(locale)) => format!(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}"),
         _ => " LOCALE_PROVIDER libc".into(),
     };
-    if let Some(rules) = get::<Option<&str>>(&row, 5)? {
+    if let Some(rules) = get::<Option<&str>>(&row, "icu_rules")? {
         provider = format!("{provider} ICU_RULES {}", literal(rules));
     }
     // The role's name may be another where the files are tried.
-    let search_path = get::<&str>(&row, 6)?.replace("\"$user\"", &ident(get(&row, 7)?));
-    let strings = Strings::from_setting(get(&row, 8)?);
+    let search_path = get::<&str>(&row, "search_path")?.replace("\"$user\"", &ident(get(&row, "role")?));
+    let strings = Strings::from_setting(get(&row, "strings")?);
     Ok(Likeness { options, provider, search_path, strings })
 }
 
@@ -102,7 +97,11 @@ impl ScratchDatabase {
     ///
     /// # Errors
     /// When the server cannot be reached, or has not the locale.
-    pub async fn create(server: &Database, likeness: &Likeness, home: &str) -> Result<Result<Self, String>> {
+    pub(crate) async fn create(
+        server: &Database,
+        likeness: &Likeness,
+        home: &str,
+    ) -> Result<Result<Self, String>> {
         let mut maintenance = connect(server).await?;
         let sql = "SET statement_timeout = 0; SET idle_session_timeout = 0; SET default_transaction_read_only = off; \
                    SELECT r.rolcreatedb OR r.rolsuper, current_user::text, \
@@ -137,9 +136,7 @@ impl ScratchDatabase {
         }
     }
 
-    /// How to reach it.
-    #[must_use]
-    pub fn database(&self) -> &Database {
+    pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
@@ -155,8 +152,7 @@ impl ScratchDatabase {
         made.map(drop)
     }
 
-    /// Drops it.
-    pub async fn drop(mut self) {
+    pub(crate) async fn drop(mut self) {
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         if let Err(error) =
             query::work_as_is(&mut self.maintenance, "dropping the scratch database", sql).await
@@ -169,11 +165,8 @@ impl ScratchDatabase {
 
 /// Lets the files of a server of our own find what they would find in the live database: for a server that is nobody
 /// else's, and takes no settings with a connection.
-///
-/// # Errors
-/// When the server cannot be asked.
 #[cfg(feature = "embedded")]
-pub async fn settle(database: &Database, likeness: &Likeness, home: &str) -> Result<()> {
+pub(crate) async fn settle(database: &Database, likeness: &Likeness, home: &str) -> Result<()> {
     let mut connection = connect(database).await?;
     let path = if likeness.search_path.is_empty() { "''" } else { likeness.search_path.as_str() };
     let (setting, value) = likeness.strings.setting();
@@ -218,13 +211,13 @@ async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
 /// A server without the locale of the live one is the wrong server.
 fn explained(error: Error, server: &Database) -> Error {
     match error {
-        Error::Server { doing, source } if !source.may_pass() => Error::Config {
-            message: format!("{doing} on {server} failed: {source}"),
-            hint: format!(
+        Error::Server { doing, source } if !source.may_pass() => Error::config(
+            format!("{doing} on {server} failed: {source}"),
+            format!(
                 "set `{}` to a server that has the locale of the live database",
                 crate::config::env::SCRATCH_URL
             ),
-        },
+        ),
         error => error,
     }
 }

@@ -18,32 +18,31 @@ const OLDEST_SERVER: i32 = 140_000;
 
 /// What the server is and what it remembers.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Facts about server and session.
-    pub facts: Facts,
+    pub(crate) facts: Facts,
     /// Applied migrations and files under way.
-    pub history: History,
+    pub(crate) history: History,
     /// INVALID indexes of the database that nobody is building.
-    pub invalid: Vec<InvalidIndex>,
+    pub(crate) invalid: Vec<InvalidIndex>,
 }
 
 /// Facts about server and session.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// `server_version_num`, such as 150018.
-    pub version: i32,
-    /// The database's name.
-    pub database: String,
+    pub(crate) version: i32,
+    pub(crate) database: String,
     /// The backend that serves this session.
-    pub backend: i32,
+    pub(crate) backend: i32,
     /// Whether the server is a read-only standby.
-    pub standby: bool,
+    pub(crate) standby: bool,
     /// How the session reads strings.
-    pub strings: Strings,
+    pub(crate) strings: Strings,
     /// The existing schemas of the session's own search path.
-    pub path: Vec<String>,
+    pub(crate) path: Vec<String>,
     /// Corveil's tables, and their schema or that in which they would be created.
-    pub home: Home,
+    pub(crate) home: Home,
 }
 
 impl Facts {
@@ -51,43 +50,49 @@ impl Facts {
     ///
     /// # Errors
     /// [`Error::Config`] when `search_path` names no schema that exists.
-    pub fn schema(&self) -> Result<&str> {
-        self.home.schema.as_deref().ok_or_else(|| Error::Config {
-            message: format!("no schema of the `search_path` exists in database `{}`", self.database),
-            hint: "create one, or set another: `ALTER ROLE … SET search_path = …`".into(),
+    pub(crate) fn schema(&self) -> Result<&str> {
+        self.home.schema.as_deref().ok_or_else(|| {
+            Error::config(
+                format!("no schema of the `search_path` exists in database `{}`", self.database),
+                "create one, or set another: `ALTER ROLE … SET search_path = …`",
+            )
         })
     }
 
     /// Whether `_sqlx_migrations` exists.
-    #[must_use]
-    pub fn has_history(&self) -> bool {
+    pub(crate) fn has_history(&self) -> bool {
         self.home.table(trust::HISTORY).is_some()
     }
 
     /// The table of the runs, if it exists.
-    #[must_use]
-    pub fn runs(&self) -> Option<String> {
+    pub(crate) fn runs(&self) -> Option<String> {
         self.home.table(trust::RUNS).map(|table| qualified(&table.schema, &table.name))
     }
 
     /// Whether the app's role lacks the right to read the tables; false when there is no such role.
-    #[must_use]
-    pub fn needs_grant(&self) -> bool {
+    pub(crate) fn needs_grant(&self) -> bool {
         self.home.tables.iter().any(|table| table.needs_grant)
     }
 }
 
 /// What is read, and what for.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// What the tables are used for.
-    pub purpose: Use,
+    pub(crate) purpose: Use,
     /// Where the history is to be, and who may own it.
-    pub wanted: Wanted<'a>,
+    pub(crate) wanted: Wanted<'a>,
     /// The role that must be able to read the history.
-    pub app_role: Option<&'a str>,
+    pub(crate) app_role: Option<&'a str>,
     /// The files of this build. Without them everything is read.
-    pub files: Option<&'a Catalog>,
+    pub(crate) files: Option<&'a Catalog>,
+}
+
+impl<'a> Scope<'a> {
+    /// How one reads who changes nothing.
+    pub(crate) fn reading(wanted: Wanted<'a>, files: Option<&'a Catalog>) -> Self {
+        Self { purpose: Use::Read, wanted, app_role: None, files }
+    }
 }
 
 /// Reads facts, INVALID indexes and history.
@@ -98,7 +103,7 @@ pub struct Scope<'a> {
 /// # Errors
 /// [`Error::Mismatch`] for tables that are elsewhere or may not be used, [`Error::Server`], among others without the right
 /// to read the history.
-pub async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Snapshot> {
+pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Snapshot> {
     // Where there is no history, the statement leaves an error in the server's log. A run does so once, a pod that waits for
     // the first run would again and again.
     let at_once = match scope.purpose {
@@ -138,9 +143,6 @@ pub async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Sna
 const DOING: &str = "reading the migration history";
 
 /// Facts, with the tables that may be used.
-///
-/// # Errors
-/// As [`read`], but for rights.
 pub(super) async fn read_facts(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Facts> {
     facts_and(connection, scope, "").await.map(|(facts, ..)| facts)
 }
@@ -164,31 +166,31 @@ async fn facts_and(
     let (Some([facts]), Some(tables)) = (facts.as_deref(), tables) else {
         return Err(more.err().unwrap_or_else(|| query::no_row(DOING)));
     };
-    let version: i32 = get(facts, 0)?;
+    let version: i32 = get(facts, "version")?;
     if version < OLDEST_SERVER {
-        return Err(Error::Config {
-            message: format!("the server is PostgreSQL {}, and corveil needs 14 or newer", version / 10_000),
-            hint: "upgrade the server; PostgreSQL 13 has been without security fixes since November 2025"
-                .into(),
-        });
+        return Err(Error::config(
+            format!("the server is PostgreSQL {}, and corveil needs 14 or newer", version / 10_000),
+            "upgrade the server; PostgreSQL 13 has been without security fixes since November \
+                2025",
+        ));
     }
-    let (database, path): (String, Vec<String>) = (get(facts, 1)?, get(facts, 5)?);
-    if let (Some(schema), false) = (scope.wanted.schema, get(facts, 4)?) {
-        return Err(Error::Config {
-            message: format!(
-                "database `{database}` has no schema `{schema}`, which `--history-schema` names"
-            ),
-            hint: format!("`CREATE SCHEMA {}`, or correct `CORVEIL_HISTORY_SCHEMA`", ident(schema)),
-        });
+    let (database, path): (String, Vec<String>) = (get(facts, "database")?, get(facts, "path")?);
+    if let (Some(schema), false) = (scope.wanted.schema, get(facts, "has_wanted_schema")?) {
+        return Err(Error::config(
+            format!("database `{database}` has no schema `{schema}`, which `--history-schema` names"),
+            format!("`CREATE SCHEMA {}`, or correct `CORVEIL_HISTORY_SCHEMA`", ident(schema)),
+        ));
     }
     let listed = tables.iter().map(gate_tables::listed).collect::<Result<Vec<_>>>()?;
     let mut home = trust::home(gate_tables::tables(&listed), &path, &database, scope.wanted)?;
     gate_tables::complete(connection, &mut home, &listed, scope.purpose, scope.wanted).await?;
     trust::expect_trusted(&home, scope.purpose, scope.wanted)?;
-    let any_left =
-        AnyLeft { invalid: get(facts, 7)?, records: listed.iter().any(|listed| listed.has_records) };
-    let (backend, standby) = (get(facts, 2)?, get(facts, 3)?);
-    let strings = Strings::from_setting(get(facts, 6)?);
+    let any_left = AnyLeft {
+        invalid: get(facts, "has_invalid")?,
+        records: listed.iter().any(|listed| listed.has_records),
+    };
+    let (backend, standby) = (get(facts, "backend")?, get(facts, "standby")?);
+    let strings = Strings::from_setting(get(facts, "strings")?);
     let facts = Facts { version, database, backend, standby, strings, path, home };
     Ok((facts, any_left, more))
 }
@@ -204,11 +206,7 @@ fn facts_sql(wanted_schema: Option<&str>) -> String {
         }
         None => "true".into(),
     };
-    format!(
-        "SELECT current_setting('server_version_num')::int4, current_database()::text, pg_backend_pid(), \
-         pg_is_in_recovery(), {exists}, current_setting('corveil.path')::text[], \
-         current_setting('standard_conforming_strings', true), EXISTS (SELECT FROM pg_index WHERE NOT indisvalid);"
-    )
+    format!(include_str!("snapshot/facts.sql"), has_wanted_schema = exists)
 }
 
 /// What may be left of failed statements.
@@ -231,11 +229,11 @@ fn applied_at_home_sql(wanted: Wanted<'_>) -> String {
         Some(schema) => format!("ARRAY[{}]", literal(schema)),
         None => "current_setting('corveil.path')::text[]".into(),
     };
-    let history = trust::HISTORY;
     format!(
-        "SELECT set_config('search_path', coalesce((SELECT quote_ident(s) || ', pg_temp' FROM unnest({path}) s \
-           WHERE pg_relation_filenode(to_regclass(quote_ident(s) || '.{history}')) IS NOT NULL LIMIT 1), 'pg_temp'), true); \
-         SELECT {COLUMNS} FROM {history};"
+        include_str!("snapshot/applied_at_home.sql"),
+        path = path,
+        columns = COLUMNS,
+        history = trust::HISTORY
     )
 }
 
@@ -246,19 +244,11 @@ pub(super) fn applied_sql(table: &GateTable) -> String {
     format!("{row_security} SELECT {COLUMNS} FROM {};", qualified(&table.schema, &table.name))
 }
 
-/// By way of JSON, as the table of an earlier build lacks the last two columns.
 fn steps_sql(table: &GateTable) -> String {
-    format!(
-        "SELECT s.version, s.ordinal, s.checksum, s.state, s.error, j.record ->> 'statement', \
-           (j.record ->> 'relation')::int8 FROM {} s, LATERAL to_jsonb(s) j(record) ORDER BY s.version, s.ordinal;",
-        qualified(&table.schema, &table.name)
-    )
+    format!(include_str!("snapshot/steps.sql"), table = qualified(&table.schema, &table.name))
 }
 
 /// Reads the rows of a history, oldest version first: sorting them here spares the server a plan.
-///
-/// # Errors
-/// When a row is not of that shape.
 pub(super) fn applied_rows(rows: &[PgRow]) -> Result<Vec<Applied>> {
     let mut applied: Vec<_> = rows.iter().map(applied_row).collect::<Result<_>>()?;
     applied.sort_by_key(|row| row.version);
@@ -267,12 +257,12 @@ pub(super) fn applied_rows(rows: &[PgRow]) -> Result<Vec<Applied>> {
 
 fn applied_row(row: &PgRow) -> Result<Applied> {
     Ok(Applied {
-        version: get(row, 0)?,
-        description: get(row, 1)?,
-        installed_on: whole_seconds(query::text(row, 2)?),
-        success: get(row, 3)?,
-        checksum: get(row, 4)?,
-        execution_time: get(row, 5)?,
+        version: get(row, "version")?,
+        description: get(row, "description")?,
+        installed_on: whole_seconds(query::text(row, "installed_on")?),
+        success: get(row, "success")?,
+        checksum: get(row, "checksum")?,
+        execution_time: get(row, "execution_time")?,
     })
 }
 
@@ -288,12 +278,12 @@ fn whole_seconds(time: &str) -> String {
 
 fn step(row: &PgRow) -> Result<Step> {
     Ok(Step {
-        version: get(row, 0)?,
-        ordinal: usize::try_from(get::<i32>(row, 1)?).unwrap_or_default(),
-        checksum: get(row, 2)?,
-        state: StepState::from_word(get(row, 3)?),
-        error: get(row, 4)?,
-        statement: get(row, 5)?,
-        relation: get::<Option<i64>>(row, 6)?.and_then(|oid| u32::try_from(oid).ok()),
+        version: get(row, "version")?,
+        ordinal: usize::try_from(get::<i32>(row, "ordinal")?).unwrap_or_default(),
+        checksum: get(row, "checksum")?,
+        state: StepState::from_word(get(row, "state")?),
+        error: get(row, "error")?,
+        statement: get(row, "statement")?,
+        relation: get::<Option<i64>>(row, "relation")?.and_then(|oid| u32::try_from(oid).ok()),
     })
 }

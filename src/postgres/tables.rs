@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use crate::core::message;
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::trust::{HISTORY, RUNS, STATEMENTS, TABLES};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sqlstate};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
 use crate::postgres::snapshot::{self, Facts, Scope};
@@ -23,7 +23,7 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// When the role may not create tables in the schema, or not grant.
-pub async fn prepare(connection: &mut PgConnection, facts: &Facts, scope: Scope<'_>) -> Result<()> {
+pub(crate) async fn prepare(connection: &mut PgConnection, facts: &Facts, scope: Scope<'_>) -> Result<()> {
     prepare_and(connection, facts, scope, "preparing the migration history", "").await
 }
 
@@ -31,7 +31,7 @@ pub async fn prepare(connection: &mut PgConnection, facts: &Facts, scope: Scope<
 ///
 /// # Errors
 /// When the role may not create tables in the schema, or not grant, or a statement fails. Nothing is left then.
-pub async fn prepare_and(
+pub(crate) async fn prepare_and(
     connection: &mut PgConnection,
     facts: &Facts,
     scope: Scope<'_>,
@@ -70,55 +70,26 @@ pub async fn prepare_and(
 /// and the wait for the other's transaction ends in a duplicate key of `pg_type` or `pg_class` (23505).
 fn is_rivalry(error: &Error) -> bool {
     let Error::Server { source, .. } = error else { return false };
-    matches!(source.sqlstate.as_deref(), Some("42P07" | "42710" | "23505"))
+    matches!(
+        source.sqlstate.as_deref(),
+        Some(sqlstate::DUPLICATE_TABLE | sqlstate::DUPLICATE_OBJECT | sqlstate::UNIQUE_VIOLATION)
+    )
 }
 
 /// `schema` is quoted.
 fn create_sql(schema: &str, name: &str) -> String {
-    let columns = match name {
-        HISTORY => {
-            "version BIGINT PRIMARY KEY,
-             description TEXT NOT NULL,
-             installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
-             success BOOLEAN NOT NULL,
-             checksum BYTEA NOT NULL,
-             execution_time BIGINT NOT NULL"
-        }
-        STATEMENTS => {
-            "version bigint NOT NULL,
-             ordinal integer NOT NULL,
-             checksum bytea NOT NULL,
-             state text NOT NULL CHECK (state IN ('started', 'finished', 'failed')),
-             changed_at timestamptz NOT NULL DEFAULT now(),
-             error text,
-             statement text,
-             relation oid,
-             PRIMARY KEY (version, ordinal)"
-        }
-        _ => {
-            "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-             started_at timestamptz NOT NULL DEFAULT now(),
-             ended_at timestamptz,
-             outcome text,
-             exit_code smallint,
-             from_version bigint,
-             to_version bigint,
-             failed_version bigint,
-             failed_checksum bytea,
-             error text,
-             build text NOT NULL,
-             host text NOT NULL,
-             backend integer NOT NULL"
-        }
-    };
-    format!("CREATE TABLE {schema}.{name} ({columns});\n")
+    match name {
+        HISTORY => format!(include_str!("tables/_sqlx_migrations.sql"), schema = schema),
+        STATEMENTS => format!(include_str!("tables/_corveil_statements.sql"), schema = schema),
+        _ => format!(include_str!("tables/_corveil_runs.sql"), schema = schema),
+    }
 }
 
 /// Adds the columns of the statement records that earlier builds did not have.
 ///
 /// # Errors
 /// When the role does not own the table.
-pub async fn complete_statements(guard: &mut LockGuard) -> Result<()> {
+pub(crate) async fn complete_statements(guard: &mut LockGuard) -> Result<()> {
     let table = qualified(guard.facts.schema()?, STATEMENTS);
     let sql = format!(
         "SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = to_regclass({}) \
@@ -165,7 +136,7 @@ const POLICY: &str = "corveil_read";
 ///
 /// # Errors
 /// When the role that migrates may not grant.
-pub async fn open_to(connection: &mut PgConnection, facts: &Facts, role: &str) -> Result<()> {
+pub(crate) async fn open_to(connection: &mut PgConnection, facts: &Facts, role: &str) -> Result<()> {
     let schema = facts.schema()?;
     let mut sql = grants(connection, schema, role).await?;
     if sql.is_empty() {

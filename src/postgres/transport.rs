@@ -19,7 +19,7 @@ static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 ///
 /// # Errors
 /// Why not.
-pub async fn connect(host: &Host, application_name: &str) -> sqlx::Result<PgConnection> {
+pub(crate) async fn connect(host: &Host, application_name: &str) -> sqlx::Result<PgConnection> {
     let options = host.options(application_name);
     match host.password_on_the_way() {
         OnTheWay::Readable => warn_once(host, "as its `sslmode` says"),

@@ -5,38 +5,34 @@ use std::time::Duration;
 
 use crate::config::database::{Database, Host};
 use crate::error::Error;
+use crate::error::sqlstate;
 use crate::postgres::query::server_error;
 use crate::postgres::transport::NO_TLS;
 
-/// Why an attempt failed.
 #[derive(Debug)]
-pub struct Unusable {
-    /// The reason, for people.
-    pub reason: String,
+pub(crate) struct Unusable {
+    pub(crate) reason: String,
     /// Whether the server answered and refused credentials or database name: then waiting longer seldom helps.
-    pub refused: bool,
+    pub(crate) refused: bool,
     /// Whether the server, or a pooler before it, has no connection to spare.
-    pub full: bool,
+    pub(crate) full: bool,
     /// Whether waiting cannot help at all.
-    pub permanent: Option<Error>,
+    pub(crate) permanent: Option<Error>,
 }
 
 impl Unusable {
     /// A reason that may pass.
-    #[must_use]
-    pub fn passing(reason: String) -> Self {
+    pub(crate) fn passing(reason: String) -> Self {
         Self { reason, refused: false, full: false, permanent: None }
     }
 
     /// The same, naming the host where there are several.
-    #[must_use]
-    pub fn on(self, host: &Host, is_only: bool) -> Self {
+    pub(crate) fn on(self, host: &Host, is_only: bool) -> Self {
         if is_only { self } else { Self { reason: format!("{}: {}", host.shown(), self.reason), ..self } }
     }
 
     /// What there is to say once it is not tried again.
-    #[must_use]
-    pub fn after(self, database: &Database, waited: Duration) -> Error {
+    pub(crate) fn after(self, database: &Database, waited: Duration) -> Error {
         let Self { reason, refused, permanent, .. } = self;
         permanent.unwrap_or_else(|| Error::Unreachable {
             database: database.to_string(),
@@ -47,15 +43,13 @@ impl Unusable {
     }
 }
 
-/// Why connecting failed.
-#[must_use]
-pub fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
+pub(crate) fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     let source = server_error(error);
     let reason = match error {
         sqlx::Error::Io(e) => e.to_string(),
         _ => source.to_string(),
     };
-    let config = |message: String, hint: &str| Some(Error::Config { message, hint: hint.to_owned() });
+    let config = |message: String, hint: &str| Some(Error::config(message, hint));
     let permanent = match (error, source.sqlstate.as_deref()) {
         (sqlx::Error::Configuration(_), _) => config(
             format!("{database} cannot be connected to as its URL says: {reason}"),
@@ -76,13 +70,22 @@ pub fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
             "check the files that `sslrootcert`, `sslcert` and `sslkey` name, and that certificate and key belong together",
         ),
         // A startup parameter that a pooler does not know, such as those of PGOPTIONS.
-        (_, Some("08P01")) if reason.contains("startup parameter") => config(
+        (_, Some(sqlstate::PROTOCOL_VIOLATION)) if reason.contains("startup parameter") => config(
             format!("{database} does not speak PostgreSQL's protocol as a server does: {reason}"),
             "set `MIGRATE_DATABASE_URL` to a direct connection to the server, and unset `PGOPTIONS`",
         ),
         // While a session starts nothing but its options can be misspelt: of the settings of a role or database the server
         // only warns.
-        (_, Some("42704" | "22023" | "42601" | "42602" | "55P02")) => config(
+        (
+            _,
+            Some(
+                sqlstate::UNDEFINED_OBJECT
+                | sqlstate::INVALID_PARAMETER_VALUE
+                | sqlstate::SYNTAX_ERROR
+                | sqlstate::INVALID_NAME
+                | sqlstate::CANT_CHANGE_RUNTIME_PARAM,
+            ),
+        ) => config(
             format!("{database} refuses a setting of the session: {reason}"),
             "correct `options` in the URL, or `PGOPTIONS` in the environment",
         ),
@@ -90,10 +93,19 @@ pub fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     };
     // 28000 and 28P01 are refused credentials, 3D000 an unknown database, 42501 no CONNECT right, 08P01 is how PgBouncer
     // says most of what it has to say.
-    let refused = matches!(source.sqlstate.as_deref(), Some("28000" | "28P01" | "3D000" | "42501" | "08P01"));
+    let refused = matches!(
+        source.sqlstate.as_deref(),
+        Some(
+            sqlstate::INVALID_AUTHORIZATION_SPECIFICATION
+                | sqlstate::INVALID_PASSWORD
+                | sqlstate::INVALID_CATALOG_NAME
+                | sqlstate::INSUFFICIENT_PRIVILEGE
+                | sqlstate::PROTOCOL_VIOLATION
+        )
+    );
     // PgBouncer says so in a protocol violation, where its own `max_client_conn` is reached.
-    let full =
-        source.sqlstate.as_deref() == Some("53300") || source.message.contains("no more connections allowed");
+    let full = source.sqlstate.as_deref() == Some(sqlstate::TOO_MANY_CONNECTIONS)
+        || source.message.contains("no more connections allowed");
     Unusable { reason, refused, full, permanent }
 }
 

@@ -152,7 +152,7 @@ async fn what_is_applied_already_is_not_refused() {
     for (at, (name, content, ..)) in BAD.iter().enumerate() {
         let version = at + 2;
         folder.put(&format!("{version}{}", &name[1..]), content);
-        let hex = corveil::core::message::hex(content);
+        let hex = corveil::hex(content);
         let row = format!("({version}, 'by another tool', true, sha384(decode('{hex}', 'hex')), -1)");
         database
             .execute(&format!("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES {row}"))

@@ -1,7 +1,6 @@
 //! Reading a schema, and what is and is not a difference: every kind of it, with the SQL that mends it.
 
-use ::corveil::core::schema::{Difference, Schema, differences, quoting};
-use ::corveil::postgres::schema::read;
+use ::corveil::schema::{Difference, Schema, differences, quoting, read};
 
 use crate::support::Database;
 

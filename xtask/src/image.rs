@@ -64,7 +64,7 @@ pub fn with_migrations(
         entries.push(Entry::file(&format!("/migrations/{name}"), 0o644, &**contents));
     }
     image.layers.push(Layer::new(entries)?);
-    image.defaults.set_env(corveil::config::env::SOURCE, "/migrations");
+    image.defaults.set_env(corveil::env::SOURCE, "/migrations");
     reference.clone_into(&mut image.reference);
     archive::write(&image, output)?;
     Ok(())

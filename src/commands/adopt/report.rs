@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::found::Found;
-use crate::core::catalog::Migration;
 use crate::core::foreign::ForeignHistory;
 use crate::core::schema::Difference;
 use crate::error::Finding;
+use crate::operations::adopt::adoption::Adopted;
+use crate::operations::adopt::{Found, RecordedFile};
 use crate::output::{self, Format};
 
 /// What a run did, or would do.
@@ -17,7 +17,6 @@ pub(super) struct Report {
     outcome: Outcome,
     /// The version that the history is at.
     version: Option<i64>,
-    /// How that follows.
     how: Option<String>,
     /// The histories of other tools that count.
     histories: Vec<History>,
@@ -29,11 +28,9 @@ pub(super) struct Report {
     refused: Vec<Finding>,
 }
 
-/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    /// Everything was recorded already.
+enum Outcome {
     Current,
     /// The database was taken over.
     Adopted,
@@ -41,38 +38,22 @@ pub(super) enum Outcome {
     WouldAdopt,
 }
 
-/// Another tool's history.
 #[derive(Debug, Serialize)]
 struct History {
     tool: String,
     table: String,
 }
 
-/// A migration that is recorded without being run.
-#[derive(Debug, Serialize)]
-pub(crate) struct RecordedFile {
-    version: i64,
-    description: String,
-    file: String,
-}
-
-impl RecordedFile {
-    pub(crate) fn of(migration: &Migration) -> Self {
-        Self {
-            version: migration.version,
-            description: migration.description.clone(),
-            file: migration.file.clone(),
+impl Report {
+    pub(super) fn of(adopted: Adopted<'_>) -> Self {
+        match adopted {
+            Adopted::Before(version) => Self::current(version),
+            Adopted::Now(found) => Self::found(Outcome::Adopted, found),
+            Adopted::WouldBe(found) => Self::found(Outcome::WouldAdopt, found),
         }
     }
 
-    /// The line of a dry run.
-    pub(crate) fn would_record(&self) -> String {
-        format!("would record {}\n", self.file)
-    }
-}
-
-impl Report {
-    pub(super) fn of(outcome: Outcome, found: Found<'_>) -> Self {
+    fn found(outcome: Outcome, found: Found<'_>) -> Self {
         let history = |history: &ForeignHistory| History {
             tool: history.tool.name().map_or_else(|| history.tool.to_string(), str::to_owned),
             table: history.table.clone(),
@@ -89,15 +70,19 @@ impl Report {
     }
 
     /// Of a database that has a history of ours.
-    pub(super) fn current(version: Option<i64>) -> Self {
+    fn current(version: Option<i64>) -> Self {
         let (histories, recorded, accepted, refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { outcome: Outcome::Current, version, how: None, histories, recorded, accepted, refused }
     }
 }
 
-/// Writes the report.
 pub(super) fn write(report: &Report, format: Format, took: Duration) {
     output::report(report, text, format, took);
+}
+
+/// The line of a dry run.
+pub(crate) fn would_record(file: &RecordedFile) -> String {
+    format!("would record {}\n", file.file)
 }
 
 /// So many migrations were recorded.
@@ -120,7 +105,7 @@ fn text(report: &Report) -> String {
             std::iter::once(line).chain(accepted).collect()
         }
         Outcome::WouldAdopt => {
-            let lines = report.recorded.iter().map(RecordedFile::would_record);
+            let lines = report.recorded.iter().map(would_record);
             lines.chain(accepted).collect()
         }
     }

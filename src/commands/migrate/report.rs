@@ -2,104 +2,18 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::commands::adopt::found::Found;
-use crate::commands::adopt::report::{RecordedFile, recorded};
-use crate::core::script::{Mode, Script};
+use crate::commands::adopt::report::{recorded, would_record};
+use crate::operations::gate::report::{Outcome, PendingFile, Report};
 use crate::output::{self, Format};
-use crate::postgres::apply::AppliedFile;
 
-/// What a run did, or would do.
-#[derive(Debug, Serialize)]
-pub(super) struct Report {
-    /// `current`, `applied` or `would_apply`.
-    pub(super) outcome: Outcome,
-    /// Newest applied version before.
-    pub(super) from_version: Option<i64>,
-    /// Newest applied version after.
-    pub(super) to_version: Option<i64>,
-    /// What was recorded, or would be, because the database contains it already.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) adopted: Option<Adopted>,
-    /// What was applied, in order.
-    pub(super) applied: Vec<AppliedFile>,
-    /// What a dry run would apply, in order.
-    pub(super) pending: Vec<PendingFile>,
-    /// Applied versions that this build does not know, because a newer one has been here.
-    pub(super) newer: Vec<i64>,
-}
-
-/// A database that was taken over, or would be.
-#[derive(Debug, Serialize)]
-pub(super) struct Adopted {
-    /// The version that it was at.
-    version: i64,
-    /// How that follows.
-    how: String,
-    /// What is recorded without being run, in order.
-    recorded: Vec<RecordedFile>,
-}
-
-impl Adopted {
-    pub(super) fn of(found: &Found<'_>) -> Self {
-        Self {
-            version: found.version,
-            how: found.how.clone(),
-            recorded: found.migrations.iter().map(|migration| RecordedFile::of(migration)).collect(),
-        }
-    }
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    /// There was nothing to do.
-    Current,
-    /// Something was applied.
-    Applied,
-    /// A dry run found something to do.
-    WouldApply,
-}
-
-/// A file that a dry run would apply.
-#[derive(Debug, Serialize)]
-pub(super) struct PendingFile {
-    version: i64,
-    description: String,
-    file: String,
-    /// Whether it would run in one transaction.
-    transaction: bool,
-    /// Statements in it.
-    statements: usize,
-}
-
-impl PendingFile {
-    pub(super) fn of(script: &Script<'_>) -> Self {
-        let (transaction, statements) = match &script.mode {
-            Mode::Transaction { statements, .. } => (true, *statements),
-            Mode::Statements(units) => (false, units.len()),
-        };
-        Self {
-            version: script.migration.version,
-            description: script.migration.description.clone(),
-            file: script.migration.file.clone(),
-            transaction,
-            statements,
-        }
-    }
-}
-
-/// Writes the report.
-pub(super) fn write(report: &Report, format: Format, took: Duration) {
+pub(crate) fn write(report: &Report, format: Format, took: Duration) {
     output::report(report, |report| text(report, took), format, took);
 }
 
 fn text(report: &Report, took: Duration) -> String {
     let at = report.to_version.map_or_else(|| "empty".into(), |version| format!("at version {version}"));
     let adopted = report.adopted.as_ref().map(|adopted| match report.outcome {
-        Outcome::WouldApply => adopted.recorded.iter().map(RecordedFile::would_record).collect(),
+        Outcome::WouldApply => adopted.recorded.iter().map(would_record).collect(),
         Outcome::Current | Outcome::Applied => recorded(adopted.recorded.len()) + "\n",
     });
     let done = match report.outcome {

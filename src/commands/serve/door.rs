@@ -130,7 +130,6 @@ impl Places {
     }
 }
 
-/// A client's connection.
 pub(super) struct Connection {
     stream: TcpStream,
     places: Arc<Places>,

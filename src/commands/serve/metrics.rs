@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::watch::Seen;
+use crate::operations::watch::Seen;
 use crate::postgres::runs::{Outcome, Run};
 
 /// The format and its version.
@@ -94,10 +94,9 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
-    use super::super::watch::{Schema, Silence};
     use super::*;
+    use crate::operations::watch::{Schema, Silence};
 
-    /// The samples alone.
     fn samples(seen: &Seen) -> Vec<String> {
         text("2.0.0", seen).lines().filter(|line| !line.starts_with('#')).map(Into::into).collect()
     }

@@ -11,12 +11,11 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::metrics;
-use super::watch::Watch;
+use crate::operations::watch::Watch;
 use crate::output::clean;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Every path.
 pub(super) fn all(watch: Arc<Watch>) -> Router {
     Router::new()
         .route("/health", get(health))

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 /// What becomes of a password on its way to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnTheWay {
+pub(crate) enum OnTheWay {
     /// Nobody else can read it: there is none, it stays on this machine, or the connection is always encrypted.
     Safe,
     /// It is encrypted if the server has TLS, or says so.
@@ -18,7 +18,7 @@ pub enum OnTheWay {
 
 /// Where a server may be.
 #[derive(Clone)]
-pub struct Host {
+pub(crate) struct Host {
     options: Box<PgConnectOptions>,
     shown: String,
 }
@@ -47,26 +47,22 @@ impl Host {
     }
 
     /// The host, with its port, or the folder of its socket.
-    #[must_use]
-    pub fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         &self.shown
     }
 
     /// The user who logs in.
-    #[must_use]
-    pub fn user(&self) -> &str {
+    pub(crate) fn user(&self) -> &str {
         self.options.get_username()
     }
 
     /// The options to connect with, under the name that the server shows for the session.
-    #[must_use]
-    pub fn options(&self, application_name: &str) -> PgConnectOptions {
+    pub(crate) fn options(&self, application_name: &str) -> PgConnectOptions {
         (*self.options).clone().application_name(application_name)
     }
 
     /// What becomes of the password on its way.
-    #[must_use]
-    pub fn password_on_the_way(&self) -> OnTheWay {
+    pub(crate) fn password_on_the_way(&self) -> OnTheWay {
         if self.is_local() || !self.has_password() {
             return OnTheWay::Safe;
         }

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use super::parameters::Parameters;
 
-/// PostgreSQL's port.
 const PORT: u16 = 5432;
 
 /// Where a server may be.
@@ -23,8 +22,7 @@ pub(super) struct Place {
 
 /// Which servers will do (`target_session_attrs`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Wanted {
-    /// Any.
+pub(crate) enum Wanted {
     #[default]
     Any,
     /// One on which transactions may write unless they say otherwise.
@@ -33,7 +31,6 @@ pub enum Wanted {
     ReadOnly,
     /// One that is no standby.
     Primary,
-    /// A standby.
     Standby,
     /// A standby, or any where there is none.
     PreferStandby,
@@ -42,18 +39,17 @@ pub enum Wanted {
     ToWrite,
 }
 
-/// What a server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
+pub(crate) struct State {
     /// Whether it is a standby.
-    pub standby: bool,
+    pub(crate) standby: bool,
     /// Whether transactions are read-only by default.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
 }
 
 /// How well a server fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fit {
+pub(crate) enum Fit {
     /// It is what is wanted.
     Good,
     /// It will do where no other is better.
@@ -63,7 +59,6 @@ pub enum Fit {
 }
 
 impl Wanted {
-    /// Reads the parameter.
     pub(super) fn from_word(word: &str) -> Option<Self> {
         Some(match word {
             "any" => Self::Any,
@@ -77,8 +72,7 @@ impl Wanted {
     }
 
     /// How well a server fits.
-    #[must_use]
-    pub fn fit(self, State { standby, read_only }: State) -> Fit {
+    pub(crate) fn fit(self, State { standby, read_only }: State) -> Fit {
         let only = |fits: bool, why| if fits { Fit::Good } else { Fit::Bad(why) };
         let at_least = |fits: bool| if fits { Fit::Good } else { Fit::Spare };
         match self {
@@ -95,7 +89,7 @@ impl Wanted {
 }
 
 /// What is said of a server that cannot be written to.
-pub const STANDBY: &str = "the server is a read-only standby";
+const STANDBY: &str = "the server is a read-only standby";
 
 /// What the URL and the environment say of hosts.
 ///

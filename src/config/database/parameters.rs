@@ -10,9 +10,7 @@ use crate::error::{Error, Result};
 /// What a parameter does to a run.
 #[derive(Debug, Clone, Copy)]
 enum Effect {
-    /// It is read.
     Read,
-    /// None, whatever its value.
     None,
     /// None with one of these values, ASCII case apart; another one is refused.
     NoneWith(&'static [&'static str], Refusal),
@@ -27,7 +25,6 @@ struct Refusal {
     instead: &'static str,
 }
 
-/// A parameter.
 struct Parameter {
     /// What it is called; the first name stands for all.
     names: &'static [&'static str],
@@ -377,7 +374,7 @@ fn unknown(variable: &str, name: &str, after_password: bool) -> Error {
 }
 
 fn config(message: String, hint: &str) -> Error {
-    Error::Config { message, hint: hint.to_owned() }
+    Error::config(message, hint)
 }
 
 /// As sqlx decodes a query: a plus sign is a blank.

@@ -60,7 +60,6 @@ impl Passfile {
 enum Unread {
     /// It is not there, or not to be read.
     Missing(String),
-    /// Others may read it.
     Open(String),
 }
 

@@ -24,9 +24,7 @@ const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 pub(super) struct Given<'a, E> {
     /// The variable that has the URL.
     pub(super) variable: &'a str,
-    /// The URL's parameters.
     pub(super) parameters: &'a Parameters,
-    /// The environment.
     pub(super) environment: E,
     /// libpq's own file of certificates, if there is one.
     pub(super) own_root: Option<PathBuf>,
@@ -189,11 +187,11 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
     fn check_client(&self) -> Result<()> {
         let (certificate, key) = (self.file("sslcert", "PGSSLCERT"), self.file("sslkey", "PGSSLKEY"));
         match (&certificate, &key) {
-            (Some(only), None) | (None, Some(only)) => Err(Error::Config {
-                message: format!("{} is set, and not the other one of `sslcert` and `sslkey`", only.named),
-                hint: "name the client's certificate in `sslcert` and its key in `sslkey`, or leave both out"
-                    .into(),
-            }),
+            (Some(only), None) | (None, Some(only)) => Err(Error::config(
+                format!("{} is set, and not the other one of `sslcert` and `sslkey`", only.named),
+                "name the client's certificate in `sslcert` and its key in `sslkey`, or leave \
+                    both out",
+            )),
             (None, None) => Ok(()),
             (Some(certificate), Some(key)) => {
                 certificate.expect_pem(CERTIFICATE)?;
@@ -209,7 +207,7 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
     }
 
     fn wrong(&self, what: &str, hint: &str) -> Error {
-        Error::Config { message: format!("`{}` has {what}", self.variable), hint: hint.to_owned() }
+        Error::config(format!("`{}` has {what}", self.variable), hint)
     }
 }
 
@@ -223,12 +221,11 @@ impl Root {
     /// Of the client's files: that they are there, and contain what they should.
     fn expect_pem(&self, part: &[u8]) -> Result<()> {
         let wrong = |reason: String| {
-            Error::Config {
-            message: format!("{} {reason}, so the client would have no certificate", self.named),
-            hint: "name files in PEM, the key without a password; where they are mounted into the app's container, mount \
-                   them here too"
-                .into(),
-        }
+            Error::config(
+                format!("{} {reason}, so the client would have no certificate", self.named),
+                "name files in PEM, the key without a password; where they are mounted into the \
+                    app's container, mount them here too",
+            )
         };
         let has_part = |bytes: &[u8]| bytes.windows(part.len()).any(|found| found == part);
         if has_part(self.value.as_bytes()) {
@@ -242,12 +239,11 @@ impl Root {
     /// sqlx would trust the system's authorities alone where the file has none.
     fn give(&self, options: PgConnectOptions) -> Result<PgConnectOptions> {
         let wrong = |reason: String| {
-            Error::Config {
-            message: format!("{} {reason}, so the server could not be checked", self.named),
-            hint: "name a file with the certificate of the server's authority, in PEM; where it is mounted into the \
-                   app's container, mount it here too"
-                .into(),
-        }
+            Error::config(
+                format!("{} {reason}, so the server could not be checked", self.named),
+                "name a file with the certificate of the server's authority, in PEM; where it is mounted into the \
+                   app's container, mount it here too",
+            )
         };
         let has_certificate = |bytes: &[u8]| bytes.windows(CERTIFICATE.len()).any(|part| part == CERTIFICATE);
         if has_certificate(self.value.as_bytes()) {

@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 pub(super) struct Asked {
     /// Each host, with the options to connect to it.
     pub(super) hosts: Vec<(Place, PgConnectOptions)>,
-    /// Whose certificates are trusted.
     pub(super) trust: Trust,
     /// Which servers will do; none where nothing says so.
     pub(super) wanted: Option<Wanted>,
@@ -25,9 +24,7 @@ pub(super) struct Asked {
 
 /// Where a URL is read.
 pub(super) struct Surroundings<E> {
-    /// The environment.
     pub(super) environment: E,
-    /// The user's folder.
     pub(super) home: Option<PathBuf>,
 }
 
@@ -40,9 +37,11 @@ pub(super) fn read<E>(variable: &str, url: &str, surroundings: &Surroundings<E>)
 where
     E: Fn(&str) -> Option<String>,
 {
-    let wrong = |reason: &str| Error::Config {
-        message: format!("`{variable}` is not a PostgreSQL connection URL: {reason}"),
-        hint: format!("set `{variable}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`"),
+    let wrong = |reason: &str| {
+        Error::config(
+            format!("`{variable}` is not a PostgreSQL connection URL: {reason}"),
+            format!("set `{variable}` to `postgres://USER:PASSWORD@HOST:5432/DATABASE`"),
+        )
     };
     if url.trim().is_empty() {
         return Err(wrong("it is set, but empty"));
@@ -88,13 +87,13 @@ where
         let options = if address.starts_with('/') { options.socket(address) } else { options.host(address) };
         let (options, trust) = given.apply(options, mode)?;
         if *address != place.name && matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
-            return Err(Error::Config {
-                message: format!(
+            return Err(Error::config(
+                format!(
                     "`{variable}` has `hostaddr` and `sslmode=verify-full`, and Corveil would look for the address in \
                      the server's certificate instead of the name"
                 ),
-                hint: "leave `hostaddr` out, or write `sslmode=verify-ca` with `sslrootcert`".into(),
-            });
+                "leave `hostaddr` out, or write `sslmode=verify-ca` with `sslrootcert`",
+            ));
         }
         if asked.trust == Trust::Unchecked {
             asked.trust = trust;

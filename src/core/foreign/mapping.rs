@@ -25,7 +25,6 @@ pub enum Mapping {
 const NOTHING: &str = "records nothing as applied";
 
 /// Maps a tool's versions to ours: all of them have to be versions of ours, from the first one on and without a gap.
-#[must_use]
 pub fn map(history: &ForeignHistory, catalog: &Catalog) -> Mapping {
     match prefix(history, catalog) {
         Ok((last, how)) => Mapping::To { version: last.version, how },

@@ -6,12 +6,11 @@ use crate::core::foreign::{Dirty, Recorded, Tool};
 
 /// A row by the names of its columns, in lower case.
 #[derive(Debug, Clone, Default)]
-pub struct Row(Map<String, Value>);
+pub(crate) struct Row(Map<String, Value>);
 
 impl Row {
     /// Reads a row as `row_to_json` writes it; what is no such row has no columns.
-    #[must_use]
-    pub fn from_json(text: &str) -> Self {
+    pub(crate) fn from_json(text: &str) -> Self {
         let row: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
         Self(row.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
     }
@@ -40,10 +39,10 @@ impl Row {
 }
 
 /// What is applied, or why that cannot be said, and what is half done.
-pub type Said = (Result<Vec<Recorded>, String>, Option<Dirty>);
+pub(crate) type Said = (Result<Vec<Recorded>, String>, Option<Dirty>);
 
 /// Reads a tool's rows. `beside` are those of its second table: Liquibase's lock.
-pub fn read(tool: Tool, mut rows: Vec<Row>, beside: &[Row]) -> Said {
+pub(crate) fn read(tool: Tool, mut rows: Vec<Row>, beside: &[Row]) -> Said {
     let said = match tool {
         Tool::GolangMigrate => golang_migrate(&rows),
         Tool::Goose => goose(&mut rows),
@@ -110,12 +109,12 @@ fn flyway(rows: &mut [Row]) -> Applied {
     for row in rows {
         let version = row.text("version");
         let kind = row.text("type").unwrap_or_default();
-        let script = row.text("script").unwrap_or_default();
+        let prepared = row.text("prepared").unwrap_or_default();
         // Whatever it was that failed before, it went well this time.
-        failed = failed.filter(|(earlier, _)| *earlier != script);
+        failed = failed.filter(|(earlier, _)| *earlier != prepared);
         if row.is("success", false) {
             let version = version.map_or_else(|| "a repeatable migration".into(), |v| format!("version {v}"));
-            failed = Some((script, version));
+            failed = Some((prepared, version));
             continue;
         }
         let Some(version) = version else { continue };
@@ -126,10 +125,10 @@ fn flyway(rows: &mut [Row]) -> Applied {
             applied.push(Recorded::One(version));
         }
     }
-    let dirty = failed.map(|(script, version)| Dirty {
-        reason: format!("{version}, `{script}`, failed"),
+    let dirty = failed.map(|(prepared, version)| Dirty {
+        reason: format!("{version}, `{prepared}`, failed"),
         hint: format!(
-            "see what of `{script}` is in the schema, complete or undo it by hand, and then `flyway repair`"
+            "see what of `{prepared}` is in the schema, complete or undo it by hand, and then `flyway repair`"
         ),
     });
     (applied, dirty)
@@ -238,7 +237,7 @@ mod tests {
     fn flyway_goes_by_what_was_undone_deleted_and_repeated() {
         let row = |rank: i32, version: &str, kind: &str| {
             format!(
-                r#"{{"installed_rank": {rank}, "version": {version}, "type": "{kind}", "script": "", "success": true}}"#
+                r#"{{"installed_rank": {rank}, "version": {version}, "type": "{kind}", "prepared": "", "success": true}}"#
             )
         };
         let rows = [
@@ -256,9 +255,8 @@ mod tests {
 
     #[test]
     fn flyway_forgives_a_failure_that_went_well_later() {
-        let failed = r#"{"installed_rank": 1, "version": null, "type": "SQL", "script": "R__a.sql", "success": false}"#;
-        let well =
-            r#"{"installed_rank": 2, "version": null, "type": "SQL", "script": "R__a.sql", "success": true}"#;
+        let failed = r#"{"installed_rank": 1, "version": null, "type": "SQL", "prepared": "R__a.sql", "success": false}"#;
+        let well = r#"{"installed_rank": 2, "version": null, "type": "SQL", "prepared": "R__a.sql", "success": true}"#;
         assert!(
             said(Tool::Flyway, &[failed]).1.unwrap().contains("a repeatable migration, `R__a.sql`, failed")
         );

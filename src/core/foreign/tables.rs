@@ -4,17 +4,16 @@ use crate::core::foreign::Tool;
 
 /// A column as the catalog has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its name in lower case: Liquibase may quote names in upper case.
-    pub name: String,
+    pub(crate) name: String,
     /// `pg_type.typcategory`: `N` for numbers, `S` for strings, `B` for booleans.
-    pub category: char,
+    pub(crate) category: char,
 }
 
 impl Column {
     /// Reads a category and a name, written without a space.
-    #[must_use]
-    pub fn from_catalog(text: &str) -> Option<Self> {
+    pub(crate) fn from_catalog(text: &str) -> Option<Self> {
         let mut rest = text.chars();
         Some(Self { category: rest.next()?, name: rest.collect() })
     }
@@ -31,9 +30,7 @@ struct Table {
 enum Columns {
     /// These and no others, with their categories.
     Exactly(&'static [(&'static str, char)]),
-    /// These among others.
     With(&'static [&'static str]),
-    /// Whatever they are.
     Any,
 }
 
@@ -81,30 +78,30 @@ const TABLES: [Table; 26] = [
 const FLYWAY: &[&str] = &["installed_rank", "version", "type", "success"];
 
 /// Rails keeps it beside its history.
-pub const RAILS_METADATA: &str = "ar_internal_metadata";
+pub(crate) const RAILS_METADATA: &str = "ar_internal_metadata";
 /// Knex keeps it beside its history.
-pub const KNEX_LOCK: &str = "knex_migrations_lock";
+pub(crate) const KNEX_LOCK: &str = "knex_migrations_lock";
 /// Liquibase keeps it beside its history.
-pub const LIQUIBASE_LOCK: &str = "databasechangeloglock";
+pub(crate) const LIQUIBASE_LOCK: &str = "databasechangeloglock";
 
 const fn table(name: &'static str, tool: Tool, columns: Columns) -> Table {
     Table { name, tool, columns }
 }
 
 /// The names of all tables that are some tool's, in lower case.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let is_first = |index: usize| TABLES[..index].iter().all(|earlier| earlier.name != TABLES[index].name);
     (0..TABLES.len()).filter(move |&index| is_first(index)).map(|index| TABLES[index].name)
 }
 
 /// The tools that such a table may be of, the likeliest first; none when its columns fit no tool.
-pub fn keepers(name: &str, columns: &[Column]) -> impl Iterator<Item = Tool> {
+pub(crate) fn keepers(name: &str, columns: &[Column]) -> impl Iterator<Item = Tool> {
     let fitting = TABLES.iter().filter(move |table| table.name == name && table.columns.fit(columns));
     fitting.map(|table| table.tool)
 }
 
 /// The tools that have tables of this name.
-pub fn named(name: &str) -> impl Iterator<Item = Tool> {
+pub(crate) fn named(name: &str) -> impl Iterator<Item = Tool> {
     TABLES.iter().filter(move |table| table.name == name).map(|table| table.tool)
 }
 

@@ -9,14 +9,13 @@ use super::Schema;
 ///
 /// # Panics
 /// Never: a schema is always JSON.
-#[must_use]
 pub fn between(before: &Schema, after: &Schema) -> Value {
     let value = |schema| serde_json::to_value(schema).expect("a schema is JSON");
     patch(value(before), value(after))
 }
 
 /// Applies changes to a schema that is still JSON.
-pub fn apply(schema: &mut Value, changes: &Value) {
+pub(crate) fn apply(schema: &mut Value, changes: &Value) {
     let Value::Object(changes) = changes else {
         schema.clone_from(changes);
         return;

@@ -135,7 +135,6 @@ fn around(name: &str, indexes: &Named<Index>, triggers: &Named<Trigger>) -> Stri
     sql
 }
 
-/// An index.
 pub(super) fn index(name: &str, table: &str, index: &Index) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
     format!("CREATE {unique}INDEX {name} ON {table} {};", index.definition)
@@ -150,7 +149,6 @@ pub(super) fn trigger(name: &str, table: &str, trigger: &Trigger) -> String {
     sql
 }
 
-/// Lets policies apply.
 pub(super) fn row_security(table: &str, row_security: RowSecurity) -> String {
     match row_security {
         RowSecurity::Off => {

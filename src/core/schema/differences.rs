@@ -18,14 +18,12 @@ use crate::core::sql::lex::{Kind, tokens};
 /// An extension that only the live database has is none: it belongs to whoever runs the server, and its objects are in no
 /// schema. Nor is a schema `public`, which every database has from the start, nor one in which there is only what is not
 /// compared.
-#[must_use]
 pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
     differences_where(expected, live, None)
 }
 
 /// The same where a namesake of an expected object may be the one that is in use, whichever schema it is in: `doubt` says why.
-#[must_use]
-pub fn differences_where(expected: &Schema, live: &Schema, doubt: Option<&str>) -> Vec<Difference> {
+pub(crate) fn differences_where(expected: &Schema, live: &Schema, doubt: Option<&str>) -> Vec<Difference> {
     let (expected, live) = sequence::alike(expected, live);
     let (expected, live) = (expected.as_ref(), live.as_ref());
     let extra_schemas = extra_schemas(expected, live, doubt.is_some());
@@ -68,7 +66,6 @@ enum Step {
     DropType,
 }
 
-/// The differences so far.
 #[derive(Default)]
 struct Found {
     extra_schemas: Vec<String>,
@@ -275,7 +272,6 @@ fn is_replaceable(routine: &Routine, there: &Routine) -> bool {
     new.words == old.words && new.defaults >= old.defaults && routine.procedure == there.procedure
 }
 
-/// Arguments and result.
 struct Signature<'a> {
     /// All of it without the defaults.
     words: Vec<&'a str>,

@@ -1,24 +1,20 @@
 //! Names that the server makes where none is given.
 
-/// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN - 1`).
-const NAME_BYTES: usize = 63;
+use crate::core::sql::quote::NAME_BYTES;
 
 /// What a name would be made from: `ChooseConstraintName`, `ChooseIndexName` and `ChooseRelationName` in the server's
 /// sources put the same three parts together.
 #[derive(Debug, Clone, Copy)]
-pub struct Made<'a> {
-    /// The table's name.
-    pub table: &'a str,
+pub(crate) struct Made<'a> {
+    pub(crate) table: &'a str,
     /// The columns' names; none where the server leaves them out.
-    pub columns: &'a [String],
-    /// What it is.
-    pub label: &'a str,
+    pub(crate) columns: &'a [String],
+    pub(crate) label: &'a str,
 }
 
 impl Made<'_> {
     /// Whether the server would have made this name, if only because the first choice was taken: then it counts.
-    #[must_use]
-    pub fn by_server(self, name: &str) -> bool {
+    pub(crate) fn by_server(self, name: &str) -> bool {
         let number = &name[name.trim_end_matches(|c: char| c.is_ascii_digit()).len()..];
         // A label or a table may end in digits itself.
         (0..=number.len())
@@ -27,8 +23,7 @@ impl Made<'_> {
     }
 
     /// The name that the server tries first.
-    #[must_use]
-    pub fn first(self) -> String {
+    pub(crate) fn first(self) -> String {
         self.with("")
     }
 

@@ -179,7 +179,6 @@ const NEW_KEYWORDS: [&str; 12] = [
 const NEW_RESERVED: &str = "system_user";
 
 /// SQL in which names are quoted the same way, whichever server wrote it.
-#[must_use]
 pub fn plain(sql: &str) -> String {
     if !sql.contains(NEW_RESERVED) && !NEW_KEYWORDS.iter().any(|word| sql.contains(&format!("\"{word}\""))) {
         return sql.to_owned();
@@ -202,7 +201,6 @@ pub fn plain(sql: &str) -> String {
 }
 
 /// A name as a statement needs it: quoted only where it has to be, as the server prints it.
-#[must_use]
 pub fn quoted(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -214,8 +212,7 @@ pub fn quoted(name: &str) -> String {
 }
 
 /// A name as it is, from how it is written.
-#[must_use]
-pub fn unquoted(name: &str) -> String {
+pub(crate) fn unquoted(name: &str) -> String {
     match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),
         None => name.to_owned(),
@@ -223,8 +220,7 @@ pub fn unquoted(name: &str) -> String {
 }
 
 /// The schema and the rest of a qualified name, as they are written.
-#[must_use]
-pub fn split(name: &str) -> (&str, &str) {
+pub(crate) fn split(name: &str) -> (&str, &str) {
     split_once(name, '.').unwrap_or(("", name))
 }
 

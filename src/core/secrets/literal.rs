@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::place::{is_word, skip_space, word};
 
-/// A quoted value.
 pub(super) struct Literal {
     /// What is within the quotes.
     pub(super) inner: Range<usize>,
@@ -48,7 +47,6 @@ pub(super) fn escaped(text: &str, at: usize) -> Option<Literal> {
     Some(if is_plain { plain(text, at, true) } else { literal })
 }
 
-/// Reads a double-quoted value.
 pub(super) fn double(text: &str, at: usize) -> Option<Literal> {
     let rest = text.get(at..)?;
     if rest.starts_with("\\\"") {

@@ -40,7 +40,6 @@ const FUNCTIONS: [&str; 9] = [
 
 /// The keyword before a subscription's connection string.
 pub(super) const CONNECTION: &str = "connection";
-/// The header of HTTP.
 pub(super) const AUTHORIZATION: &str = "authorization";
 /// Keywords of statements about a role.
 pub(super) const ROLE: [&str; 3] = ["role", "user", "group"];
@@ -105,7 +104,6 @@ pub(super) fn takes_secret(name: &str) -> bool {
 /// What is between a name and its value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Between {
-    /// Not even white space.
     Nothing,
     Space,
     /// `=`; `tight` without white space around it.
@@ -115,7 +113,6 @@ pub(super) enum Between {
     /// `=>` or `:=`
     Arrow,
     Colon,
-    /// The keyword.
     To,
     Comma,
 }

@@ -203,7 +203,6 @@ impl<'t> Finder<'_, 't> {
         rest.find(":=").map(|assignment| skip_space(self.text, at + assignment + 2))
     }
 
-    /// A value without quotes.
     fn bare(&mut self, at: usize, tight: bool) -> usize {
         let text = self.text;
         let in_query = matches!(text[..self.name.start].chars().next_back(), Some('?' | '&'))

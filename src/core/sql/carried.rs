@@ -1,6 +1,7 @@
 //! The search path and the role that a file leaves set in its session: sqlx-cli keeps both for the next files of a run.
 
 use crate::core::sql::lex::{Kind, Token, tokens};
+use crate::core::sql::parens::Parens;
 use crate::core::sql::reader::Reader;
 use crate::core::sql::search_path::names_of_list;
 use crate::core::sql::split::{Statement, first_line};
@@ -10,7 +11,7 @@ const OPENING: [&str; 4] = ["begin", "then", "else", "loop"];
 
 /// What decides which objects a name without a schema means, and who owns what is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setting {
+pub(crate) enum Setting {
     /// `search_path`.
     SearchPath,
     /// The current role, or the user of the whole session.
@@ -19,30 +20,27 @@ pub enum Setting {
 
 /// A setting that a file leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftBehind {
-    /// Which.
-    pub setting: Setting,
+pub(crate) struct LeftBehind {
+    pub(crate) setting: Setting,
     /// The SQL that sets it, in one line and without what else its statement does.
-    pub sql: String,
+    pub(crate) sql: String,
     /// Where the statement starts in the file, in bytes.
-    pub start: usize,
+    pub(crate) start: usize,
 }
 
 /// What a file does to a setting as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
+pub(crate) enum Effect {
     None,
     /// It ends with the default, which it sets or resets.
     Default,
-    /// It leaves another value.
     Leaves(LeftBehind),
 }
 
 impl Effect {
     /// Adds what the next statement does to a setting for the rest of its session. `SET LOCAL` ends with the transaction, and
     /// `SET` on a function or role says nothing of the session.
-    pub fn follow(&mut self, statement: &Statement<'_>, setting: Setting) {
+    pub(crate) fn follow(&mut self, statement: &Statement<'_>, setting: Setting) {
         match change(statement, setting) {
             Change::None => {}
             Change::Default => *self = Self::Default,
@@ -180,14 +178,10 @@ fn of_set(mut reader: Reader<'_, '_>, setting: Setting, text: impl Fn() -> Strin
 /// A call of `set_config`, given its arguments with their parentheses.
 fn of_call(arguments: &[Token<'_>], setting: Setting, text: impl Fn() -> String) -> Change {
     let [_open, arguments @ .., _close] = arguments else { return Change::None };
-    let mut depth = 0_usize;
+    let mut parens = Parens::default();
     let mut arguments = arguments.split(|token| {
-        match token.kind {
-            Kind::OpenParen => depth += 1,
-            Kind::CloseParen => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth == 0 && token.kind == Kind::Comma
+        parens.follow(token.kind);
+        !parens.is_open() && token.kind == Kind::Comma
     });
     let mut argument = || arguments.next().unwrap_or_default();
     let (name, value, local) = (argument(), argument(), argument());

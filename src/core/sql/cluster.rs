@@ -5,6 +5,7 @@
 //! was there before, or another server's.
 
 use crate::core::sql::lex::{Kind, Token, tokens};
+use crate::core::sql::parens::Parens;
 use crate::core::sql::reader::starts_with;
 use crate::core::sql::split::{Statement, each, first_line};
 use crate::core::sql::strings::Strings;
@@ -35,19 +36,17 @@ const DEPTH: usize = 4;
 
 /// A statement that reaches beyond its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterWide {
+pub(crate) struct ClusterWide {
     /// Where the statement of the file starts, in bytes.
-    pub start: usize,
-    /// The statement's first line.
-    pub statement: String,
+    pub(crate) start: usize,
+    pub(crate) statement: String,
     /// The words that say so, which may be deep in a body.
-    pub words: String,
+    pub(crate) words: String,
 }
 
 /// The first statement of a file that reaches beyond its database; none where the file ends inside a token. `strings` is how
 /// its session reads strings.
-#[must_use]
-pub fn cluster_wide(sql: &str, strings: Strings) -> Option<ClusterWide> {
+pub(crate) fn cluster_wide(sql: &str, strings: Strings) -> Option<ClusterWide> {
     let mut first = None;
     for statement in each(sql, strings) {
         let statement = statement.ok()?;
@@ -200,15 +199,11 @@ fn grants_beyond(rest: &[Token<'_>]) -> bool {
 
 /// The tokens of a statement that are in no parentheses, each with its place.
 fn outside_parens<'t, 'a>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (usize, &'t Token<'a>)> {
-    let mut depth = 0_usize;
+    let mut parens = Parens::default();
     let of_this = tokens.iter().enumerate().take_while(|(_, token)| token.kind != Kind::Semicolon);
     of_this.filter(move |(_, token)| {
-        match token.kind {
-            Kind::OpenParen => depth += 1,
-            Kind::CloseParen => depth = depth.saturating_sub(1),
-            _ => return depth == 0,
-        }
-        false
+        parens.follow(token.kind);
+        !parens.is_open() && token.kind != Kind::CloseParen
     })
 }
 

@@ -10,7 +10,7 @@ use crate::core::sql::split::Statement;
 
 /// A statement that works concurrently, and on what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Concurrent {
+pub(crate) enum Concurrent {
     /// `CREATE INDEX CONCURRENTLY`.
     CreateIndex(Box<CreateIndex>),
     /// `DROP INDEX CONCURRENTLY` of this index.
@@ -26,7 +26,7 @@ pub enum Concurrent {
 
 /// What `REINDEX … CONCURRENTLY` builds anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reindex {
+pub(crate) enum Reindex {
     /// One index, or those of its partitions.
     Index(QualifiedName),
     /// All indexes of a table and of its TOAST table, or of its partitions.
@@ -39,32 +39,27 @@ pub enum Reindex {
 
 /// What `DETACH PARTITION … CONCURRENTLY` takes apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Detach {
-    /// The partitioned table.
-    pub table: QualifiedName,
-    /// The partition.
-    pub partition: QualifiedName,
+pub(crate) struct Detach {
+    pub(crate) table: QualifiedName,
+    pub(crate) partition: QualifiedName,
     /// Where `CONCURRENTLY` stands, in bytes of the statement's text.
-    pub keyword: Range<usize>,
+    pub(crate) keyword: Range<usize>,
 }
 
 impl Detach {
     /// The statement that completes a detachment of which the first transaction is committed; `text` is the one that began it.
-    #[must_use]
-    pub fn finalize(&self, text: &str) -> String {
+    pub(crate) fn finalize(&self, text: &str) -> String {
         format!("{}FINALIZE{}", &text[..self.keyword.start], &text[self.keyword.end..])
     }
 }
 
 /// Whether a statement works concurrently.
-#[must_use]
-pub fn is_concurrently(statement: &Statement<'_>) -> bool {
+pub(crate) fn is_concurrently(statement: &Statement<'_>) -> bool {
     concurrent(statement).is_some()
 }
 
 /// What a statement that works concurrently does; `None` for any other.
-#[must_use]
-pub fn concurrent(statement: &Statement<'_>) -> Option<Concurrent> {
+pub(crate) fn concurrent(statement: &Statement<'_>) -> Option<Concurrent> {
     let mut reader = Reader::new(statement);
     if reader.eat(&["drop", "index", "concurrently"]) {
         reader.eat(&["if", "exists"]);

@@ -1,10 +1,10 @@
 //! The objects that a file creates, so that a database which has them already is not taken for an empty one.
 
+use crate::core::sql::parens::Parens;
 use std::collections::HashSet;
 use std::fmt;
 
 use crate::core::sql::index::create_index;
-use crate::core::sql::lex::Kind;
 use crate::core::sql::reader::{QualifiedName, Reader};
 use crate::core::sql::search_path::SearchPath;
 use crate::core::sql::split::{Statement, each};
@@ -26,38 +26,30 @@ const KINDS: [(&[&str], ObjectKind); 10] = [
     (&["schema"], ObjectKind::Schema),
 ];
 
-/// What a file creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Created {
-    /// What it is.
-    pub kind: ObjectKind,
+pub(crate) struct Created {
+    pub(crate) kind: ObjectKind,
     /// Its schema, from the name or from the search path that the file sets; `None` is the session's own default.
-    pub schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// Its name; of a routine without the arguments.
-    pub name: String,
+    pub(crate) name: String,
     /// Where the statement starts in the file, in bytes.
-    pub start: usize,
+    pub(crate) start: usize,
 }
 
 /// The kinds of objects that are looked for. Those that live within another (triggers, policies), have no name of their
 /// own (casts, operators), belong to the whole cluster (roles) or may come with the server (extensions) are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ObjectKind {
+pub(crate) enum ObjectKind {
     /// A table, foreign, partitioned or made by a query included.
     Table,
-    /// An index.
     Index,
-    /// A view.
     View,
-    /// A materialized view.
     MaterializedView,
-    /// A sequence.
     Sequence,
-    /// A type or domain.
     Type,
     /// A function, procedure or aggregate.
     Routine,
-    /// A schema.
     Schema,
 }
 
@@ -78,8 +70,7 @@ impl fmt::Display for ObjectKind {
 
 /// The objects that a file creates without `IF NOT EXISTS`, in its order; none of a file that ends inside a token. `OR REPLACE`
 /// counts as creating, and an object that the file drops again still counts: whether it exists is for the database to say.
-#[must_use]
-pub fn created(sql: &str) -> Vec<Created> {
+pub(crate) fn created(sql: &str) -> Vec<Created> {
     let mut creations = Creations::default();
     for statement in each(sql, Strings::Standard) {
         let Ok(statement) = statement else { return Vec::new() };
@@ -90,17 +81,17 @@ pub fn created(sql: &str) -> Vec<Created> {
 
 /// What a file creates, read statement by statement.
 #[derive(Debug, Default)]
-pub struct Creations {
+pub(crate) struct Creations {
     path: SearchPath,
     /// Tables that end with the session.
     temporary: HashSet<String>,
     /// What it has created so far.
-    pub created: Vec<Created>,
+    pub(crate) created: Vec<Created>,
 }
 
 impl Creations {
     /// Takes over what the next statement creates.
-    pub fn follow(&mut self, statement: &Statement<'_>) {
+    pub(crate) fn follow(&mut self, statement: &Statement<'_>) {
         self.path.follow(statement);
         let creation = index_creation(statement, &self.temporary).or_else(|| creation(statement));
         let Some(Creation { kind, temporary, if_not_exists, name }) = creation else { return };
@@ -116,7 +107,6 @@ impl Creations {
     }
 }
 
-/// What one statement creates.
 pub(super) struct Creation {
     kind: ObjectKind,
     /// Whether the object ends with the session.
@@ -149,14 +139,10 @@ fn select_into(statement: &Statement<'_>) -> Option<Creation> {
     if !statement.starts_with(&["select"]) && !statement.starts_with(&["with"]) {
         return None;
     }
-    let (mut depth, mut is_of_another) = (0_usize, false);
+    let (mut parens, mut is_of_another) = (Parens::default(), false);
     let name = statement.find_map(|tokens| {
-        let is_into = depth == 0 && tokens[0].is("into") && !is_of_another;
-        match tokens[0].kind {
-            Kind::OpenParen => depth += 1,
-            Kind::CloseParen => depth = depth.saturating_sub(1),
-            _ => {}
-        }
+        let is_into = !parens.is_open() && tokens[0].is("into") && !is_of_another;
+        parens.follow(tokens[0].kind);
         is_of_another = tokens[0].is("insert") || tokens[0].is("merge");
         is_into.then(|| {
             let mut reader = Reader::of(&tokens[1..]);

@@ -9,28 +9,26 @@ use crate::core::sql::split::Statement;
 /// The head of a `CREATE INDEX`, up to its table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a keyword of the statement, there or not")]
-pub struct CreateIndex {
+pub(crate) struct CreateIndex {
     /// Whether it says `UNIQUE`.
-    pub unique: bool,
+    pub(crate) unique: bool,
     /// Whether it says `CONCURRENTLY`.
-    pub concurrently: bool,
+    pub(crate) concurrently: bool,
     /// Whether it says `IF NOT EXISTS`.
-    pub if_not_exists: bool,
+    pub(crate) if_not_exists: bool,
     /// The index, if the statement names it. It lives in its table's schema.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Whether it says `ONLY`: on a partitioned table such an index is INVALID by design.
-    pub only: bool,
-    /// The table.
-    pub table: QualifiedName,
+    pub(crate) only: bool,
+    pub(crate) table: QualifiedName,
     /// The table's name, in bytes of the statement's text; `ONLY` is not part of it.
-    pub table_span: Range<usize>,
+    pub(crate) table_span: Range<usize>,
     /// All between `INDEX` and `ON` (`CONCURRENTLY`, `IF NOT EXISTS`, the name), in bytes of the statement's text.
-    pub head_span: Range<usize>,
+    pub(crate) head_span: Range<usize>,
 }
 
 /// Reads a `CREATE INDEX`; `None` for any other statement, and for one that the server would not understand.
-#[must_use]
-pub fn create_index(statement: &Statement<'_>) -> Option<CreateIndex> {
+pub(crate) fn create_index(statement: &Statement<'_>) -> Option<CreateIndex> {
     let mut reader = Reader::new(statement);
     if !reader.eat(&["create"]) {
         return None;
@@ -69,13 +67,20 @@ pub fn create_index(statement: &Statement<'_>) -> Option<CreateIndex> {
 /// letter. On an empty copy of the table it makes the server tell the definition in its own words.
 ///
 /// `table` and `index` are SQL, that is, already quoted where they need it.
-#[must_use]
-pub fn probe(statement: &Statement<'_>, create: &CreateIndex, table: &str, index: &str) -> String {
+pub(crate) fn probe(statement: &Statement<'_>, create: &CreateIndex, table: &str, index: &str) -> String {
     let text = statement.text;
     let before = &text[..create.head_span.start];
     let between = &text[create.head_span.end..create.table_span.start];
     let after = &text[create.table_span.end..];
     format!("{before} {index} {between}{table}{after}")
+}
+
+/// A definition as the server prints it, from `USING` on: without the names of index and table, which are before it and in quotes
+/// where they have a space. All of it, if it has no `USING`.
+pub(crate) fn from_using(definition: &str) -> &str {
+    let is_in_quotes = |at: usize| !definition[..at].matches('"').count().is_multiple_of(2);
+    let using = definition.match_indices(" USING ").find(|(at, _)| !is_in_quotes(*at));
+    using.map_or(definition, |(at, _)| &definition[at + 1..])
 }
 
 #[cfg(test)]
@@ -154,6 +159,17 @@ mod tests {
             ["create table t (x int)", "drop index i", "create index", "create index i", "create index i on"]
         {
             assert_eq!(create_index(&only_statement(sql)), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_definition_without_its_names_begins_at_its_own_using() {
+        for (definition, rest) in [
+            ("CREATE INDEX a ON public.t USING btree (b)", "USING btree (b)"),
+            (r#"CREATE UNIQUE INDEX "a USING b" ON ONLY "c"" USING d" USING gin (e)"#, "USING gin (e)"),
+            ("CREATE INDEX a ON t USING btree ((' USING '))", "USING btree ((' USING '))"),
+        ] {
+            assert_eq!(from_using(definition), rest);
         }
     }
 }

@@ -2,34 +2,30 @@
 //!
 //! Backslashes are escapes in `E''` strings, and where the caller says so in plain ones.
 
+use crate::core::sql::parens::Parens;
+use crate::core::sql::quote::NAME_BYTES;
 use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
 use crate::core::sql::strings::Strings;
 
-/// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN - 1`) and drops the rest with a notice.
-const NAME_BYTES: usize = 63;
-
 /// A token, or a comment where [`scan`] is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token<'a> {
-    /// What it is.
-    pub kind: Kind,
-    /// The token as written.
-    pub text: &'a str,
+pub(crate) struct Token<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) text: &'a str,
     /// Where it starts in the file, in bytes.
-    pub start: usize,
+    pub(crate) start: usize,
 }
 
 /// As much of a token's nature as the rest of `sql` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// An unquoted identifier or keyword.
     Word,
     /// A quoted identifier, `U&""` included.
     Quoted,
     /// Any string literal: plain, `E''`, `U&''`, `N''`, `B''`, `X''`, dollar-quoted.
     String,
-    /// A numeric literal.
     Number,
     /// `;`
     Semicolon,
@@ -45,46 +41,42 @@ pub enum Kind {
     Backslash,
     /// A comment of either form.
     Comment,
-    /// Operators, brackets, parameters.
     Other,
 }
 
 /// A token that the end of the file cuts off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the {what} is never closed")]
-pub struct Unterminated {
+pub(crate) struct Unterminated {
     /// What is never closed: a `block comment`, `dollar-quoted string`, `string` or `quoted identifier`.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// Where it starts in the file, in bytes.
-    pub start: usize,
+    pub(crate) start: usize,
 }
 
 /// The tokens of a piece of SQL with standard strings, without white space and comments.
 ///
 /// # Errors
 /// The file ends inside a token.
-pub fn tokens(sql: &str) -> Result<Vec<Token<'_>>, Unterminated> {
+pub(crate) fn tokens(sql: &str) -> Result<Vec<Token<'_>>, Unterminated> {
     scan(sql, Strings::Standard)
         .filter(|token| !matches!(token, Ok(token) if token.kind == Kind::Comment))
         .collect()
 }
 
 /// The tokens and comments of a file, one by one.
-#[must_use]
-pub fn scan(sql: &str, strings: Strings) -> Scan<'_> {
+pub(crate) fn scan(sql: &str, strings: Strings) -> Scan<'_> {
     Scan { sql, at: 0, continues: Continues::No, strings }
 }
 
 impl Token<'_> {
     /// Where the token ends in the file, in bytes.
-    #[must_use]
-    pub const fn end(&self) -> usize {
+    pub(crate) const fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
     /// Whether this is that keyword. A quoted identifier never is.
-    #[must_use]
-    pub fn is(&self, keyword: &str) -> bool {
+    pub(crate) fn is(&self, keyword: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(keyword)
     }
 
@@ -92,8 +84,7 @@ impl Token<'_> {
     /// database), quoted ones without their quotes, both cut to 63 bytes. `None` for anything else.
     ///
     /// `U&""` is decoded with its default escape character; what cannot be decoded stays as written.
-    #[must_use]
-    pub fn name(&self) -> Option<String> {
+    pub(crate) fn name(&self) -> Option<String> {
         let mut name = match self.kind {
             Kind::Word => self.text.to_ascii_lowercase(),
             Kind::Quoted => {
@@ -108,8 +99,7 @@ impl Token<'_> {
     }
 
     /// What a plain or dollar-quoted string says. `None` for anything else, strings with escapes included.
-    #[must_use]
-    pub fn string(&self) -> Option<String> {
+    pub(crate) fn string(&self) -> Option<String> {
         if self.kind != Kind::String {
             return None;
         }
@@ -141,7 +131,7 @@ fn decode_unicode(raw: &str) -> Option<String> {
 }
 
 /// The tokens and comments of a file, read one at a time: a list of them takes more than ten times the file's size.
-pub struct Scan<'a> {
+pub(crate) struct Scan<'a> {
     sql: &'a str,
     at: usize,
     continues: Continues,
@@ -152,19 +142,18 @@ pub struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// Passes over values and the punctuation between them, in `parens` parentheses, up to whatever else there is, and answers
     /// the last token. A file of rows has tens of millions of them.
-    pub(super) fn pass_values(&mut self, parens: &mut usize) -> Option<Token<'a>> {
+    pub(super) fn pass_values(&mut self, parens: &mut Parens) -> Option<Token<'a>> {
         let mut last = None;
         while self.continues == Continues::No
             && let Some((kind, length)) = common(&self.sql[self.at..], self.strings)
         {
             match kind {
                 Some(Kind::Semicolon) => break,
-                Some(Kind::OpenParen) => *parens += 1,
-                Some(Kind::CloseParen) => *parens = parens.saturating_sub(1),
-                _ => {}
-            }
-            if let Some(kind) = kind {
-                last = Some((kind, self.at, length));
+                Some(kind) => {
+                    parens.follow(kind);
+                    last = Some((kind, self.at, length));
+                }
+                None => {}
             }
             self.at += length;
         }

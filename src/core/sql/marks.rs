@@ -10,22 +10,20 @@ use crate::core::sql::strings::Strings;
 
 /// A file that holds both ways, as far as its marks say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TwoWays<'a> {
+pub(crate) struct TwoWays<'a> {
     /// The tool whose marks they are.
-    pub tool: &'a str,
-    /// The first mark.
-    pub first: Line<'a>,
+    pub(crate) tool: &'a str,
+    pub(crate) first: Line<'a>,
     /// The mark of the way down, unless it is the first one or missing.
-    pub down: Option<Line<'a>>,
+    pub(crate) down: Option<Line<'a>>,
 }
 
 /// A line of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line<'a> {
-    /// Its number, from 1.
-    pub number: usize,
+pub(crate) struct Line<'a> {
+    pub(crate) number: usize,
     /// Its text without the spaces around it.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
 }
 
 /// A line that a tool takes for a mark.
@@ -59,8 +57,7 @@ const TOOLS: [fn(&str) -> Option<Mark<'_>>; 11] = [
 ];
 
 /// The marks of a file, if it has any. What stands in a string, a dollar-quoted body or a block comment is none.
-#[must_use]
-pub fn two_ways(sql: &str) -> Option<TwoWays<'_>> {
+pub(crate) fn two_ways(sql: &str) -> Option<TwoWays<'_>> {
     let marks = outside_tokens(sql, marks(sql));
     let is_paired =
         |mark: &Mark<'_>| marks.iter().any(|(_, _, other)| other.tool == mark.tool && other.way != mark.way);

@@ -1,17 +1,9 @@
 //! Places in a file: bytes as Rust counts them, characters as the server does, lines and columns as people do.
 
-/// A place as editors show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
-}
+use crate::error::failure::Position;
 
 /// The line and column of a byte offset. An offset inside a character is that character's, one past the end is the end's.
-#[must_use]
-pub fn position(sql: &str, byte: usize) -> Position {
+pub(crate) fn position(sql: &str, byte: usize) -> Position {
     let before = &sql[..sql.floor_char_boundary(byte)];
     let line = before.rsplit('\n').next().unwrap_or(before);
     Position { line: 1 + newlines(before.as_bytes()), column: 1 + line.chars().count() }
@@ -19,7 +11,7 @@ pub fn position(sql: &str, byte: usize) -> Position {
 
 /// The lines of offsets that come in the order of the file: it is read once, however many there are.
 #[derive(Debug)]
-pub struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     sql: &'a str,
     at: usize,
     line: usize,
@@ -27,13 +19,12 @@ pub struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     /// Starts at the file's first line.
-    #[must_use]
-    pub const fn new(sql: &'a str) -> Self {
+    pub(crate) const fn new(sql: &'a str) -> Self {
         Self { sql, at: 0, line: 1 }
     }
 
     /// The line of a byte offset, from 1. One before the last costs another reading.
-    pub fn of(&mut self, byte: usize) -> usize {
+    pub(crate) fn of(&mut self, byte: usize) -> usize {
         let byte = byte.min(self.sql.len());
         if byte < self.at {
             *self = Self::new(self.sql);
@@ -49,8 +40,7 @@ fn newlines(bytes: &[u8]) -> usize {
 }
 
 /// The byte offset of a character, counted from 1 as in the `P` field of the server's errors. Past the end it is the end.
-#[must_use]
-pub fn byte_of_char(sql: &str, chars: usize) -> usize {
+pub(crate) fn byte_of_char(sql: &str, chars: usize) -> usize {
     sql.char_indices().nth(chars.saturating_sub(1)).map_or(sql.len(), |(byte, _)| byte)
 }
 

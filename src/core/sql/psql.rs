@@ -1,6 +1,7 @@
 //! What only psql can run, found even where it makes nonsense of the SQL around it: commands with a backslash, and COPY
 //! over the connection with the rows that follow.
 
+use crate::core::sql::parens::Parens;
 use std::ops::Range;
 
 use crate::core::sql::lex::{Kind, Token, scan};
@@ -114,7 +115,7 @@ impl Detector {
 #[derive(Default)]
 struct ClientCopy {
     state: CopyState,
-    depth: usize,
+    parens: Parens,
     start: usize,
     /// Where the last token ends.
     end: usize,
@@ -126,7 +127,6 @@ struct ClientCopy {
 enum CopyState {
     #[default]
     AtStart,
-    /// It is another statement.
     Other,
     Within,
     After(What),
@@ -146,14 +146,10 @@ impl ClientCopy {
                 CopyState::Within
             }
             CopyState::Within | CopyState::After(_) => {
-                match token.kind {
-                    Kind::OpenParen => self.depth += 1,
-                    Kind::CloseParen => self.depth = self.depth.saturating_sub(1),
-                    _ => {}
-                }
-                match self.depth {
-                    0 if token.is("from") => CopyState::After(What::CopyFromStdin),
-                    0 if token.is("to") => CopyState::After(What::CopyToStdout),
+                self.parens.follow(token.kind);
+                match self.parens.is_open() {
+                    false if token.is("from") => CopyState::After(What::CopyFromStdin),
+                    false if token.is("to") => CopyState::After(What::CopyToStdout),
                     _ => CopyState::Within,
                 }
             }

@@ -1,20 +1,19 @@
 //! Names and texts written so that PostgreSQL reads them back unchanged.
 
-/// A quoted identifier.
-#[must_use]
-pub fn ident(name: &str) -> String {
+/// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN - 1`).
+pub(crate) const NAME_BYTES: usize = 63;
+
+pub(crate) fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A quoted name with its schema.
-#[must_use]
-pub fn qualified(schema: &str, name: &str) -> String {
+pub(crate) fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", ident(schema), ident(name))
 }
 
 /// A quoted string, the same under either setting of `standard_conforming_strings`.
-#[must_use]
-pub fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }

@@ -1,15 +1,15 @@
 //! Reads keywords and names off the front of a statement.
 
 use crate::core::sql::lex::{Kind, Token};
+use crate::core::sql::parens::Parens;
 use crate::core::sql::split::Statement;
 
 /// A name with or without its schema, as the catalog stores both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct QualifiedName {
+pub(crate) struct QualifiedName {
     /// The schema, if the SQL names one.
-    pub schema: Option<String>,
-    /// The name itself.
-    pub name: String,
+    pub(crate) schema: Option<String>,
+    pub(crate) name: String,
 }
 
 /// Whether a list of tokens starts with these keywords.
@@ -75,17 +75,13 @@ impl<'s, 'a> Reader<'s, 'a> {
     /// Reads a list of options in parentheses, if it is next, and gives its tokens.
     pub(super) fn skip_parens(&mut self) -> &'s [Token<'a>] {
         let start = self.at;
-        let mut depth = 0_usize;
-        while let Some(token) = self.peek() {
-            match token.kind {
-                Kind::OpenParen => depth += 1,
-                Kind::CloseParen if depth > 0 => depth -= 1,
-                _ if depth == 0 => break,
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                break;
+        if self.peek().is_some_and(|token| token.kind == Kind::OpenParen) {
+            let mut parens = Parens::default();
+            while let Some(token) = self.next() {
+                parens.follow(token.kind);
+                if !parens.is_open() {
+                    break;
+                }
             }
         }
         &self.tokens[start..self.at]

@@ -22,28 +22,27 @@ const NEVER_IN_A_TRANSACTION: [&[&str]; 6] = [
 
 /// Why a file is refused as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// Where the cause starts in the file, in bytes.
-    pub start: usize,
+    pub(crate) start: usize,
     /// What is wrong, as a sentence without its period.
-    pub reason: String,
+    pub(crate) reason: String,
     /// What to do about it, likewise.
-    pub advice: String,
+    pub(crate) advice: String,
 }
 
 /// What is wrong with a file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Refusals {
+pub(crate) struct Refusals {
     /// In the order of the file, the first ones of each kind.
-    pub found: Vec<Refusal>,
+    pub(crate) found: Vec<Refusal>,
     /// How many more there are.
-    pub more: usize,
+    pub(crate) more: usize,
 }
 
 impl Refusals {
     /// Whether the file is not refused.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
@@ -58,8 +57,7 @@ impl Refusals {
 /// Reads a file once, statement by statement, and says what is wrong with it. `strings` is how its session reads strings, and
 /// `transactional` whether it runs inside one transaction of ours. `each` is shown every statement; of a file that is refused
 /// perhaps not all.
-#[must_use]
-pub fn refusals<'a>(
+pub(crate) fn refusals<'a>(
     sql: &'a str,
     strings: Strings,
     transactional: bool,

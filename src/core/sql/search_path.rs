@@ -45,7 +45,6 @@ impl SearchPath {
 pub(super) struct SetConfig {
     /// The setting, if it is a plain string.
     name: Option<String>,
-    /// The new value, likewise.
     pub(super) value: Option<String>,
     /// Whether it ends with the transaction.
     pub(super) local: bool,

@@ -8,7 +8,7 @@ use crate::core::sql::split::Statement;
 
 /// What a statement leaves behind in its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionState {
+pub(crate) enum SessionState {
     /// Nothing that outlives its transaction.
     None,
     /// A setting or role: the statement does nothing else, so it can be run again before the file is resumed.
@@ -19,8 +19,7 @@ pub enum SessionState {
 }
 
 /// What a statement leaves behind in its session.
-#[must_use]
-pub fn session_state(statement: &Statement<'_>) -> SessionState {
+pub(crate) fn session_state(statement: &Statement<'_>) -> SessionState {
     let mut reader = Reader::new(statement);
     if reader.eat(&["set"]) {
         return after_set(reader);

@@ -1,6 +1,7 @@
 //! A file cut into statements where psql and the server's grammar cut it.
 
 use crate::core::sql::lex::{Kind, Scan, Token, Unterminated, scan};
+use crate::core::sql::parens::Parens;
 use crate::core::sql::psql::Detector;
 use crate::core::sql::reader::starts_with;
 use crate::core::sql::strings::Strings;
@@ -14,21 +15,21 @@ const KEPT_TOKENS: usize = 1024;
 
 /// One statement, with at least one token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement<'a> {
+pub(crate) struct Statement<'a> {
     /// From the first token to the last, without the semicolon and the comments around.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// Where the text starts in the file, in bytes.
-    pub start: usize,
+    pub(crate) start: usize,
     /// Its first tokens, 1024 at most; their positions are the file's. [`Statement::find_map`] reads all of them.
-    pub tokens: Vec<Token<'a>>,
+    pub(crate) tokens: Vec<Token<'a>>,
     /// Whether these are all of its tokens.
     is_whole: bool,
     /// Where its semicolon is in the file, in bytes; a file's last statement may lack one.
-    pub semicolon: Option<usize>,
+    pub(crate) semicolon: Option<usize>,
     /// How its plain strings are read.
     strings: Strings,
     /// Whether a setting in the file has changed that since the statement before.
-    pub is_read_otherwise: bool,
+    pub(crate) is_read_otherwise: bool,
 }
 
 /// The statements of a file whose strings are standard ones. Empty ones yield nothing, as the server sends no
@@ -36,14 +37,13 @@ pub struct Statement<'a> {
 ///
 /// # Errors
 /// The file ends inside a token.
-pub fn statements(sql: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
+pub(crate) fn statements(sql: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
     each(sql, Strings::Standard).collect()
 }
 
 /// The same one by one, so that nothing is kept of a large file, and with strings as the session reads them and the file says
 /// further on. The last item is the error of one that ends inside a token.
-#[must_use]
-pub fn each(sql: &str, strings: Strings) -> Statements<'_> {
+pub(crate) fn each(sql: &str, strings: Strings) -> Statements<'_> {
     Statements {
         sql,
         initial: strings,
@@ -54,7 +54,7 @@ pub fn each(sql: &str, strings: Strings) -> Statements<'_> {
 }
 
 /// The statements of a file, read one at a time.
-pub struct Statements<'a> {
+pub(crate) struct Statements<'a> {
     sql: &'a str,
     /// How strings are read in the beginning, and how in the statement before.
     initial: Strings,
@@ -140,8 +140,7 @@ impl<'a> Open<'a> {
 }
 
 /// The first line of a text, at most 120 characters and then `…`.
-#[must_use]
-pub fn first_line(text: &str) -> String {
+pub(crate) fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default().trim_end();
     line.char_indices()
         .nth(FIRST_LINE_CHARS)
@@ -150,25 +149,22 @@ pub fn first_line(text: &str) -> String {
 
 impl<'a> Statement<'a> {
     /// Where the text ends in the file, in bytes.
-    #[must_use]
-    pub const fn end(&self) -> usize {
+    pub(crate) const fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
     /// Whether the statement starts with these keywords.
-    #[must_use]
-    pub fn starts_with(&self, keywords: &[&str]) -> bool {
+    pub(crate) fn starts_with(&self, keywords: &[&str]) -> bool {
         starts_with(&self.tokens, keywords)
     }
 
     /// Its first line, to name it in a message.
-    #[must_use]
-    pub fn first_line(&self) -> String {
+    pub(crate) fn first_line(&self) -> String {
         first_line(self.text)
     }
 
     /// The first answer of `find`, which is given each token with those behind it: all that there are, or 512 at least.
-    pub fn find_map<T>(&self, mut find: impl FnMut(&[Token<'a>]) -> Option<T>) -> Option<T> {
+    pub(crate) fn find_map<T>(&self, mut find: impl FnMut(&[Token<'a>]) -> Option<T>) -> Option<T> {
         let mut kept = self.tokens.clone();
         let mut more = (!self.is_whole).then(|| self.rest());
         loop {
@@ -200,7 +196,7 @@ impl<'a> Statement<'a> {
 #[derive(Default, PartialEq)]
 struct Nesting {
     /// `CREATE RULE … DO (…; …)` has semicolons within parentheses.
-    parens: usize,
+    parens: Parens,
     /// Bodies of SQL-standard routines, `BEGIN ATOMIC …; … END`, and the `CASE … END` inside them.
     blocks: usize,
 }
@@ -212,9 +208,8 @@ impl Nesting {
     /// `head` is how the statement begins, `previous` the token before this one.
     fn follow(&mut self, head: &[Token<'_>], previous: Option<&Token<'_>>, token: &Token<'_>) {
         match token.kind {
-            Kind::OpenParen => self.parens += 1,
-            Kind::CloseParen => self.parens = self.parens.saturating_sub(1),
-            Kind::Word if self.parens > 0 => {}
+            Kind::OpenParen | Kind::CloseParen => self.parens.follow(token.kind),
+            Kind::Word if self.parens.is_open() => {}
             Kind::Word if self.blocks == 0 => {
                 let opens = token.is("atomic") && previous.is_some_and(|word| word.is("begin"));
                 self.blocks = usize::from(opens && creates_routine(head));

@@ -8,7 +8,7 @@ const SETTING: &str = "standard_conforming_strings";
 
 /// What a backslash means in a plain string.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Strings {
+pub(crate) enum Strings {
     /// Itself, by default since PostgreSQL 9.1: the setting is `on`.
     #[default]
     Standard,
@@ -18,14 +18,12 @@ pub enum Strings {
 
 impl Strings {
     /// What the setting says. A server without the setting has one meaning only, the standard one.
-    #[must_use]
-    pub fn from_setting(value: Option<&str>) -> Self {
+    pub(crate) fn from_setting(value: Option<&str>) -> Self {
         if value == Some("off") { Self::Escapes } else { Self::Standard }
     }
 
     /// The value of the setting that means this.
-    #[must_use]
-    pub const fn setting(self) -> (&'static str, &'static str) {
+    pub(crate) const fn setting(self) -> (&'static str, &'static str) {
         match self {
             Self::Standard => (SETTING, "on"),
             Self::Escapes => (SETTING, "off"),

@@ -23,7 +23,7 @@ const MODE_WORDS: [&str; 11] = [
 
 /// A statement that begins or ends a transaction. Savepoints are none: they stay within theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
+pub(crate) enum Control {
     /// `BEGIN` or `START TRANSACTION`, with whatever modes.
     Begin,
     /// `COMMIT` or `END`, without `AND CHAIN`.
@@ -36,22 +36,20 @@ pub enum Control {
 
 /// What frees a file of the `BEGIN; … COMMIT;` that it is wrapped in whole.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wrapping {
+pub(crate) struct Wrapping {
     /// Both statements and their semicolons, in bytes and in the order of the file. All is ASCII; with spaces in their place the
     /// server's positions (in characters) stay true.
-    pub blanks: Vec<Range<usize>>,
+    pub(crate) blanks: Vec<Range<usize>>,
     /// The transaction modes of its `BEGIN`, such as `ISOLATION LEVEL SERIALIZABLE`, to go with ours; may be empty.
-    pub modes: String,
+    pub(crate) modes: String,
 }
 
 /// Where a statement of a no-transaction file stands among those that succeed or fail together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// It stands alone.
+pub(crate) enum Part {
     Single,
     /// It is the first of a `BEGIN … COMMIT`.
     Begin,
-    /// It is within one.
     Inside,
     /// It is the last of one.
     Commit,
@@ -60,16 +58,16 @@ pub enum Part {
 /// Transaction control in a no-transaction file that does not pair up.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Unbalanced {
+pub(crate) struct Unbalanced {
     /// Where the statement starts in the file, in bytes.
-    pub start: usize,
+    pub(crate) start: usize,
     /// What is wrong with it.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// Finds out, statement by statement, whether a file is wrapped whole in `BEGIN; … COMMIT;`.
 #[derive(Debug, Default)]
-pub struct Outline<'a> {
+pub(crate) struct Outline<'a> {
     first: Option<Statement<'a>>,
     /// The statement read last, if it is one of transaction control.
     last: Option<Statement<'a>>,
@@ -78,8 +76,7 @@ pub struct Outline<'a> {
 }
 
 impl<'a> Outline<'a> {
-    /// Reads the next statement.
-    pub fn follow(&mut self, statement: &Statement<'a>) {
+    pub(crate) fn follow(&mut self, statement: &Statement<'a>) {
         if self.first.is_none() {
             self.first = Some(statement.clone());
             return;
@@ -89,8 +86,7 @@ impl<'a> Outline<'a> {
     }
 
     /// How the file is unwrapped. `None` where there is nothing to unwrap, or where more transaction control stands in between.
-    #[must_use]
-    pub fn wrapping(&self) -> Option<Wrapping> {
+    pub(crate) fn wrapping(&self) -> Option<Wrapping> {
         let (begin, commit) = (self.first.as_ref()?, self.last.as_ref()?);
         if control(commit) != Some(Control::Commit) || self.is_broken {
             return None;
@@ -105,8 +101,7 @@ impl<'a> Outline<'a> {
 }
 
 /// What a statement does to the transaction around it, if anything.
-#[must_use]
-pub fn control(statement: &Statement<'_>) -> Option<Control> {
+pub(crate) fn control(statement: &Statement<'_>) -> Option<Control> {
     let mut reader = Reader::new(statement);
     if reader.eat(&["begin"]) || reader.eat(&["start", "transaction"]) {
         return Some(Control::Begin);
@@ -146,7 +141,7 @@ fn modes(begin: &Statement<'_>) -> Option<String> {
 
 /// Pairs the `BEGIN`s and `COMMIT`s of a no-transaction file.
 #[derive(Debug, Default)]
-pub struct Pairing {
+pub(crate) struct Pairing {
     /// The error of a `BEGIN` that is open, unless its `COMMIT` comes.
     open: Option<Unbalanced>,
 }
@@ -156,7 +151,7 @@ impl Pairing {
     ///
     /// # Errors
     /// A `COMMIT` without a `BEGIN`, or a statement that ends a transaction otherwise.
-    pub fn follow(&mut self, statement: &Statement<'_>) -> Result<Part, Unbalanced> {
+    pub(crate) fn follow(&mut self, statement: &Statement<'_>) -> Result<Part, Unbalanced> {
         let unbalanced = |what| Err(unbalanced(statement, what));
         match (control(statement), self.open.is_some()) {
             (None | Some(Control::Prepared), false) => Ok(Part::Single),
@@ -182,7 +177,7 @@ impl Pairing {
     ///
     /// # Errors
     /// A `BEGIN` that no `COMMIT` follows.
-    pub fn end(self) -> Result<(), Unbalanced> {
+    pub(crate) fn end(self) -> Result<(), Unbalanced> {
         self.open.map_or(Ok(()), Err)
     }
 }

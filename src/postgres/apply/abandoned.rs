@@ -4,156 +4,150 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::leftovers::{Tidied, drop_all};
-use super::records::own;
-use super::{Context, Ended, reset_session};
+use super::leftovers::Tidied;
+use super::{Ended, Session};
 use crate::core::abandoned::{Files, HalfDone};
 use crate::core::history::{Step, StepState};
 use crate::core::invalid::InvalidIndex;
-use crate::core::script::Mode;
+use crate::core::prepared::Mode;
 use crate::core::sql::QualifiedName;
 use crate::core::sql::concurrent::{Concurrent, Detach};
 use crate::core::sql::index::{CreateIndex, create_index};
-use crate::core::sql::quote::ident;
 use crate::core::sql::split::each;
 use crate::core::sql::strings::Strings;
 use crate::error::{Error, Finding, Result};
 use crate::postgres::concurrent::{HalfDetached, half_detached, has_index, has_partition};
 use crate::postgres::indexes::{self, Built};
-use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
 
 /// How long a DROP works before the sessions that block it are looked up.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 
-/// Whether [`clean_up`] has anything to do.
-#[must_use]
-pub fn is_any(files: Files<'_>) -> bool {
+/// Whether [`Session::clean_up`] has anything to do.
+pub(crate) fn is_any(files: Files<'_>) -> bool {
     let records = &files.history.steps;
     !(files.half_done(records).is_empty()
         && files.forgettable(records).is_empty()
         && files.removed(records).is_empty())
 }
 
-/// Removes what statements left that are not sent again, and the records that have nothing more to say.
-///
-/// # Errors
-/// [`Error::Findings`] for what a person has to decide, [`Error::Mismatch`] for a half applied file that was removed.
-pub async fn clean_up(
-    guard: &mut LockGuard,
-    files: Files<'_>,
-    context: &mut Context<'_>,
-) -> Result<(), Ended> {
-    let mut records = files.history.steps.clone();
-    let mut findings = Vec::new();
-    for half_done in files.half_done(&files.history.steps) {
-        let record = &mut records[half_done.record];
-        findings.extend(remove(guard, files, record, &half_done, context).await?);
-        if record.state == StepState::Started
-            && files.lack(record.version)
-            && !took_effect(guard, record, &half_done).await?
-        {
-            record.state = StepState::Failed;
-        }
-    }
-    if !findings.is_empty() {
-        return Err(Ended::With(Error::Findings(findings)));
-    }
-    let removed = files.removed(&records);
-    if !removed.is_empty() {
-        return Err(Ended::With(Error::Mismatch(removed)));
-    }
-    let schema = ident(guard.facts.schema()?);
-    for version in files.forgettable(&records) {
-        info!("deleting the statement records of version {version}: its failed statements left nothing");
-        let sql = format!("DELETE FROM {schema}._corveil_statements WHERE version = {version};");
-        own(guard, "deleting statement records", &sql).await?;
-    }
-    Ok(())
-}
-
-/// Removes what a statement left; returns what a person has to decide.
-async fn remove(
-    guard: &mut LockGuard,
-    files: Files<'_>,
-    record: &Step,
-    HalfDone { work, relation, .. }: &HalfDone,
-    context: &mut Context<'_>,
-) -> Result<Vec<Finding>, Ended> {
-    match work {
-        Concurrent::CreateIndex(_) | Concurrent::Reindex(_) => {
-            let text = record.statement.as_deref().unwrap_or_default();
-            let mut left = indexes::left_by(&mut guard.connection, text, work, *relation).await?;
-            // An index that a file has made is rebuilt, not dropped: the last check of the run reports it.
-            let made = made(files);
-            left.retain(|index| index.copy_of().is_some() || !made.iter().any(|create| is_of(index, create)));
-            drop_left(guard, left, context).await
-        }
-        // Neither kept nor dropped without a decision, unless a pending file takes it.
-        Concurrent::DropIndex(index) if is_dropped(files, index) => Ok(Vec::new()),
-        Concurrent::DropIndex(_) => {
-            let invalid = indexes::all_invalid(&mut guard.connection).await?;
-            let left = invalid.iter().filter(|index| index.is_left_by(work, *relation));
-            Ok(left.map(InvalidIndex::half_dropped).collect())
-        }
-        Concurrent::Detach(_) if files.are_followed_by(record.version) => Ok(Vec::new()),
-        Concurrent::Detach(_) => {
-            let half_detached = half_detached(&mut guard.connection).await?;
-            let left = half_detached.iter().filter(|half| Some(half.parent) == *relation);
-            Ok(left.map(HalfDetached::finding).collect())
-        }
-        Concurrent::Other => Ok(Vec::new()),
-    }
-}
-
-async fn drop_left(
-    guard: &mut LockGuard,
-    left: Vec<InvalidIndex>,
-    context: &mut Context<'_>,
-) -> Result<Vec<Finding>, Ended> {
-    if left.is_empty() {
-        return Ok(Vec::new());
-    }
-    // It waits for other sessions without blocking any, so that a lock timeout would only end it.
-    let statement = context.settings.timeouts.statement.as_millis();
-    let sql = format!("SET lock_timeout = 0; SET statement_timeout = {statement}");
-    query::all(&mut guard.connection, "setting timeouts", sql).await?;
-    let tidied = drop_all(guard, left, FIRST_LOOK, context).await;
-    reset_session(guard).await?;
-    match tidied {
-        Tidied::Clean => Ok(Vec::new()),
-        Tidied::Kept(kept) => Ok(kept.iter().map(InvalidIndex::finding).collect()),
-        Tidied::Failed(sent) => Err(match (sent.stopped, &sent.error) {
-            (Some(reason), _) => Ended::With(reason.error("while dropping an INVALID index")),
-            (None, Some(error)) => {
-                query::failed("dropping an INVALID index of a failed statement", error).into()
+impl Session<'_> {
+    /// Removes what statements left that are not sent again, and the records that have nothing more to say.
+    ///
+    /// # Errors
+    /// [`Error::Findings`] for what a person has to decide, [`Error::Mismatch`] for a half applied file that was removed.
+    pub(crate) async fn clean_up(&mut self, files: Files<'_>) -> Result<(), Ended> {
+        let mut records = files.history.steps.clone();
+        let mut findings = Vec::new();
+        for half_done in files.half_done(&files.history.steps) {
+            let record = &mut records[half_done.record];
+            findings.extend(self.remove(files, record, &half_done).await?);
+            if record.state == StepState::Started
+                && files.lack(record.version)
+                && !self.took_effect(record, &half_done).await?
+            {
+                record.state = StepState::Failed;
             }
-            (None, None) => unreachable!("a message that failed has an error"),
-        }),
-    }
-}
-
-/// Whether a statement of which only the intent is recorded did what it says.
-async fn took_effect(guard: &mut LockGuard, record: &Step, half_done: &HalfDone) -> Result<bool> {
-    let connection = &mut guard.connection;
-    match (&half_done.work, half_done.relation) {
-        (Concurrent::Reindex(_) | Concurrent::Other, _) => Ok(false),
-        (_, None) => Ok(true),
-        (Concurrent::CreateIndex(create), table) => {
-            let text = record.statement.as_deref().unwrap_or_default();
-            let built = indexes::built(connection, text, create, table).await?;
-            Ok(matches!(built, Built::Equal | Built::Other))
         }
-        (Concurrent::DropIndex(index), Some(table)) => Ok(!has_index(connection, table, &index.name).await?),
-        (Concurrent::Detach(Detach { partition, .. }), Some(table)) => {
-            Ok(!has_partition(connection, table, &partition.name).await?)
+        if !findings.is_empty() {
+            return Err(Ended::With(Error::Findings(findings)));
+        }
+        let removed = files.removed(&records);
+        if !removed.is_empty() {
+            return Err(Ended::With(Error::Mismatch(removed)));
+        }
+        let schema = self.schema()?;
+        for version in files.forgettable(&records) {
+            info!("deleting the statement records of version {version}: its failed statements left nothing");
+            let sql = format!("DELETE FROM {schema}._corveil_statements WHERE version = {version};");
+            self.execute("deleting statement records", &sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a statement left; returns what a person has to decide.
+    async fn remove(
+        &mut self,
+        files: Files<'_>,
+        record: &Step,
+        HalfDone { work, relation, .. }: &HalfDone,
+    ) -> Result<Vec<Finding>, Ended> {
+        match work {
+            Concurrent::CreateIndex(_) | Concurrent::Reindex(_) => {
+                let text = record.statement.as_deref().unwrap_or_default();
+                let mut left = indexes::left_by(self.connection(), text, work, *relation).await?;
+                // An index that a file has made is rebuilt, not dropped: the last check of the run reports it.
+                let made = made(files);
+                left.retain(|index| {
+                    index.copy_of().is_some() || !made.iter().any(|create| is_of(index, create))
+                });
+                self.drop_left(left).await
+            }
+            // Neither kept nor dropped without a decision, unless a pending file takes it.
+            Concurrent::DropIndex(index) if is_dropped(files, index) => Ok(Vec::new()),
+            Concurrent::DropIndex(_) => {
+                let invalid = indexes::all_invalid(self.connection()).await?;
+                let left = invalid.iter().filter(|index| index.is_left_by(work, *relation));
+                Ok(left.map(InvalidIndex::half_dropped).collect())
+            }
+            Concurrent::Detach(_) if files.are_followed_by(record.version) => Ok(Vec::new()),
+            Concurrent::Detach(_) => {
+                let half_detached = half_detached(self.connection()).await?;
+                let left = half_detached.iter().filter(|half| Some(half.parent) == *relation);
+                Ok(left.map(HalfDetached::finding).collect())
+            }
+            Concurrent::Other => Ok(Vec::new()),
+        }
+    }
+
+    async fn drop_left(&mut self, left: Vec<InvalidIndex>) -> Result<Vec<Finding>, Ended> {
+        if left.is_empty() {
+            return Ok(Vec::new());
+        }
+        // It waits for other sessions without blocking any, so that a lock timeout would only end it.
+        let statement = self.settings.timeouts.statement.as_millis();
+        let sql = format!("SET lock_timeout = 0; SET statement_timeout = {statement}");
+        self.set(sql).await?;
+        let tidied = self.drop_all(left, FIRST_LOOK).await;
+        self.reset().await?;
+        match tidied {
+            Tidied::Clean => Ok(Vec::new()),
+            Tidied::Kept(kept) => Ok(kept.iter().map(InvalidIndex::finding).collect()),
+            Tidied::Failed(sent) => Err(match (sent.stopped, &sent.error) {
+                (Some(reason), _) => Ended::With(reason.error("while dropping an INVALID index")),
+                (None, Some(error)) => {
+                    query::failed("dropping an INVALID index of a failed statement", error).into()
+                }
+                (None, None) => unreachable!("a message that failed has an error"),
+            }),
+        }
+    }
+
+    /// Whether a statement of which only the intent is recorded did what it says.
+    async fn took_effect(&mut self, record: &Step, half_done: &HalfDone) -> Result<bool> {
+        let connection = self.connection();
+        match (&half_done.work, half_done.relation) {
+            (Concurrent::Reindex(_) | Concurrent::Other, _) => Ok(false),
+            (_, None) => Ok(true),
+            (Concurrent::CreateIndex(create), table) => {
+                let text = record.statement.as_deref().unwrap_or_default();
+                let built = indexes::built(connection, text, create, table).await?;
+                Ok(matches!(built, Built::Equal | Built::Other))
+            }
+            (Concurrent::DropIndex(index), Some(table)) => {
+                Ok(!has_index(connection, table, &index.name).await?)
+            }
+            (Concurrent::Detach(Detach { partition, .. }), Some(table)) => {
+                Ok(!has_partition(connection, table, &partition.name).await?)
+            }
         }
     }
 }
 
 /// Whether a pending file drops an index.
 fn is_dropped(files: Files<'_>, index: &QualifiedName) -> bool {
-    let statements = files.pending.iter().flat_map(|(script, _)| script.statements().map_while(Result::ok));
+    let statements =
+        files.pending.iter().flat_map(|(prepared, _)| prepared.statements().map_while(Result::ok));
     statements
         .filter(|statement| statement.starts_with(&["drop", "index"]))
         .any(|statement| statement.tokens.iter().any(|token| token.name().as_ref() == Some(&index.name)))
@@ -165,7 +159,7 @@ fn made(files: Files<'_>) -> Vec<CreateIndex> {
     let applied = all
         .filter(|file| files.history.applied(file.version).is_some())
         .filter_map(|file| file.content.as_deref().ok());
-    let finished = files.pending.iter().filter_map(|(script, resume)| match &script.mode {
+    let finished = files.pending.iter().filter_map(|(prepared, resume)| match &prepared.mode {
         Mode::Statements(units) => Some(units[..resume.done].iter().map(|unit| unit.text.as_str())),
         Mode::Transaction { .. } => None,
     });

@@ -4,88 +4,73 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::Context;
-use super::send::{Sent, Watch, send};
+use super::Session;
+use super::send::{Sent, Watch};
 use crate::core::invalid::InvalidIndex;
 use crate::core::sql::concurrent::Concurrent;
 use crate::error::Result;
+use crate::error::sqlstate;
 use crate::postgres::indexes;
-use crate::postgres::lock::LockGuard;
 use crate::postgres::query::{self, server_error};
 
 /// How long a statement that failed for good may hold up the end of its run.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// What came of dropping.
 pub(super) enum Tidied {
-    /// Nothing is left.
     Clean,
     /// All is dropped but these, which only a superuser may drop.
     Kept(Vec<InvalidIndex>),
-    /// A DROP failed.
     Failed(Box<Sent>),
 }
 
-/// Drops what earlier tries of a statement left.
-pub(super) async fn tidy(
-    guard: &mut LockGuard,
-    text: &str,
-    work: &Concurrent,
-    relation: Option<u32>,
-    first_look: Duration,
-    context: &mut Context<'_>,
-) -> Result<Tidied> {
-    if matches!(work, Concurrent::DropIndex(_)) {
-        // The index is the statement's own: sent again, it drops it; edited, it may be to stay.
-        return Ok(Tidied::Clean);
-    }
-    let left = indexes::left_by(&mut guard.connection, text, work, relation).await?;
-    Ok(drop_all(guard, left, first_look, context).await)
-}
-
-/// Drops INVALID indexes.
-pub(super) async fn drop_all(
-    guard: &mut LockGuard,
-    indexes: Vec<InvalidIndex>,
-    first_look: Duration,
-    context: &mut Context<'_>,
-) -> Tidied {
-    let mut kept = Vec::new();
-    for index in indexes {
-        let name = index.qualified();
-        warn!("dropping INVALID index {name}, which a failed statement left behind");
-        let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
-        let sent =
-            send(guard, sql.into(), &mut Watch::begin(first_look), context.stop, context.progress).await;
-        let Some(error) = &sent.error else { continue };
-        let server = server_error(error);
-        if !(index.is_toast() && server.sqlstate.as_deref() == Some("42501")) {
-            return Tidied::Failed(Box::new(sent));
+impl Session<'_> {
+    /// Drops what earlier tries of a statement left.
+    pub(super) async fn tidy(
+        &mut self,
+        text: &str,
+        work: &Concurrent,
+        relation: Option<u32>,
+        first_look: Duration,
+    ) -> Result<Tidied> {
+        if matches!(work, Concurrent::DropIndex(_)) {
+            // The index is the statement's own: sent again, it drops it; edited, it may be to stay.
+            return Ok(Tidied::Clean);
         }
-        warn!("INVALID index {name} cannot be dropped: {server}");
-        kept.push(index);
+        let left = indexes::left_by(self.connection(), text, work, relation).await?;
+        Ok(self.drop_all(left, first_look).await)
     }
-    if kept.is_empty() { Tidied::Clean } else { Tidied::Kept(kept) }
-}
 
-/// Drops what a statement that failed for good left, as far as that is done at once: the version that goes on serving pays for
-/// an INVALID index with every write, and a unique one may reject rows of it.
-pub(super) async fn drop_now(
-    guard: &mut LockGuard,
-    text: &str,
-    work: &Concurrent,
-    relation: Option<u32>,
-    context: &mut Context<'_>,
-) {
-    let limit = format!("SET statement_timeout = {}", AT_ONCE.as_millis());
-    let tidied = async {
-        query::all(&mut guard.connection, "setting a timeout", limit).await?;
-        tidy(guard, text, work, relation, AT_ONCE, context).await
-    };
-    let problem = match tidied.await {
-        Ok(Tidied::Clean | Tidied::Kept(_)) => return,
-        Ok(Tidied::Failed(sent)) => sent.error.as_ref().map(|error| server_error(error).to_string()),
-        Err(error) => Some(error.to_string()),
-    };
-    warn!("the next run drops what is left: {}", problem.unwrap_or_default());
+    pub(super) async fn drop_all(&mut self, indexes: Vec<InvalidIndex>, first_look: Duration) -> Tidied {
+        let mut kept = Vec::new();
+        for index in indexes {
+            let name = index.qualified();
+            warn!("dropping INVALID index {name}, which a failed statement left behind");
+            let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
+            let sent = self.send(sql.into(), &mut Watch::begin(first_look)).await;
+            let Some(error) = &sent.error else { continue };
+            let server = server_error(error);
+            if !(index.is_toast() && server.sqlstate.as_deref() == Some(sqlstate::INSUFFICIENT_PRIVILEGE)) {
+                return Tidied::Failed(Box::new(sent));
+            }
+            warn!("INVALID index {name} cannot be dropped: {server}");
+            kept.push(index);
+        }
+        if kept.is_empty() { Tidied::Clean } else { Tidied::Kept(kept) }
+    }
+
+    /// Drops what a statement that failed for good left, as far as that is done at once: the version that goes on serving pays for
+    /// an INVALID index with every write, and a unique one may reject rows of it.
+    pub(super) async fn drop_now(&mut self, text: &str, work: &Concurrent, relation: Option<u32>) {
+        let limit = format!("SET statement_timeout = {}", AT_ONCE.as_millis());
+        let tidied = async {
+            query::all(self.connection(), "setting a timeout", limit).await?;
+            self.tidy(text, work, relation, AT_ONCE).await
+        };
+        let problem = match tidied.await {
+            Ok(Tidied::Clean | Tidied::Kept(_)) => return,
+            Ok(Tidied::Failed(sent)) => sent.error.as_ref().map(|error| server_error(error).to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        warn!("the next run drops what is left: {}", problem.unwrap_or_default());
+    }
 }

@@ -2,15 +2,13 @@
 
 use std::time::Instant;
 
-use super::{Ended, applied_by_another};
+use super::{Ended, Session};
 use crate::config::secret;
 use crate::core::history::StepState;
 use crate::core::message::{self, hex};
-use crate::core::script::{Script, Unit};
-use crate::core::sql::quote::{ident, literal};
-use crate::error::{Error, Result, ServerError};
-use crate::postgres::lock::LockGuard;
-use crate::postgres::query;
+use crate::core::prepared::{Prepared, Unit};
+use crate::core::sql::quote::literal;
+use crate::error::{Error, Result, ServerError, sqlstate};
 
 /// What is recorded of a unit.
 pub(super) struct Record<'a> {
@@ -28,73 +26,71 @@ impl<'a> Record<'a> {
         Self { unit, number, state: StepState::Finished, error: None, relation: None }
     }
 
-    pub(super) fn sql(&self, guard: &LockGuard, script: &Script<'_>) -> Result<String> {
+    pub(super) fn sql(&self, schema: &str, prepared: &Prepared<'_>) -> String {
         // Only such a statement leaves work half done, and its text has no secrets: it is kept, as the file may be edited or removed.
         let statement = if self.unit.is_concurrent() { literal(&self.unit.text) } else { "NULL".into() };
-        Ok(format!(
+        format!(
             "INSERT INTO {}._corveil_statements (version, ordinal, checksum, state, error, statement, relation) \
              VALUES ({}, {}, pg_catalog.decode('{}', 'hex'), '{}', {}, {statement}, {}) \
              ON CONFLICT (version, ordinal) DO UPDATE SET checksum = EXCLUDED.checksum, state = EXCLUDED.state, \
              error = EXCLUDED.error, statement = EXCLUDED.statement, relation = EXCLUDED.relation, \
              changed_at = pg_catalog.clock_timestamp();",
-            ident(guard.facts.schema()?),
-            script.migration.version,
+            schema,
+            prepared.migration.version,
             self.number,
             hex(&self.unit.checksum),
             self.state.word(),
             self.error.map_or_else(|| "NULL".into(), |error| literal(&secret::hidden(&error.to_string()))),
             self.relation.map_or_else(|| "NULL".into(), |oid| oid.to_string()),
+        )
+    }
+}
+
+impl Session<'_> {
+    pub(super) async fn record(&mut self, prepared: &Prepared<'_>, record: &Record<'_>) -> Result<()> {
+        let sql = record.sql(&self.schema()?, prepared);
+        self.execute("recording a statement", &sql).await
+    }
+
+    /// Records exactly these units as finished, in one transaction: the catalog may just have told of one, and
+    /// `--resume-from` may count as done what no record says, and as not done what one says.
+    pub(super) async fn record_done(&mut self, prepared: &Prepared<'_>, done: &[Unit]) -> Result<()> {
+        let schema = self.schema()?;
+        let mut sql = self.forget_sql(prepared)?;
+        for (index, unit) in done.iter().enumerate() {
+            sql += &Record::finished(unit, index + 1).sql(&schema, prepared);
+        }
+        self.execute("recording the finished statements", &sql).await
+    }
+
+    /// Records the file as applied, and forgets its units, in one transaction.
+    pub(super) async fn finish(&mut self, prepared: &Prepared<'_>, start: Instant) -> Result<(), Ended> {
+        let elapsed = start.elapsed().as_nanos().to_string();
+        let row = message::history_row(self.guard.facts.schema()?, prepared.migration, &elapsed);
+        let sql = format!("{row} {}", self.forget_sql(prepared)?);
+        match self.execute("recording the migration", &sql).await {
+            // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
+            Err(Error::Server { source, .. })
+                if source.sqlstate.as_deref() == Some(sqlstate::UNIQUE_VIOLATION)
+                    && self.is_applied_by_another(prepared).await? =>
+            {
+                Ok(self.forget(prepared).await?)
+            }
+            recorded => Ok(recorded?),
+        }
+    }
+
+    /// Forgets the units of the file.
+    pub(super) async fn forget(&mut self, prepared: &Prepared<'_>) -> Result<()> {
+        let sql = self.forget_sql(prepared)?;
+        self.execute("forgetting the statements of a file", &sql).await
+    }
+
+    fn forget_sql(&self, prepared: &Prepared<'_>) -> Result<String> {
+        let schema = self.schema()?;
+        Ok(format!(
+            "DELETE FROM {schema}._corveil_statements WHERE version = {};",
+            prepared.migration.version
         ))
     }
-
-    pub(super) async fn write(&self, guard: &mut LockGuard, script: &Script<'_>) -> Result<()> {
-        let sql = self.sql(guard, script)?;
-        own(guard, "recording a statement", &sql).await
-    }
-}
-
-/// Records exactly these units as finished, in one transaction: the catalog may just have told of one, and
-/// `--resume-from` may count as done what no record says, and as not done what one says.
-pub(super) async fn record_done(guard: &mut LockGuard, script: &Script<'_>, done: &[Unit]) -> Result<()> {
-    let mut sql = forget_sql(guard, script)?;
-    for (index, unit) in done.iter().enumerate() {
-        sql += &Record::finished(unit, index + 1).sql(guard, script)?;
-    }
-    own(guard, "recording the finished statements", &sql).await
-}
-
-/// Records the file as applied, and forgets its units, in one transaction.
-pub(super) async fn finish(guard: &mut LockGuard, script: &Script<'_>, start: Instant) -> Result<(), Ended> {
-    let elapsed = start.elapsed().as_nanos().to_string();
-    let row = message::history_row(guard.facts.schema()?, script.migration, &elapsed);
-    let sql = format!("{row} {}", forget_sql(guard, script)?);
-    match own(guard, "recording the migration", &sql).await {
-        // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
-        Err(Error::Server { source, .. })
-            if source.sqlstate.as_deref() == Some("23505") && applied_by_another(guard, script).await? =>
-        {
-            Ok(forget(guard, script).await?)
-        }
-        recorded => Ok(recorded?),
-    }
-}
-
-/// Forgets the units of the file.
-pub(super) async fn forget(guard: &mut LockGuard, script: &Script<'_>) -> Result<()> {
-    let sql = forget_sql(guard, script)?;
-    own(guard, "forgetting the statements of a file", &sql).await
-}
-
-fn forget_sql(guard: &LockGuard, script: &Script<'_>) -> Result<String> {
-    let schema = ident(guard.facts.schema()?);
-    Ok(format!("DELETE FROM {schema}._corveil_statements WHERE version = {};", script.migration.version))
-}
-
-/// Runs statements of the gate's own; when they fail, their transaction is not left open for the next to trip over.
-pub(super) async fn own(guard: &mut LockGuard, doing: &'static str, sql: &str) -> Result<()> {
-    let result = query::as_is(&mut guard.connection, doing, message::own(sql)).await;
-    if let Err(error) = &result {
-        query::roll_back_after(&mut guard.connection, error).await;
-    }
-    result.map(drop)
 }

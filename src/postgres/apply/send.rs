@@ -9,11 +9,12 @@ use sqlx::{AssertSqlSafe, Either};
 use tokio::time::Interval;
 use tracing::{info, warn};
 
-use crate::core::progress::{Progress, SAY_EVERY};
+use super::Session;
+use crate::core::progress::SAY_EVERY;
 use crate::postgres::control::{Observation, Pulse};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
-use crate::stop::{Reason, Stop};
+use crate::stop::Reason;
 
 /// How often the second connection looks at a statement that is at work.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -27,7 +28,6 @@ pub(super) struct Sent {
     pub(super) commands: usize,
     /// The last row that came back.
     pub(super) last_row: Option<PgRow>,
-    /// Why it ended early.
     pub(super) error: Option<sqlx::Error>,
     /// How long it took, with those that were watched before.
     pub(super) elapsed: Duration,
@@ -53,85 +53,83 @@ impl Watch {
     }
 }
 
-/// Sends a message and waits for its end.
-pub(super) async fn send(
-    guard: &mut LockGuard,
-    sql: Arc<String>,
-    watch: &mut Watch,
-    stop: &Stop,
-    progress: &mut dyn Progress,
-) -> Sent {
-    let LockGuard { connection, control, facts, .. } = guard;
-    let Watch { start, look, said, pulse } = watch;
-    let mut sent = Sent {
-        commands: 0,
-        last_row: None,
-        error: None,
-        elapsed: Duration::ZERO,
-        stopped: None,
-        blockers: Vec::new(),
-    };
-    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut *connection);
-    let mut ending = Ending::None;
-    loop {
-        tokio::select! {
-            item = stream.try_next() => match item {
-                Ok(Some(Either::Left(_))) => sent.commands += 1,
-                Ok(Some(Either::Right(row))) => sent.last_row = Some(row),
-                Ok(None) => break,
-                Err(error) => {
-                    sent.error = Some(error);
-                    break;
-                }
-            },
-            reason = stop.requested(), if sent.stopped.is_none() => {
-                sent.stopped = Some(reason);
-                warn!("{}: cancelling the statement that is under way", reason.sentence());
-                if let Some(control) = control.as_ref() {
-                    control.cancel(facts.backend).await;
-                }
-                ending = Ending::Cancelled { at: Instant::now() };
-            }
-            () = ending.over() => {
-                if let Some(control) = control.as_ref() {
-                    control.terminate(facts.backend).await;
-                }
-                ending = Ending::Terminated;
-            }
-            _ = look.tick(), if sent.stopped.is_none() => {
-                let seen = match control.as_ref() {
-                    Some(control) => control.observe(facts.backend, pulse).await,
-                    None => Ok(Observation::default()),
-                };
-                let seen = match seen {
-                    Ok(seen) => seen,
-                    Err(why) => {
-                        sent.error = Some(query::silence(&why));
+impl Session<'_> {
+    /// Sends a message and waits for its end.
+    pub(super) async fn send(&mut self, sql: Arc<String>, watch: &mut Watch) -> Sent {
+        let Session { guard, stop, progress, .. } = self;
+        let LockGuard { connection, control, facts, .. } = &mut **guard;
+        let Watch { start, look, said, pulse } = watch;
+        let mut sent = Sent {
+            commands: 0,
+            last_row: None,
+            error: None,
+            elapsed: Duration::ZERO,
+            stopped: None,
+            blockers: Vec::new(),
+        };
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut *connection);
+        let mut ending = Ending::None;
+        loop {
+            tokio::select! {
+                item = stream.try_next() => match item {
+                    Ok(Some(Either::Left(_))) => sent.commands += 1,
+                    Ok(Some(Either::Right(row))) => sent.last_row = Some(row),
+                    Ok(None) => break,
+                    Err(error) => {
+                        sent.error = Some(error);
                         break;
                     }
-                };
-                if !seen.blockers.is_empty() && said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-                    *said = Some(Instant::now());
-                    info!("waiting behind {}", seen.blockers.join(" and "));
+                },
+                reason = stop.requested(), if sent.stopped.is_none() => {
+                    sent.stopped = Some(reason);
+                    warn!("{}: cancelling the statement that is under way", reason.sentence());
+                    if let Some(control) = control.as_ref() {
+                        control.cancel(facts.backend).await;
+                    }
+                    ending = Ending::Cancelled { at: Instant::now() };
                 }
-                progress.working(start.elapsed(), seen.build.as_ref());
-                if !seen.blockers.is_empty() {
-                    sent.blockers = seen.blockers;
+                () = ending.over() => {
+                    if let Some(control) = control.as_ref() {
+                        control.terminate(facts.backend).await;
+                    }
+                    ending = Ending::Terminated;
+                }
+                _ = look.tick(), if sent.stopped.is_none() => {
+                    let seen = match control.as_ref() {
+                        Some(control) => control.observe(facts.backend, pulse).await,
+                        None => Ok(Observation::default()),
+                    };
+                    let seen = match seen {
+                        Ok(seen) => seen,
+                        Err(why) => {
+                            sent.error = Some(query::silence(&why));
+                            break;
+                        }
+                    };
+                    if !seen.blockers.is_empty() && said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                        *said = Some(Instant::now());
+                        info!("waiting behind {}", seen.blockers.join(" and "));
+                    }
+                    progress.working(start.elapsed(), seen.build.as_ref());
+                    if !seen.blockers.is_empty() {
+                        sent.blockers = seen.blockers;
+                    }
                 }
             }
         }
+        sent.elapsed = start.elapsed();
+        sent
     }
-    sent.elapsed = start.elapsed();
-    sent
 }
 
 /// How far the ending of a message from outside is.
 enum Ending {
     /// It is not to end.
     None,
-    /// Its statement was cancelled.
-    Cancelled { at: Instant },
-    /// Its backend was told to end. If that does not help either, the whole run is given up (see [`Stop::overdue`]).
+    Cancelled {
+        at: Instant,
+    },
+    /// Its backend was told to end. If that does not help either, the whole run is given up (see [`crate::stop::Stop::overdue`]).
     Terminated,
 }
 

@@ -35,7 +35,6 @@ impl Endpoint {
     }
 }
 
-/// Waits for clients.
 #[derive(Debug)]
 pub(super) enum Listener {
     Unix(UnixListener),

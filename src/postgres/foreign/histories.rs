@@ -17,7 +17,6 @@ const FIRST_NORMAL: u32 = 16_384;
 pub(super) struct Table {
     /// With its schema and quoted where that is needed.
     pub(super) quoted: String,
-    /// In lower case.
     name: String,
     schema: String,
     columns: Vec<Column>,
@@ -81,9 +80,6 @@ async fn read(
 }
 
 /// The tables that are named as some tool's, those on the search path first.
-///
-/// # Errors
-/// [`Error::Server`].
 pub(super) async fn tables(connection: &mut PgConnection, path: &[String]) -> Result<Vec<Table>> {
     let names: Vec<String> = tables::names().map(literal).collect();
     let path = format!(
@@ -91,37 +87,25 @@ pub(super) async fn tables(connection: &mut PgConnection, path: &[String]) -> Re
         path.iter().map(|schema| literal(schema)).collect::<Vec<_>>().join(", ")
     );
     let sql = format!(
-        "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), \
-           lower(c.relname), n.nspname::text, \
-           ARRAY(SELECT t.typcategory::text || lower(a.attname) FROM pg_catalog.pg_attribute a \
-             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum), \
-           CASE WHEN NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
-             THEN 'USAGE ON SCHEMA ' || pg_catalog.quote_ident(n.nspname) \
-             WHEN NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') \
-             THEN 'SELECT ON ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) END, \
-           n.nspname::text = ANY ({path}), \
-           ARRAY(SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a \
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid < {FIRST_NORMAL}) \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND lower(c.relname) IN ({}) AND left(n.nspname, 3) <> 'pg_' \
-         ORDER BY pg_catalog.array_position({path}, n.nspname::text), 1",
-        names.join(", ")
+        include_str!("histories.sql"),
+        path = path,
+        first_normal = FIRST_NORMAL,
+        names = names.join(", ")
     );
     let rows = query::last(connection, "looking for another tool's history", sql).await?;
     rows.iter().map(table).collect()
 }
 
 fn table(row: &PgRow) -> Result<Table> {
-    let columns: Vec<String> = get(row, 3)?;
+    let columns: Vec<String> = get(row, "columns")?;
     Ok(Table {
-        quoted: get(row, 0)?,
-        name: get(row, 1)?,
-        schema: get(row, 2)?,
+        quoted: get(row, "quoted")?,
+        name: get(row, "name")?,
+        schema: get(row, "schema")?,
         columns: columns.iter().filter_map(|column| Column::from_catalog(column)).collect(),
-        missing: get(row, 4)?,
-        in_sight: get(row, 5)?,
-        plain: get(row, 6)?,
+        missing: get(row, "missing")?,
+        in_sight: get(row, "in_sight")?,
+        plain: get(row, "plain")?,
     })
 }
 
@@ -158,12 +142,13 @@ impl Table {
     async fn rows(&self, connection: &mut PgConnection) -> Result<Vec<Row>> {
         if let Some(missing) = &self.missing {
             let quoted = &self.quoted;
-            return Err(Error::Config {
-                message: format!("the migration history {quoted} cannot be read: this role lacks {missing}"),
-                hint: format!(
-                    "`GRANT {missing} TO ROLE`, by the owner of {quoted}, or use the owner in `MIGRATE_DATABASE_URL`"
+            return Err(Error::config(
+                format!("the migration history {quoted} cannot be read: this role lacks {missing}"),
+                format!(
+                    "`GRANT {missing} TO ROLE`, by the owner of {quoted}, or use the owner in \
+                    `MIGRATE_DATABASE_URL`"
                 ),
-            });
+            ));
         }
         let columns = self.plain.join(", ");
         let sql = format!(

@@ -1,10 +1,7 @@
 //! Histories of tools that cannot be installed here, in tables as they document them, and what may be wrong with any.
 
-use corveil::core::catalog::Catalog;
-use corveil::core::foreign::mapping::{Mapping, map};
-use corveil::core::foreign::{ForeignHistory, Tool, only};
-use corveil::error::Result;
-use corveil::postgres::foreign::histories;
+use corveil::foreign::{ForeignHistory, Mapping, Tool, histories, map, only};
+use corveil::{Catalog, Result};
 
 use crate::support::Database;
 

@@ -2,10 +2,8 @@
 
 use std::process::Stdio;
 
-use corveil::core::catalog::Catalog;
-use corveil::core::foreign::mapping::{Mapping, map};
-use corveil::core::foreign::{ForeignHistory, Tool};
-use corveil::postgres::foreign::histories;
+use corveil::Catalog;
+use corveil::foreign::{ForeignHistory, Mapping, Tool, histories, map};
 
 use crate::support::{Corveil, Database, Migrator, SOON, Step, schema, wait_until};
 

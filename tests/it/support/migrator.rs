@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use corveil::core::foreign::Tool;
+use corveil::foreign::Tool;
 use tempfile::TempDir;
 use tokio::process::Command;
 

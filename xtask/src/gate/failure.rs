@@ -2,7 +2,7 @@
 //! matches decides. <https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy>
 
 use crate::gate::Job;
-use corveil::exit::ExitCode;
+use corveil::ExitCode;
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq)]

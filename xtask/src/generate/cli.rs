@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::{Arg, Command, CommandFactory};
-use corveil::cli::Cli;
-use corveil::exit::ExitCode;
+use corveil::{Cli, ExitCode};
 
 use super::{Files, HEADER};
 

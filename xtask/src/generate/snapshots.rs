@@ -6,14 +6,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use corveil::commands::expected::Expected;
-use corveil::config::database::Database;
-use corveil::config::snapshots::Snapshot;
-use corveil::config::source;
-use corveil::core::catalog::Catalog;
-use corveil::core::message::hex;
-use corveil::core::schema::{Schema, changes};
-use corveil::stop::Stop;
+use corveil::schema::{Expected, Schema, Snapshot, changes};
+use corveil::{Catalog, Database, Stop, hex, source};
 use xshell::Shell;
 
 use super::{Files, HEADER};

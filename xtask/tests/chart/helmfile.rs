@@ -1,6 +1,6 @@
 //! `helmfile.yaml`: each environment renders, and has the database that it should.
 
-use corveil::config::env;
+use corveil::env;
 use xshell::cmd;
 use xtask::gate::bounds::Bounds;
 

@@ -1,6 +1,6 @@
 //! Every object of every case: understood by Kubernetes, the same with both Helms, and safe to run.
 
-use corveil::config::env;
+use corveil::env;
 use xshell::cmd;
 
 use super::*;

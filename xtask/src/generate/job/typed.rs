@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::gate::bounds::Bounds;
 use crate::gate::failure::{self, On};
 use crate::gate::{self, Annotations};
-use corveil::config::env;
-use corveil::core::retry::DEFAULT_RETRIES;
+use corveil::{DEFAULT_RETRIES, env};
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,

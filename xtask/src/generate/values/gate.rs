@@ -1,6 +1,6 @@
 //! Values of the gate: the migration Job, and the pods that wait for it.
 
-use corveil::config::env;
+use corveil::env;
 
 use crate::generate::values::Shape::{Duration, DurationOrNone, OneOf};
 use crate::generate::values::kubernetes::Part;
@@ -250,7 +250,7 @@ fn wait() -> Key {
 mod tests {
     use crate::gate::bounds::Bounds;
 
-    use corveil::core::foreign::Tool;
+    use corveil::foreign::Tool;
 
     use super::{ADOPT_FROM, migrate};
     use crate::generate::values::Kind;

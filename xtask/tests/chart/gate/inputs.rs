@@ -1,6 +1,6 @@
 //! What the migration Job needs, as Kubernetes' own types: its Secret, its `NetworkPolicy` and its `ServiceAccount`.
 
-use corveil::config::env;
+use corveil::env;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPort, NetworkPolicySpec,

@@ -1,6 +1,6 @@
 //! The migration's objects in every mode, compared with their types field by field.
 
-use corveil::config::env;
+use corveil::env;
 use serde_json::{Value, json};
 use xtask::gate::bounds::Bounds;
 use xtask::gate::{self, Database, Part, Phase, Step};

@@ -1,6 +1,6 @@
 //! Values that cannot work are refused when the chart is rendered, in one sentence that names the key.
 
-use corveil::config::env;
+use corveil::env;
 use serde_json::{Value, json};
 use xtask::gate::bounds::Bounds;
 use xtask::gate::{self, Database, Phase};

@@ -15,9 +15,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::commands::open::HistoryFlags;
 use crate::config::database::{Database, application_name};
 use crate::config::env;
+use crate::config::flags::HistoryFlags;
 use crate::core::catalog::Catalog;
 use crate::core::history::History;
 use crate::core::requirement::{self, Why};
@@ -44,7 +44,7 @@ const NEW: Duration = Duration::from_millis(2500);
 const LOG_IN: Duration = Duration::from_secs(2);
 
 /// Watches whether the schema is as this build requires.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     catalog: Catalog,
     database: Option<Database>,
     history: HistoryFlags,
@@ -65,33 +65,30 @@ impl State {
     }
 }
 
-/// What a look saw.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The newest version that this build requires.
-    pub(super) required: Option<i64>,
+    pub(crate) required: Option<i64>,
     /// The schema, or why the database does not say.
-    pub(super) schema: Result<Schema, Silence>,
+    pub(crate) schema: Result<Schema, Silence>,
 }
 
-/// How the schema stands.
 #[derive(Debug)]
-pub(super) struct Schema {
-    /// The newest applied version.
-    pub(super) version: Option<i64>,
+pub(crate) struct Schema {
+    pub(crate) version: Option<i64>,
     /// What this build requires and the schema lacks.
-    pub(super) missing: Vec<Missing>,
+    pub(crate) missing: Vec<Missing>,
     /// The same as a sentence; none when nothing is missing.
-    pub(super) sentence: Option<String>,
+    pub(crate) sentence: Option<String>,
     /// The last run that had something to do.
-    pub(super) last_run: Option<Run>,
+    pub(crate) last_run: Option<Run>,
     /// Files that no run applies as they are.
-    pub(super) refused: Vec<Finding>,
+    pub(crate) refused: Vec<Finding>,
 }
 
 /// A migration that is not applied as it is here.
 #[derive(Debug, Serialize)]
-pub(super) struct Missing {
+pub(crate) struct Missing {
     version: i64,
     file: String,
     state: Why,
@@ -99,16 +96,15 @@ pub(super) struct Missing {
 
 /// Why the database does not answer.
 #[derive(Debug)]
-pub(super) struct Silence {
+pub(crate) struct Silence {
     /// For whoever asks over HTTP: it names no host, user or database.
     public: String,
-    /// For the log.
     private: String,
 }
 
 impl Seen {
     /// Why the schema is not as this build requires; none when it is.
-    pub(super) fn obstacle(&self) -> Option<&str> {
+    pub(crate) fn obstacle(&self) -> Option<&str> {
         match &self.schema {
             Ok(schema) => schema.sentence.as_deref(),
             Err(silence) => Some(&silence.public),
@@ -125,12 +121,12 @@ impl Seen {
 }
 
 impl Watch {
-    pub(super) fn new(catalog: Catalog, database: Option<Database>, history: HistoryFlags) -> Self {
+    pub(crate) fn new(catalog: Catalog, database: Option<Database>, history: HistoryFlags) -> Self {
         Self { catalog, database, history, state: Arc::default() }
     }
 
     /// Looks, or shares a look: one that ends while we wait for our turn, or a good one of just now.
-    pub(super) async fn look(self: &Arc<Self>) -> Arc<Seen> {
+    pub(crate) async fn look(self: &Arc<Self>) -> Arc<Seen> {
         let asked = Instant::now();
         let state = Arc::clone(&self.state).lock_owned().await;
         if let Some((at, seen)) = &state.last
@@ -144,7 +140,7 @@ impl Watch {
     }
 
     /// Why this build can never be ready, once the database says so; without an end where nothing says so.
-    pub(super) async fn refusal(self: &Arc<Self>) -> Error {
+    pub(crate) async fn refusal(self: &Arc<Self>) -> Error {
         let may_be_refused = two_ways::refuse(&self.catalog, &History::default()).is_err();
         while may_be_refused && self.database.is_some() {
             match &self.look().await.schema {
@@ -157,14 +153,14 @@ impl Watch {
     }
 
     /// Gives the connection back. Whoever looks afterwards opens another one.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         if let Ok(mut state) = timeout(HELD, self.state.lock()).await {
             state.give_back().await;
         }
     }
 
     /// Gives the connection back whenever no probe has come for a while. Never returns.
-    pub(super) async fn close_when_idle(&self) -> Infallible {
+    pub(crate) async fn close_when_idle(&self) -> Infallible {
         loop {
             tokio::time::sleep(IDLE / 3).await;
             let mut state = self.state.lock().await;
@@ -251,7 +247,7 @@ impl Watch {
 
 impl Silence {
     /// A reason that tells nothing to a stranger.
-    pub(super) fn of(reason: &str) -> Self {
+    pub(crate) fn of(reason: &str) -> Self {
         Self { public: reason.to_owned(), private: reason.to_owned() }
     }
 

@@ -1,34 +1,33 @@
 //! What a database contains of our migrations: looked at, decided, and compared before it is believed.
 
+pub(crate) mod adoption;
+
 use std::time::Instant;
 
+use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
-use crate::commands::expected::{Expected, Scratch, say_what_was_left_out};
-use crate::commands::open::{Common, Opened};
+use crate::config::flags::Scratch;
 use crate::core::adopt::{self, Asked, Comparison, Lead};
-use crate::core::catalog::{Catalog, Migration};
+use crate::core::catalog::Migration;
 use crate::core::drift::{self, Drift};
 use crate::core::foreign::ForeignHistory;
 use crate::core::history::{Applied, History};
 use crate::core::ignore::{Compared, Ignore, LeftOut};
 use crate::core::schema::{Difference, Schema};
-use crate::core::trust::Use;
 use crate::error::{Error, Finding, Result};
+use crate::operations::expected::{Expected, say_what_was_left_out};
+use crate::operations::target::Target;
 use crate::output::listing;
 use crate::postgres::connect::SAY_EVERY;
-use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
+use crate::postgres::snapshot::{self, Facts, Snapshot};
 use crate::postgres::{foreign, schema};
-use crate::stop::Stop;
 
 /// What is asked, and what it takes to answer.
 pub(crate) struct Question<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) common: &'a Common,
+    pub(crate) target: Target<'a>,
     pub(crate) scratch: &'a Scratch,
-    pub(crate) opened: &'a Opened,
-    pub(crate) stop: &'a Stop,
     pub(crate) asked: Asked,
     /// Ids of differences that are put up with.
     pub(crate) accept: &'a [String],
@@ -65,7 +64,24 @@ impl Found<'_> {
     }
 }
 
-/// What is there.
+/// A migration that is recorded without being run.
+#[derive(Debug, Serialize)]
+pub(crate) struct RecordedFile {
+    version: i64,
+    description: String,
+    pub(crate) file: String,
+}
+
+impl RecordedFile {
+    pub(crate) fn of(migration: &Migration) -> Self {
+        Self {
+            version: migration.version,
+            description: migration.description.clone(),
+            file: migration.file.clone(),
+        }
+    }
+}
+
 #[derive(PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) histories: Vec<ForeignHistory>,
@@ -102,7 +118,7 @@ impl<'a> Question<'a> {
             Ok(found) => return Ok(Some(found)),
             Err(error) => error,
         };
-        match snapshot::read(connection, self.scope()).await {
+        match snapshot::read(connection, self.target.scope()).await {
             Ok(now) if !now.history.is_blank() => {
                 *snapshot = now;
                 Ok(None)
@@ -113,16 +129,13 @@ impl<'a> Question<'a> {
 
     /// Whether any object that the files make is there: `IF NOT EXISTS` and code in `DO` hide from whoever reads the files
     /// that they would be applied to their own work.
-    ///
-    /// # Errors
-    /// When the files can be replayed nowhere.
     pub(crate) async fn is_met(&self, connection: &mut PgConnection, home: &str) -> Result<bool> {
         let live = schema::read(connection).await?;
         if live.is_bare() {
             return Ok(false);
         }
         self.expect(home, async |expected| {
-            for file in self.catalog.migrations() {
+            for file in self.target.catalog.migrations() {
                 if expected.at(file.version).await?.meets(&live) {
                     return Ok(true);
                 }
@@ -130,15 +143,6 @@ impl<'a> Question<'a> {
             Ok(false)
         })
         .await
-    }
-
-    /// How the history is read and written.
-    pub(crate) fn scope(&self) -> Scope<'_> {
-        Scope {
-            purpose: Use::Write,
-            app_role: self.opened.app_role(),
-            ..self.common.reading(Some(self.catalog))
-        }
     }
 
     async fn find(&self, connection: &mut PgConnection, facts: &Facts) -> Result<Found<'a>> {
@@ -152,16 +156,16 @@ impl<'a> Question<'a> {
         if seen.schema.is_bare() {
             return Err(adopt::nothing_there(&seen.histories));
         }
-        let lead = adopt::lead(self.catalog, &seen.histories, self.asked)?;
+        let lead = adopt::lead(self.target.catalog, &seen.histories, self.asked)?;
         let is_mapped = self.asked.to.is_none() && matches!(lead, Lead::Version { .. });
         let (version, how, differences) = self.compare(lead, &ignore, &seen.schema, home).await?;
-        let accepted = match adopt::accept(self.catalog, version, differences, self.accept) {
+        let accepted = match adopt::accept(self.target.catalog, version, differences, self.accept) {
             Err(error @ Error::Differs(_)) if is_mapped => {
                 let lead =
                     Lead::Schema { why: "the schema is not that of the version in the history".into() };
                 // Where that cannot be told either, the difference is all that there is to tell.
                 return Err(match self.compare(lead, &ignore, &seen.schema, home).await {
-                    Ok((version, how, _)) => adopt::with_equal(error, self.catalog, version, &how),
+                    Ok((version, how, _)) => adopt::with_equal(error, self.target.catalog, version, &how),
                     Err(interrupted @ Error::Interrupted { .. }) => interrupted,
                     Err(_) => error,
                 });
@@ -169,7 +173,7 @@ impl<'a> Question<'a> {
             accepted => accepted?,
         };
         info!("{how}");
-        let migrations: Vec<_> = adopt::contained(self.catalog, version).collect();
+        let migrations: Vec<_> = adopt::contained(self.target.catalog, version).collect();
         let refused = adopt::refused(&migrations, facts.strings);
         if !refused.is_empty() {
             warn!(
@@ -222,11 +226,10 @@ impl<'a> Question<'a> {
         home: &str,
         compare: impl AsyncFnOnce(&mut Expected<'_>) -> Result<T>,
     ) -> Result<T> {
-        let (catalog, Self { common, scratch, opened, stop, .. }) = (self.catalog, self);
-        let mut expected = Expected::new(catalog, common, scratch, opened, home, stop)?;
+        let mut expected = Expected::new(&self.target, home)?;
         let compared = tokio::select! {
             compared = compare(&mut expected) => compared,
-            reason = stop.requested() => Err(reason.error("while comparing the schema; nothing was recorded")),
+            reason = self.target.stop.requested() => Err(reason.error("while comparing the schema; nothing was recorded")),
         };
         expected.close().await;
         compared
@@ -239,7 +242,7 @@ impl<'a> Question<'a> {
         ignore: &Ignore,
         live: &Schema,
     ) -> Result<(i64, String, Vec<Difference>)> {
-        let compare = Compare { drift: Drift::new(self.catalog), ignore, live };
+        let compare = Compare { drift: Drift::new(self.target.catalog), ignore, live };
         let why = match lead {
             Lead::Version { version, how } => {
                 let made = expected.at(version).await?;
@@ -253,7 +256,7 @@ impl<'a> Question<'a> {
         info!("{why}; comparing the schema with that of each version");
         let mut comparison = Comparison::default();
         let mut left_out = LeftOut::default();
-        let (files, mut said) = (self.catalog.migrations(), Instant::now());
+        let (files, mut said) = (self.target.catalog.migrations(), Instant::now());
         for (number, file) in (1..).zip(files) {
             let made = expected.at(file.version).await?;
             let (differences, not_compared) = compare.with(file.version, &made);
@@ -266,7 +269,7 @@ impl<'a> Question<'a> {
                 info!("compared {number} of {} versions, up to `{}`", files.len(), file.file);
             }
         }
-        let (version, how) = comparison.conclude(self.catalog, &why)?;
+        let (version, how) = comparison.conclude(self.target.catalog, &why)?;
         say_what_was_left_out(left_out, &ignore.unused(&[live]));
         Ok((version, how, Vec::new()))
     }
@@ -279,7 +282,7 @@ impl<'a> Question<'a> {
         version: i64,
         differences: &mut [Difference],
     ) -> Result<()> {
-        for file in self.catalog.migrations().iter().filter(|file| file.version > version) {
+        for file in self.target.catalog.migrations().iter().filter(|file| file.version > version) {
             if differences.iter().all(|difference| difference.made_by.is_some()) {
                 break;
             }

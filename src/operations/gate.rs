@@ -1,84 +1,82 @@
 //! The gate itself: look, decide, lock, look again, apply, look once more.
 
+mod app;
+mod check;
+pub(crate) mod report;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 use tracing::{debug, info, warn};
 
-use super::report::{Adopted, Outcome, PendingFile, Report};
-use crate::commands::adopt::found::{Found, Question};
-use crate::commands::open::{self, READING};
 use crate::compute;
-use crate::config::database::Database;
 use crate::core::abandoned::Files;
-use crate::core::catalog::{Catalog, Migration};
+use crate::core::catalog::Migration;
 use crate::core::history::History;
 use crate::core::plan::{self, OutOfOrder};
-use crate::core::resume::{Resume, resume};
-use crate::core::script::{self, Script};
+use crate::core::prepared::{self, Pending, Prepared};
+use crate::core::resume::resume;
 use crate::core::sql::strings::Strings;
-use crate::core::trust::{self, Use, Wanted};
+use crate::core::trust;
 use crate::error::{Error, LISTED, Result, ServerError};
 use crate::exit::ExitCode;
+use crate::operations::adopt::{Found, Question};
+use crate::operations::open::{self, READING};
+use crate::operations::target::Target;
 use crate::output::progress;
-use crate::postgres::apply::{self, AppliedFile, Context, Ended, Settings, abandoned};
-use crate::postgres::connect::{self, Standby};
+use crate::postgres::apply::{AppliedFile, Ended, Session, Settings, abandoned};
+use crate::postgres::connect;
 use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::{self, Facts, Scope, Snapshot};
-use crate::postgres::{foreign, query, record, runs, tables};
-use crate::stop::Stop;
+use crate::postgres::runs::{self, End};
+use crate::postgres::snapshot::{self, Facts, Snapshot};
+use crate::postgres::{foreign, query, record, tables};
+use report::{Adopted, Outcome, PendingFile, Report};
 
 /// A run of the gate.
-pub(super) struct Gate<'a> {
-    pub(super) catalog: &'static Catalog,
+pub(crate) struct Gate<'a> {
+    pub(crate) target: Target<'a>,
     /// The attempt to connect that was begun while the files were read.
-    pub(super) begun: Cell<Option<connect::Begun>>,
-    pub(super) database: &'a Database,
-    /// The database as the app reaches it, where a URL of its own says how.
-    pub(super) app: Option<&'a Database>,
-    /// Where the history is to be, and who may own it.
-    pub(super) wanted: Wanted<'a>,
-    pub(super) stop: &'a Stop,
-    pub(super) target: Option<i64>,
-    pub(super) out_of_order: OutOfOrder,
-    pub(super) no_transaction: BTreeSet<i64>,
-    pub(super) resume_from: Option<usize>,
-    pub(super) wait_for_db: Duration,
-    pub(super) lock_wait: Duration,
-    pub(super) settings: Settings,
-    pub(super) dry_run: bool,
+    pub(crate) begun: Cell<Option<connect::Begun>>,
+    pub(crate) up_to: Option<i64>,
+    pub(crate) out_of_order: OutOfOrder,
+    pub(crate) no_transaction: BTreeSet<i64>,
+    pub(crate) resume_from: Option<usize>,
+    pub(crate) lock_wait: Duration,
+    pub(crate) settings: Settings,
+    pub(crate) dry_run: bool,
     /// What to ask of a database that something else migrated, where it is to be taken over.
-    pub(super) adopt: Option<Question<'a>>,
+    pub(crate) adopt: Option<Question<'a>>,
 }
 
 /// What there is to do.
 struct Work {
-    scripts: Vec<(Script<'static>, Resume)>,
+    pending: Vec<Pending<'static>>,
     newer: Vec<i64>,
 }
 
 impl<'a> Gate<'a> {
     /// Lets the rollout pass, or says why not.
-    pub(super) async fn pass(&self) -> Result<Report> {
+    pub(crate) async fn pass(&self) -> Result<Report> {
         tokio::select! {
             // A statement may end well although it was cancelled, and the signal may come after the last one.
-            result = self.pass_in_order() => match (result, self.stop.now()) {
+            result = self.pass_in_order() => match (result, self.target.stop.now()) {
                 (Ok(_), Some(reason)) => Err(reason.error("after everything was applied")),
                 (result, _) => result,
             },
-            error = self.stop.overdue() => Err(error),
+            error = self.target.stop.overdue() => Err(error),
         }
     }
 
     async fn pass_in_order(&self) -> Result<Report> {
-        let (mut connection, mut snapshot) = self.connect().await?;
-        open::refuse_two_ways(self.catalog, &snapshot.history, self.stop).await?;
+        let (mut connection, mut snapshot) = self.target.connect(self.begun.take()).await?;
+        open::refuse_two_ways(self.target.catalog, &snapshot.history, self.target.stop).await?;
         let found = self.adoptable(&mut connection, &mut snapshot).await?;
         let history = found.as_ref().map(Found::history);
         let history = history.as_ref().unwrap_or(&snapshot.history);
-        let work = self.decide(&snapshot.facts, history, self.resume_from).await?;
+        let work = self.decide(&snapshot.facts, history, &[], self.resume_from).await?;
         if !work.newer.is_empty() {
             warn!(
                 "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
@@ -88,7 +86,7 @@ impl<'a> Gate<'a> {
         if self.dry_run {
             return self.preview(connection, &snapshot.facts, history, &work, found.as_ref()).await;
         }
-        if work.scripts.is_empty()
+        if work.pending.is_empty()
             && !snapshot.facts.needs_grant()
             && found.is_none()
             && !abandoned::is_any(self.files(history, &work))
@@ -99,8 +97,7 @@ impl<'a> Gate<'a> {
             return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
         }
         let (facts, from, seen) = (snapshot.facts, history.newest(), history.clone());
-        let mut guard =
-            LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
+        let mut guard = self.target.lock(connection, facts, self.lock_wait).await?;
         let result = self.under_lock(&mut guard, found.as_ref(), &seen, &work).await;
         let result = match result {
             Err(Ended::Lost(server)) => {
@@ -114,21 +111,6 @@ impl<'a> Gate<'a> {
         result
     }
 
-    async fn connect(&self) -> Result<(PgConnection, Snapshot)> {
-        let (scope, wait) = (self.scope(), self.wait_for_db);
-        let begun = self.begun.take();
-        connect::connect_on_and_read(begun, self.database, scope, Standby::Useless, wait, self.stop).await
-    }
-
-    pub(super) fn scope(&self) -> Scope<'a> {
-        Scope {
-            purpose: Use::Write,
-            wanted: self.wanted,
-            app_role: self.app.map(Database::user).filter(|role| *role != self.database.user()),
-            files: Some(self.catalog),
-        }
-    }
-
     /// What the database contains, where it is to be taken over and is one that a run would otherwise refuse.
     async fn adoptable(
         &self,
@@ -139,7 +121,7 @@ impl<'a> Gate<'a> {
             return Ok(None);
         };
         let facts = &snapshot.facts;
-        if foreign::found(connection, self.catalog, facts, self.scope()).await?.is_empty()
+        if foreign::found(connection, self.target.catalog, facts, self.target.scope()).await?.is_empty()
             && !question.is_met(connection, facts.schema()?).await?
         {
             return Ok(None);
@@ -147,37 +129,44 @@ impl<'a> Gate<'a> {
         question.answer(connection, snapshot).await
     }
 
-    /// Compares files and history, and makes the pending files ready: everything that can be refused is refused here,
+    /// Compares files and history, and prepares the pending files, as far as they were not `before`: everything that can be refused is refused here,
     /// for the whole set, before the first statement runs.
-    async fn decide(&self, facts: &Facts, history: &History, resume_from: Option<usize>) -> Result<Work> {
+    async fn decide(
+        &self,
+        facts: &Facts,
+        history: &History,
+        before: &[Pending<'static>],
+        resume_from: Option<usize>,
+    ) -> Result<Work> {
         if let Some(unknown) =
-            self.no_transaction.iter().find(|version| self.catalog.get(**version).is_none())
+            self.no_transaction.iter().find(|version| self.target.catalog.get(**version).is_none())
         {
-            return Err(Error::Config {
-                message: format!("`--no-transaction {unknown}` is not the version of a migration file"),
-                hint: "`corveil status` lists the versions".into(),
-            });
+            return Err(Error::config(
+                format!("`--no-transaction {unknown}` is not the version of a migration file"),
+                "`corveil status` lists the versions",
+            ));
         }
-        let plan = plan::plan(self.catalog, history, self.target, self.out_of_order)?;
-        let scripts = self.prepare(plan.pending, history.is_blank(), facts.strings).await?;
+        let plan = plan::plan(self.target.catalog, history, self.up_to, self.out_of_order)?;
+        let pending = self.prepare(plan.pending, before, history.is_blank(), facts.strings).await?;
         let mut from = resume_from;
-        let scripts: Vec<_> = scripts
+        let pending: Vec<_> = pending
             .into_iter()
-            .map(|script| {
-                let steps: Vec<_> = history.steps_of(script.migration.version).collect();
+            .map(|prepared| {
+                let steps: Vec<_> = history.steps_of(prepared.migration.version).collect();
                 let from = if steps.is_empty() { None } else { from.take() };
-                let resume = resume(&script, &steps, from)?;
-                Ok((script, resume))
+                let resume = resume(&prepared, &steps, from)?;
+                Ok((prepared, resume))
             })
             .collect::<Result<_>>()?;
-        match (from, scripts.first()) {
-            (Some(from), Some((next, _))) => Err(Error::Config {
-                message: format!(
-                    "`--resume-from {from}` is given, but no pending file is half done; the next is `{}`",
+        match (from, pending.first()) {
+            (Some(from), Some((next, _))) => Err(Error::config(
+                format!(
+                    "`--resume-from {from}` is given, but no pending file is half done; the next is \
+                    `{}`",
                     next.migration.file
                 ),
-                hint: "run `corveil migrate` without it".into(),
-            }),
+                "run `corveil migrate` without it",
+            )),
             // A Job that keeps the variable has done what it was told by its second try.
             (Some(_), None) => {
                 warn!("`--resume-from` has nothing to resume: no migration is pending");
@@ -185,32 +174,37 @@ impl<'a> Gate<'a> {
             }
             (None, _) => Ok(()),
         }?;
-        Ok(Work { scripts, newer: plan.newer })
+        Ok(Work { pending, newer: plan.newer })
     }
 
-    /// Reads the pending files, and what all of them create where that is going to be asked.
+    /// Prepares the pending files, but for those that were before, and reads what all files create where that is going to be
+    /// asked.
     async fn prepare(
         &self,
         pending: Vec<&'static Migration>,
+        before: &[Pending<'static>],
         is_first: bool,
         strings: Strings,
-    ) -> Result<Vec<Script<'static>>> {
-        if pending.is_empty() {
-            return Ok(Vec::new());
+    ) -> Result<Vec<Arc<Prepared<'static>>>> {
+        let (mut all, others) = prepared::kept(&pending, before, strings);
+        if others.is_empty() {
+            return Ok(all);
         }
-        let (catalog, no_transaction) = (self.catalog, self.no_transaction.clone());
+        let (catalog, no_transaction) = (self.target.catalog, self.no_transaction.clone());
         let read = move || {
-            let scripts = script::prepare(&pending, &no_transaction, strings).map_err(Error::Refused)?;
+            let prepared = prepared::prepare(&others, &no_transaction, strings).map_err(Error::Refused)?;
             if is_first {
                 catalog.created().for_each(drop);
             }
-            Ok(scripts)
+            Ok::<_, Error>(prepared)
         };
-        compute::apart(self.stop, READING, read).await?
+        all.extend(compute::apart(self.target.stop, READING, read).await??.into_iter().map(Arc::new));
+        all.sort_by_key(|prepared| prepared.migration.version);
+        Ok(all)
     }
 
     fn files<'w>(&self, history: &'w History, work: &'w Work) -> Files<'w> {
-        Files { catalog: self.catalog, history, pending: &work.scripts }
+        Files { catalog: self.target.catalog, history, pending: &work.pending }
     }
 
     /// What a dry run shows.
@@ -223,18 +217,18 @@ impl<'a> Gate<'a> {
         found: Option<&Found<'_>>,
     ) -> Result<Report> {
         if history.is_blank() {
-            foreign::refuse(&mut connection, self.catalog, facts, self.scope()).await?;
+            foreign::refuse(&mut connection, self.target.catalog, facts, self.target.scope()).await?;
         }
         query::close(connection).await;
-        for (index, (script, _)) in work.scripts.iter().enumerate() {
-            for warning in script.warnings(index + 1 < work.scripts.len()) {
-                warn!("`{}` {warning}", script.migration.file);
+        for (index, (prepared, _)) in work.pending.iter().enumerate() {
+            for warning in prepared.warnings(index + 1 < work.pending.len()) {
+                warn!("`{}` {warning}", prepared.migration.file);
             }
         }
-        let outcome = if work.scripts.is_empty() { Outcome::Current } else { Outcome::WouldApply };
+        let outcome = if work.pending.is_empty() { Outcome::Current } else { Outcome::WouldApply };
         let mut report = report(outcome, history, work.newer.clone(), Vec::new());
         report.adopted = found.map(Adopted::of);
-        report.pending = work.scripts.iter().map(|(script, _)| PendingFile::of(script)).collect();
+        report.pending = work.pending.iter().map(|(prepared, _)| PendingFile::of(prepared)).collect();
         Ok(report)
     }
 
@@ -247,11 +241,11 @@ impl<'a> Gate<'a> {
         seen: &History,
         decided: &Work,
     ) -> Result<Report, Ended> {
-        let mut snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
+        let mut snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
         let adopted = match found.filter(|_| snapshot.history.is_blank()) {
             Some(found) => {
                 self.take_over(guard, &snapshot.facts, found).await?;
-                snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
+                snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
                 Some(Adopted::of(found))
             }
             None => None,
@@ -260,37 +254,39 @@ impl<'a> Gate<'a> {
         let work = if snapshot.history == *seen {
             decided
         } else {
-            decided_anew = self.decide(&snapshot.facts, &snapshot.history, self.resume_from).await?;
+            decided_anew =
+                self.decide(&snapshot.facts, &snapshot.history, &decided.pending, self.resume_from).await?;
             &decided_anew
         };
         if snapshot.history.is_blank() {
-            foreign::refuse(&mut guard.connection, self.catalog, &snapshot.facts, self.scope()).await?;
+            foreign::refuse(&mut guard.connection, self.target.catalog, &snapshot.facts, self.target.scope())
+                .await?;
         }
         let schema = snapshot.facts.schema()?.to_owned();
         let is_new = snapshot.facts.home.tables.len() < trust::TABLES.len();
-        if !work.scripts.is_empty() {
+        if !work.pending.is_empty() {
             trust::expect_writable(&snapshot.facts.home)?;
         }
-        if snapshot.facts.needs_grant() || (is_new && !work.scripts.is_empty()) {
-            tables::prepare(&mut guard.connection, &snapshot.facts, self.scope()).await?;
+        if snapshot.facts.needs_grant() || (is_new && !work.pending.is_empty()) {
+            tables::prepare(&mut guard.connection, &snapshot.facts, self.target.scope()).await?;
         }
         let mut progress = progress::new();
-        let mut context = Context { settings: self.settings, stop: self.stop, progress: progress.as_mut() };
-        abandoned::clean_up(guard, self.files(&snapshot.history, work), &mut context).await?;
-        if work.scripts.is_empty() {
+        let mut session = Session::new(guard, self.settings, self.target.stop, progress.as_mut());
+        session.clean_up(self.files(&snapshot.history, work)).await?;
+        if work.pending.is_empty() {
             self.check_once_more(guard).await?;
             let report = report(Outcome::Current, &snapshot.history, work.newer.clone(), Vec::new());
             return Ok(Report { adopted, ..report });
         }
-        let run = runs::start(&mut guard.connection, &schema, snapshot.history.newest()).await?;
+        let run = runs::start(session.connection(), &schema, snapshot.history.newest()).await?;
         let mut applied = Vec::new();
-        let ended = apply::all(guard, &work.scripts, &mut context, &mut applied).await;
-        let mut ended = ended.map_err(|ended| ended.with_cause(self.catalog));
+        let ended = session.apply(&work.pending, &mut applied).await;
+        let mut ended = ended.map_err(|ended| ended.with_cause(self.target.catalog));
         progress.end();
         if ended.is_ok() {
             ended = self.check_once_more(guard).await.map_err(Ended::from);
         }
-        if let (Ok(()), Some(reason)) = (&ended, self.stop.now()) {
+        if let (Ok(()), Some(reason)) = (&ended, self.target.stop.now()) {
             ended = Err(Ended::With(reason.error("after everything was applied")));
         }
         let report = report(Outcome::Applied, &snapshot.history, work.newer.clone(), applied);
@@ -303,12 +299,10 @@ impl<'a> Gate<'a> {
         let failed = error
             .as_ref()
             .filter(|error| error.exit_code() == ExitCode::Failed)
-            .and_then(|_| work.scripts.get(report.applied.len()))
-            .map(|(script, _)| script.migration);
-        if let Err(error) =
-            runs::end(&mut guard.connection, &schema, Some(run), report.to_version, error.as_ref(), failed)
-                .await
-        {
+            .and_then(|_| work.pending.get(report.applied.len()))
+            .map(|(prepared, _)| prepared.migration);
+        let end = End { id: Some(run), to: report.to_version, error: error.as_ref(), failed };
+        if let Err(error) = runs::end(&mut guard.connection, &schema, &end).await {
             // The schema is what counts; the row without an end will show as a run that died.
             debug!("{error}");
         }
@@ -322,7 +316,7 @@ impl<'a> Gate<'a> {
     async fn take_over(&self, guard: &mut LockGuard, facts: &Facts, found: &Found<'_>) -> Result<()> {
         let Some(question) = &self.adopt else { return Ok(()) };
         question.expect_unchanged(&mut guard.connection, facts, found).await?;
-        record::record(guard, &found.migrations, self.scope(), self.stop).await?;
+        record::record(guard, &found.migrations, self.target.scope(), self.target.stop).await?;
         info!(
             "recorded {} migrations that the database contains, and ran none of them",
             found.migrations.len()
@@ -340,21 +334,20 @@ impl<'a> Gate<'a> {
             message: format!("{server}; {what}"),
             hint: "run `corveil migrate` again; nothing is applied twice".into(),
         };
-        let (connection, snapshot) = self.connect().await.map_err(|error| {
+        let (connection, snapshot) = self.target.connect(self.begun.take()).await.map_err(|error| {
             lost(format!(
                 "the database did not come back ({error}), so what was committed is for the next run to read"
             ))
         })?;
         let facts = snapshot.facts;
-        let mut guard =
-            LockGuard::acquire(self.database, connection, facts, self.lock_wait, self.stop).await?;
-        let result = self.settle_under_lock(&mut guard, lost).await;
+        let mut guard = self.target.lock(connection, facts, self.lock_wait).await?;
+        let result = self.settle_under_lock(&mut guard, before, lost).await;
         guard.release().await;
         let (snapshot, newer) = result?;
-        let applied = before.scripts.iter().filter_map(|(script, _)| {
-            let row = snapshot.history.applied(script.migration.version)?;
+        let applied = before.pending.iter().filter_map(|(prepared, _)| {
+            let row = snapshot.history.applied(prepared.migration.version)?;
             Some(AppliedFile::of(
-                script.migration,
+                prepared.migration,
                 Duration::from_nanos(row.execution_time.try_into().unwrap_or_default()),
             ))
         });
@@ -366,11 +359,12 @@ impl<'a> Gate<'a> {
     async fn settle_under_lock(
         &self,
         guard: &mut LockGuard,
+        before: &Work,
         lost: impl Fn(String) -> Error,
     ) -> Result<(Snapshot, Vec<i64>)> {
-        let snapshot = snapshot::read(&mut guard.connection, self.scope()).await?;
-        let work = self.decide(&snapshot.facts, &snapshot.history, None).await?;
-        let result = match work.scripts.first() {
+        let snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
+        let work = self.decide(&snapshot.facts, &snapshot.history, &before.pending, None).await?;
+        let result = match work.pending.first() {
             None => {
                 info!("everything had been committed before the connection broke");
                 self.check_once_more(guard).await
@@ -378,14 +372,13 @@ impl<'a> Gate<'a> {
             Some((next, _)) => Err(lost(format!(
                 "the history says that everything before `{}` is applied, and {} files are pending",
                 next.migration.file,
-                work.scripts.len()
+                work.pending.len()
             ))),
         };
         if let (Some(schema), Some(_)) = (&snapshot.facts.home.schema, snapshot.facts.runs()) {
-            let newest = snapshot.history.newest();
-            let ended =
-                runs::end(&mut guard.connection, schema, None, newest, result.as_ref().err(), None).await;
-            if let Err(error) = ended {
+            let end =
+                End { id: None, to: snapshot.history.newest(), error: result.as_ref().err(), failed: None };
+            if let Err(error) = runs::end(&mut guard.connection, schema, &end).await {
                 debug!("{error}");
             }
         }

@@ -4,6 +4,7 @@
 mod embedded;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
@@ -13,15 +14,15 @@ use crate::config::env;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
+use crate::core::prepared;
 use crate::core::progress::{IndexBuild, Progress};
 use crate::core::resume::Resume;
 use crate::core::schema::Schema;
-use crate::core::script;
 use crate::core::sql::cluster::cluster_wide;
 use crate::core::sql::strings::Strings;
 use crate::core::trust::{Use, Wanted};
 use crate::error::{Detail, Error, Result};
-use crate::postgres::apply::{self, Context, Ended, Settings};
+use crate::postgres::apply::{Ended, Session, Settings};
 use crate::postgres::connect::{SAY_EVERY, Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::scratch::{self, Likeness, ScratchDatabase};
@@ -39,7 +40,6 @@ const SCRATCH: Scope<'static> =
 /// Files that are replayed up to a version.
 pub(super) struct Replay<'a> {
     catalog: &'a Catalog,
-    /// A server of nobody's.
     url: Option<Database>,
     /// The live database, as far as it can be connected to a second time.
     live: Option<Database>,
@@ -50,7 +50,6 @@ pub(super) struct Replay<'a> {
     done: i64,
 }
 
-/// Where they are replayed.
 enum Place {
     Server {
         scratch: ScratchDatabase,
@@ -166,67 +165,63 @@ impl<'a> Replay<'a> {
 }
 
 fn may_not(role: &str, server: &Database) -> Error {
-    Error::Config {
-        message: format!(
-            "the files have to be replayed in a scratch database, and role `{role}` may not make one on {server}"
+    Error::config(
+        format!(
+            "the files have to be replayed in a scratch database, and role `{role}` may not \
+            make one on {server}"
         ),
-        hint: format!(
+        format!(
             "`ALTER ROLE {} CREATEDB`, or set `{}` to a server on which the role may",
             crate::core::sql::quote::ident(role),
             env::SCRATCH_URL
         ),
-    }
+    )
 }
 
 /// Why a file that reaches beyond its database is not replayed where others could be reached.
 fn reaches_out(files: &[&Migration], strings: Strings) -> Option<Error> {
     let (file, found) =
         files.iter().find_map(|file| Some((file, cluster_wide(file.content.as_deref().ok()?, strings)?)))?;
-    Some(Error::Config {
-        message: format!(
-            "`{}` is replayed on no server that is in use: `{}` reaches beyond its database, as it contains `{}`",
+    Some(Error::config(
+        format!(
+            "`{}` is replayed on no server that is in use: `{}` reaches beyond its database, \
+            as it contains `{}`",
             file.file, found.statement, found.words
         ),
-        hint: format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
-    })
+        format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
+    ))
 }
 
 /// Applies a file as a run does, so that what applies there applies here.
 async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop: &Stop) -> Result<()> {
     let none = BTreeSet::new();
     // A file may have been applied with `--no-transaction`, which nobody remembers.
-    let scripts = script::prepare(&[file], &none, guard.facts.strings)
+    let pending = prepared::prepare(&[file], &none, guard.facts.strings)
         .or_else(|refused| {
             let outside = BTreeSet::from([file.version]);
-            script::prepare(&[file], &outside, guard.facts.strings).map_err(|_| refused)
+            prepared::prepare(&[file], &outside, guard.facts.strings).map_err(|_| refused)
         })
         .map_err(Error::Refused)?;
-    let scripts: Vec<_> = scripts.into_iter().map(|script| (script, Resume::default())).collect();
-    let mut context = Context {
-        settings: Settings {
-            timeouts: Timeouts { lock: Timeout::Never, statement: Timeout::Never },
-            retries: 0,
-            detail: Detail::On,
-        },
-        stop,
-        progress: &mut Silent,
+    let pending: Vec<_> =
+        pending.into_iter().map(|prepared| (Arc::new(prepared), Resume::default())).collect();
+    let settings = Settings {
+        timeouts: Timeouts { lock: Timeout::Never, statement: Timeout::Never },
+        retries: 0,
+        detail: Detail::On,
     };
-    let applied = apply::all(guard, &scripts, &mut context, &mut Vec::new()).await;
+    let applied = Session::new(guard, settings, stop, &mut Silent).apply(&pending, &mut Vec::new()).await;
     match applied.map_err(|ended| ended.with_cause(catalog)) {
         Ok(()) => Ok(()),
-        Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::Config {
-            message: format!(
+        Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::config(
+            format!(
                 "`{}` cannot be replayed in a scratch database: `{}` failed: {}{}",
                 file.file,
                 failure.statement,
                 failure.server,
                 failure.cause.map(|cause| format!("; {}", cause.sentence)).unwrap_or_default()
             ),
-            hint: format!(
-                "set `{}` to a server on which the files apply from the first on",
-                env::SCRATCH_URL
-            ),
-        }),
+            format!("set `{}` to a server on which the files apply from the first on", env::SCRATCH_URL),
+        )),
         Err(Ended::With(error)) => Err(error),
         Err(Ended::Lost(source)) => {
             Err(Error::Server { doing: "replaying the files", source: Box::new(source) })
@@ -234,7 +229,6 @@ async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop:
     }
 }
 
-/// Nobody watches a replay.
 struct Silent;
 
 impl Progress for Silent {

@@ -9,22 +9,19 @@ use sqlx::postgres::PgConnection;
 use tracing::warn;
 
 use crate::config::database::{Database, application_name};
-use crate::core::catalog::Catalog;
 use crate::core::requirement;
 use crate::core::sql::quote::ident;
-use crate::core::trust::{Use, Wanted};
 use crate::error::{Error, Finding, FindingKind, Result};
+use crate::operations::target::Target;
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::query::{self, Limit};
 use crate::postgres::snapshot::{self, Scope, Snapshot};
-use crate::stop::Stop;
 
 /// How long the app's connection is tried and asked: what it tells is never worth more.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the app's role finds.
 pub(super) enum View {
-    /// The schema is ready.
     Ready,
     /// Its database does not answer from here, which says nothing of where the pods run.
     Unknown(String),
@@ -52,25 +49,20 @@ impl View {
 /// The app's connection, and what has to be there.
 pub(super) struct App<'a> {
     pub(super) database: &'a Database,
-    pub(super) catalog: &'a Catalog,
+    pub(super) target: Target<'a>,
     /// Newest version that has to be applied.
-    pub(super) target: Option<i64>,
-    pub(super) wanted: Wanted<'a>,
-    pub(super) stop: &'a Stop,
+    pub(super) up_to: Option<i64>,
 }
 
 impl App<'_> {
     /// Opens a session as the app does, and reads the history in it.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] when the run is to stop.
     pub(super) async fn view(&self) -> Result<View> {
         tokio::select! {
             seen = tokio::time::timeout(2 * PATIENCE, self.ask()) => match seen {
                 Ok(view) => view,
                 Err(_) => Ok(View::Unknown("no answer in time".into())),
             },
-            reason = self.stop.requested() => Err(reason.error("while asking what the app finds")),
+            reason = self.target.stop.requested() => Err(reason.error("while asking what the app finds")),
         }
     }
 
@@ -89,8 +81,7 @@ impl App<'_> {
 
     /// A read replica may need a moment for what was just committed.
     async fn ask_until_caught_up(&self, connection: &mut PgConnection) -> Result<View> {
-        let scope =
-            Scope { purpose: Use::Read, wanted: self.wanted, app_role: None, files: Some(self.catalog) };
+        let scope = Scope::reading(self.target.wanted, Some(self.target.catalog));
         let limit = Limit { message: PATIENCE, lock: PATIENCE };
         let mut patience = Patience::new(PATIENCE);
         loop {
@@ -103,7 +94,7 @@ impl App<'_> {
             };
             let Some(missing) = self.missing(&snapshot) else { return Ok(View::Ready) };
             let pauses = (Duration::from_millis(100), Duration::from_secs(1));
-            if !snapshot.facts.standby || !patience.pause(pauses.0, pauses.1, self.stop).await? {
+            if !snapshot.facts.standby || !patience.pause(pauses.0, pauses.1, self.target.stop).await? {
                 let hint = "see that both URLs name one database, and that the role finds the same schema: \
                             `CORVEIL_HISTORY_SCHEMA` names it";
                 return Ok(View::NotReady(self.not_ready(&missing, hint.into())));
@@ -113,8 +104,8 @@ impl App<'_> {
 
     /// What is not applied, and where that was read; none when nothing is missing.
     fn missing(&self, snapshot: &Snapshot) -> Option<String> {
-        let mut unmet = requirement::unmet(self.catalog, &snapshot.history);
-        unmet.retain(|unmet| self.target.is_none_or(|target| unmet.migration.version <= target));
+        let mut unmet = requirement::unmet(self.target.catalog, &snapshot.history);
+        unmet.retain(|unmet| self.up_to.is_none_or(|newest| unmet.migration.version <= newest));
         let missing = requirement::sentence(&unmet)?;
         let facts = &snapshot.facts;
         let at = match &facts.home.schema {
@@ -127,18 +118,16 @@ impl App<'_> {
     }
 
     fn not_ready(&self, reason: &str, hint: String) -> Error {
-        Error::Findings(vec![Finding {
-            kind: FindingKind::AppNotReady,
-            file: None,
-            version: None,
-            line: None,
-            message: format!(
-                "the app's role, `{}` at {}, does not find the schema ready, so no new pod would start: {reason}",
+        Error::Findings(vec![Finding::new(
+            FindingKind::AppNotReady,
+            format!(
+                "the app's role, `{}` at {}, does not find the schema ready, so no new pod would \
+                start: {reason}",
                 self.database.user(),
                 self.database
             ),
             hint,
-        }])
+        )])
     }
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha384};
 use crate::core::carried::Leaves;
 use crate::core::catalog::{Migration, Unreadable};
 use crate::core::directives::{self, Directives};
+use crate::core::resume::Resume;
 use crate::core::sql::concurrent::{Concurrent, concurrent};
 use crate::core::sql::create::Creations;
 use crate::core::sql::index::{CreateIndex, create_index};
@@ -21,34 +22,32 @@ use crate::error::{Finding, FindingKind};
 
 /// A pending file, ready to be applied.
 #[derive(Debug)]
-pub struct Script<'a> {
-    /// The file.
-    pub migration: &'a Migration,
+pub(crate) struct Prepared<'a> {
+    pub(crate) migration: &'a Migration,
     /// Its SQL as it stands in the file.
-    pub sql: &'a str,
+    pub(crate) sql: &'a str,
     /// How the session reads its strings.
     strings: Strings,
     /// What its leading comments ask for.
-    pub directives: Directives,
-    /// How it is applied.
-    pub mode: Mode,
+    pub(crate) directives: Directives,
+    pub(crate) mode: Mode,
     /// Whether it has no statement.
     is_empty: bool,
     /// What it leaves to other files, in words.
     leaves: Vec<String>,
 }
 
-impl<'a> Script<'a> {
-    /// Its statements, read again.
-    #[must_use]
-    pub fn statements(&self) -> Statements<'a> {
+/// A prepared migration, and where it goes on. It is shared, as a run decides again where the history has changed.
+pub(crate) type Pending<'a> = (Arc<Prepared<'a>>, Resume);
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn statements(&self) -> Statements<'a> {
         each(self.sql, self.strings)
     }
 
     /// Offsets in bytes at which the statements of a transactional file start, without those that wrap it. They are read again:
     /// only a file that failed has a need for them.
-    #[must_use]
-    pub fn starts(&self) -> Vec<usize> {
+    pub(crate) fn starts(&self) -> Vec<usize> {
         let starts = self.statements().map_while(|statement| Some(statement.ok()?.start));
         match &self.mode {
             Mode::Transaction { wrapping: Some(_), statements, .. } => {
@@ -59,7 +58,7 @@ impl<'a> Script<'a> {
     }
 
     /// What a person should know about the file, each as a predicate of its name. `others_follow`: the run applies files after it.
-    pub fn warnings(&self, others_follow: bool) -> impl Iterator<Item = &str> {
+    pub(crate) fn warnings(&self, others_follow: bool) -> impl Iterator<Item = &str> {
         let is_empty = self.is_empty.then_some("has no statement; it is recorded as applied");
         is_empty.into_iter().chain(self.leaves.iter().map(String::as_str).filter(move |_| others_follow))
     }
@@ -67,7 +66,7 @@ impl<'a> Script<'a> {
 
 /// How a file is applied.
 #[derive(Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// All of it and its history row in one transaction.
     Transaction {
         /// The BEGIN and COMMIT that wrap the file whole, if they do: spaces are sent in their place.
@@ -85,27 +84,22 @@ pub enum Mode {
 
 /// A part of a non-transactional file that is done or not done as a whole.
 #[derive(Debug)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// Its SQL, shared with the message that sends it.
-    pub text: Arc<String>,
+    pub(crate) text: Arc<String>,
     /// Offset in bytes at which it starts in the file.
-    pub start: usize,
-    /// SHA-384 of its text.
-    pub checksum: Vec<u8>,
-    /// What it is.
-    pub kind: UnitKind,
+    pub(crate) start: usize,
+    pub(crate) checksum: Vec<u8>,
+    pub(crate) kind: UnitKind,
     /// Its SETs that outlive it: a later session has to repeat them, and nothing else.
-    pub replay: Vec<String>,
+    pub(crate) replay: Vec<String>,
     /// Whether it leaves something in its session that cannot be repeated, such as a temporary table.
-    pub temporary: bool,
+    pub(crate) temporary: bool,
 }
 
-/// What a unit is.
 #[derive(Debug)]
-pub enum UnitKind {
-    /// One statement.
+pub(crate) enum UnitKind {
     Statement,
-    /// One CREATE INDEX.
     Index(Box<CreateIndex>),
     /// One other statement that uses CONCURRENTLY.
     Concurrent(Concurrent),
@@ -113,7 +107,6 @@ pub enum UnitKind {
     Maintenance,
     /// One CALL, or a DO that commits in between: when it fails, part of its work may stay.
     Procedure,
-    /// BEGIN … COMMIT.
     Transaction {
         /// Length in bytes of the text before the final COMMIT.
         body: usize,
@@ -124,8 +117,7 @@ pub enum UnitKind {
 
 impl Unit {
     /// Whether the unit waits for other transactions rather than blocks them: it then needs no lock timeout.
-    #[must_use]
-    pub fn is_concurrent(&self) -> bool {
+    pub(crate) fn is_concurrent(&self) -> bool {
         match &self.kind {
             UnitKind::Concurrent(_) => true,
             UnitKind::Index(index) => index.concurrently,
@@ -137,8 +129,7 @@ impl Unit {
     }
 
     /// What the unit works on concurrently, or, for a CREATE INDEX without CONCURRENTLY, what an earlier text of it may have.
-    #[must_use]
-    pub fn concurrent(&self) -> Option<Concurrent> {
+    pub(crate) fn concurrent(&self) -> Option<Concurrent> {
         match &self.kind {
             UnitKind::Concurrent(work) => Some(work.clone()),
             UnitKind::Index(index) => Some(Concurrent::CreateIndex(index.clone())),
@@ -147,41 +138,53 @@ impl Unit {
     }
 
     /// Whether the unit sets `lock_timeout` for the statements after it.
-    #[must_use]
-    pub fn sets_lock_timeout(&self) -> bool {
+    pub(crate) fn sets_lock_timeout(&self) -> bool {
         self.replay.iter().any(|set| set.to_ascii_lowercase().contains("lock_timeout"))
     }
+}
+
+/// What is still prepared of the pending files for a session that reads strings so, and the files that are not.
+pub(crate) fn kept<'a>(
+    pending: &[&'a Migration],
+    before: &[Pending<'a>],
+    strings: Strings,
+) -> (Vec<Arc<Prepared<'a>>>, Vec<&'a Migration>) {
+    let (mut kept, mut others) = (Vec::new(), Vec::new());
+    for file in pending {
+        let is_same = |prepared: &&Arc<Prepared<'_>>| {
+            std::ptr::eq(prepared.migration, *file) && prepared.strings == strings
+        };
+        match before.iter().map(|(prepared, _)| prepared).find(is_same) {
+            Some(prepared) => kept.push(Arc::clone(prepared)),
+            None => others.push(*file),
+        }
+    }
+    (kept, others)
 }
 
 /// Makes pending files ready for a session that reads strings so.
 ///
 /// # Errors
 /// Every refusal of every file.
-pub fn prepare<'a>(
+pub(crate) fn prepare<'a>(
     pending: &[&'a Migration],
     no_transaction: &BTreeSet<i64>,
     strings: Strings,
-) -> Result<Vec<Script<'a>>, Vec<Finding>> {
-    let mut scripts = Vec::with_capacity(pending.len());
+) -> Result<Vec<Prepared<'a>>, Vec<Finding>> {
+    let mut all = Vec::with_capacity(pending.len());
     let mut findings = Vec::new();
     for migration in pending {
         match script(migration, no_transaction.contains(&migration.version), strings) {
-            Ok(script) => scripts.push(script),
+            Ok(prepared) => all.push(prepared),
             Err(refused) => findings.extend(refused),
         }
     }
-    if findings.is_empty() { Ok(scripts) } else { Err(findings) }
+    if findings.is_empty() { Ok(all) } else { Err(findings) }
 }
 
-fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Script<'_>, Vec<Finding>> {
-    let finding = |kind, line, message: String, hint: String| Finding {
-        kind,
-        file: Some(migration.file.clone()),
-        version: Some(migration.version),
-        line,
-        message,
-        hint,
-    };
+fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepared<'_>, Vec<Finding>> {
+    let finding =
+        |kind, line, message: String, hint: String| migration.finding(kind, message, hint).line(line);
     let sql = migration.content.as_deref().map_err(|unreadable| {
         vec![match unreadable {
             Unreadable::NotUtf8 { offset } => finding(
@@ -236,7 +239,7 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Scrip
     } else {
         Mode::Statements(reading.units)
     };
-    Ok(Script { migration, sql, strings, directives, mode, is_empty, leaves })
+    Ok(Prepared { migration, sql, strings, directives, mode, is_empty, leaves })
 }
 
 /// A message is not continued with another statement beyond this size, in bytes. Half as much or twice as much is as fast.
@@ -344,5 +347,27 @@ impl Unit {
         self.text = Arc::new(sql[self.start..last.end()].to_owned());
         self.checksum = Sha384::digest(self.text.as_bytes()).to_vec();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::catalog::Catalog;
+
+    #[test]
+    fn a_file_stays_prepared_for_a_session_that_reads_it_the_same_way() {
+        let file = |name: &str| (name.to_owned(), Ok(b"SELECT 1;".to_vec()));
+        let catalog = Catalog::from_files([file("1_a.sql"), file("2_b.sql")]).unwrap();
+        let files: Vec<_> = catalog.migrations().iter().collect();
+        let prepared = prepare(&files[..1], &BTreeSet::new(), Strings::Standard).unwrap();
+        let before: Vec<Pending<'_>> =
+            prepared.into_iter().map(|prepared| (Arc::new(prepared), Resume::default())).collect();
+        let (same, others) = kept(&files, &before, Strings::Standard);
+        assert!(same.len() == 1 && Arc::ptr_eq(&same[0], &before[0].0));
+        assert_eq!(others, files[1..]);
+        let (same, others) = kept(&files, &before, Strings::Escapes);
+        assert!(same.is_empty());
+        assert_eq!(others, files);
     }
 }

@@ -2,8 +2,8 @@
 
 use tracing::warn;
 
+use super::Gate;
 use super::app::App;
-use super::gate::Gate;
 use crate::config::database::Database;
 use crate::core::catalog::Migration;
 use crate::core::history::Step;
@@ -18,8 +18,9 @@ impl<'a> Gate<'a> {
     /// No run ends well unless the history has every file as it was applied, no INVALID index of these files exists, and the
     /// app finds the same.
     pub(super) async fn check_once_more(&self, guard: &mut LockGuard) -> Result<()> {
-        let snapshot = snapshot::read(&mut guard.connection, Scope { files: None, ..self.scope() }).await?;
-        let lost: Vec<_> = requirement::unmet(self.catalog, &snapshot.history)
+        let snapshot =
+            snapshot::read(&mut guard.connection, Scope { files: None, ..self.target.scope() }).await?;
+        let lost: Vec<_> = requirement::unmet(self.target.catalog, &snapshot.history)
             .iter()
             .filter(|unmet| self.is_wanted(unmet.migration))
             .map(requirement::lost)
@@ -32,7 +33,7 @@ impl<'a> Gate<'a> {
     }
 
     fn is_wanted(&self, file: &Migration) -> bool {
-        self.target.is_none_or(|target| file.version <= target)
+        self.up_to.is_none_or(|target| file.version <= target)
     }
 
     /// Grants the app's role again what it may need, if it does not find the schema ready.
@@ -41,7 +42,7 @@ impl<'a> Gate<'a> {
         if app.view().await?.expect_ready().is_ok() {
             return Ok(());
         }
-        if let Some(role) = self.scope().app_role
+        if let Some(role) = self.target.scope().app_role
             && let Err(error) = tables::open_to(&mut guard.connection, facts, role).await
         {
             warn!("role `{role}` of `DATABASE_URL` cannot be granted what it needs: {error}");
@@ -52,18 +53,22 @@ impl<'a> Gate<'a> {
     /// The app's connection; where it has no URL of its own, a new session, which finds what a file set for the database or
     /// the role. None where the server accepts a single connection.
     fn app(&self, guard: &LockGuard) -> Option<App<'a>> {
-        let database = self.app.or_else(|| guard.control.as_ref().map(|_| self.database))?;
+        let database = self
+            .target
+            .opened
+            .app
+            .as_ref()
+            .or_else(|| guard.control.as_ref().map(|_| &self.target.opened.database))?;
         Some(self.app_of(database))
     }
 
     fn app_of(&self, database: &'a Database) -> App<'a> {
-        let Self { catalog, target, wanted, stop, .. } = *self;
-        App { database, catalog, target, wanted, stop }
+        App { database, target: self.target, up_to: self.up_to }
     }
 
     /// Whether nothing has to be granted. A session of the role that migrates has just read the history itself.
     pub(super) async fn app_finds_it_ready(&self) -> Result<bool> {
-        match self.app {
+        match &self.target.opened.app {
             Some(database) => Ok(self.app_of(database).view().await?.expect_ready().is_ok()),
             None => Ok(true),
         }
@@ -71,7 +76,7 @@ impl<'a> Gate<'a> {
 
     pub(super) fn refuse_invalid(&self, invalid: &[InvalidIndex], records: &[Step]) -> Result<()> {
         let files: Vec<&Migration> =
-            self.catalog.migrations().iter().filter(|file| self.is_wanted(file)).collect();
+            self.target.catalog.migrations().iter().filter(|file| self.is_wanted(file)).collect();
         let left = left_by_migrations(invalid, &files, records);
         let findings: Vec<_> = left.into_iter().map(InvalidIndex::finding).collect();
         if findings.is_empty() { Ok(()) } else { Err(Error::Findings(findings)) }
