@@ -1,4 +1,4 @@
-//! The checkout, and what every task does in it: run Cargo, keep what was built once, read manifests, install packages.
+//! The checkout, and what every task does in it: run Cargo, cache builds, read manifests, install packages.
 
 pub mod cache;
 pub mod cargo;
