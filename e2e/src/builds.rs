@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 /// One image: the project's migrations and, in most builds, one more file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Build {
-    /// What stands in for the app of chart 1.0.0: it answers `/health`, whatever the database is like.
+    /// The stand-in for the app of chart 1.0.0. It answers `/health` in any state of the database.
     Former,
     /// The migrations of this checkout, as the program carries them.
     First,
@@ -25,7 +25,7 @@ pub(crate) enum Build {
 /// The migration that the later builds add.
 pub(crate) const ADDED: &str = "0011_add_users_locale.sql";
 
-/// What the broken build's failure is about, in the server's words.
+/// The server's error for the broken build.
 pub(crate) const CAUSE: &str = "function no_such_function() does not exist";
 
 /// The number of migrations of the first build. Later builds have one more.

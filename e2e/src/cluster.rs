@@ -65,7 +65,7 @@ pub(crate) enum Provider {
 /// A cluster that is up.
 pub(crate) struct Cluster {
     provider: Provider,
-    /// Names nothing but this cluster.
+    /// A kubeconfig with only this cluster.
     pub(crate) kubeconfig: PathBuf,
     /// A kubectl for the cluster's version.
     pub(crate) kubectl: PathBuf,

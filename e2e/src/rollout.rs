@@ -84,7 +84,7 @@ impl Rollout {
         self
     }
 
-    /// With another chart than the project's.
+    /// Uses another chart than the project's.
     pub(crate) fn on_chart(mut self, chart: &Path) -> Self {
         self.chart = Some(chart.to_owned());
         self
@@ -106,7 +106,7 @@ impl Rollout {
         self
     }
 
-    /// With one more argument for Helm.
+    /// Adds an argument for Helm.
     pub(crate) fn with(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self

@@ -166,10 +166,13 @@ impl Release<'_> {
     /// Checks whether the version can be released. A tagged version has passed already.
     fn check(&self, sh: &Shell, start: &Start, steps: &mut Steps) -> Result<()> {
         if let Start::Tagged { .. } = start {
-            steps.skip("check what is to be released", "it is released")?;
-            return steps.skip("run the checks", "it is released");
+            steps.skip(
+                "check the changelog, the migrations and the generated files",
+                "the version is released already",
+            )?;
+            return steps.skip("run the checks", "the version is released already");
         }
-        steps.step("check what is to be released", || {
+        steps.step("check the changelog, the migrations and the generated files", || {
             let text = sh.read_file(crate::project::root().join(changelog::FILE))?;
             changelog::unreleased(&text)?;
             migrations::expect_kept(sh)?;

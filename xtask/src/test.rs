@@ -98,7 +98,7 @@ pub fn registry(sh: &Shell) -> Result<()> {
     )
 }
 
-/// What runs a program of the other architecture, which the tests of a release do.
+/// Installs the emulator for programs of the other architecture, which the tests of a release run.
 fn emulator(sh: &Shell) -> Result<()> {
     install(
         sh,

@@ -37,7 +37,7 @@ pub(crate) fn by_themselves(state: &Layout) -> Result<Vec<Component>> {
             ("--bind", "127.0.0.1".to_owned()),
             ("--port", ports.redis.to_string()),
             ("--dir", state.data("tmp").display().to_string()),
-            // A cache, and nothing else.
+            // Redis is only a cache here, so it saves nothing.
             ("--save", String::new()),
             ("--appendonly", "no".to_owned()),
             // A process title would overwrite the environment variable by which `processes.rs` finds the process.

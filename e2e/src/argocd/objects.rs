@@ -8,7 +8,7 @@ use xshell::{Cmd, Shell, cmd};
 use crate::argocd::NAMESPACE;
 use crate::argocd::layout::Layout;
 
-/// What is deleted while the controllers run.
+/// The kinds that are deleted while the controllers run.
 const KINDS: &str = "applicationsets.argoproj.io,applications.argoproj.io";
 
 /// How long the controller may take to delete what its applications applied.

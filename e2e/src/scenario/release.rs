@@ -21,7 +21,7 @@ use xtask::project::objects::{self, merge};
 /// How long a sync may take here: several scenarios share two cores.
 const SYNC: u64 = 180;
 
-/// With Helm or Helmfile.
+/// Rolls them out with Helm or Helmfile.
 pub(crate) fn helms(world: &World) -> Result<String> {
     let releases = world.stage.releases()?;
     let database = Database::create(world)?;
@@ -36,7 +36,7 @@ pub(crate) fn helms(world: &World) -> Result<String> {
     })
 }
 
-/// With Argo CD, as an Application whose source is the registry's chart.
+/// Rolls them out with Argo CD, by an Application whose source is the registry's chart.
 pub(crate) fn argocd(world: &World) -> Result<String> {
     let releases = world.stage.releases()?;
     let database = Database::create(world)?;

@@ -108,7 +108,7 @@ fn kubelet(node: &Layout) -> Value {
         "clusterDomain": "cluster.local",
         "podLogsDir": node.data("pod-logs"),
         "volumePluginDir": node.data("kubelet/volume-plugins"),
-        // As many as there are addresses.
+        // One for each address.
         "maxPods": 250,
         // Tests start and end many pods at once.
         "kubeAPIQPS": 200,

@@ -9,7 +9,7 @@ use xshell::{Shell, cmd};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Folders in which components write whatever their settings are. They are empty in the node and vanish with it.
+/// Folders in which components write regardless of their settings. They are empty in the node and vanish with it.
 const OWN: [&str; 4] = ["/run", "/tmp", "/var/lib", "/var/log"];
 
 /// Settings of the whole machine that the kubelet would write, and the values that it expects.

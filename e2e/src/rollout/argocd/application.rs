@@ -70,7 +70,7 @@ impl<'a> Application<'a> {
         self
     }
 
-    /// With Argo CD's own retries.
+    /// Uses Argo CD's default retries.
     pub(crate) fn with_default_retries(mut self) -> Self {
         if let Some(policy) = self.spec["spec"]["syncPolicy"].as_object_mut() {
             policy.remove("retry");
@@ -78,7 +78,7 @@ impl<'a> Application<'a> {
         self
     }
 
-    /// With a folder of plain manifests instead of the chart.
+    /// Uses a folder of plain manifests instead of the chart.
     pub(crate) fn on_folder(mut self, folder: &str) -> Self {
         let source = &mut self.spec["spec"]["source"];
         source["path"] = json!(folder);

@@ -69,7 +69,7 @@ fn pods(followed: &Followed) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// With the values that the Application has.
+/// Runs `helm upgrade` with the Application's values.
 fn upgrade(followed: &Followed, helm: Engine, build: Build, options: &[&str]) -> Result<Outcome> {
     let world = followed.gated.world;
     let values = followed.application.values().context("the Application has values")?;

@@ -12,7 +12,7 @@ use crate::scenario::argocd::{FIRST_SYNC, Followed, seconds};
 use crate::scenario::expect_untouched;
 use crate::world::World;
 
-/// As `argocd/applicationset.yaml` names them.
+/// The environments in `argocd/applicationset.yaml`.
 const ENVIRONMENTS: [&str; 3] = ["default", "staging", "production"];
 
 const KIND: &str = "applicationsets.argoproj.io";
