@@ -1,6 +1,6 @@
-//! `cargo xtask argocd`: a real Argo CD for the tests that need one, and what it takes to be rid of it again.
+//! `cargo xtask argocd`: starts and stops a real Argo CD for the tests that need one.
 //!
-//! Its components run as processes of this machine beside the cluster, as in Argo CD's own development setup: no image has
+//! Its components run as processes of this machine, next to the cluster, as in Argo CD's own development setup. No image has
 //! to come from a registry.
 
 mod components;
@@ -27,16 +27,16 @@ use xtask::tools::{self, Tool};
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
-    /// Whose cluster it is on. That of `context` has its own Argo CD.
+    /// Select the cluster that Argo CD runs on; that of `context` has to have its own Argo CD
     #[arg(long, global = true, default_value = "local", env = "CORVEIL_CLUSTER_PROVIDER")]
     provider: Provider,
 }
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Start Argo CD, and its cluster, unless they are up, and print what makes `argocd` and `kubectl` speak to them.
+    /// Start Argo CD and its cluster unless they are up, and print the environment that makes `argocd` and `kubectl` use them
     Up,
-    /// Delete the applications, end Argo CD and remove everything of it. The cluster stays.
+    /// Delete the applications and stop Argo CD; the cluster stays up
     Down,
 }
 
@@ -45,11 +45,11 @@ pub(crate) const NAMESPACE: &str = "argocd";
 
 /// An Argo CD that answers.
 pub(crate) struct ArgoCd {
-    /// The CLI, of the same version as the rest if the rest is ours.
+    /// The CLI. It has the version of the other components, unless the cluster brought its own Argo CD.
     pub(crate) cli: PathBuf,
     /// Where Applications belong.
     pub(crate) namespace: String,
-    /// Makes the CLI speak to it, and to no other that its user knows of.
+    /// Makes the CLI use this Argo CD, whatever the settings of the user name.
     pub(crate) environment: Vec<(&'static str, String)>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn run(sh: &Shell, Args { action, provider }: &Args) -> Result<()> {
     }
 }
 
-/// Argo CD on the cluster; the one that is up already, if there is one.
+/// Starts Argo CD on the cluster, or returns the one that is up already.
 pub(crate) fn up(sh: &Shell, provider: Provider, cluster: &Cluster) -> Result<ArgoCd> {
     tools::ensure(sh, &[Tool::Argocd])?;
     let cli = tools::path(sh, Tool::Argocd)?;
@@ -80,7 +80,7 @@ pub(crate) fn up(sh: &Shell, provider: Provider, cluster: &Cluster) -> Result<Ar
         return argocd(&state);
     }
     let start = Instant::now();
-    // What one left that did not end by `down`, or whose cluster is gone.
+    // Removes what an Argo CD left that did not end by `down`, or whose cluster is gone.
     processes::end(&state)?;
     sh.remove_path(&state.folder)?;
     if let Err(error) = launch(sh, &state, cluster) {
@@ -91,10 +91,13 @@ pub(crate) fn up(sh: &Shell, provider: Provider, cluster: &Cluster) -> Result<Ar
     argocd(&state)
 }
 
-/// Ends it, if it is ours to end.
+/// Stops Argo CD, unless it belongs to the cluster of a context.
 pub(crate) fn down(sh: &Shell, provider: Provider) -> Result<()> {
     if matches!(provider, Provider::Context) {
-        writeln!(stderr(), "argocd: the Argo CD of a context is not ours to end; nothing was done")?;
+        writeln!(
+            stderr(),
+            "argocd: the Argo CD of a context keeps running; `down` only stops one that `up` started"
+        )?;
         return Ok(());
     }
     let state = layout(sh)?;
@@ -104,7 +107,7 @@ pub(crate) fn down(sh: &Shell, provider: Provider) -> Result<()> {
     }
     let start = Instant::now();
     let cluster = objects::cluster(sh, &state);
-    // Its controller removes what they applied, so they go first.
+    // Argo CD's controller removes what the applications applied, so they are deleted before the controller stops.
     if let Some(cluster) = &cluster {
         objects::delete_applications(cluster)?;
     }
@@ -120,15 +123,15 @@ pub(crate) fn down(sh: &Shell, provider: Provider) -> Result<()> {
 fn launch(sh: &Shell, state: &Layout, cluster: &Cluster) -> Result<()> {
     let sources = tools::sources(sh, Tool::Argocd)?;
     layout::prepare(sh, state, cluster, &sources)?;
-    // Those that speak to the cluster want their objects there; the others can start meanwhile.
+    // Components that use the Kubernetes API expect their objects in the cluster. The others start meanwhile.
     let mut running = processes::start(state, &components::by_themselves(state)?)?;
-    objects::apply(&objects::speaking(sh, state)?, &sources)?;
+    objects::apply(&objects::reachable(sh, state)?, &sources)?;
     running.extend(processes::start(state, &components::by_api(state)?)?);
     processes::wait_for(state, &mut running)?;
-    fs::write(state.ready(), "").context("write that it is ready")
+    fs::write(state.ready(), "").context("write the marker that Argo CD is ready")
 }
 
-/// Whether all of it runs, and on this cluster.
+/// Whether every component runs, and on this cluster.
 fn is_up(state: &Layout, cluster: &Cluster) -> Result<bool> {
     if !state.ready().exists() || fs::read(state.source())? != fs::read(&cluster.kubeconfig)? {
         return Ok(false);

@@ -1,34 +1,34 @@
-//! The builds of the app that are rolled out: one program, other migrations. Each is an image of its own, as it would be
-//! in production, and a new one needs no compiler.
+//! The builds of the app that are rolled out: the same program with different migrations. Each is a separate image, as in
+//! production. A new one needs no compiler.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 
-/// One image: the project's own migrations and, in most, one more file.
+/// One image: the project's migrations and, in most builds, one more file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Build {
-    /// What stands in for the app of chart 1.0.0: it answers `/health`, whatever the database is like.
+    /// The stand-in for the app of chart 1.0.0. It answers `/health` in any state of the database.
     Former,
     /// The migrations of this checkout, as the program carries them.
     First,
-    /// One migration more.
+    /// One more migration.
     Next,
     /// The same file with a statement that can never succeed, after one that can.
     Broken,
     /// The same file, and it takes longer than any deadline here.
     Endless,
-    /// The same file, and it takes long enough to be disturbed.
+    /// The same file, and it takes long enough to be interrupted.
     Slow,
 }
 
 /// The migration that the later builds add.
 pub(crate) const ADDED: &str = "0011_add_users_locale.sql";
 
-/// What the broken build's failure is about, in the server's words.
+/// The server's error for the broken build.
 pub(crate) const CAUSE: &str = "function no_such_function() does not exist";
 
-/// How many migrations the first build has; each other has one more.
+/// The number of migrations of the first build. Later builds have one more.
 pub(crate) const FIRST: usize = 10;
 
 impl Build {
@@ -63,7 +63,7 @@ impl Build {
         for entry in fs::read_dir(xtask::project::root().join("migrations"))? {
             let path = entry?.path();
             if path.extension().is_some_and(|ending| ending == "sql") {
-                let name = path.file_name().and_then(|name| name.to_str()).context("an UTF-8 name")?;
+                let name = path.file_name().and_then(|name| name.to_str()).context("a UTF-8 name")?;
                 files.push((name.to_owned(), fs::read(&path)?));
             }
         }
@@ -78,9 +78,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_added_follows_the_checkouts_own() {
+    fn the_added_migration_follows_those_of_the_checkout() {
         let first = Build::First.migrations().expect("a folder");
-        assert_eq!(first.len(), FIRST, "say so in `FIRST`, and give `ADDED` the next version");
+        assert_eq!(first.len(), FIRST, "set `FIRST` to this number, and give `ADDED` the next version");
         assert!(first.iter().all(|(name, _)| name.as_str() < ADDED));
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask cluster`: a real Kubernetes for the tests that need one, and what it takes to be rid of it again.
+//! `cargo xtask cluster`: starts and stops a real Kubernetes for the tests that need one.
 
 mod context;
 mod kind;
@@ -19,33 +19,33 @@ use xtask::tools::{self, Tool, Version};
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
-    /// Whose cluster it is.
+    /// Select where the cluster comes from
     #[arg(long, global = true, value_enum, default_value_t, env = "CORVEIL_CLUSTER_PROVIDER")]
     provider: Provider,
 }
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Start the cluster unless it is up, and print where its kubeconfig is.
+    /// Start the cluster unless it is up, and print the path of its kubeconfig
     Up {
-        /// The port of the API on 127.0.0.1, for a local cluster; any free one by default.
+        /// Set the port of a local cluster's API on 127.0.0.1; the default is any free port
         #[arg(long)]
         port: Option<u16>,
     },
-    /// End the cluster and remove everything of it.
+    /// Stop the cluster and remove its files
     Down {
-        /// Move the logs of a local cluster to this folder first.
+        /// Copy the logs of a local cluster to this folder first
         #[arg(long, value_name = "FOLDER")]
         keep_logs: Option<PathBuf>,
     },
-    /// Print what runs and where the kubeconfig is; fails when nothing runs.
+    /// Print what runs and where the kubeconfig is, and fail when nothing runs
     Status,
-    /// Give the cluster images that no registry has, from OCI or docker archives, and print their references.
+    /// Load images from OCI or docker archives into the cluster, and print their references
     Load {
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<PathBuf>,
     },
-    /// What a local cluster starts of itself.
+    /// Run a step of the node; a local cluster calls it
     #[command(hide = true)]
     Node(local::Stage),
 }
@@ -58,16 +58,16 @@ pub(crate) enum Provider {
     Local,
     /// A node in a container, by the `kind` on the PATH.
     Kind,
-    /// The one that kubectl talks to at the moment.
+    /// The cluster of kubectl's current context.
     Context,
 }
 
 /// A cluster that is up.
 pub(crate) struct Cluster {
     provider: Provider,
-    /// Names nothing but this cluster.
+    /// A kubeconfig with only this cluster.
     pub(crate) kubeconfig: PathBuf,
-    /// A kubectl that fits.
+    /// A kubectl for the cluster's version.
     pub(crate) kubectl: PathBuf,
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn run(sh: &Shell, Args { action, provider }: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Installs what the provider's cluster takes, or says what is missing: at once, where building it would take minutes.
+/// Installs what the provider's cluster needs, or fails and names what is missing. It runs before builds that take minutes.
 pub(crate) fn prepare(sh: &Shell, provider: Provider) -> Result<()> {
     match provider {
         Provider::Local => local::prepare(sh),
@@ -95,7 +95,7 @@ pub(crate) fn prepare(sh: &Shell, provider: Provider) -> Result<()> {
     }
 }
 
-/// A cluster that takes pods; the one that is up already, if there is one. The port is a local cluster's.
+/// Starts a cluster and waits until it runs pods, or returns the one that is up already. Only a local cluster takes the port.
 pub(crate) fn up(sh: &Shell, provider: Provider, port: Option<u16>) -> Result<Cluster> {
     if port.is_some() && provider != Provider::Local {
         bail!("only a local cluster takes a port\nhint: leave out `--port`, or use `--provider local`");
@@ -114,7 +114,7 @@ pub(crate) fn up(sh: &Shell, provider: Provider, port: Option<u16>) -> Result<Cl
     Ok(cluster)
 }
 
-/// Ends it, if it is ours to end.
+/// Stops the cluster, unless it is that of a context.
 pub(crate) fn down(sh: &Shell, provider: Provider, keep_logs: Option<&Path>) -> Result<()> {
     match provider {
         Provider::Local => local::down(sh, keep_logs),
@@ -123,7 +123,7 @@ pub(crate) fn down(sh: &Shell, provider: Provider, keep_logs: Option<&Path>) -> 
     }
 }
 
-/// Gives it images, and tells under which references pods find them.
+/// Loads images, and returns the references by which pods name them.
 pub(crate) fn load(sh: &Shell, cluster: &Cluster, images: &[PathBuf]) -> Result<Vec<String>> {
     match cluster.provider {
         Provider::Local => local::load(sh, images),
@@ -144,7 +144,7 @@ pub(crate) fn network(sh: &Shell, provider: Provider) -> Result<PathBuf> {
     Ok(format!("/proc/{process}/ns/net").into())
 }
 
-/// The cluster that is up, or what starts it.
+/// The cluster that is up; the error names the command that starts one.
 pub(crate) fn running(sh: &Shell, provider: Provider) -> Result<Cluster> {
     let cluster = match provider {
         Provider::Local => local::running(sh)?,
@@ -172,18 +172,18 @@ fn status(sh: &Shell, provider: Provider) -> Result<()> {
 }
 
 impl Cluster {
-    /// What the API server calls itself: `v1.36.3`.
+    /// The API server's version, such as `v1.36.3`.
     fn version(&self, sh: &Shell) -> Result<String> {
         let Self { kubeconfig, kubectl, .. } = self;
         let ask = ["version", "--output=json", "--request-timeout=10s"];
         let answer = cmd!(sh, "{kubectl} --kubeconfig {kubeconfig} {ask...}").quiet().read();
         let answer: Value = serde_json::from_str(&answer.context("the cluster does not answer")?)?;
         let version = answer["serverVersion"]["gitVersion"].as_str();
-        Ok(version.context("an API server says its version")?.to_owned())
+        Ok(version.context("the API server reports no version")?.to_owned())
     }
 }
 
-/// The kubectl for a cluster that is not built here: the user's, or else the one built for local clusters.
+/// The kubectl for a cluster that is not built here: the user's, otherwise the one built for local clusters.
 fn kubectl(sh: &Shell) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates = std::env::split_paths(&path).map(|folder| folder.join("kubectl"));

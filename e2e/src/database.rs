@@ -1,4 +1,4 @@
-//! Databases that are there before a release is: a server in a namespace of its own, which every provider can run.
+//! Databases that exist before a release: on a server in a separate namespace, which every provider can run.
 
 use std::io::Write;
 use std::process::{Child, ChildStdin, Stdio};
@@ -19,17 +19,17 @@ pub(crate) struct Database<'a> {
 }
 
 impl<'a> Database<'a> {
-    /// A new database on the shared server, with a role that owns it and one that the app has.
+    /// Creates a database on the shared server, with a role that owns it and a role for the app.
     pub(crate) fn create(world: &'a World<'a>) -> Result<Self> {
         Self::create_on(world, SHARED)
     }
 
-    /// A new database on the server of that namespace.
+    /// Creates a database on the server of this namespace.
     pub(crate) fn create_on(world: &'a World<'a>, server: &str) -> Result<Self> {
         Self::create_named(world, server, world.namespace.replace('-', "_"))
     }
 
-    /// One more on the shared server, for something else to be in it.
+    /// Creates a second database on the shared server, with other contents.
     pub(crate) fn create_other(world: &'a World<'a>) -> Result<Self> {
         Self::create_named(world, SHARED, format!("{}_other", world.namespace.replace('-', "_")))
     }
@@ -59,12 +59,12 @@ impl<'a> Database<'a> {
         format!("{}_app", self.name)
     }
 
-    /// For the role that may change the schema.
+    /// The URL for the role that may change the schema.
     pub(crate) fn url(&self) -> String {
         self.url_of(&self.owner())
     }
 
-    /// For the role that may not.
+    /// The URL for the app's role, which may not.
     pub(crate) fn app_url(&self) -> String {
         self.url_of(&self.app())
     }
@@ -73,7 +73,7 @@ impl<'a> Database<'a> {
         format!("postgres://{role}:{PASSWORD}@postgres.{}.svc:5432/{}", self.server, self.name)
     }
 
-    /// What a query answers, without headers or alignment.
+    /// Returns the rows of a query, without headers or alignment.
     pub(crate) fn query(&self, sql: &str) -> Result<String> {
         self.psql(&self.name, sql)
     }
@@ -87,13 +87,13 @@ impl<'a> Database<'a> {
         self.world.kubectl_anywhere(&arguments)
     }
 
-    /// How many migrations the history has.
+    /// The number of migrations in the history.
     pub(crate) fn applied(&self) -> Result<usize> {
         let count = self.query("SELECT count(*) FROM _sqlx_migrations WHERE success")?;
-        count.trim().parse().with_context(|| format!("`{count}` is no number"))
+        count.trim().parse().with_context(|| format!("`{count}` is not a number"))
     }
 
-    /// Everything in the schema that a migration could have changed, as text that compares.
+    /// Everything in the schema that a migration could have changed, as text to compare.
     pub(crate) fn schema(&self) -> Result<String> {
         self.query(
             "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
@@ -106,16 +106,16 @@ impl<'a> Database<'a> {
         )
     }
 
-    /// How many sessions run a statement that contains this.
+    /// The number of sessions that run a statement with this text in it.
     pub(crate) fn running(&self, statement: &str) -> Result<usize> {
         let count = self.query(&format!(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
                AND pid <> pg_backend_pid() AND query LIKE '%{statement}%'"
         ))?;
-        count.trim().parse().with_context(|| format!("`{count}` is no number"))
+        count.trim().parse().with_context(|| format!("`{count}` is not a number"))
     }
 
-    /// Another session that holds the migration lock, until it is dropped.
+    /// Opens another session that holds the migration lock until [`Held`] is dropped.
     pub(crate) fn hold_lock(&self) -> Result<Held> {
         let key = corveil::lock::key(&self.name);
         let exec = ["--namespace", &self.server, "exec", "--stdin", "postgres-0", "--"];
@@ -143,13 +143,13 @@ pub(crate) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // psql ends with its input, and the lock with its session.
+        // psql ends at the end of its input, and its session releases the lock.
         self.input.take();
         let _ = self.process.wait();
     }
 }
 
-/// A server in the scenario's own namespace, which can be stopped.
+/// Starts a server in the scenario's namespace, which the scenario can stop.
 pub(crate) fn own_server(world: &World) -> Result<()> {
     world.apply(&server())?;
     ready(world, &world.namespace)

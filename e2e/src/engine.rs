@@ -1,9 +1,9 @@
-//! The engines by name, and how each names what it rolls out.
+//! The engines, their names, and the names of what they roll out.
 
 use clap::ValueEnum;
 use xtask::tools::Tool;
 
-/// What rolls out.
+/// The tool that rolls out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Engine {
     Helm3,
@@ -15,10 +15,10 @@ pub(crate) enum Engine {
     Argocd,
 }
 
-/// The release's name. It is not that of the chart, nor of its objects.
+/// The release's name. It differs from the names of the chart and of its objects.
 pub(crate) const RELEASE: &str = "prod";
 
-/// The Deployment, the Service, and where names of the Job begin: the chart's full name.
+/// The chart's full name: that of the Deployment and the Service, and the prefix of the Job's name.
 pub(crate) const APP: &str = "corveil";
 
 /// The hook's Job.
@@ -27,7 +27,7 @@ pub(crate) const JOB: &str = "corveil-migrate";
 impl Engine {
     pub(crate) const NONE: &'static [Self] = &[];
     pub(crate) const HELMS: &'static [Self] = &[Self::Helm3, Self::Helm4];
-    /// Those that make a Helm release.
+    /// The engines that create a Helm release.
     pub(crate) const RELEASES: &'static [Self] = &[Self::Helm3, Self::Helm4, Self::Helmfile];
     pub(crate) const HELMFILES: &'static [Self] = &[Self::Helmfile, Self::Helmfile3];
     pub(crate) const ARGOCD: &'static [Self] = &[Self::Argocd];
@@ -46,7 +46,7 @@ impl Engine {
         matches!(self, Self::Helmfile | Self::Helmfile3)
     }
 
-    /// The Helm that does the work.
+    /// The Helm that the engine uses.
     pub(crate) const fn helm(self) -> Tool {
         match self {
             Self::Helm3 | Self::Helmfile3 => Tool::Helm3,

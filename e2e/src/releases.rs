@@ -1,4 +1,4 @@
-//! Three releases of this checkout, made by `cargo xtask release` and served by a registry that the cluster's node reaches.
+//! Makes three releases of this checkout with `cargo xtask release`, in a registry that the cluster's node reaches.
 
 mod registry;
 
@@ -14,17 +14,17 @@ use crate::releases::registry::Registry;
 use xtask::project::cargo::xtask;
 use xtask::project::released;
 
-/// What a release adds to the one before: a migration of this name, with this in it.
+/// The migration that each release adds to the one before: its name and its SQL.
 const ADDED: [Option<(&str, &str)>; 3] = [
     None,
     Some(("add_users_locale", "ALTER TABLE users ADD COLUMN locale text;\n")),
     Some((BROKEN, "ALTER TABLE users ADD COLUMN zone text NOT NULL;\n")),
 ];
 
-/// The migration that fails where there are users. One that failed everywhere would not be released.
+/// A migration that fails where `users` has rows. One that failed everywhere would fail the checks of a release.
 pub(crate) const BROKEN: &str = "add_users_zone";
 
-/// What the server says of it.
+/// The server's error for it.
 pub(crate) const CAUSE: &str = "column \"zone\" of relation \"users\" contains null values";
 
 pub(crate) struct Releases {
@@ -33,7 +33,7 @@ pub(crate) struct Releases {
     pub(crate) all: [Release; 3],
 }
 
-/// One of them, as its tag has it.
+/// One release.
 pub(crate) struct Release {
     pub(crate) version: String,
     /// The image, by its digest.
@@ -43,7 +43,7 @@ pub(crate) struct Release {
 }
 
 impl Releases {
-    /// Makes them. Their builds are kept for the next run.
+    /// Makes the releases. Their builds are kept for the next run.
     pub(crate) fn make(sh: &Shell, provider: Provider) -> Result<Self> {
         let folder = xtask::project::root().join("target/e2e-releases");
         let registry = Registry::start(sh, &folder.join("registry"), provider)?;
@@ -63,7 +63,7 @@ impl Releases {
             sh.write_file("CHANGELOG.md", changelog.replacen(heading, &entry, 1))?;
             if let Some((name, text)) = added {
                 sh.write_file(format!("migrations/{:04}_{name}.sql", FIRST + number), text)?;
-                // Its snapshot of the schema, as who writes a migration commits it.
+                // A new migration is committed together with its snapshot of the schema.
                 xtask(&sh, &["gen"])?.quiet().ignore_stdout().run()?;
             }
             cmd!(sh, "git add --all").quiet().run()?;
@@ -74,13 +74,13 @@ impl Releases {
         Ok(Self { registry, all })
     }
 
-    /// The folder of charts in the registry, as images have it.
+    /// The folder of charts in the registry, without `oci://`.
     pub(crate) fn charts(&self) -> String {
         format!("{}/charts", self.registry.address())
     }
 }
 
-/// A clone of this checkout, without what an earlier run did in it.
+/// A clone of this checkout, without changes of an earlier run.
 fn checkout(root: &Path) -> Result<Shell> {
     let sh = Shell::new()?;
     sh.create_dir(root)?;
@@ -102,11 +102,11 @@ fn checkout(root: &Path) -> Result<Shell> {
 
 fn release(sh: &Shell, registry: &Registry, folder: &Path, version: String) -> Result<Release> {
     let to = format!("oci://{}", registry.address());
-    // What is checked is not what this is about: most of it is a run like this one.
+    // The scenarios do not test the checks of a release, and most of those checks are a run of the scenarios.
     let arguments = ["release", &version, "--registry", &to, "--check", "git status"];
     let log = folder.join(format!("{version}.log"));
     let output = xtask(sh, &arguments)?
-        // Optimising would take the processors from the scenarios beside this for minutes, and none depends on it.
+        // Optimizing would take minutes of the processors from scenarios that run at the same time, and none depends on it.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")

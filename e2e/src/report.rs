@@ -1,4 +1,4 @@
-//! What a run says: a table for people, `JUnit` XML for machines.
+//! The results of a run: a table for people, `JUnit` XML for machines.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::scenario::Scenario;
 
-/// How one scenario went under one engine.
+/// The result of one scenario under one engine.
 pub(crate) struct Entry {
     pub(crate) scenario: &'static Scenario,
     pub(crate) engine: Engine,
-    /// What was measured, or what went wrong.
+    /// What was measured, or the error.
     pub(crate) outcome: Result<String, String>,
     pub(crate) took: Duration,
 }
@@ -26,7 +26,7 @@ impl Entry {
     }
 }
 
-/// The table, and the closing line that test runners have.
+/// The table, and a last line like that of test runners.
 pub(crate) fn table(entries: &[Entry], diff: &str) -> String {
     let mut text = format!("{:<23} {:<9} {:<7} {:>6}  seen\n", "scenario", "engine", "outcome", "time");
     for entry in entries {
@@ -55,7 +55,7 @@ pub(crate) fn junit(entries: &[Entry]) -> String {
     text
 }
 
-/// XML 1.0 has no control characters but three.
+/// XML 1.0 allows only three control characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
@@ -76,7 +76,7 @@ mod tests {
     use crate::scenario;
 
     #[test]
-    fn a_failure_is_counted_told_and_valid_xml() {
+    fn a_failure_is_counted_reported_and_valid_xml() {
         let entry = |outcome| Entry {
             scenario: scenario::all().next().expect("there are scenarios"),
             engine: Engine::Helm3,
@@ -84,7 +84,7 @@ mod tests {
             took: Duration::from_millis(1500),
         };
         let entries = [entry(Ok("fine".into())), entry(Err("1 < 2 && \u{1b}[0m\nmore".into()))];
-        assert!(table(&entries, "ours").ends_with("1 passed, 1 failed\n"));
+        assert!(table(&entries, "helm-diff").ends_with("1 passed, 1 failed\n"));
         let xml = junit(&entries);
         assert!(xml.contains("tests=\"2\" failures=\"1\""), "{xml}");
         assert!(xml.contains("<failure>1 &lt; 2 &amp;&amp; \u{fffd}[0m\nmore</failure>"), "{xml}");

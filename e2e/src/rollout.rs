@@ -1,4 +1,4 @@
-//! A rollout of one build, and what an engine is to a scenario: it rolls, and it removes.
+//! A rollout of one build, and the interface of an engine: it rolls out, and it removes.
 
 pub(crate) mod argocd;
 mod helm;
@@ -37,7 +37,7 @@ const fn rolls(engine: Engine) -> &'static dyn Rolls {
     }
 }
 
-/// What a rollout brings.
+/// What is rolled out, and how.
 #[derive(Clone)]
 pub(crate) struct Rollout {
     build: Build,
@@ -50,12 +50,12 @@ pub(crate) struct Rollout {
 }
 
 impl Rollout {
-    /// The build, with these values over what every scenario has.
+    /// A rollout of the build, with these values over those of every scenario.
     pub(crate) fn of(build: Build, values: &Value) -> Self {
         let little = json!({
             "requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"},
         });
-        // Several scenarios share two cores. What the app does here needs little.
+        // Several scenarios share two cores, and the app needs little here.
         let common = json!({
             "corveil": {"secretKey": "e2e-only"},
             "resources": little, "wait": {"resources": little}, "migrate": {"resources": little},
@@ -71,7 +71,7 @@ impl Rollout {
         }
     }
 
-    /// Its values, in a file of the scenario's.
+    /// Writes the values to a file in the scenario's folder.
     pub(crate) fn values_file(&self, world: &World) -> Result<PathBuf> {
         let file = world.folder.join(format!("{}-values.json", self.build.tag()));
         fs::write(&file, self.values.to_string())?;
@@ -84,29 +84,29 @@ impl Rollout {
         self
     }
 
-    /// With another chart than the project's.
+    /// Uses another chart than the project's.
     pub(crate) fn on_chart(mut self, chart: &Path) -> Self {
         self.chart = Some(chart.to_owned());
         self
     }
 
-    /// All of them, the build's tag among them.
+    /// All values, including the build's tag.
     pub(crate) fn values(&self) -> Value {
         merge(self.values.clone(), json!({"image": {"tag": self.build.tag()}}))
     }
 
-    /// What Helm and Helmfile set on the command line.
+    /// The value that Helm and Helmfile set on the command line.
     fn tag(&self) -> String {
         format!("image.tag={}", self.build.tag())
     }
 
-    /// By `helmfile sync`, which upgrades without a difference too.
+    /// Rolls out with `helmfile sync`, which upgrades even without a difference.
     pub(crate) fn by_sync(mut self) -> Self {
         self.verb = "sync";
         self
     }
 
-    /// With one more argument for Helm.
+    /// Adds an argument for Helm.
     pub(crate) fn with(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -114,7 +114,7 @@ impl Rollout {
 }
 
 impl<'a> World<'a> {
-    /// The scenario's namespace, empty: what an earlier run left of it is removed first.
+    /// Creates the scenario's namespace. What an earlier run left of it is removed first.
     pub(crate) fn begin(stage: &'a Stage, scenario: &str, engine: Engine) -> Result<Self> {
         let world = Self::new(stage, scenario, engine)?;
         world.remove()?;
@@ -122,18 +122,18 @@ impl<'a> World<'a> {
         Ok(world)
     }
 
-    /// Removes the namespace and waits until it is gone, and with it every pod that speaks to a database.
+    /// Removes the namespace and waits until it is gone, with every pod that uses a database.
     pub(crate) fn remove(&self) -> Result<()> {
         rolls(self.engine).remove(self)?;
         self.remove_namespace()
     }
 
-    /// Rolls out, to whatever end.
+    /// Rolls out, and returns the outcome, success or failure.
     pub(crate) fn roll(&self, rollout: &Rollout) -> Result<Outcome> {
         self.run(self.command(rollout)?)
     }
 
-    /// The engine as a process, for a scenario that ends it early.
+    /// The engine's command, for a scenario that kills it early.
     pub(crate) fn command(&self, rollout: &Rollout) -> Result<Command> {
         let mut command = rolls(self.engine).command(self, rollout)?;
         command.args(&rollout.arguments);

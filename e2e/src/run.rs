@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: rollouts on a real cluster with real engines, and what they must never do.
+//! `cargo xtask e2e`: runs rollouts on a real cluster with real engines, and checks what they must never do.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -22,25 +22,25 @@ use xtask::project::cache;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run only the core: what would notice a gate that does not gate, in a fifth of the time.
+    /// Run only the core: the scenarios that notice a broken gate, in a fifth of the time
     #[arg(long)]
     core: bool,
-    /// Run only scenarios with this in their names; may be given several times.
+    /// Run only scenarios with this text in their names; can be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Run only under this engine; may be given several times.
+    /// Run only under this engine; can be given several times
     #[arg(long, value_name = "ENGINE")]
     engine: Vec<Engine>,
-    /// Where the cluster comes from.
+    /// Select where the cluster comes from
     #[arg(long, env = "CORVEIL_CLUSTER_PROVIDER", default_value = "local")]
     provider: Provider,
-    /// How many scenarios run at once.
+    /// Run this many scenarios at once
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
-    /// Leave the cluster up, and the namespaces of scenarios that failed.
+    /// Keep the cluster, and the namespaces of scenarios that failed
     #[arg(long)]
     keep: bool,
-    /// Measure how long the gate takes too, and publish the whole run in this file.
+    /// Write the results of a whole run to this file; it also measures how long the gate takes
     #[arg(long, value_name = "FILE", conflicts_with_all = ["core", "only", "engine"])]
     evidence: Option<PathBuf>,
 }
@@ -49,14 +49,17 @@ type Work = (&'static Scenario, Engine);
 
 pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
     let work = chosen(args);
-    ensure!(!work.is_empty(), "no scenario is all of that\nhint: they are in `e2e/src/scenario.rs`");
+    ensure!(
+        !work.is_empty(),
+        "no scenario matches `--only`, `--engine` and `--core` together\nhint: `e2e/src/scenario.rs` lists the scenarios"
+    );
     ensure!(
         args.provider != Provider::Context,
-        "the cluster of a context could not pull the images of this checkout\n\
-         hint: `--provider local`, or `kind`"
+        "the cluster of a context cannot pull the images of this checkout\n\
+         hint: use `--provider local` or `--provider kind`"
     );
     let tested = args.evidence.as_ref().map(|file| evidence::tested(sh, file)).transpose()?;
-    // Two runs on one node would take each other's namespaces away.
+    // Two runs on one node would delete each other's namespaces.
     let _lock = cache::lock(sh, "e2e")?;
     let was_up = cluster::running(sh, args.provider).is_ok();
     let needs_argocd = work.iter().any(|(_, engine)| *engine == Engine::Argocd);
@@ -71,7 +74,7 @@ pub(crate) fn run(sh: &Shell, args: &Args) -> Result<()> {
     done
 }
 
-/// Runs the scenarios, and tells how they went.
+/// Runs the scenarios, and reports the results.
 fn play(stage: &Stage, work: Vec<Work>, tested: Option<&str>, args: &Args) -> Result<()> {
     let mut entries = together(stage, work, args);
     if !args.keep {
@@ -80,8 +83,8 @@ fn play(stage: &Stage, work: Vec<Work>, tested: Option<&str>, args: &Args) -> Re
         }
     }
     if args.evidence.is_some() {
-        // Measured with nothing beside it.
-        stage.settle()?;
+        // Nothing else runs while the latency is measured.
+        stage.wait_until_idle()?;
         entries.extend(LATENCY.engines.iter().map(|engine| one(stage, &LATENCY, *engine, args)));
     }
     entries.sort_by_key(|entry| (position(entry.scenario), entry.engine));
@@ -100,7 +103,7 @@ fn play(stage: &Stage, work: Vec<Work>, tested: Option<&str>, args: &Args) -> Re
         fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
     let (failed, logs) = (failures.len(), stage.folder.display());
-    ensure!(failed == 0, "{failed} scenarios failed\nhint: everything that was said is in `{logs}`");
+    ensure!(failed == 0, "{failed} scenarios failed\nhint: the output of every command is in `{logs}`");
     Ok(())
 }
 
@@ -117,12 +120,12 @@ fn chosen(args: &Args) -> Vec<Work> {
         .collect()
 }
 
-/// In the order of the contents page.
+/// The place in the list of scenarios.
 fn position(of: &Scenario) -> usize {
     scenario::all().position(|scenario| scenario.name == of.name).unwrap_or(usize::MAX)
 }
 
-/// Several at once: most of a rollout is waiting.
+/// Runs several scenarios at once: most of a rollout is waiting.
 fn together(stage: &Stage, work: Vec<Work>, args: &Args) -> Vec<Entry> {
     let queue = Mutex::new(VecDeque::from(work));
     let done = Mutex::new(Vec::new());
@@ -141,11 +144,12 @@ fn together(stage: &Stage, work: Vec<Work>, args: &Args) -> Vec<Entry> {
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Many scenarios on few cores disturb each other. What failed beside others has one more try alone, and the table says so.
+/// Many scenarios on few cores disturb each other. A scenario that failed next to others is tried again alone, and the table
+/// shows that.
 fn try_alone(stage: &Stage, entry: &mut Entry, args: &Args) {
     let again = one(stage, entry.scenario, entry.engine, args);
     let before = entry.outcome.as_ref().err().and_then(|error| error.lines().next()).unwrap_or_default();
-    let outcome = again.outcome.map(|seen| format!("{seen} (at the second try; at the first: {before})"));
+    let outcome = again.outcome.map(|seen| format!("{seen} (at the second try; the first failed: {before})"));
     *entry = Entry { outcome, ..again };
 }
 
@@ -154,8 +158,8 @@ fn one(stage: &Stage, scenario: &'static Scenario, engine: Engine, args: &Args) 
     let outcome = World::begin(stage, scenario.name, engine).and_then(|world| {
         let seen = (scenario.run)(&world);
         if let Err(error) = &seen {
-            // What went wrong first is what counts.
-            let _ = world.say(&format!("FAILED: {error:#}")).and_then(|()| world.tell_everything());
+            // The scenario's error is reported, not an error of these.
+            let _ = world.record(&format!("FAILED: {error:#}")).and_then(|()| world.record_state());
         }
         if seen.is_ok() || !args.keep {
             let _ = world.abandon();
@@ -164,7 +168,7 @@ fn one(stage: &Stage, scenario: &'static Scenario, engine: Engine, args: &Args) 
     });
     let outcome = outcome.map_err(|error| format!("{error:#}"));
     let entry = Entry { scenario, engine, outcome, took: start.elapsed() };
-    // Whoever watches wants to know as it happens; the table comes at the end.
+    // Progress for people who watch the run; the table comes at the end.
     let _ = writeln!(stderr(), "{}", entry.line());
     entry
 }

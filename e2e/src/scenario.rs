@@ -1,5 +1,6 @@
-//! The scenarios: a contents page, and what several of them begin with or look for.
+//! The list of the scenarios, and the setup and assertions that several of them share.
 
+mod adoption;
 mod argocd;
 mod disturbed;
 mod first_install;
@@ -10,7 +11,6 @@ mod restricted;
 mod rollback;
 mod shared_database;
 mod skipped;
-mod takeover;
 mod uninstall;
 mod upgrade;
 
@@ -29,15 +29,15 @@ use crate::watch::{self, Event, Watch, is_of};
 use crate::world::World;
 use xtask::project::objects::merge;
 
-/// One thing that can happen to a rollout.
+/// One event in the life of a rollout, under the engines that it can happen with.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// What is seen in it, for the published table.
+    /// What the scenario checks, for the published table.
     pub(crate) about: &'static str,
     pub(crate) engines: &'static [Engine],
-    /// Those of them under which it belongs to the core: the shortest set that would notice a gate that does not gate.
+    /// The engines under which it belongs to the core: the shortest set of scenarios that notices a broken gate.
     pub(crate) core: &'static [Engine],
-    /// Ends with what was measured, in a few words.
+    /// Returns what was measured, in a few words.
     pub(crate) run: fn(&World) -> Result<String>,
 }
 
@@ -51,7 +51,7 @@ const fn scenario(
     Scenario { name, about, engines, core, run }
 }
 
-/// Every scenario, those that take longest first: they would otherwise be waited for alone.
+/// The scenarios, the longest first: one that starts late would run alone at the end.
 const ALL: &[Scenario] = &[
     scenario(
         "published",
@@ -64,36 +64,36 @@ const ALL: &[Scenario] = &[
         "from-1-0-0",
         Engine::HELMS,
         &[Engine::Helm3],
-        takeover::run,
-        "one upgrade from chart 1.0.0's objects takes over its volume, its rows, its names and the schema that it migrated itself, and no request fails",
+        adoption::run,
+        "one upgrade from chart 1.0.0 keeps its volume, its rows and its names, baselines the schema that its app migrated, and no request fails",
     ),
     scenario(
         "from-1-0-0-differs",
         Engine::HELMS,
         Engine::NONE,
-        takeover::differs,
-        "where that schema is not one of ours, the upgrade fails and names each difference, nothing is written, and the old pods serve; mended, it is taken over",
+        adoption::differs,
+        "where the schema of chart 1.0.0 differs from every version, the upgrade fails and names each difference, nothing is written, and the old pods serve; once repaired, the schema is baselined",
     ),
     scenario(
         "first-without-database",
         Engine::HELMS,
         Engine::NONE,
         first_install::without_database,
-        "a first install whose bundled database never came up is mended by `upgrade --install`",
+        "a first install whose bundled database never came up is repaired by `helm upgrade --install`",
     ),
     scenario(
         "first-broken-bundled",
         Engine::HELMS,
         Engine::NONE,
         first_install::broken_bundled,
-        "a broken first install with the bundled database fails at the timeout, NOTES lead to the cause, and a fixed image mends it",
+        "a broken first install with the bundled database fails at the timeout, NOTES has a command that shows the cause, and a fixed image repairs it",
     ),
     scenario(
         "deadline",
         Engine::HELMS,
         Engine::NONE,
         disturbed::deadline,
-        "a migration that outlives its deadline fails with the cause in the output, and its statement ends on the server",
+        "a migration that runs past its deadline fails with the cause in the output, and its statement is canceled on the server",
     ),
     scenario(
         "stale-job",
@@ -135,7 +135,7 @@ const ALL: &[Scenario] = &[
         Engine::HELMS,
         Engine::NONE,
         uninstall::run,
-        "`helm uninstall` leaves the volume, after a failure what one command removes",
+        "`helm uninstall` leaves the volume; after a failure it also leaves objects that one command removes",
     ),
     scenario(
         "broken",
@@ -163,21 +163,21 @@ const ALL: &[Scenario] = &[
         Engine::HELMFILES,
         &[Engine::Helmfile],
         upgrade::broken_repeated,
-        "`helmfile apply` of the same broken migration fails as often as it is repeated; the fixed image recovers, and then nothing differs",
+        "`helmfile apply` of the same broken migration fails each time it is repeated; the fixed image recovers, and then nothing differs",
     ),
     scenario(
         "repeated-lock",
         Engine::HELMFILES,
         Engine::NONE,
         outage::lock_kept,
-        "`helmfile apply` that failed with 75 rolls when it is repeated, and then nothing differs",
+        "`helmfile apply` that failed with exit code 75 rolls out when it is repeated, and then nothing differs",
     ),
     scenario(
         "repeated-rollout",
         Engine::HELMFILES,
         Engine::NONE,
         upgrade::rollout_repeated,
-        "`helmfile apply` after pods that never became ready is an error too, until `helmfile sync` has seen them ready",
+        "`helmfile apply` after pods that never became ready fails too, until a `helmfile sync` with ready pods",
     ),
     scenario(
         "database-returns",
@@ -191,28 +191,28 @@ const ALL: &[Scenario] = &[
         Engine::HELMS,
         Engine::NONE,
         outage::database_gone,
-        "a database that stays away fails the upgrade with 75 and says so",
+        "a database that stays away fails the upgrade with exit code 75 and an error that names it",
     ),
     scenario(
         "lock-released",
         Engine::HELMS,
         Engine::NONE,
         outage::lock_released,
-        "a migration lock that another session gives back in time delays the upgrade",
+        "a migration lock that another session releases in time delays the upgrade",
     ),
     scenario(
         "lock-kept",
         Engine::HELMS,
         Engine::NONE,
         outage::lock_kept,
-        "a migration lock that another session keeps fails the upgrade with 75 and names it",
+        "a migration lock that another session keeps fails the upgrade with exit code 75 and an error that names the session",
     ),
     scenario(
         "pod-deleted",
         Engine::HELMS,
         Engine::NONE,
         disturbed::pod_deleted,
-        "a Job whose pod is deleted in mid-migration applies it once, in another pod",
+        "a Job whose pod is deleted during the migration applies the migration once, in another pod",
     ),
     scenario(
         "two-releases",
@@ -226,7 +226,7 @@ const ALL: &[Scenario] = &[
         Engine::HELMS,
         Engine::NONE,
         first_install::broken_external,
-        "a broken first install fails at once with the cause in the output, and a fixed image mends it",
+        "a broken first install fails at once with the cause in the output, and a fixed image repairs it",
     ),
     scenario(
         "first",
@@ -249,17 +249,17 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     argocd::ALL.iter().chain(ALL)
 }
 
-/// How long the gate takes. It is measured with nothing beside it, and only when it is asked for.
+/// Measures how long the gate takes. It runs alone, and only with `--evidence`.
 pub(crate) const LATENCY: Scenario =
     scenario("latency", Engine::HELMS, Engine::NONE, latency::run, "how long the gate takes");
 
 /// The app's pods.
 const APP_PODS: &str = "app.kubernetes.io/name=corveil-chart";
 
-/// What Helmfile says where it found a difference.
+/// What Helmfile prints where it finds a difference.
 const UPGRADES: &str = "Upgrading release=corveil";
 
-/// A release, and everything that happens to its pods and Jobs.
+/// A release, and a record of everything that happens to its pods and Jobs.
 struct Gated<'a> {
     world: &'a World<'a>,
     values: Value,
@@ -275,7 +275,7 @@ impl<'a> Gated<'a> {
         Ok(Self { world, values, pods, jobs, policies })
     }
 
-    /// With a database that is there already. `helmfile.yaml` and `argocd/` want the URLs in Secrets, and two roles.
+    /// With an existing database. `helmfile.yaml` and `argocd/` expect the URLs in Secrets, and two roles.
     fn external(world: &'a World<'a>, database: &Database) -> Result<Self> {
         let off = json!({"postgresql": {"enabled": false}});
         if matches!(world.engine, Engine::Helm3 | Engine::Helm4) {
@@ -287,7 +287,7 @@ impl<'a> Gated<'a> {
         Self::new(world, off)
     }
 
-    /// With a database of its own.
+    /// With the bundled database.
     fn bundled(world: &'a World<'a>) -> Result<Self> {
         Self::new(world, json!({"postgresql": {"enabled": true}}))
     }
@@ -300,7 +300,7 @@ impl<'a> Gated<'a> {
         Rollout::of(build, &merge(self.values.clone(), values.clone()))
     }
 
-    /// With the first build running, as every upgrade finds it.
+    /// Rolls out the first build, from which every upgrade starts.
     fn installed(self) -> Result<Self> {
         self.world.roll(&self.rollout(Build::First))?.expect_success()?;
         Ok(self)
@@ -311,35 +311,38 @@ impl<'a> Gated<'a> {
         self.world.get("deployment", APP)?.context("there is no Deployment")
     }
 
-    /// The Job completed before the first pod of this build existed: by the order in which the API server told it, and
-    /// by the time stamps of both.
+    /// Fails unless the Job completed before the first pod of this build existed, both in the order in which the API server
+    /// reported them and by their time stamps.
     fn expect_job_before_pods(&self, build: Build) -> Result<()> {
         let events = self.pods.events()?;
         let has_migrated = |event: &Event| event.is_migration(build) && event.exit_code() == Some(0);
         let done = events.iter().position(has_migrated).context("no migration pod succeeded")?;
         let pod = events.iter().position(|event| event.is_app(build));
-        let pod = pod.context("no pod of the new build was ever there")?;
-        ensure!(done < pod, "a pod of the new build was there before the migration had ended");
+        let pod = pod.context("no pod of the new build ever existed")?;
+        ensure!(done < pod, "a pod of the new build existed before the migration had ended");
 
         let jobs = self.jobs.events()?;
-        let mut ours = jobs.iter().filter(|job| job.is_migration(build));
-        let completed = ours.find_map(|job| job.object.pointer("/status/completionTime")?.as_str());
+        let mut migrations = jobs.iter().filter(|job| job.is_migration(build));
+        let completed = migrations.find_map(|job| job.object.pointer("/status/completionTime")?.as_str());
         let completed = completed.context("no Job of the new build completed")?;
         let created = events[pod].object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
         // Both are UTC, in one format, to the second.
-        ensure!(Some(completed) <= created, "the Job completed at {completed}, the pod is of {created:?}");
+        ensure!(
+            Some(completed) <= created,
+            "the Job completed at {completed}, the pod was created at {created:?}"
+        );
         Ok(())
     }
 
-    /// No pod of this build was ever there, nor anything that would make one.
+    /// Fails if a pod of this build ever existed, or a ReplicaSet that would create one.
     fn expect_no_pod(&self, build: Build) -> Result<()> {
-        ensure!(!self.pods.events()?.iter().any(|pod| pod.is_app(build)), "there was a new pod");
+        ensure!(!self.pods.events()?.iter().any(|pod| pod.is_app(build)), "a pod of the new build existed");
         let sets = self.world.list("replicasets", "")?;
         ensure!(!sets.iter().any(|set| is_of(set, build)), "there is a ReplicaSet of the new build");
         Ok(())
     }
 
-    /// No pod of this build was ever ready.
+    /// Fails if a pod of this build was ever ready.
     fn expect_never_ready(&self, build: Build) -> Result<()> {
         let events = self.pods.events()?;
         let ready = events.iter().find(|pod| pod.is_app(build) && pod.is("Ready"));
@@ -347,7 +350,7 @@ impl<'a> Gated<'a> {
         Ok(())
     }
 
-    /// No pod of this build was ever ready, and the first build's are.
+    /// Fails if a pod of this build was ever ready, or if no pod of the first build is.
     fn expect_blocked(&self, build: Build) -> Result<()> {
         self.expect_never_ready(build)?;
         let pods = self.world.list("pods", APP_PODS)?;
@@ -356,12 +359,12 @@ impl<'a> Gated<'a> {
                 && watch::is(pod, "Ready")
                 && pod["metadata"]["deletionTimestamp"].is_null()
         };
-        ensure!(pods.iter().any(serves), "no old pod serves");
+        ensure!(pods.iter().any(serves), "no old pod is ready");
         Ok(())
     }
 
-    /// Once no other build's pod is left, which is later than an engine waits for: every request was answered. Tells how
-    /// many there were.
+    /// Waits until no pod of another build is left, which is later than engines wait. Fails unless every request was
+    /// answered. Returns how many there were.
     fn expect_served(&self, traffic: &Traffic, build: Build) -> Result<usize> {
         until("the old pods to go", Duration::from_mins(1), || {
             let pods = self.world.list("pods", APP_PODS)?;
@@ -370,7 +373,7 @@ impl<'a> Gated<'a> {
         traffic.expect_no_failure()
     }
 
-    /// The exit codes of the migration's pods of this build, as they ended.
+    /// The exit codes of this build's migration pods, in the order in which they ended.
     fn exit_codes(&self, build: Build) -> Result<Vec<i64>> {
         let mut ended: Vec<(String, i64)> = Vec::new();
         for event in self.pods.events()?.into_iter().filter(|event| event.is_migration(build)) {
@@ -380,17 +383,17 @@ impl<'a> Gated<'a> {
         Ok(ended.into_iter().map(|(_, code)| code).collect())
     }
 
-    /// How many Jobs there have been.
+    /// The number of Jobs so far.
     fn jobs_so_far(&self) -> Result<usize> {
         Ok(self.jobs.events()?.iter().filter(|job| job.change == "ADDED").count())
     }
 
-    /// `helmfile apply` of what is there already finds no difference and runs nothing.
+    /// Fails unless a second `helmfile apply` finds no difference and runs nothing.
     fn expect_second_apply_without_diff(&self, build: Build) -> Result<()> {
         self.expect_no_difference(&self.rollout(build))
     }
 
-    /// The same of a rollout with values of its own.
+    /// The same for a rollout with other values.
     fn expect_no_difference(&self, rollout: &Rollout) -> Result<()> {
         if !self.world.engine.is_helmfile() {
             return Ok(());
@@ -403,7 +406,7 @@ impl<'a> Gated<'a> {
     }
 }
 
-/// The Deployment was not written to: what it asks for is the same, and so is the count of changes to that.
+/// Fails unless the Deployment is unchanged: both its spec and its generation, which counts changes of the spec.
 fn expect_untouched(before: &Value, after: &Value) -> Result<()> {
     for part in ["/metadata/generation", "/spec"] {
         ensure!(before.pointer(part) == after.pointer(part), "the Deployment's `{part}` was changed");
@@ -415,7 +418,7 @@ fn expect_untouched(before: &Value, after: &Value) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// The engines that see one of these scenarios in the core.
+    /// The engines under which one of these scenarios belongs to the core.
     fn core(names: &[&str]) -> Vec<Engine> {
         let chosen = all().filter(|scenario| names.contains(&scenario.name));
         let mut engines: Vec<_> = chosen.flat_map(|scenario| scenario.core).copied().collect();
@@ -424,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn the_core_would_notice_a_gate_that_does_not_gate() {
+    fn the_core_notices_a_broken_gate() {
         for (what, names) in [
             ("a new migration", ["next", "argocd-next"]),
             ("a broken one and its fix", ["broken", "argocd-broken"]),

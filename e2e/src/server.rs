@@ -1,10 +1,10 @@
-//! The database server of the scenarios as Kubernetes' objects.
+//! The database server of the scenarios as Kubernetes objects.
 
 use serde_json::{Value, json};
 
 use crate::stand_in::POSTGRES;
 
-/// Of every role here: nothing outside of the cluster reaches the server, and it goes with it.
+/// The password of every role. Nothing outside of the cluster reaches the server, and it is deleted with the cluster.
 pub(crate) const PASSWORD: &str = "e2e-only";
 
 /// The namespace of the server that scenarios share.
@@ -26,7 +26,7 @@ pub(crate) fn server() -> Value {
             "name": "postgres",
             "image": POSTGRES,
             "imagePullPolicy": "IfNotPresent",
-            // Many scenarios at once.
+            // Many scenarios connect at once.
             "args": ["-c", "max_connections=300", "-c", "fsync=off"],
             "env": [
                 {"name": "POSTGRES_USER", "value": "postgres"},

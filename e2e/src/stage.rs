@@ -22,30 +22,30 @@ use xtask::tools::{self, Tool};
 /// The server of chart 1.0.0's subchart.
 pub(crate) const BITNAMI: &str = "docker.io/bitnami/postgresql:18";
 
-/// Where scenarios run.
+/// The place where scenarios run.
 pub(crate) struct Stage {
     pub(crate) kubeconfig: PathBuf,
     pub(crate) kubectl: PathBuf,
     pub(crate) helmfile: PathBuf,
     pub(crate) chart: PathBuf,
-    /// One folder for each scenario in it.
+    /// It has a folder for each scenario.
     pub(crate) folder: PathBuf,
     helm3: PathBuf,
     helm4: PathBuf,
     plugins: PathBuf,
-    /// Where a scenario needs it.
+    /// Set where a scenario needs it.
     argocd: Option<ArgoCd>,
     provider: Provider,
-    /// Made by the first scenario that asks for them.
+    /// Made when the first scenario asks for them.
     releases: Mutex<Option<Arc<Releases>>>,
     /// Which program `helm diff` is.
     pub(crate) diff: &'static str,
 }
 
 impl Stage {
-    /// Builds what is missing, boots the cluster unless it is up, and loads the images.
+    /// Builds what is missing, starts the cluster unless it is up, and loads the images.
     pub(crate) fn set(sh: &Shell, provider: Provider, needs_argocd: bool) -> Result<Self> {
-        // Before anything that takes minutes.
+        // Checked before anything that takes minutes.
         packages::images(sh)?;
         cluster::prepare(sh, provider)?;
         let folder = root().join("target/e2e");
@@ -79,7 +79,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// A shell in the checkout whose programs speak to this cluster, and leave the user's own Helm alone.
+    /// A shell in the checkout. Its programs use this cluster, and leave the user's Helm settings alone.
     pub(crate) fn shell(&self) -> Result<Shell> {
         let sh = Shell::new()?;
         sh.change_dir(root());
@@ -89,7 +89,7 @@ impl Stage {
         Ok(sh)
     }
 
-    /// For programs that speak to this cluster.
+    /// The environment of programs that use this cluster.
     pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 6] {
         let helm = self.folder.join("helm");
         [
@@ -98,7 +98,7 @@ impl Stage {
             ("HELM_CACHE_HOME", helm.join("cache")),
             ("HELM_CONFIG_HOME", helm.join("config")),
             ("HELM_DATA_HOME", helm.join("data")),
-            // `helmfile.yaml` wants one for the bundled database.
+            // `helmfile.yaml` requires it with the bundled database.
             ("CORVEIL_SECRET_KEY", "e2e-only".into()),
         ]
     }
@@ -108,10 +108,10 @@ impl Stage {
     }
 
     pub(crate) fn argocd(&self) -> Result<&ArgoCd> {
-        self.argocd.as_ref().context("no scenario said that it needs Argo CD")
+        self.argocd.as_ref().context("Argo CD was not started: no chosen scenario needs it")
     }
 
-    /// Releases of this checkout in a registry; whoever asks while they are made waits for them.
+    /// Releases of this checkout in a registry. A scenario that asks while they are made waits for them.
     pub(crate) fn releases(&self) -> Result<Arc<Releases>> {
         let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(releases) = &*releases {
@@ -122,8 +122,8 @@ impl Stage {
         Ok(made)
     }
 
-    /// Waits until nothing of the scenarios runs any more.
-    pub(crate) fn settle(&self) -> Result<()> {
+    /// Waits until the namespaces of the scenarios are gone.
+    pub(crate) fn wait_until_idle(&self) -> Result<()> {
         let sh = self.shell()?;
         let kubectl = &self.kubectl;
         until("the scenarios' namespaces to go", Duration::from_mins(3), || {
@@ -141,7 +141,7 @@ impl Stage {
 
     fn start_database(&self) -> Result<()> {
         let sh = self.shell()?;
-        // One that an earlier run left may be full of its databases.
+        // A server that an earlier run left may be full of that run's databases.
         self.remove_database()?;
         let (kubectl, shared) = (&self.kubectl, server::SHARED);
         let namespace = serde_json::json!({
@@ -168,7 +168,7 @@ fn images(sh: &Shell) -> Result<Vec<PathBuf>> {
     let mut images = vec![postgres, bitnami];
     for build in Build::ALL {
         let output = folder.join(format!("{}.tar", build.tag()));
-        // The chart's own repository; tags tell the builds apart.
+        // The chart's repository; each build has another tag.
         let reference = format!("{}:{}", released::current().repository(), build.tag());
         image::with_migrations(&base, &reference, &build.migrations()?, &output)?;
         images.push(output);
@@ -176,7 +176,7 @@ fn images(sh: &Shell) -> Result<Vec<PathBuf>> {
     Ok(images)
 }
 
-/// Does it, and says how long it took.
+/// Runs a step, and prints how long it took.
 fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let done = work()?;

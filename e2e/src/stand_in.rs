@@ -1,6 +1,6 @@
 //! Images that the end-to-end tests run in place of published ones, made from what is on this machine.
 //!
-//! They are made of programs that are not ours to publish in this form. They stay where they were made.
+//! Their programs belong to other projects and must not be published in this form. The images stay on this machine.
 
 pub(crate) mod machine;
 
@@ -14,17 +14,17 @@ use xtask::image::archive::{self, Defaults, Image};
 use xtask::image::layer::{self, Entry, Layer};
 use xtask::postgres::programs;
 
-/// As the chart has it.
+/// The reference in the chart.
 pub(crate) const POSTGRES: &str = "docker.io/library/postgres:18-bookworm";
 
-/// The sandbox of a pod, as the node's containerd is told.
+/// The sandbox of a pod, as the configuration of the node's containerd names it.
 pub(crate) const PAUSE: &str = "localhost/pause:1";
 
-/// Where the server is in the image. It finds its other files from there.
+/// Where the server is in the image. It finds its other files relative to this folder.
 const SERVER: &str = "/usr/lib/postgresql/18";
 
-/// PostgreSQL 18 with `psql` and a shell, behaving as the official image as far as the chart asks. Kept while nothing in it
-/// changes.
+/// PostgreSQL 18 with `psql` and a shell. It behaves like the official image, as far as the chart uses it. The archive is
+/// kept while nothing in it changes.
 pub(crate) fn postgres(sh: &Shell, output: &Path) -> Result<()> {
     let bin = programs(sh, 18)?;
     let home = bin.parent().context("the folder of programs is in another")?.canonicalize()?;
@@ -36,7 +36,7 @@ pub(crate) fn postgres(sh: &Shell, output: &Path) -> Result<()> {
     entries.extend(machine::closure(sh, &all, &home)?);
     entries.extend(machine::shell(sh)?);
     for client in clients {
-        // At its true path, from where it finds its own files.
+        // At its real path, relative to which it finds its files.
         let path = client.to_str().context("a path in Debian's folder is UTF-8")?;
         let name = client.file_name().and_then(|name| name.to_str()).context("a program has a name")?;
         entries.push(Entry::file(path, 0o755, std::fs::read(&client)?));
@@ -56,7 +56,7 @@ pub(crate) fn postgres(sh: &Shell, output: &Path) -> Result<()> {
         entrypoint: vec!["docker-entrypoint.sh".to_owned()],
         cmd: vec!["postgres".to_owned()],
         working_dir: "/".to_owned(),
-        // Ends sessions; with a SIGTERM the server would wait for them.
+        // A fast shutdown, which ends sessions. With a SIGTERM the server would wait for them.
         stop_signal: "SIGINT".to_owned(),
         ..Defaults::default()
     };
@@ -66,7 +66,7 @@ pub(crate) fn postgres(sh: &Shell, output: &Path) -> Result<()> {
     write_unless_there(POSTGRES, defaults, &layer::pack(entries)?, output)
 }
 
-/// An image of one layer. Compressing takes most of the time, and is the only part that one which is there already spares.
+/// Writes an image of one layer, unless the archive has it already. That saves compressing, which takes most of the time.
 fn write_unless_there(reference: &str, defaults: Defaults, tar: &[u8], output: &Path) -> Result<()> {
     let is_current = |there: Image| {
         let [layer] = &*there.layers else { return false };
@@ -84,7 +84,8 @@ fn write_unless_there(reference: &str, defaults: Defaults, tar: &[u8], output: &
     Ok(())
 }
 
-/// The same programs with the volume's layout and the variables that chart 1.0.0 used. `base` is what [`postgres`] wrote.
+/// The same programs with the volume's layout and the environment variables of chart 1.0.0. `base` is what [`postgres`]
+/// wrote.
 pub(crate) fn bitnami(base: &Path, reference: &str, output: &Path) -> Result<()> {
     const ENTRYPOINT: &str = "/opt/bitnami/scripts/postgresql/entrypoint.sh";
     const SETTINGS: &str = "/opt/bitnami/postgresql/conf";
@@ -111,7 +112,7 @@ pub(crate) fn pause(sh: &Shell, output: &Path) -> Result<()> {
     let busybox = std::fs::read(machine::busybox(sh)?)?;
     let layer = Layer::new(vec![Entry::file("/bin/busybox", 0o755, busybox)])?;
     let mut defaults = Defaults {
-        // The longest that fits.
+        // The longest time that fits.
         cmd: ["/bin/busybox", "sleep", "2147483647"].map(str::to_owned).into(),
         working_dir: "/".to_owned(),
         user: "65535:65535".to_owned(),
@@ -142,7 +143,7 @@ mod tests {
         let defaults = |user: &str| Defaults { user: user.to_owned(), ..Defaults::default() };
         let is_made = |reference, user, text| {
             let inode = || fs::metadata(&path).map(|made| made.ino()).ok();
-            // Holds the number: a file that takes its place gets another.
+            // Keeps the old file's inode in use, so that a file in its place gets another one.
             let held = fs::File::open(&path).ok();
             let before = inode();
             write_unless_there(reference, defaults(user), &tar(text), &path).expect("an archive");

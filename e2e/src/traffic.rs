@@ -1,4 +1,4 @@
-//! Somebody who uses the app throughout: a pod that asks the Service again and again, and writes down each answer.
+//! A user of the app throughout a rollout: a pod that keeps sending requests to the Service, and logs each answer.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::stand_in::POSTGRES;
 use crate::wait::until;
 use crate::world::World;
 
-/// Each request has a connection of its own, as those of many users would.
+/// Each request opens a new connection, as those of many users would.
 const LOOP: &str = "while :; do
   if answer=$(busybox timeout 5 wget -q -O - \"$1\" 2>&1); then echo ok; else echo \"failed at $(date -u +%T): $answer\"; fi
   sleep 0.1
 done";
 
-/// A pod that sends requests until the namespace goes.
+/// A pod that sends requests until the namespace is deleted.
 pub(crate) struct Traffic<'a> {
     world: &'a World<'a>,
 }
 
 impl<'a> Traffic<'a> {
-    /// Starts it, and waits for the first answer: the app has to be there. It asks for the readiness page, which asks
+    /// Starts the pod, and waits for the first answer: the app has to run. The pod requests the readiness page, which queries
     /// the database.
     pub(crate) fn start(world: &'a World<'a>) -> Result<Self> {
         Self::start_with(world, "/health/ready")
@@ -58,17 +58,17 @@ impl<'a> Traffic<'a> {
         Ok(traffic)
     }
 
-    /// How many requests were answered, and what became of the others.
+    /// The number of answered requests, and the errors of the others.
     fn answers(&self) -> Result<(usize, Vec<String>)> {
         let log = self.world.kubectl(&["logs", "client", "--tail=-1"])?;
         let (ok, failed): (Vec<_>, Vec<_>) = log.lines().partition(|line| *line == "ok");
         Ok((ok.len(), failed.into_iter().map(str::to_owned).collect()))
     }
 
-    /// Every request so far was answered; tells how many.
+    /// Fails unless every request so far was answered. Returns how many were.
     pub(crate) fn expect_no_failure(&self) -> Result<usize> {
         let (before, _) = self.answers()?;
-        // What is under way now counts too.
+        // Includes the request that is running now.
         until("one more answer", Duration::from_secs(30), || {
             let (ok, failed) = self.answers()?;
             Ok((ok > before || !failed.is_empty()).then_some(()))

@@ -1,25 +1,25 @@
-//! Waiting for what a cluster does in its own time.
+//! Waits for a condition in the cluster.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often a condition is looked at. A look is a process, and the machine has other scenarios to run.
+/// How often a condition is checked. Each check starts a process, and the machine runs other scenarios too.
 const EVERY: Duration = Duration::from_millis(800);
 
-/// What `look` finds, as soon as it finds anything.
+/// Calls `check` until it returns something, and returns that.
 ///
 /// # Errors
-/// What `look` says, or that nothing was found within `bound`: `what` completes the sentence "waited 30 s for …".
+/// The error of `check`, or that it returned nothing within `bound`: `what` completes the sentence "waited 30 s for …".
 pub(crate) fn until<T>(
     what: &str,
     bound: Duration,
-    mut look: impl FnMut() -> Result<Option<T>>,
+    mut check: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let start = Instant::now();
     loop {
-        if let Some(found) = look()? {
+        if let Some(found) = check()? {
             return Ok(found);
         }
         if start.elapsed() > bound {

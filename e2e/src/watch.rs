@@ -1,4 +1,4 @@
-//! Records everything that happens to one kind of object in a namespace, in the order in which the API server tells it.
+//! Records everything that happens to one kind of object in a namespace, in the order in which the API server reports it.
 
 use std::io::BufReader;
 use std::process::{Child, Stdio};
@@ -15,23 +15,23 @@ use crate::builds::Build;
 use crate::wait::until;
 use crate::world::World;
 
-/// An object of each watched kind that does nothing. What is written to it comes back after all that came before.
+/// An object of each watched kind that does nothing. A change of it is reported after all earlier changes.
 pub(crate) const SENTINEL: &str = "sentinel";
 
-/// Where on it.
+/// The annotation of the sentinel that is changed.
 const MARK: &str = "corveil.example/mark";
 
-/// One state of an object, as it was told.
+/// One reported state of an object.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
-    /// When it reached us.
+    /// When it was received.
     pub(crate) at: SystemTime,
     /// `ADDED`, `MODIFIED` or `DELETED`.
     pub(crate) change: String,
     pub(crate) object: Value,
 }
 
-/// A watch that goes on until it is dropped.
+/// A watch that continues until it is dropped.
 pub(crate) struct Watch<'a> {
     world: &'a World<'a>,
     kind: &'static str,
@@ -54,30 +54,30 @@ impl<'a> Watch<'a> {
             .stderr(Stdio::null())
             .spawn()
             .context("start a watch with kubectl")?;
-        let told = BufReader::new(process.stdout.take().context("a pipe was asked for")?);
+        let output = BufReader::new(process.stdout.take().context("a pipe was asked for")?);
         let (events, has_ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (record, end) = (Arc::clone(&events), Arc::clone(&has_ended));
         thread::spawn(move || {
             #[derive(Deserialize)]
-            struct Told {
+            struct Reported {
                 #[serde(rename = "type")]
                 change: String,
                 object: Value,
             }
-            let stream = serde_json::Deserializer::from_reader(told).into_iter::<Told>();
-            for Told { change, object } in stream.map_while(Result::ok) {
+            let stream = serde_json::Deserializer::from_reader(output).into_iter::<Reported>();
+            for Reported { change, object } in stream.map_while(Result::ok) {
                 let event = Event { at: SystemTime::now(), change, object };
                 record.lock().unwrap_or_else(PoisonError::into_inner).push(event);
             }
             end.store(true, Ordering::Release);
         });
         let watch = Self { world, kind, process, events, has_ended, marks: AtomicU32::new(0) };
-        // From its first answer on nothing is missed.
+        // From the first received event on, nothing is missed.
         watch.events()?;
         Ok(watch)
     }
 
-    /// Everything that has happened until now: nothing that is still on its way is left out.
+    /// Everything that has happened until now, including events that had not arrived yet.
     pub(crate) fn events(&self) -> Result<Vec<Event>> {
         let mark = self.marks.fetch_add(1, Ordering::Relaxed).to_string();
         let annotation = format!("{MARK}={mark}");
@@ -85,7 +85,7 @@ impl<'a> Watch<'a> {
         let bears_it = |event: &Event| {
             event.name() == SENTINEL && event.object["metadata"]["annotations"][MARK] == mark.as_str()
         };
-        until("a watch to tell what happened", Duration::from_secs(30), || {
+        until("a watch to report what happened", Duration::from_secs(30), || {
             let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
             if events.iter().rev().any(bears_it) {
                 return Ok(Some(events.iter().filter(|event| event.name() != SENTINEL).cloned().collect()));
@@ -98,13 +98,13 @@ impl<'a> Watch<'a> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nobody left to tell.
+        // The process may have ended already, and `drop` cannot return an error.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// As little as the kind allows, and what a strict namespace asks for.
+/// The fields that the kind and a strict namespace require.
 fn sentinel(kind: &str) -> Result<Value> {
     let metadata = json!({"name": SENTINEL});
     let pod = json!({
@@ -119,7 +119,7 @@ fn sentinel(kind: &str) -> Result<Value> {
     });
     Ok(match kind {
         "pods" => {
-            // It is never scheduled.
+            // The gate is never removed, so the pod is never scheduled.
             let mut gated = pod;
             gated["schedulingGates"] = json!([{"name": "corveil.example/never"}]);
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": gated})
@@ -145,7 +145,7 @@ impl Event {
         self.object.pointer("/metadata/labels")?.get(label)?.as_str()
     }
 
-    /// Whether it is a pod that the app's Deployment made, of this build.
+    /// Whether it is a pod of the app's Deployment, of this build.
     pub(crate) fn is_app(&self, build: Build) -> bool {
         self.label("app.kubernetes.io/name") == Some("corveil-chart")
             && self.label("pod-template-hash").is_some()

@@ -1,4 +1,4 @@
-//! What one scenario has to itself: a namespace, an engine, a folder with everything that was said.
+//! What belongs to one scenario: a namespace, an engine, and a folder with the output of every command.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::stage::Stage;
 use crate::wait::until;
 
-/// In a scenario's folder: everything that was said.
+/// The file in a scenario's folder with every command and its output.
 pub(crate) const LOG: &str = "log.txt";
 
 /// One scenario under one engine.
@@ -22,7 +22,7 @@ pub(crate) struct World<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) engine: Engine,
     pub(crate) namespace: String,
-    /// Logs, values and whatever else belongs to the run.
+    /// Logs, values and other files of the run.
     pub(crate) folder: PathBuf,
     started: Instant,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Outcome {
 }
 
 impl<'a> World<'a> {
-    /// Without its namespace yet.
+    /// A scenario's world, before its namespace is created.
     pub(crate) fn new(stage: &'a Stage, scenario: &str, engine: Engine) -> Result<Self> {
         let namespace = namespace(scenario, engine);
         let folder = stage.folder.join(&namespace);
@@ -45,25 +45,25 @@ impl<'a> World<'a> {
 
     pub(crate) fn create_namespace(&self) -> Result<()> {
         self.kubectl_anywhere(&["create", "namespace", &self.namespace])?;
-        // A pod that comes before the account is refused.
+        // The API server refuses pods before the account exists.
         until("the default ServiceAccount", Duration::from_mins(1), || {
             Ok(self.get("serviceaccount", "default")?.map(drop))
         })
     }
 
-    /// Waits until it is gone.
+    /// Deletes the namespace, and waits until it is gone.
     pub(crate) fn remove_namespace(&self) -> Result<()> {
         let delete = ["delete", "namespace", &self.namespace, "--ignore-not-found", "--timeout=120s"];
         self.kubectl_anywhere(&delete).map(drop)
     }
 
-    /// Lets the namespace go, in its own time.
+    /// Deletes the namespace, and does not wait.
     pub(crate) fn abandon(&self) -> Result<()> {
         self.kubectl_anywhere(&["delete", "namespace", &self.namespace, "--wait=false"]).map(drop)
     }
 
     /// Adds a line to the scenario's log.
-    pub(crate) fn say(&self, text: &str) -> Result<()> {
+    pub(crate) fn record(&self, text: &str) -> Result<()> {
         let seconds = self.started.elapsed().as_secs_f64();
         writeln!(self.log()?, "[{seconds:7.2}] {}", text.trim_end()).context("write the log")
     }
@@ -74,41 +74,42 @@ impl<'a> World<'a> {
         file.with_context(|| format!("open {}", path.display()))
     }
 
-    /// A program that speaks to the cluster.
+    /// A command that uses the cluster.
     pub(crate) fn program(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).envs(self.stage.environment()).current_dir(xtask::project::root());
         command
     }
 
-    /// Runs a program to its end, whatever that is, and keeps what it printed.
+    /// Runs a program to its end, success or failure, and logs its output.
     pub(crate) fn run(&self, command: Command) -> Result<Outcome> {
         self.run_with(command, "")
     }
 
     fn run_with(&self, mut command: Command, input: &str) -> Result<Outcome> {
         let words = command.get_args().map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
-        self.say(&format!("$ {} {words}", command.get_program().to_string_lossy()))?;
+        self.record(&format!("$ {} {words}", command.get_program().to_string_lossy()))?;
         let start = Instant::now();
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        // Small enough for a pipe's buffer, whether or not it is read; dropped, so that it ends.
+        // The input fits into a pipe's buffer, even if it is not read. The pipe is dropped, so that the input ends.
         process.stdin.take().context("a pipe was asked for")?.write_all(input.as_bytes())?;
         let output = process.wait_with_output()?;
-        let told = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let printed =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let outcome =
-            Outcome { success: output.status.success(), text: told.concat(), took: start.elapsed() };
-        self.say(&format!("{}\n{}", output.status, outcome.text))?;
+            Outcome { success: output.status.success(), text: printed.concat(), took: start.elapsed() };
+        self.record(&format!("{}\n{}", output.status, outcome.text))?;
         Ok(outcome)
     }
 
-    /// kubectl in the scenario's namespace. A failure says what kubectl said.
+    /// kubectl in the scenario's namespace. The error of a failure has what kubectl printed.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let namespace = ["--namespace", &self.namespace];
         self.kubectl_anywhere(&[&namespace, arguments].concat())
     }
 
-    /// kubectl in whatever namespace the arguments name.
+    /// kubectl in the namespace that the arguments name.
     pub(crate) fn kubectl_anywhere(&self, arguments: &[&str]) -> Result<String> {
         let output = self.program(&self.stage.kubectl, arguments).stdin(Stdio::null()).output()?;
         if !output.status.success() {
@@ -117,7 +118,7 @@ impl<'a> World<'a> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// An object of the namespace, if it is there.
+    /// An object of the namespace, if it exists.
     pub(crate) fn get(&self, kind: &str, name: &str) -> Result<Option<Value>> {
         let text = self.kubectl(&["get", kind, name, "--ignore-not-found", "--output=json"])?;
         if text.trim().is_empty() {
@@ -126,7 +127,7 @@ impl<'a> World<'a> {
         Ok(Some(serde_json::from_str(&text)?))
     }
 
-    /// The objects of these kinds that have these labels; all of them for no label.
+    /// The objects of these kinds with these labels; all of them without a label.
     pub(crate) fn list(&self, kinds: &str, selector: &str) -> Result<Vec<Value>> {
         let selector = format!("--selector={selector}");
         let text = self.kubectl(&["get", kinds, &selector, "--output=json"])?;
@@ -149,23 +150,23 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// What somebody woken by the failure would look at first.
-    pub(crate) fn tell_everything(&self) -> Result<()> {
+    /// Logs what an on-call engineer would check first after a failure.
+    pub(crate) fn record_state(&self) -> Result<()> {
         for arguments in [
             &["get", "all,pvc,secrets,networkpolicies,resourcequotas", "--output=wide"][..],
             &["get", "events", "--sort-by=.lastTimestamp"],
             &["describe", "jobs,pods"],
         ] {
             let text = self.kubectl(arguments).unwrap_or_else(|error| error.to_string());
-            self.say(&format!("$ kubectl {}\n{text}", arguments.join(" ")))?;
+            self.record(&format!("$ kubectl {}\n{text}", arguments.join(" ")))?;
         }
         for pod in self.list("pods", "")? {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
             for which in ["--previous=false", "--previous=true"] {
                 let logs = ["logs", name, "--all-containers", "--prefix", "--tail=40", which];
-                // Most have no previous container.
+                // Most pods have no previous container.
                 if let Ok(text) = self.kubectl(&logs) {
-                    self.say(&format!("$ kubectl {}\n{text}", logs.join(" ")))?;
+                    self.record(&format!("$ kubectl {}\n{text}", logs.join(" ")))?;
                 }
             }
         }
@@ -179,17 +180,17 @@ pub(crate) fn namespace(scenario: &str, engine: Engine) -> String {
 }
 
 impl Outcome {
-    /// Success is what was expected.
+    /// Fails unless the program succeeded.
     pub(crate) fn expect_success(self) -> Result<Self> {
-        ensure!(self.success, "it should have succeeded, and said:\n{}", self.text);
+        ensure!(self.success, "it should have succeeded, and printed:\n{}", self.text);
         Ok(self)
     }
 
-    /// A failure is what was expected, with these words in what was printed.
+    /// Fails unless the program failed and printed these words.
     pub(crate) fn expect_failure(self, words: &[&str]) -> Result<Self> {
-        ensure!(!self.success, "it should have failed, and said:\n{}", self.text);
+        ensure!(!self.success, "it should have failed, and printed:\n{}", self.text);
         for words in words {
-            ensure!(self.text.contains(words), "`{words}` is not in what was printed:\n{}", self.text);
+            ensure!(self.text.contains(words), "`{words}` is not in the output:\n{}", self.text);
         }
         Ok(self)
     }

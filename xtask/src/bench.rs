@@ -1,10 +1,9 @@
-//! `cargo xtask bench`: corveil beside psql and other migration programs, as ratios from one run.
+//! `cargo xtask bench`: compares corveil with psql and other migration programs, as ratios from one run.
 //!
-//! Every program connects over TCP to 127.0.0.1 with the same URL, password and `sslmode=disable`, to a server
-//! that the bench starts for itself with PostgreSQL's default durability. A round runs every program once, each
-//! round starting with the next one, so that a machine that grows slower does so for all alike. Ratios are of
-//! medians. A goal that is missed is printed and fails nothing, since a timed test is only as quiet as its
-//! machine; a corveil that does not do its work fails the task.
+//! Every program connects over TCP to 127.0.0.1 with the same URL, password and `sslmode=disable`, to a server that the bench
+//! starts for itself with PostgreSQL's default durability. A round runs every program once, and each round starts with the
+//! next program, so that a machine that slows down affects all alike. Ratios are of medians. A missed goal is printed and
+//! does not fail the task, as times depend on the load of the machine. The task fails where corveil does not do its work.
 
 mod case;
 mod install;
@@ -32,23 +31,23 @@ use proxy::Proxy;
 
 use crate::postgres::server::{self, Server};
 
-/// What `cargo xtask bench` takes.
+/// The arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Measure only this case; may be given several times.
+    /// Measure only this case; can be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<Case>,
 
-    /// Rounds per case. A start, which takes only milliseconds, is measured eight times as often.
+    /// Set the rounds of each case; a start, which takes milliseconds, is measured eight times as often
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(5..))]
     samples: u16,
 
-    /// Also write the tables, with the versions of everything, to this file.
+    /// Also write the tables, with the versions of everything, to this file
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
 }
 
-/// There and back between two zones of one region.
+/// A round trip between two zones of one region.
 const FAR: Duration = Duration::from_millis(2);
 
 pub fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
@@ -56,7 +55,7 @@ pub fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
     let Installed { programs, absent } = install::all(sh, chosen)?;
     let server = Server::start(server::programs()?, "bench")?;
     let proxy = Proxy::start(server.port(), FAR / 2)?;
-    let machine = Machine::look(sh, &server, &programs)?;
+    let machine = Machine::inspect(sh, &server, &programs)?;
     let bench = Bench::new(&programs, &server, proxy.port())?;
 
     let mut tables = Vec::new();
@@ -72,7 +71,7 @@ pub fn run(sh: &Shell, args: &Args) -> anyhow::Result<()> {
         fs::write(file, report::markdown(&machine, &tables))
             .with_context(|| format!("cannot write `{}`", file.display()))?;
     }
-    let failures: Vec<_> = tables.iter().filter_map(report::Table::failure_of_ours).collect();
+    let failures: Vec<_> = tables.iter().filter_map(report::Table::corveils_failure).collect();
     ensure!(failures.is_empty(), "corveil did not do its work: {}", failures.join("; "));
     Ok(())
 }

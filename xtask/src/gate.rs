@@ -1,5 +1,5 @@
 //! The gate as Helm and Argo CD see it: which objects it has, in which order, and when they go. The chart, `argocd/` and
-//! their documentation are generated from here, so that none of them can say something else.
+//! their documentation are generated from here, so that none of them can differ.
 //!
 //! Each rule names its source. "Seen" means: run with Helm 3.22 and 4.3, or Argo CD 3.5, on a cluster.
 
@@ -11,7 +11,7 @@ pub type Annotations = Vec<(&'static str, String)>;
 
 /// Helm: when the hook runs. <https://helm.sh/docs/topics/charts_hooks/>
 pub const HELM_HOOK: &str = "helm.sh/hook";
-/// Helm: the order among hooks; Argo CD reads it as a sync wave where it finds none of its own.
+/// Helm: the order among hooks; Argo CD reads it as a sync wave where the object has none.
 pub const HELM_WEIGHT: &str = "helm.sh/hook-weight";
 /// Helm: when the hook goes. Argo CD unites it with its own policy (`gitops-engine/pkg/sync/hook/delete_policy.go`).
 pub const HELM_DELETE: &str = "helm.sh/hook-delete-policy";
@@ -27,7 +27,7 @@ pub const ARGOCD_DELETE: &str = "argocd.argoproj.io/hook-delete-policy";
 /// Argo CD: how an object that is no hook is applied.
 pub const ARGOCD_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 
-/// What follows the full name in that of the Secret that lives as long as the hook. Nobody's own Secret should be called so:
+/// What follows the full name in that of the Secret that lives as long as the hook. No user's Secret should have this name:
 /// `before-hook-creation` would delete it.
 pub const COPY_SUFFIX: &str = "-migrate-copy";
 
@@ -57,10 +57,10 @@ pub enum Phase {
 pub enum Job {
     /// A hook of both families: what gates a rollout.
     Hook,
-    /// A plain object beside the hook, for the first install with a bundled database: it waits for the database as long as
+    /// A plain object next to the hook, for the first install with a bundled database: it waits for the database as long as
     /// it takes. Later it finds nothing to do.
     Bootstrap,
-    /// A plain object in a wave of its own, for Argo CD.
+    /// A plain object in a separate wave, for Argo CD.
     Wave,
 }
 
@@ -78,7 +78,7 @@ pub enum Part {
 pub enum Step {
     /// Secrets and settings.
     Inputs,
-    /// The bundled database: Argo CD goes on once it is healthy.
+    /// The bundled database: Argo CD continues once it is healthy.
     Database,
     /// The migration.
     Job,
@@ -185,7 +185,7 @@ impl Part {
         "before-hook-creation,hook-succeeded"
     }
 
-    /// When Argo CD removes it, which also does what Helm's policy on the same object says.
+    /// When Argo CD removes it, which also follows Helm's policy on the same object.
     ///
     /// Inputs with `HookSucceeded` alone would stay after a failed sync (seen). They live until the Job ends.
     #[must_use]
@@ -224,7 +224,7 @@ pub fn hook(part: Part, database: Database, phase: Phase) -> Annotations {
 pub fn wave(step: Step) -> Annotations {
     let mut annotations = vec![(ARGOCD_WAVE, step.wave().to_string())];
     if step == Step::Job {
-        // A Job cannot be changed. Replaced by force it runs anew at each sync, retries too, and needs no pruning (seen).
+        // A Job cannot be changed. Replaced by force it runs again at each sync, retries too, and needs no pruning (seen).
         annotations.push((ARGOCD_OPTIONS, "Force=true,Replace=true".to_owned()));
     }
     annotations

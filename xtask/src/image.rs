@@ -1,4 +1,4 @@
-//! `cargo xtask image`: the container image, made without Docker, and the images that the end-to-end tests run.
+//! `cargo xtask image`: makes the container image without Docker, and the images that the end-to-end tests run.
 //!
 //! It is the only recipe: a `Dockerfile` could not give the same bytes for the same sources and the same Rust, by which the
 //! workflow of a release checks what was pushed. On a machine that has Docker and no Rust, run it in Rust's own image:
@@ -26,15 +26,16 @@ use crate::image::layer::{Entry, Layer};
 
 const FOLDER: &str = "target/image";
 
-/// What a node fetches before a rollout can begin. The image is far below it; a dependency may change that unnoticed.
+/// The limit of what a node downloads before a rollout can begin. The image is far below it, but a new dependency could
+/// change that unnoticed.
 const LIMIT: usize = 12_000_000;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only for the architecture of this machine, which needs no cross compiler: `target/image/corveil-amd64.tar`.
+    /// Build only for the architecture of this machine, without a cross compiler: `target/image/corveil-amd64.tar`
     #[arg(long)]
     native: bool,
-    /// Where to write the OCI archive; `target/image/corveil.tar` of the checkout otherwise.
+    /// Write the OCI archive to this file; the default is `target/image/corveil.tar` in the checkout
     #[arg(long, value_name = "PATH")]
     output: Option<PathBuf>,
 }
@@ -46,12 +47,12 @@ pub fn run(sh: &Shell, Args { native, output }: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The archive of the product's image for this machine, as the sources are now.
+/// Builds the product's image from the current sources for this machine, and returns the archive.
 pub fn corveil(sh: &Shell) -> Result<PathBuf> {
     Ok(build_native(sh, None)?.0)
 }
 
-/// The same program with other migrations: a new release, for a test that need not compile one.
+/// Writes an image with the same program and other migrations: a new release for tests, without compiling one.
 pub fn with_migrations(
     base: &Path,
     reference: &str,
@@ -78,7 +79,7 @@ fn build_native(sh: &Shell, output: Option<PathBuf>) -> Result<(PathBuf, Written
     Ok((output, limited(written)?))
 }
 
-/// An index with an image for each architecture.
+/// Builds an index with an image for each architecture.
 fn build_all(sh: &Shell, output: Option<PathBuf>) -> Result<(PathBuf, Written)> {
     let output = output.unwrap_or_else(|| crate::project::root().join(FOLDER).join("corveil.tar"));
     let images: Vec<_> =

@@ -1,9 +1,7 @@
-//! The project's own tasks. A library, so that the end-to-end tests share what both need: the checkout, the programs, the image.
+//! The tasks of the repository. They are a library, so that the end-to-end tests share the checkout, the programs and the
+//! image with them.
 
-#![expect(
-    missing_docs,
-    reason = "its users are in this repository, and a name that says everything needs no sentence"
-)]
+#![expect(missing_docs, reason = "its users are in this repository, and a clear name needs no sentence")]
 
 pub mod bench;
 pub mod gate;

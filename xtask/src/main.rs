@@ -1,4 +1,4 @@
-//! The project's own tasks, run as `cargo xtask <task>`.
+//! Runs the tasks of the repository: `cargo xtask <task>`.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use xtask::project::cargo::cargo;
 use xtask::project::root;
 use xtask::{bench, generate, image, release, test, tools};
 
-/// The project's own tasks
+/// Run a task of the repository
 #[derive(Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask")]
 enum Task {
@@ -37,7 +37,7 @@ enum Task {
     E2e(Rest),
 }
 
-/// What the end-to-end tests parse themselves.
+/// Arguments that the end-to-end tests parse.
 #[derive(clap::Args)]
 struct Rest {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Becomes the program of the end-to-end tests, which Cargo builds first: they are a package of their own.
+/// Replaces this process with the program of the end-to-end tests, a separate package that Cargo builds first.
 fn hand_over(sh: &Shell, task: &str, rest: Rest) -> anyhow::Result<()> {
     let run = cargo(sh, &["run", "--quiet", "--package", "e2e", "--", task]).args(rest.arguments);
     Err(Command::from(run).exec().into())

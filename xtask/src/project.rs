@@ -1,4 +1,4 @@
-//! The checkout, and what every task does in it: run Cargo, keep what was built once, read manifests, install packages.
+//! The checkout, and what every task does in it: run Cargo, cache builds, read manifests, install packages.
 
 pub mod cache;
 pub mod cargo;
@@ -10,8 +10,8 @@ pub mod tail;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// The checkout, from wherever in it a task was called. Cargo names the package whose program it runs; a release runs this
-/// program for a copy of the checkout in the same way.
+/// The root of the checkout, in whichever of its folders a task was called. Cargo sets a variable to the folder of the
+/// package whose program it runs. A release sets it too, to run this program on a copy of the checkout.
 pub fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let checkout = |package: PathBuf| package.parent().map(Path::to_owned);

@@ -1,7 +1,8 @@
-//! `cargo xtask release`: from a clean tree to a version whose image, chart, manifests and Helmfile name one another.
+//! `cargo xtask release`: makes a release from a clean working tree. Its image, chart, manifests and Helmfile name one
+//! another.
 //!
-//! Everything is written and built in a copy of the checkout. The checkout itself changes in the last step, and the registry
-//! in the two before: whatever ends a release early, it can be run again.
+//! Everything is written and built in a copy of the checkout. Only the last step changes the checkout, and only the steps
+//! that push change the registry. A release that ends early can be run again.
 
 mod address;
 mod changelog;
@@ -38,23 +39,25 @@ use crate::release::steps::{Reached, Steps};
 use crate::release::version::Version;
 use crate::tools::{self, Tool};
 
-/// What a release makes, beside the copy of the checkout that it makes it in.
+/// The folder of the release's files, and of the copy of the checkout in which they are made.
 const FOLDER: &str = "target/publish";
 
-/// What checks a change, and then every rollout: a change is checked with the core of them.
+/// The check of a change, and then all scenarios on a cluster: the check of a change runs only their core.
 const CHECKS: [&str; 2] = [".ci/run", "cargo xtask e2e"];
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The version, greater than that of the checkout: `2.1.0`. Before the first release it may be that one.
+    /// Release this version, such as `2.1.0`; it is greater than that of the checkout, or equal for the first release
     version: Version,
-    /// Show every change and every command; change neither the checkout nor the registry.
+    /// Show every change and every command, and change neither the checkout nor the registry
     #[arg(long)]
     dry_run: bool,
-    /// Where image and chart go, from now on: `oci://ghcr.io/corveil`. That of the release before by default.
+    /// Push image and chart to this registry from now on, such as `oci://ghcr.io/corveil`; the default is that of the
+    /// previous release
     #[arg(long, value_name = "OCI")]
     registry: Option<String>,
-    /// What has to succeed in the checkout before anything is made, as words without a shell; may be given several times.
+    /// Run this command in the checkout first, split at spaces and without a shell; it has to succeed; can be given several
+    /// times
     #[arg(long, value_name = "COMMAND", default_values = CHECKS)]
     check: Vec<String>,
 }
@@ -63,14 +66,11 @@ pub fn run(sh: &Shell, args: &Args) -> Result<()> {
     let folder = crate::project::root().join(FOLDER);
     sh.create_dir(&folder)?;
     let lock = File::create(folder.join("lock"))?;
-    ensure!(
-        lock.try_lock().is_ok(),
-        "another release is under way in this checkout\nhint: wait for it to end"
-    );
+    ensure!(lock.try_lock().is_ok(), "another release runs in this checkout\nhint: wait for it to end");
     packages(sh)?;
     let programs = tools::ensure(sh, &[Tool::Helm4])?;
     let helm = programs.first().context("Helm is one program")?.clone();
-    // Here and not while arguments are read, where an error would repeat what was given.
+    // Parsed here and not by clap, whose error would repeat the argument, which may have a password.
     let address = args.registry.as_ref().unwrap_or(&released::current().registry).parse()?;
     let credentials = Credentials::find(&folder)?;
     let registry = Registry { address, credentials, helm };
@@ -80,7 +80,7 @@ pub fn run(sh: &Shell, args: &Args) -> Result<()> {
     bail!("{error:#}\nthe checkout is as it was; {reached}")
 }
 
-/// What a release copies images with.
+/// Installs the programs that a release needs.
 pub(crate) fn packages(sh: &Shell) -> Result<()> {
     install(
         sh,
@@ -100,7 +100,7 @@ impl Release<'_> {
     fn make(&self, sh: &Shell, reached: &mut Reached) -> Result<()> {
         let Self { version, args, registry, folder } = self;
         let mut steps = Steps::default();
-        let start = steps.step("look at the checkout", || checkout::look(sh, *version, args.dry_run))?;
+        let start = steps.step("inspect the checkout", || checkout::inspect(sh, *version, args.dry_run))?;
         self.check(sh, &start, &mut steps)?;
 
         let copy = steps.step("copy the checkout", || Copy::of(sh, &folder.join("tree"), start.commit()))?;
@@ -119,7 +119,7 @@ impl Release<'_> {
             Image::write_programs(&copy, &made, *version)?;
             Ok(image)
         })?;
-        steps.step("list what is in it", || {
+        steps.step("list the contents of the image", || {
             let file = made.join(format!("corveil-{version}.cdx.json"));
             sbom::write(&copy, &image, &registry.address.image(*version), &file)
         })?;
@@ -128,10 +128,10 @@ impl Release<'_> {
             Chart::package(&copy, &registry.helm, &made, *version)
         })?;
         if args.dry_run {
-            return self.tell_the_rest(sh, &copy, &start, &image, &chart);
+            return self.print_remaining(sh, &copy, &start, &image, &chart);
         }
 
-        steps.step("look what the registry has", || {
+        steps.step("check what the registry has", || {
             reached.image = registry.find_image(sh, *version, &image)?;
             reached.chart = registry.find_chart(sh, *version, &chart)?;
             Ok(())
@@ -152,7 +152,7 @@ impl Release<'_> {
                 Ok(())
             })?,
         }
-        steps.step("pull both back, and render", || {
+        steps.step("pull both and render the chart", || {
             registry.verify_image(sh, *version, &image, folder)?;
             registry.verify_chart(sh, *version, &image, &chart, folder)
         })?;
@@ -160,16 +160,19 @@ impl Release<'_> {
             Start::New { commit } => checkout::finish(sh, &copy, *version, commit),
             Start::Tagged { .. } => Ok(()),
         })?;
-        self.tell_what_is_next(sh, &image)
+        self.print_next_steps(sh, &image)
     }
 
-    /// What keeps a version from being made. One that is tagged has passed.
+    /// Checks whether the version can be released. A tagged version has passed already.
     fn check(&self, sh: &Shell, start: &Start, steps: &mut Steps) -> Result<()> {
         if let Start::Tagged { .. } = start {
-            steps.skip("check what is to be released", "it is released")?;
-            return steps.skip("run the checks", "it is released");
+            steps.skip(
+                "check the changelog, the migrations and the generated files",
+                "the version is released already",
+            )?;
+            return steps.skip("run the checks", "the version is released already");
         }
-        steps.step("check what is to be released", || {
+        steps.step("check the changelog, the migrations and the generated files", || {
             let text = sh.read_file(crate::project::root().join(changelog::FILE))?;
             changelog::unreleased(&text)?;
             migrations::expect_kept(sh)?;
@@ -196,11 +199,11 @@ impl Release<'_> {
         let day = cmd!(copy.shell(), "date --utc +%F").read()?;
         copy.write(changelog::FILE, &changelog::roll(&text, self.version, &day)?)?;
         copy.write(chart::MANIFEST, &changelog::into_chart(&copy.read(chart::MANIFEST)?, &changes)?)?;
-        // Until there is an image of this version, nothing names one.
+        // No file names an image until this version has one.
         self.write_image(copy, "")
     }
 
-    /// Into the files that name the image. What was tagged has to have it already.
+    /// Writes the digest into the files that name the image. A tagged version has to have it already.
     fn write_digest(&self, copy: &Copy, start: &Start, image: &Image) -> Result<()> {
         match start {
             Start::New { .. } => self.write_image(copy, &image.digest),
@@ -209,7 +212,7 @@ impl Release<'_> {
                 ensure!(
                     named == image.digest,
                     "{commit} names the image {named}, and building it gave {}\n\
-                     hint: use the Rust, the C library and the certificates that it was made with",
+                     hint: use the versions of Rust, the C library and the certificates that it was built with",
                     image.digest
                 );
                 let there = released::read(copy.root())?.registry;
@@ -233,8 +236,8 @@ impl Release<'_> {
         Ok(())
     }
 
-    /// The end of a dry run: the changes that were made in the copy, and the commands that were not run.
-    fn tell_the_rest(
+    /// Prints the end of a dry run: the changes in the copy, and the commands that were not run.
+    fn print_remaining(
         &self,
         sh: &Shell,
         copy: &Copy,
@@ -244,7 +247,7 @@ impl Release<'_> {
     ) -> Result<()> {
         let mut out = stdout().lock();
         writeln!(out, "{}", copy.diff()?)?;
-        writeln!(out, "What a release would run now:")?;
+        writeln!(out, "A release would now run:")?;
         for command in self.registry.commands(sh, self.version, image, chart, &self.folder) {
             writeln!(out, "$ {command}")?;
         }
@@ -257,7 +260,7 @@ impl Release<'_> {
         Ok(())
     }
 
-    fn tell_what_is_next(&self, sh: &Shell, image: &Image) -> Result<()> {
+    fn print_next_steps(&self, sh: &Shell, image: &Image) -> Result<()> {
         let Self { version, registry, .. } = self;
         let (address, tag) = (&registry.address, version.tag());
         let branch = checkout::branch(sh)?;
@@ -300,11 +303,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_is_checked_with_every_rollout_unless_told_otherwise() {
+    fn a_release_runs_every_scenario_by_default() {
         let checks = |arguments: &[&str]| {
             let command = Args::augment_args(Command::new("release"));
-            let told = command.get_matches_from([&["release", "9.9.9"], arguments].concat());
-            told.get_many::<String>("check").into_iter().flatten().cloned().collect::<Vec<_>>()
+            let parsed = command.get_matches_from([&["release", "9.9.9"], arguments].concat());
+            parsed.get_many::<String>("check").into_iter().flatten().cloned().collect::<Vec<_>>()
         };
         assert_eq!(checks(&[]), [".ci/run", "cargo xtask e2e"]);
         assert_eq!(checks(&["--check", "git status"]), ["git status"]);

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-/// The release that everything is rendered for. Its name is not the chart's, so that one in the place of the other shows.
+/// The release that everything is rendered for. Its name differs from the chart's, so that a mix-up of the two is noticed.
 pub const RELEASE: &str = "prod";
 pub const NAMESPACE: &str = "gateway";
 
-/// The oldest Kubernetes that the chart supports. Without it the answer would depend on how Helm was built.
+/// The oldest Kubernetes that the chart supports. Without it the result would depend on how Helm was built.
 pub const KUBERNETES: &str = "1.31.0";
 
 /// Files of values that are rendered as an upgrade too: with the bundled database, only Helm's upgrades and installs have the
-/// bootstrap Job, and `helm template` takes itself for neither.
+/// bootstrap Job, and `helm template` is neither by default.
 const UPGRADED: &[&str] = &["default", "everything"];
 
 /// One rendering: a file of values, as Argo CD renders it or as Helm does for an upgrade.
@@ -30,7 +30,7 @@ impl Case {
     }
 }
 
-/// What is rendered and checked: each file of values, by name, and then the upgrades.
+/// The renderings that are checked: each file of values, by name, and then the upgrades.
 pub fn cases() -> Result<Vec<Case>> {
     let folder = crate::project::root().join("chart/ci");
     let entries = folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
@@ -54,7 +54,7 @@ fn file_name(values: &Path) -> &str {
     name.strip_suffix("-values").unwrap_or(name)
 }
 
-/// What Helm renders in this case.
+/// Renders the chart for this case.
 pub fn template(sh: &Shell, helm: &Path, case: &Case) -> Result<String> {
     let chart = crate::project::root().join("chart");
     let values = &case.values;

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every test that needs no cluster, on a machine with Rust, and Go for what is not on its PATH.
+//! `cargo xtask test`: runs every test that needs no cluster. The machine needs Rust, and Go for programs that are not on the
+//! PATH.
 
 use std::thread::available_parallelism;
 
@@ -13,28 +14,28 @@ use crate::{postgres, tools};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Run the scenarios whose outcome depends on the server's version, on servers of these major versions, fetched when
-    /// needed: `14,18`.
+    /// Run the scenarios whose outcome depends on the server's version on servers of these major versions, such as `14,18`,
+    /// downloaded when needed
     #[arg(long, value_name = "MAJORS", value_delimiter = ',')]
     postgres: Vec<u32>,
-    /// Run the scenarios, and nothing else, on databases that have most of the odd settings of `tests/it/support/settings.rs`.
+    /// Run only the scenarios, on databases that have most of the odd settings of `tests/it/support/settings.rs`
     #[arg(long, conflicts_with = "postgres")]
     odd_settings: bool,
-    /// Passed on to `cargo test`. With `--postgres`, a name runs the scenarios of that name.
+    /// Pass these arguments on to `cargo test`; with `--postgres`, a name runs the scenarios of that name
     #[arg(last = true)]
     rest: Vec<String>,
 }
 
-/// How many tests run at once, if nobody said so: most of them wait for a server half of the time.
+/// Sets how many tests run at once, unless the caller did: most of them wait for a server half of the time.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// All packages, as for all tests: a selection of them is another set of features, and with it another build.
+/// All packages, as for the other tests: another selection would have other features, and so need another build.
 const SCENARIOS: [&str; 5] = ["test", "--workspace", "--no-default-features", "--test", "it"];
 
 /// Gives every test's database the odd settings.
 const ODD_SETTINGS: &str = "CORVEIL_TEST_ODD_SETTINGS";
 
-/// The contents page of the scenarios, and what it has behind a module that is run on each server that is asked for.
+/// The list of the scenarios, and the mark after each module that runs on every requested server.
 const CONTENTS: &str = "tests/it/main.rs";
 const MARK: &str = "// on each version";
 
@@ -70,7 +71,7 @@ pub fn run(sh: &Shell, Args { postgres, odd_settings, rest }: &Args) -> Result<(
     Ok(())
 }
 
-/// The servers that scenarios run on.
+/// Installs the servers that scenarios run on.
 fn servers(sh: &Shell) -> Result<()> {
     let mut missing = Vec::new();
     if std::env::var_os("CORVEIL_TEST_POSTGRES_BIN").is_none() && !is_installed("initdb") {
@@ -87,7 +88,7 @@ fn servers(sh: &Shell) -> Result<()> {
     )
 }
 
-/// A registry on this machine, for the tests of a release.
+/// Installs a registry on this machine, for the tests of a release.
 pub fn registry(sh: &Shell) -> Result<()> {
     install(
         sh,
@@ -97,7 +98,7 @@ pub fn registry(sh: &Shell) -> Result<()> {
     )
 }
 
-/// What runs a program of the other architecture, which the tests of a release do.
+/// Installs the emulator for programs of the other architecture, which the tests of a release run.
 fn emulator(sh: &Shell) -> Result<()> {
     install(
         sh,
@@ -107,12 +108,12 @@ fn emulator(sh: &Shell) -> Result<()> {
     )
 }
 
-/// What the names of the marked modules' tests begin with.
+/// The prefixes of the names of tests in marked modules.
 fn marked(contents: &str) -> Vec<String> {
     modules(contents).filter(|(_, mark)| *mark == MARK).map(|(name, _)| format!("{name}::")).collect()
 }
 
-/// The modules of a contents page, and what is behind each.
+/// The modules of a list, and the text after each.
 fn modules(contents: &str) -> impl Iterator<Item = (&str, &str)> {
     let declared = contents.lines().filter_map(|line| line.strip_prefix("mod ")?.split_once(';'));
     declared.map(|(name, behind)| (name, behind.trim()))
@@ -130,11 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_mark_is_behind_a_module() {
+    fn only_the_mark_follows_a_module() {
         let contents = std::fs::read_to_string(crate::project::root().join(CONTENTS)).expect(CONTENTS);
         let others: Vec<_> = modules(&contents).filter(|(_, behind)| !["", MARK].contains(behind)).collect();
         assert!(others.is_empty(), "{others:?}\nhint: `{MARK}`, or nothing");
-        // As far as anything depends on the version, these do.
+        // These depend on the version most.
         let marked = marked(&contents);
         assert!(["schema::", "drift::", "roles::"].iter().all(|name| marked.contains(&(*name).to_owned())));
     }

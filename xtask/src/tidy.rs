@@ -1,6 +1,6 @@
-//! What no compiler checks: the repository keeps its own rules.
+//! Checks the rules of the repository that no compiler checks.
 //!
-//! Each check is a function from files to findings, so that it can also be shown a file that breaks the rule.
+//! Each check is a function from files to findings, so that a test can also pass it a file that breaks the rule.
 
 mod circles;
 
@@ -14,7 +14,7 @@ struct File {
     text: String,
 }
 
-/// What source under some paths must not say, and who alone may.
+/// Words that source under some paths must not contain, and the paths that may.
 struct Layer {
     within: &'static [&'static str],
     except: &'static [&'static str],
@@ -111,11 +111,11 @@ const LAYERS: &[Layer] = &[
     },
 ];
 
-/// Paths and hosts of somebody's machine. In pieces, because this file is searched too.
+/// Paths and hosts that exist on one machine only. They are in pieces, because this file is searched too.
 const PRIVATE: &[&str] = &[concat!("/wo", "rk/"), concat!("../sha", "red"), concat!("artifac", "tory")];
 
 #[test]
-fn modules_say_what_they_are() {
+fn modules_start_with_a_sentence() {
     assert_tidy(&module_docs(&repository()));
 }
 
@@ -155,12 +155,12 @@ fn tasks_and_tests_are_one_build() {
 }
 
 #[test]
-fn the_readme_tells_what_the_program_does() {
+fn the_readme_lists_what_the_program_does() {
     assert_tidy(&readme(&repository()));
 }
 
 #[test]
-fn links_between_pages_lead_somewhere() {
+fn links_between_pages_have_targets() {
     assert_tidy(&links(&repository()));
 }
 
@@ -243,7 +243,7 @@ fn layers(files: &[File]) -> Vec<String> {
     findings
 }
 
-/// `NNNN_snake_case.sql`, each version once.
+/// Migrations are named `NNNN_snake_case.sql`, each version once.
 fn migration_names(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     let mut last = 0;
@@ -276,7 +276,7 @@ fn versions(files: &[File]) -> Vec<String> {
         for (number, line) in in_package.filter(|(_, line)| line.starts_with("version")) {
             if line != "version.workspace = true" {
                 findings.push(format!(
-                    "{}:{number}: a version of its own: `version.workspace = true`",
+                    "{}:{number}: not the version of the workspace: write `version.workspace = true`",
                     file.path
                 ));
             }
@@ -292,7 +292,7 @@ fn versions(files: &[File]) -> Vec<String> {
     findings
 }
 
-/// Nothing that only holds on the machine where it was written.
+/// No file names a path or host that exists on one machine only.
 fn private_places(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     for file in files {
@@ -308,7 +308,7 @@ fn private_places(files: &[File]) -> Vec<String> {
     findings
 }
 
-/// Every dependency is pinned with `=` and says on its line what it is for.
+/// Every dependency is pinned with `=`, and a comment on its line has its purpose.
 fn dependencies(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| is_manifest(file)) {
@@ -337,8 +337,8 @@ fn dependencies(files: &[File]) -> Vec<String> {
     findings
 }
 
-/// What the tests ask of a dependency, the tasks ask too: of a crate with other features Cargo makes another build, and with it
-/// another of each crate above it, up to the product.
+/// The tasks enable every feature of a dependency that the tests enable. With other features Cargo would build the crate
+/// again, and each crate that depends on it, up to the product.
 fn one_build(files: &[File]) -> Vec<String> {
     let section_of = |path: &str, header| {
         let file = files.iter().find(|file| file.path == path);
@@ -354,14 +354,14 @@ fn one_build(files: &[File]) -> Vec<String> {
             features(line).filter(|feature| !features(here).any(|found| found == *feature)).collect();
         if !missing.is_empty() {
             findings.push(format!(
-                "xtask/Cargo.toml: `{name}` without {missing:?}, which the tests ask for: add them"
+                "xtask/Cargo.toml: `{name}` without {missing:?}, which the tests enable: add them"
             ));
         }
     }
     findings
 }
 
-/// The features that a dependency's line asks for, each in its quotes.
+/// The features that a dependency's line enables, each in its quotes.
 fn features(line: &str) -> impl Iterator<Item = &str> {
     let list = line.split_once("features = [").and_then(|(_, list)| list.split_once(']'));
     list.into_iter().flat_map(|(list, _)| list.split(", "))
@@ -379,31 +379,31 @@ fn repository() -> Vec<File> {
     let listed = cmd!(sh, "git ls-files --cached --others --exclude-standard").quiet().read();
     let mut paths: Vec<_> = listed.expect("a git checkout").lines().map(str::to_owned).collect();
     paths.sort_unstable();
-    // What is not UTF-8 is no text, and what cannot be read was deleted and not committed yet.
+    // A file that is not UTF-8 is not text. One that cannot be read was deleted, and the deletion is not committed yet.
     let read = |path: String| Some(File { text: sh.read_file(&path).ok()?, path });
     paths.into_iter().filter_map(read).collect()
 }
 
-/// A page is linked to by its path, and a folder too.
+/// Every link to a page or a folder has a target.
 fn links(files: &[File]) -> Vec<String> {
     let is_there = |path: &Path| files.iter().any(|file| Path::new(&file.path).starts_with(path));
     let pages = files.iter().filter(|file| Path::new(&file.path).extension().is_some_and(|end| end == "md"));
     pages
         .flat_map(|page| lines(page).map(move |(number, line)| (page, number, line)))
         .flat_map(|(page, number, line)| targets(line).map(move |target| (page, number, target)))
-        .filter(|(page, _, target)| !is_there(&beside(&page.path, target)))
-        .map(|(page, number, target)| format!("{}:{number}: `{target}` leads nowhere", page.path))
+        .filter(|(page, _, target)| !is_there(&relative_to(&page.path, target)))
+        .map(|(page, number, target)| format!("{}:{number}: `{target}` does not exist", page.path))
         .collect()
 }
 
-/// What the links of a line lead to within the repository, without the place on the page.
+/// The targets of a line's links within the repository, without the anchor.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
     let targets = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
     targets.filter(|target| !target.is_empty() && !target.contains(':'))
 }
 
 /// The path that a link means on a page.
-fn beside(page: &str, target: &str) -> PathBuf {
+fn relative_to(page: &str, target: &str) -> PathBuf {
     let mut path = Path::new(page).parent().unwrap_or(Path::new("")).to_owned();
     for part in target.trim_end_matches('/').split('/') {
         match part {
@@ -417,7 +417,7 @@ fn beside(page: &str, target: &str) -> PathBuf {
 /// The README is for the first minute; `docs/` has the rest.
 const README_LINES: usize = 160;
 
-/// Exit codes, commands and variables as the library has them, on few lines.
+/// The README has the library's exit codes, commands and variables, and few lines.
 fn readme(files: &[File]) -> Vec<String> {
     use clap::CommandFactory;
     use corveil::{Cli, ExitCode, env};
@@ -432,13 +432,13 @@ fn readme(files: &[File]) -> Vec<String> {
     let Some(readme) = readme else { return Vec::new() };
     let missing = wanted
         .filter(|text| !readme.text.contains(*text))
-        .map(|text| format!("README.md: no `{text}`; a table there says otherwise, mend it"));
+        .map(|text| format!("README.md: no `{text}`: add it to the table, or correct its row"));
     let long = (readme.text.lines().count() > README_LINES)
         .then(|| format!("README.md: more than {README_LINES} lines; move some of them to `docs/`"));
     missing.chain(long).collect()
 }
 
-/// Whether this is Rust source in one of the folders, or the file beside a folder that declares its modules.
+/// Whether this is Rust source in one of the folders, or the file next to a folder that declares its modules.
 fn is_source(file: &File, folders: &[&str]) -> bool {
     let path = Path::new(&file.path);
     let is_in = |folder: &&str| path.starts_with(folder) || path.with_extension("") == Path::new(folder);
@@ -461,7 +461,7 @@ fn lines(file: &File) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(file.text.lines())
 }
 
-/// Whether the word occurs with nothing before it that would make it another one: `println!` is not in `eprintln!`.
+/// Whether the word occurs, and is not the end of a longer one: `println!` is not in `eprintln!`.
 fn has_word(code: &str, word: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word).any(|(at, _)| !code[..at].ends_with(is_name))

@@ -1,6 +1,6 @@
 //! `cargo xtask tools`: the programs that tests and clusters run, found on the PATH or built from Go modules.
 //!
-//! Each tool's folder in `xtask/tools` is a Go module: `go.mod` pins the programs, `go.sum` everything in them.
+//! Each tool's folder in `xtask/tools` is a Go module: `go.mod` pins the programs, `go.sum` pins everything in them.
 
 mod build;
 pub mod migrators;
@@ -23,12 +23,12 @@ pub use crate::tools::version::Version;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Those to find or build; all that tests of the chart and clusters run when none is named.
+    /// Find or build these tools; by default, all that the tests of the chart and the clusters run
     names: Vec<Tool>,
-    /// Those alone that other projects migrate their databases with, which tests adopt from.
+    /// Install only the migration tools of other projects, whose histories the tests adopt
     #[arg(long, conflicts_with = "names")]
     migrators: bool,
-    /// Print where each program is, one line each in the order named.
+    /// Print the path of each program, one a line, in the order of the arguments
     #[arg(long)]
     print_path: bool,
 }
@@ -48,7 +48,7 @@ pub fn run(sh: &Shell, Args { names, migrators, print_path }: &Args) -> Result<(
     Ok(())
 }
 
-/// Finds or builds each, saying on stderr what is under way, and tells where their programs are.
+/// Finds or builds each tool, prints progress on stderr, and returns the paths of the programs.
 pub fn ensure(sh: &Shell, tools: &[Tool]) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for tool in tools {
@@ -77,16 +77,17 @@ pub fn ensure(sh: &Shell, tools: &[Tool]) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Where the tool's only program is, or its first. Builds nothing: a test that needs it fails, and says how to get it.
+/// The path of the tool's only or first program. It builds nothing: a test that needs a missing tool fails, with the command
+/// that builds it.
 pub fn path(sh: &Shell, tool: Tool) -> Result<PathBuf> {
     let module = tool.module();
     match find(sh, &module)?.as_deref() {
         Some([path, ..]) => Ok(path.clone()),
-        _ => bail!("`{0}` is not there\nhint: `cargo xtask tools {0}`", module.name),
+        _ => bail!("`{0}` is not installed\nhint: `cargo xtask tools {0}`", module.name),
     }
 }
 
-/// A program that is built from the tool's module, by its name. Builds nothing either, and looks nowhere else.
+/// A program that is built from the tool's module, by its name. It builds nothing either, and ignores the PATH.
 pub fn built(sh: &Shell, tool: Tool, name: &str) -> Result<PathBuf> {
     let module = tool.module();
     let path = cache::root(sh)?.join(build::folder(sh, &module)?).join(name);
@@ -96,12 +97,12 @@ pub fn built(sh: &Shell, tool: Tool, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The sources that the tool is built from, for what else is in them.
+/// The sources that the tool is built from, for other files in them.
 pub fn sources(sh: &Shell, tool: Tool) -> Result<PathBuf> {
     build::sources(sh, &tool.module())
 }
 
-/// On the PATH at a fitting version, or built before.
+/// The programs on the PATH at a version that fits, or built before.
 fn find(sh: &Shell, module: &Module) -> Result<Option<Vec<PathBuf>>> {
     if let Some(installed) = &module.installed
         && let Some(path) = on_path(sh, installed)
@@ -119,7 +120,7 @@ fn on_path(sh: &Shell, installed: &Installed) -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file() && fits(sh, installed, candidate))
 }
 
-/// A program that cannot be asked fits as little as one of another version.
+/// A program whose version cannot be read does not fit.
 fn fits(sh: &Shell, installed: &Installed, candidate: &Path) -> bool {
     let answer = cmd!(sh, "{candidate}").args(installed.ask).quiet().ignore_stderr().read();
     let version = answer.ok().and_then(|answer| Version::find(&answer));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pinned_fits() {
+    fn pinned_versions_fit() {
         let sh = shell();
         for module in all().map(Tool::module) {
             let pinned = build::pinned(&sh, &module).expect(module.name);

@@ -1,4 +1,4 @@
-//! The workflows of `.github`: GitHub would read them as they are meant.
+//! Checks that GitHub accepts the workflows of `.github`, and that they run what contributors run.
 
 use std::fs;
 
@@ -15,11 +15,12 @@ fn actionlint_finds_nothing() {
     let actionlint = tools::path(&sh, Tool::Actionlint).unwrap_or_else(|error| panic!("{error}"));
     let files = sh.read_dir(FOLDER).expect("a folder");
     assert!(!files.is_empty());
-    // What else it runs where that is installed would make the answer another one on each machine.
+    // Without shellcheck and pyflakes, which actionlint runs where they are installed: the result would differ between
+    // machines.
     cmd!(sh, "{actionlint} -no-color -shellcheck= -pyflakes= {files...}").quiet().run().expect("no finding");
 }
 
-/// The workflow builds the tag again, and compares: it has to be where the release was made.
+/// The workflow builds the tag again, and compares: so it has to run in the container in which the release was made.
 #[test]
 fn releases_are_made_in_the_container_that_compares_them() {
     let read = |path: &str| fs::read_to_string(crate::project::root().join(path)).expect(path);
@@ -39,9 +40,10 @@ fn the_workflows_run_what_a_contributor_runs() {
     assert_eq!(parts.last(), Some(&("tests", "cargo xtask test")));
     for (name, command) in parts {
         match name {
-            // Kind brings the node, and a test builds what else it runs.
+            // Kind provides the node, and a test builds the other tools that it runs.
             "tools" | "migrators" | "image" => {}
-            // All engines at once here, one in each job there; and everything once it is on the branch.
+            // `.ci/run` runs all engines at once, the workflow one in each job, and every scenario once the change is on the
+            // branch.
             "rollouts" => {
                 let core = "${{ github.event_name == 'pull_request' && '--core' || '' }}";
                 assert_eq!(command, "cargo xtask e2e --core");

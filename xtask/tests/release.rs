@@ -1,6 +1,6 @@
-//! `cargo xtask release`, as a maintainer runs it: with a real registry, real git, real Helm, and every way to fail.
+//! `cargo xtask release`, as a maintainer runs it: with a real registry, real git and real Helm, and with each way to fail.
 //!
-//! The tests share one checkout, so that the image is compiled once, and take turns.
+//! The tests share one checkout, so that the image is compiled once. They run one at a time.
 
 #[path = "release/checkout.rs"]
 mod checkout;
@@ -16,8 +16,8 @@ use checkout::{Checkout, kill, run, run_until};
 use registry::{PASSWORD, Registry, USER};
 use xshell::cmd;
 
-/// Of which the registry is first touched.
-const LOOK: usize = 9;
+/// The number of the first step that uses the registry.
+const CHECK_REGISTRY: usize = 9;
 const PUSH_CHART: usize = 11;
 const LAST: usize = 13;
 
@@ -25,7 +25,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("release")
 }
 
-/// The checkout as it was at first, for one test alone.
+/// The checkout in its first state, locked for one test.
 fn checkout() -> MutexGuard<'static, Checkout> {
     static CHECKOUT: LazyLock<Mutex<Checkout>> = LazyLock::new(|| Mutex::new(Checkout::new(&folder())));
     let checkout = CHECKOUT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +37,7 @@ fn registry(name: &str) -> Registry {
     Registry::start(&folder().join(name), false)
 }
 
-/// `--registry` with a folder of the registry's.
+/// `--registry` with a folder of the registry.
 fn to(registry: &Registry) -> String {
     format!("--registry=oci://{}/team", registry.host())
 }
@@ -65,10 +65,10 @@ fn what_must_not_be_released_is_refused() {
     refuses(&["1.9.9", &to], &["is not greater"]);
     checkout.git(&format!("tag v{}", env!("CARGO_PKG_VERSION")));
     checkout.write("new.txt", "");
-    checkout.commit_all("Go on");
+    checkout.commit_all("Change a file");
     refuses(&[env!("CARGO_PKG_VERSION"), &to], &["is released already"]);
     checkout.reset();
-    refuses(&[&next, "--registry=oci://user:hidden@example.com/a"], &["no address"]);
+    refuses(&[&next, "--registry=oci://user:hidden@example.com/a"], &["not the address of a registry"]);
     refuses(
         &[&next, &to, "--check=true", "--check=false"],
         &["`false` has to succeed", "nothing was pushed"],
@@ -82,7 +82,7 @@ fn what_must_not_be_released_is_refused() {
 
     checkout.reset();
     checkout.write("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n");
-    checkout.commit_all("Say nothing");
+    checkout.commit_all("Empty the changelog");
     refuses(&[&next, &to], &["nothing under `[Unreleased]`"]);
 
     checkout.reset();
@@ -140,7 +140,7 @@ fn a_dry_run_shows_everything_and_changes_nothing() {
 }
 
 #[test]
-fn a_clone_that_was_cut_off_does_not_turn_git_on_the_checkout() {
+fn an_interrupted_clone_does_not_run_git_on_the_checkout() {
     let checkout = checkout();
     let registry = registry("cut");
     let tree = checkout.root.join("target/publish/tree");
@@ -153,7 +153,7 @@ fn a_clone_that_was_cut_off_does_not_turn_git_on_the_checkout() {
 }
 
 #[test]
-fn the_first_release_may_be_of_the_version_that_the_checkout_has() {
+fn the_first_release_can_have_the_version_of_the_checkout() {
     let checkout = checkout();
     let registry = registry("first");
     let version = env!("CARGO_PKG_VERSION");
@@ -162,7 +162,7 @@ fn the_first_release_may_be_of_the_version_that_the_checkout_has() {
 }
 
 #[test]
-fn a_release_is_whole_and_a_second_run_changes_nothing() {
+fn a_release_is_complete_and_a_second_run_changes_nothing() {
     let checkout = checkout();
     let registry = registry("whole");
     let (version, to) = (checkout::version(1), to(&registry));
@@ -205,7 +205,7 @@ fn a_release_is_whole_and_a_second_run_changes_nothing() {
     })
     .succeeds();
 
-    // Each node and each machine finds its own.
+    // The index has an image, and the folder a program, for each architecture.
     let raw =
         cmd!(checkout.sh, "skopeo inspect --raw --tls-verify=false docker://{by_digest}").quiet().read();
     let index: serde_json::Value = serde_json::from_str(&raw.expect("an index")).expect("JSON");
@@ -214,24 +214,24 @@ fn a_release_is_whole_and_a_second_run_changes_nothing() {
     assert_eq!(images, ["amd64", "arm64"]);
     let made = checkout.root.join(format!("target/publish/{version}"));
     let _made = checkout.sh.push_dir(&made);
-    cmd!(checkout.sh, "sha256sum --quiet --check SHA256SUMS").quiet().run().expect("the sums are theirs");
+    cmd!(checkout.sh, "sha256sum --quiet --check SHA256SUMS").quiet().run().expect("the sums match");
     for (name, machine) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
         let archive = format!("corveil-{version}-linux-{name}.tar.gz");
         cmd!(checkout.sh, "tar --extract --gzip --file {archive}").quiet().run().expect("a program");
         let emulator = (machine != std::env::consts::ARCH).then(|| format!("qemu-{machine}-static"));
         let call = emulator.as_deref().into_iter().chain(["./corveil", "--version"]);
         let call: Vec<_> = call.collect();
-        let told = cmd!(checkout.sh, "env {call...}").quiet().read().expect("the program runs");
-        assert_eq!(told, format!("corveil {version}"), "{name}");
+        let printed = cmd!(checkout.sh, "env {call...}").quiet().read().expect("the program runs");
+        assert_eq!(printed, format!("corveil {version}"), "{name}");
     }
     drop(_made);
 
-    // Again.
+    // A second run changes nothing.
     let before = (checkout.state(), registry.tags());
     run(checkout.release(&[&version, &to])).succeeds();
     assert_eq!((checkout.state(), registry.tags()), before);
 
-    // The tag, in another folder.
+    // A clone of the tag in another folder builds the same image.
     let elsewhere = folder().join("elsewhere");
     let sh = &checkout.sh;
     sh.remove_path(&elsewhere).expect("a folder");
@@ -246,15 +246,15 @@ fn a_release_is_whole_and_a_second_run_changes_nothing() {
     assert!(rebuilt.text.contains(&digest), "{digest} was released, and this is\n{}", rebuilt.text);
     sh.remove_path(&elsewhere).expect("a folder");
 
-    // Once more, with the chart of another commit.
+    // The chart of another commit is refused.
     checkout.reset();
     checkout.write("chart/templates/NOTES.txt", "Another one.\n");
-    checkout.commit_all("Say something else");
+    checkout.commit_all("Change the notes");
     let before = (checkout.state(), registry.tags());
     run(checkout.release(&[&version, &to])).fails(&["another chart", "the checkout is as it was"]);
     assert_eq!((checkout.state(), registry.tags()), before);
 
-    // And with something else under the image's name.
+    // Another image under the version's name is refused.
     checkout.reset();
     let chart = format!("docker://{team}/charts/corveil-chart:{version}");
     let next = checkout::version(2);
@@ -277,16 +277,16 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next_run() {
     for step in 1..=LAST {
         let outcome = run_until(checkout.release(&[&version, &to]), step, kill);
         assert!(!outcome.success, "step {step}:\n{}", outcome.text);
-        // The last one may have got as far as its tag.
+        // The last step may have created the tag.
         assert!(step == LAST || checkout.state() == before, "step {step}:\n{}", outcome.text);
-        assert!(step > LOOK || registry.tags().is_empty(), "step {step}");
+        assert!(step > CHECK_REGISTRY || registry.tags().is_empty(), "step {step}");
     }
     run(checkout.release(&[&version, &to])).succeeds();
     let (state, tags) = (checkout.state(), registry.tags());
     assert_eq!(checkout.git(&format!("rev-parse v{version}^{{commit}}")), checkout.head());
     assert!(tags.contains(&(format!("team/corveil:{version}"), digest(&checkout))), "{tags:?}");
 
-    // Git itself was ended: the tag is there, some files are written, the branch and the index are not.
+    // Git itself was interrupted: the tag exists and some files are written, but not the branch and the index.
     let released = checkout.head();
     checkout.git("reset --quiet --hard HEAD~1");
     checkout.git(&format!("checkout {released} -- chart argocd"));
@@ -295,7 +295,7 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next_run() {
     run(checkout.release(&[&version, &to])).succeeds();
     assert_eq!((checkout.state(), registry.tags()), (state, tags));
 
-    // The same with somebody's work among the files, which is not to be lost.
+    // The same with a user's change among the files, which must not be lost.
     checkout.git("reset --quiet --hard HEAD~1");
     checkout.write("README.md", "Mine.\n");
     run(checkout.release(&[&version, &to])).fails(&["`README.md` is neither committed nor"]);
@@ -303,7 +303,7 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next_run() {
 }
 
 #[test]
-fn a_registry_that_goes_away_leaves_what_the_next_run_goes_on_from() {
+fn a_release_continues_after_the_registry_was_down() {
     let checkout = checkout();
     let mut registry = registry("gone");
     let (version, to) = (checkout::version(1), to(&registry));
@@ -335,7 +335,7 @@ fn credentials_come_from_dockers_configuration_and_are_never_shown() {
     let secrets = [PASSWORD.to_owned(), base64(format!("{USER}:{PASSWORD}").as_bytes())];
     let shows_none = |text: &str| secrets.iter().for_each(|secret| assert!(!text.contains(secret), "{text}"));
 
-    // None, and wrong ones.
+    // Without credentials, and with wrong ones.
     run(checkout.release(&[&version, &to])).fails(&["the registry does not answer", "nothing was pushed"]);
     fs::write(&file, contents("wrong-9c1d")).expect("a file");
     let mut wrong = checkout.release(&[&version, &to]);
@@ -344,17 +344,17 @@ fn credentials_come_from_dockers_configuration_and_are_never_shown() {
     assert!(!outcome.text.contains("wrong-9c1d"), "{}", outcome.text);
     assert_eq!(checkout.state(), before);
 
-    // Those of the file.
+    // With those of the file.
     fs::write(&file, contents(PASSWORD)).expect("a file");
     let mut right = checkout.release(&[&version, &to]);
     right.env("DOCKER_CONFIG", &docker);
     shows_none(&run(right).succeeds().text);
 
-    // Those of the variable, of which nothing stays.
+    // With those of the variable, which are removed afterwards.
     let mut variable = checkout.release(&[&version, &to]);
     variable.env("DOCKER_AUTH_CONFIG", contents(PASSWORD));
     let left = checkout.root.join("target/publish/credentials.json");
-    let outcome = run_until(variable, LOOK, |_| {
+    let outcome = run_until(variable, CHECK_REGISTRY, |_| {
         let mode = fs::metadata(&left).expect("a file while it runs").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     });
@@ -362,7 +362,7 @@ fn credentials_come_from_dockers_configuration_and_are_never_shown() {
     assert!(!left.exists());
 }
 
-/// As the file has user and password.
+/// The encoding of user and password in the file.
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

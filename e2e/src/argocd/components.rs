@@ -1,4 +1,4 @@
-//! The programs of Argo CD, with their arguments, and how to see that each is ready.
+//! The programs of Argo CD, with their arguments and the probe that shows that each is ready.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ pub(crate) enum Probe {
     Http(u16, &'static str),
 }
 
-/// How many there are.
+/// The number of components.
 pub(crate) const COUNT: usize = 5;
 
-/// Those that need nothing of the cluster to start.
+/// The components that start without the cluster.
 pub(crate) fn by_themselves(state: &Layout) -> Result<Vec<Component>> {
     let ports = state.ports()?;
     Ok(vec![Component {
@@ -37,10 +37,10 @@ pub(crate) fn by_themselves(state: &Layout) -> Result<Vec<Component>> {
             ("--bind", "127.0.0.1".to_owned()),
             ("--port", ports.redis.to_string()),
             ("--dir", state.data("tmp").display().to_string()),
-            // A cache, and nothing else.
+            // Redis is only a cache here, so it saves nothing.
             ("--save", String::new()),
             ("--appendonly", "no".to_owned()),
-            // A title of its own would be written over the environment by which we know it.
+            // A process title would overwrite the environment variable by which `processes.rs` finds the process.
             ("--set-proc-title", "no".to_owned()),
         ]
         .into_iter()
@@ -50,7 +50,7 @@ pub(crate) fn by_themselves(state: &Layout) -> Result<Vec<Component>> {
     }])
 }
 
-/// Those that find their settings in the cluster.
+/// The components that read their settings from the cluster.
 pub(crate) fn by_api(state: &Layout) -> Result<Vec<Component>> {
     let ports = state.ports()?;
     let redis = format!("--redis=127.0.0.1:{}", ports.redis);
@@ -67,7 +67,7 @@ pub(crate) fn by_api(state: &Layout) -> Result<Vec<Component>> {
                 "--metrics-address=127.0.0.1".to_owned(),
                 format!("--metrics-port={}", ports.repo_server_metrics),
                 "--disable-tls".to_owned(),
-                // Which names a file by default, and then wants TLS.
+                // By default it names a file, and then the server requires TLS.
                 "--client-ca-path=".to_owned(),
                 redis.clone(),
             ],
@@ -83,7 +83,7 @@ pub(crate) fn by_api(state: &Layout) -> Result<Vec<Component>> {
                 format!("--repo-server={repo_server}"),
                 plaintext(),
                 redis.clone(),
-                // It listens on loopback, for whoever may read the kubeconfig anyway.
+                // It listens on loopback, for users who may read the kubeconfig anyway.
                 "--disable-auth".to_owned(),
                 "--insecure".to_owned(),
             ],
@@ -110,13 +110,13 @@ pub(crate) fn by_api(state: &Layout) -> Result<Vec<Component>> {
                 format!("--namespace={NAMESPACE}"),
                 "--enable-progressive-syncs".to_owned(),
             ],
-            // Its own probes have no path: there is nothing behind them.
+            // The probe address serves no path, so the metrics are read.
             Probe::Http(ports.applicationset_metrics, "/metrics"),
         ),
     ])
 }
 
-/// All they get: nothing of the caller's own git, Helm or Argo CD settings reaches them.
+/// The whole environment of a component: the caller's settings of git, Helm and Argo CD do not reach it.
 pub(crate) fn environment(state: &Layout) -> Vec<(&'static str, OsString)> {
     let mut path = state.program("").into_os_string();
     path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");

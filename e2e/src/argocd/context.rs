@@ -1,4 +1,4 @@
-//! The Argo CD of a cluster that is there already.
+//! The Argo CD of an existing cluster.
 
 use std::io::{Write, stderr};
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use crate::argocd::ArgoCd;
 use crate::cluster::Cluster;
 use xtask::project::cache;
 
-/// Finds it by its settings, and speaks to it through the Kubernetes API: whoever may use the context needs no account of
-/// Argo CD's, and its server need not be reachable from here.
+/// Finds Argo CD by its settings, and uses it through the Kubernetes API. So anyone who may use the context needs no account
+/// of Argo CD, and its server need not be reachable from this machine.
 pub(crate) fn find(
     sh: &Shell,
     cli: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) fn find(
         "there is no Argo CD in this cluster: no namespace has its ConfigMap `argocd-cm`\n\
          hint: install it there, or use `--provider local`",
     )?;
-    writeln!(stderr(), "argocd: the one in namespace `{namespace}`")?;
+    writeln!(stderr(), "argocd: found in namespace `{namespace}`")?;
     // The CLI takes Argo CD's namespace from the kubeconfig.
     let own = cache::root(sh)?.join("argocd-context.kubeconfig");
     cmd!(sh, "cp {kubeconfig} {own}").quiet().run()?;

@@ -1,4 +1,4 @@
-//! Where Argo CD keeps what it needs and what it says: one folder, which goes when it ends.
+//! The folder in which Argo CD keeps its files and logs. It is removed when Argo CD stops.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -17,7 +17,7 @@ pub(crate) struct Layout {
     pub(crate) folder: PathBuf,
 }
 
-/// Of each component on 127.0.0.1, free when they were chosen.
+/// The port of each component on 127.0.0.1, free when it was chosen.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Ports {
     pub(crate) redis: u16,
@@ -31,7 +31,7 @@ pub(crate) struct Ports {
     pub(crate) applicationset_webhook: u16,
 }
 
-/// Argo CD looks for its role in the name it is called by.
+/// Argo CD takes its role from the name that the program is called by.
 const ROLES: [&str; 5] = [
     "argocd",
     "argocd-repo-server",
@@ -40,10 +40,10 @@ const ROLES: [&str; 5] = [
     "argocd-applicationset-controller",
 ];
 
-/// What the repo server calls to check signatures. Without them every sync says only "permission denied".
+/// What the repo server calls to check signatures. Without them every sync fails with just "permission denied".
 const WRAPPERS: [&str; 2] = ["git-verify-wrapper.sh", "gpg-wrapper.sh"];
 
-/// What components expect to find, whether or not anything is in it.
+/// Folders that components expect, even empty.
 const DATA: [&str; 8] = ["cli", "gnupg", "gpg", "home", "plugins", "ssh", "tls", "tmp"];
 
 impl Layout {
@@ -63,17 +63,17 @@ impl Layout {
         self.folder.join("data").join(name)
     }
 
-    /// The cluster's, with Argo CD's namespace as the current one.
+    /// The cluster's kubeconfig, with Argo CD's namespace as the current one.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
-    /// The cluster's, as it was: tells which cluster this is on.
+    /// A copy of the cluster's kubeconfig, by which `is_up` recognizes the cluster.
     pub(crate) fn source(&self) -> PathBuf {
         self.folder.join("kubeconfig.source")
     }
 
-    /// There once every component has answered.
+    /// Exists once every component has answered.
     pub(crate) fn ready(&self) -> PathBuf {
         self.folder.join("ready")
     }
@@ -85,7 +85,7 @@ impl Layout {
     }
 }
 
-/// Everything that the components read.
+/// Writes everything that the components read.
 pub(crate) fn prepare(sh: &Shell, state: &Layout, cluster: &Cluster, sources: &Path) -> Result<()> {
     for folder in [state.logs(), state.program("")].into_iter().chain(DATA.map(|name| state.data(name))) {
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
@@ -99,7 +99,7 @@ pub(crate) fn prepare(sh: &Shell, state: &Layout, cluster: &Cluster, sources: &P
     symlink(tools::path(sh, Tool::Kustomize)?, state.program("kustomize"))?;
     for name in WRAPPERS {
         let wrapper = state.program(name);
-        // Not `copy`, which would keep that a module's files cannot be run.
+        // Not `copy`, which would keep the mode: files of a Go module are not executable.
         fs::write(&wrapper, fs::read(sources.join("hack").join(name))?)?;
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
     }
@@ -115,7 +115,7 @@ pub(crate) fn prepare(sh: &Shell, state: &Layout, cluster: &Cluster, sources: &P
     Ok(())
 }
 
-/// All of them at once, so that no two are the same.
+/// Binds all ports at once, so that no two are the same.
 fn free_ports() -> Result<Ports> {
     let listeners: Vec<_> = (0..9).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
     let mut ports = listeners.into_iter().map(|listener| Ok(listener?.local_addr()?.port()));
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_component_gets_a_port_of_its_own() {
+    fn each_component_gets_another_port() {
         let ports = serde_json::to_value(free_ports().expect("free ports")).expect("a map");
         let mut ports: Vec<_> =
             ports.as_object().expect("a map").values().filter_map(serde_json::Value::as_u64).collect();

@@ -8,19 +8,19 @@ use xshell::{Cmd, Shell, cmd};
 use crate::argocd::NAMESPACE;
 use crate::argocd::layout::Layout;
 
-/// Kinds of which Argo CD makes the default one itself.
+/// The kinds that are deleted while the controllers run.
 const KINDS: &str = "applicationsets.argoproj.io,applications.argoproj.io";
 
 /// How long the controller may take to delete what its applications applied.
 const DELETION: &str = "--timeout=90s";
 
 /// A cluster that answers.
-pub(crate) struct Speaking<'a> {
+pub(crate) struct Reachable<'a> {
     sh: &'a Shell,
     state: &'a Layout,
 }
 
-impl Speaking<'_> {
+impl Reachable<'_> {
     fn kubectl(&self, arguments: &[&str]) -> Cmd<'_> {
         let (kubectl, kubeconfig) = (self.state.program("kubectl"), self.state.kubeconfig());
         let sh = self.sh;
@@ -29,17 +29,17 @@ impl Speaking<'_> {
 }
 
 /// The cluster that Argo CD was started on, if it is still there.
-pub(crate) fn cluster<'a>(sh: &'a Shell, state: &'a Layout) -> Option<Speaking<'a>> {
-    let cluster = Speaking { sh, state };
+pub(crate) fn cluster<'a>(sh: &'a Shell, state: &'a Layout) -> Option<Reachable<'a>> {
+    let cluster = Reachable { sh, state };
     let version = cluster.kubectl(&["version", "--request-timeout=5s"]);
     version.ignore_stdout().ignore_stderr().run().is_ok().then_some(cluster)
 }
 
-pub(crate) fn speaking<'a>(sh: &'a Shell, state: &'a Layout) -> Result<Speaking<'a>> {
+pub(crate) fn reachable<'a>(sh: &'a Shell, state: &'a Layout) -> Result<Reachable<'a>> {
     cluster(sh, state).context("the cluster does not answer")
 }
 
-pub(crate) fn apply(cluster: &Speaking, sources: &Path) -> Result<()> {
+pub(crate) fn apply(cluster: &Reachable, sources: &Path) -> Result<()> {
     let namespace = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}");
     let apply = ["apply", "--server-side", "--force-conflicts"];
     cluster.kubectl(&apply).arg("--filename=-").stdin(namespace).ignore_stdout().run()?;
@@ -54,12 +54,12 @@ pub(crate) fn apply(cluster: &Speaking, sources: &Path) -> Result<()> {
 
 const FOLDERS: [&str; 2] = ["manifests/crds", "manifests/base/config"];
 
-/// While the controllers run: what an application applied goes with it, if it asks for that.
-pub(crate) fn delete_applications(cluster: &Speaking) -> Result<()> {
+/// Deletes the applications while the controllers run. An application that asks for it takes its objects along.
+pub(crate) fn delete_applications(cluster: &Reachable) -> Result<()> {
     let delete = ["delete", KINDS, "--all", "--ignore-not-found", DELETION];
     let deleted = cluster.kubectl(&delete).ignore_stdout().ignore_stderr().run();
     if deleted.is_err() {
-        // One that cannot be deleted properly, as after a controller that ended, must not keep the rest.
+        // An application that cannot be deleted properly, because its controller ended, must not block the rest.
         let list = ["get", KINDS, "--output=name", "--ignore-not-found"];
         let left = cluster.kubectl(&list).ignore_stderr().read().unwrap_or_default();
         for name in left.lines() {
@@ -70,8 +70,8 @@ pub(crate) fn delete_applications(cluster: &Speaking) -> Result<()> {
     Ok(())
 }
 
-/// Everything that [`apply`] and Argo CD itself made.
-pub(crate) fn delete(cluster: &Speaking, sources: &Path) -> Result<()> {
+/// Deletes everything that [`apply`] and Argo CD itself created.
+pub(crate) fn delete(cluster: &Reachable, sources: &Path) -> Result<()> {
     let crds = sources.join(FOLDERS[0]);
     let delete = ["delete", "--ignore-not-found", "--wait", "--timeout=60s"];
     cluster.kubectl(&delete).arg("--kustomize").arg(crds).ignore_stdout().run()?;

@@ -1,5 +1,5 @@
-//! The components as processes of this machine. Each carries the state's folder in its environment, and so does whatever it
-//! starts: that is how they are found again, whoever started them.
+//! The components as processes of this machine. Each has the state's folder in its environment, and its child processes
+//! inherit it. A later call finds all of them by it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -16,19 +16,19 @@ use crate::argocd::components::{self, Component, Probe};
 use crate::argocd::layout::Layout;
 use xtask::project::tail::tail;
 
-/// Marks our processes.
+/// The environment variable that marks the components' processes.
 const MARK: &str = "CORVEIL_ARGOCD_STATE";
 
-/// A cold disk takes a while to hand over a large program four times.
+/// A cold disk takes a while to read a large program four times.
 const BOUND: Duration = Duration::from_mins(1);
 
-/// How long a component may take to end in peace.
-const PEACE: Duration = Duration::from_secs(5);
+/// How long a component may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
 
-/// Often enough to lose no time, seldom enough to leave it to the components.
+/// Short enough to lose no time, long enough to leave the processors to the components.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A component that was started.
+/// A started component.
 pub(crate) struct Running {
     name: &'static str,
     process: Child,
@@ -42,7 +42,7 @@ pub(crate) fn start(state: &Layout, components: &[Component]) -> Result<Vec<Runn
 fn start_one(state: &Layout, component: &Component) -> Result<Running> {
     let Component { name, program, arguments, probe } = component;
     let log = File::create(state.log(name))?;
-    // A terminal that closes must not take it along.
+    // Closing the terminal must not end it.
     let process = Command::new("setsid")
         .arg(program)
         .args(arguments)
@@ -87,7 +87,7 @@ fn answers(probe: &Probe) -> bool {
     }
 }
 
-/// The beginning of what is answered.
+/// Returns the beginning of the answer.
 fn ask(port: u16, question: &str) -> std::io::Result<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, POLL)?;
@@ -98,11 +98,11 @@ fn ask(port: u16, question: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 
-/// The ids of the processes that carry this state's mark, those of helpers that a component runs at the moment included.
+/// The ids of the processes with this state's mark, with those that a component has started.
 pub(crate) fn running(state: &Layout) -> Vec<String> {
     let mark = [MARK.as_bytes(), b"=", state.folder.as_os_str().as_bytes()].concat();
     let is_marked = |id: &str| {
-        // It may have ended since, or be somebody else's.
+        // The process may have ended since, or belong to another user.
         let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == mark)
     };
@@ -111,7 +111,7 @@ pub(crate) fn running(state: &Layout) -> Vec<String> {
     names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()) && is_marked(name)).collect()
 }
 
-/// Ends them all, the stubborn ones by force.
+/// Ends every component: by SIGTERM, and after [`GRACE`] by SIGKILL.
 pub(crate) fn end(state: &Layout) -> Result<()> {
     let start = Instant::now();
     loop {
@@ -119,11 +119,11 @@ pub(crate) fn end(state: &Layout) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
-        if start.elapsed() > 2 * PEACE {
+        if start.elapsed() > 2 * GRACE {
             bail!("processes {} do not end", ids.join(", "));
         }
-        let signal = if start.elapsed() < PEACE { "-TERM" } else { "-KILL" };
-        // What has ended meanwhile is what was wanted.
+        let signal = if start.elapsed() < GRACE { "-TERM" } else { "-KILL" };
+        // A process that has ended meanwhile is no error.
         Command::new("sh")
             .args(["-c", "kill \"$@\"", "kill", signal])
             .args(ids.iter().map(OsStr::new))
@@ -145,19 +145,19 @@ mod tests {
         let sleep = |folder: &std::path::Path| {
             Command::new("sleep").arg("60").env(MARK, folder).spawn().expect("`sleep` is everywhere")
         };
-        let mut ours = sleep(&state.folder);
+        let mut marked = sleep(&state.folder);
         let mut other = sleep(&state.folder.join("other"));
-        // The environment is the caller's until the program has taken over.
+        // The environment is the caller's until `exec` has replaced the program.
         let found = (0..100).any(|_| {
             thread::sleep(Duration::from_millis(10));
-            running(&state) == [ours.id().to_string()]
+            running(&state) == [marked.id().to_string()]
         });
         assert!(found, "{:?}", running(&state));
-        // Ended but not waited for, it has no environment any more.
+        // A process that has ended and was not waited for has no environment any more.
         end(&state).expect("it ends");
-        assert!(!ours.wait().expect("it was ours").success());
-        assert!(other.try_wait().expect("it is ours").is_none());
+        assert!(!marked.wait().expect("it is a child").success());
+        assert!(other.try_wait().expect("it is a child").is_none());
         other.kill().expect("it runs");
-        other.wait().expect("it was ours");
+        other.wait().expect("it is a child");
     }
 }

@@ -1,4 +1,4 @@
-//! A cluster that is there already: the one that kubectl talks to.
+//! An existing cluster: that of kubectl's current context.
 
 use std::io::{Write, stderr};
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use xshell::{Shell, cmd};
 use crate::cluster::{Cluster, Provider, kubectl, local::files};
 use xtask::project::cache;
 
-/// A copy of what kubectl knows of it, so that a context chosen in another terminal does not move a test elsewhere.
+/// Copies the settings of the current context, so that selecting another context in another terminal does not move a running
+/// test.
 pub(crate) fn up(sh: &Shell) -> Result<Cluster> {
     let kubectl = kubectl(sh)?;
     let Ok(context) = cmd!(sh, "{kubectl} config current-context").quiet().ignore_stderr().read() else {
@@ -22,10 +23,13 @@ pub(crate) fn up(sh: &Shell) -> Result<Cluster> {
     Ok(Cluster { provider: Provider::Context, kubeconfig, kubectl })
 }
 
-/// Only our copy goes.
+/// Removes only the copy of the kubeconfig.
 pub(crate) fn down(sh: &Shell) -> Result<()> {
     sh.remove_path(kubeconfig(sh)?)?;
-    writeln!(stderr(), "cluster: the cluster of a context is not ours to end, and stays as it is")?;
+    writeln!(
+        stderr(),
+        "cluster: the cluster of a context keeps running; `down` only stops one that `up` started"
+    )?;
     Ok(())
 }
 

@@ -10,10 +10,12 @@ use xtask::project::cache;
 
 const NAME: &str = "corveil";
 
-/// kind is not ours to install.
+/// Fails where `kind` is not installed. The tests do not install it.
 pub(crate) fn prepare(sh: &Shell) -> Result<()> {
     if cmd!(sh, "kind version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        bail!("`kind` is not there\nhint: install it, https://kind.sigs.k8s.io, or use `--provider local`");
+        bail!(
+            "`kind` is not installed\nhint: install it, https://kind.sigs.k8s.io, or use `--provider local`"
+        );
     }
     Ok(())
 }
@@ -30,7 +32,7 @@ pub(crate) fn up(sh: &Shell) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// The one that an earlier run started.
+/// The cluster that an earlier run started.
 pub(crate) fn running(sh: &Shell) -> Result<Option<Cluster>> {
     let names = kind(sh, &["get", "clusters"])?.ignore_stderr().read()?;
     if !names.lines().any(|name| name == NAME) {
@@ -55,7 +57,7 @@ pub(crate) fn process(sh: &Shell) -> Result<String> {
     Ok(cmd!(sh, "docker inspect --format {format} {node}").quiet().read()?)
 }
 
-/// kind does not tell which references an archive holds, so it is the archive's name that comes back.
+/// kind does not print which references an archive holds, so the archive's name is returned.
 pub(crate) fn load(sh: &Shell, images: &[PathBuf]) -> Result<Vec<String>> {
     let mut loaded = Vec::new();
     for image in images {
@@ -69,7 +71,7 @@ fn cluster(sh: &Shell) -> Result<Cluster> {
     Ok(Cluster { provider: Provider::Kind, kubeconfig: kubeconfig(sh)?, kubectl: kubectl(sh)? })
 }
 
-/// Not the user's own file, whose current context kind would change.
+/// A separate kubeconfig: in the user's file kind would change the current context.
 fn kubeconfig(sh: &Shell) -> Result<PathBuf> {
     Ok(cache::root(sh)?.join("kind.kubeconfig"))
 }

@@ -1,7 +1,7 @@
 //! A node on this machine: etcd, Kubernetes, CoreDNS and containerd, from programs that are built here.
 //!
-//! All of it runs in one cgroup and in namespaces of its own. Ending the node is killing whatever is in that cgroup: no
-//! process can leave it, and mounts, network and pods vanish with the last one.
+//! All of it runs in one cgroup and in separate namespaces. Killing every process in that cgroup stops the node: no process
+//! can leave it, and mounts, network and pods vanish with the last one.
 
 mod cgroup;
 mod components;
@@ -32,14 +32,14 @@ use xtask::project::cache;
 use xtask::project::tail::tail;
 use xtask::tools::{self, NODE};
 
-/// The node's own part of `up`, each step in a process of its own.
+/// The node's part of `up`. Each step is a separate process.
 #[derive(clap::Args)]
 pub(crate) struct Stage {
     side: Side,
     state: PathBuf,
 }
 
-/// Of the namespaces.
+/// Which side of the node's namespaces.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Side {
     Outside,
@@ -67,7 +67,7 @@ pub(crate) fn up(sh: &Shell, port: Option<u16>) -> Result<Cluster> {
         let there = outside::port(&node)?;
         if port.is_some_and(|port| port != there) {
             bail!(
-                "the cluster is up already, on port {there}\nhint: leave out `--port`, or end it by `cargo xtask cluster down`"
+                "the cluster is up already, on port {there}\nhint: leave out `--port`, or stop it with `cargo xtask cluster down`"
             );
         }
         writeln!(stderr(), "cluster: already up")?;
@@ -75,7 +75,7 @@ pub(crate) fn up(sh: &Shell, port: Option<u16>) -> Result<Cluster> {
         return Ok(cluster);
     }
     let start = Instant::now();
-    // What a node left that did not end by `down`.
+    // Removes what a node left that did not end by `down`.
     remove(sh, &node)?;
     outside::prepare(sh, &node, port, &programs)?;
     if let Err(error) = outside::start(sh, &node) {
@@ -106,9 +106,10 @@ pub(crate) fn down(sh: &Shell, keep_logs: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// The one that an earlier run started. Where it ended since, that is worth more words than that it is not up.
+/// The cluster that an earlier run started. Where the node has ended since, its log is printed: "not up" would not explain
+/// that.
 pub(crate) fn running(sh: &Shell) -> Result<Option<Cluster>> {
-    // Anybody else's cache is another one, where no cluster can be.
+    // Only root starts clusters. Other users have another cache, in which no cluster can be.
     be_root(sh)?;
     let node = layout(sh)?;
     let cluster = find(&node);
@@ -124,7 +125,7 @@ pub(crate) fn process(sh: &Shell) -> Result<String> {
     fs::read_to_string(&ready).with_context(|| format!("read {}", ready.display()))
 }
 
-/// For `status`, what only a local node has.
+/// The lines of `status` that only a local node has.
 pub(crate) fn describe(sh: &Shell) -> Result<String> {
     let node = layout(sh)?;
     let processes = cgroup::processes(&node.cgroups()?);
@@ -139,7 +140,7 @@ fn program(process: u32) -> Option<String> {
     Some(program.file_name()?.to_string_lossy().into_owned())
 }
 
-/// The references are those that pods name.
+/// Loads images, and returns the references by which pods name them.
 pub(crate) fn load(sh: &Shell, images: &[PathBuf]) -> Result<Vec<String>> {
     let node = layout(sh)?;
     let mut references = Vec::new();
@@ -166,7 +167,7 @@ fn import(sh: &Shell, node: &Layout, image: &Path) -> Result<Vec<String>> {
     Ok(references)
 }
 
-/// From what `ctr images import` says: `unpacking localhost/a:1 (sha256:…)...done`, or `localhost/a:1   saved` since 2.0.
+/// Reads what `ctr images import` prints: `unpacking localhost/a:1 (sha256:…)...done`, or `localhost/a:1   saved` since 2.0.
 fn references(output: &str) -> Vec<String> {
     let reference = |line: &str| {
         let mut words = line.trim().trim_start_matches("unpacking ").split_whitespace();
@@ -177,7 +178,8 @@ fn references(output: &str) -> Vec<String> {
     output.lines().filter_map(reference).collect()
 }
 
-/// Up as long as the process lives that holds the namespaces; another one with its number is in another cgroup.
+/// The node is up as long as the process runs that holds the namespaces. Another process with the same number is in another
+/// cgroup.
 fn find(node: &Layout) -> Option<Cluster> {
     let holder = fs::read_to_string(node.ready()).ok()?.parse().ok()?;
     let is_up = cgroup::processes(&node.cgroups().ok()?).contains(&holder);
@@ -188,12 +190,12 @@ fn cluster(node: &Layout) -> Cluster {
     Cluster { provider: Provider::Local, kubeconfig: node.kubeconfig(), kubectl: node.program("kubectl") }
 }
 
-/// Ends what lives of the node and removes its files. That nothing is left is for the kernel to say.
+/// Ends the node's processes and removes its files. The kernel reports whether anything is left.
 fn remove(sh: &Shell, node: &Layout) -> Result<()> {
     let cgroups = node.cgroups()?;
     cgroup::remove(sh, &cgroups)?;
     cgroup::expect_gone(&cgroups)?;
-    // Before the files: what is mounted among them would be removed with them.
+    // Checked before the files are removed: the contents of a mount among them would be removed too.
     mounts::expect_none_below(node.state())?;
     sh.remove_path(node.state())?;
     Ok(())
@@ -215,7 +217,7 @@ mod tests {
     use super::references;
 
     #[test]
-    fn finds_references_in_what_either_ctr_says() {
+    fn finds_references_in_the_output_of_either_ctr() {
         let old = "unpacking docker.io/library/a:1 (sha256:12)...done\nunpacking localhost/b:2 (sha256:34)...done\n";
         assert_eq!(references(old), ["docker.io/library/a:1", "localhost/b:2"]);
         let new = "localhost/b:2                 \tsaved\t\napplication/vnd.oci.image.manifest.v1+json sha256:12\nImporting\telapsed: 0.1 s\n";

@@ -1,15 +1,14 @@
-//! `--three-way-merge`: what is in the cluster beside what an upgrade would make of it, without hooks of the last revision
-//! (`Generate` in helm-diff's `manifest/generate.go`).
+//! `--three-way-merge`: compares the objects in the cluster with what an upgrade would make of them, without hooks of the
+//! last revision (`Generate` in helm-diff's `manifest/generate.go`).
 //!
-//! - What the cluster has is compared with the answer to a patch that the API server only tries (`ServerDryRun`). The patch
-//!   adds and changes what the chart renders, and takes out what the last revision has and the chart renders no more
-//!   (`createPatch`). So what a revision took out that failed is not found any more.
-//! - What the cluster does not have is new; what only the last revision has is removed.
-//! - The status and what the server writes into the metadata do not count (`deleteStatusAndTidyMetadata` in
-//!   `manifest/util.go`).
+//! - An object in the cluster is compared with the result of a patch that the API server runs dry (`ServerDryRun`). The patch
+//!   adds and changes what the chart renders, and removes what the last revision has and the chart no longer renders
+//!   (`createPatch`). So what a failed revision removed is not found any more.
+//! - An object that the cluster does not have is added; one that only the last revision has is removed.
+//! - The status and the server's fields of the metadata are ignored (`deleteStatusAndTidyMetadata` in `manifest/util.go`).
 //!
-//! The first half of the patch is that of `kubectl apply` for objects that it did not make, from the same library, so it is
-//! tried by that. helm-diff treats custom resources otherwise; no scenario has one.
+//! The first half of the patch is what `kubectl apply` does, from the same library, to objects that it did not create. So
+//! `kubectl apply` does it here. helm-diff treats custom resources differently; no scenario has one.
 
 use std::io::Write;
 use std::path::Path;
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::helm_diff::{Objects, by_name};
 
-/// Before and after, of the last revision and of what the chart renders now.
+/// Before and after, from the last revision and what the chart renders now.
 pub(crate) fn three_ways(
     kubectl: &Path,
     namespace: &str,
@@ -35,7 +34,7 @@ pub(crate) fn three_ways(
     Ok(sides(released, rendered, live, patched))
 }
 
-/// What kubectl says of these objects.
+/// Runs kubectl on these objects, and returns those that it prints.
 fn ask(kubectl: &Path, namespace: &str, words: &[&str], objects: Objects) -> Result<Objects> {
     if objects.is_empty() {
         return Ok(Objects::new());
@@ -46,7 +45,7 @@ fn ask(kubectl: &Path, namespace: &str, words: &[&str], objects: Objects) -> Res
     let mut process = pipes.spawn().with_context(|| format!("start {}", kubectl.display()))?;
     let items: Vec<_> = objects.into_values().collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    // It is read to its end before anything is answered.
+    // kubectl reads its whole input before it prints anything.
     process.stdin.take().context("a pipe was asked for")?.write_all(list.to_string().as_bytes())?;
     let output = process.wait_with_output()?;
     if !output.status.success() {
@@ -61,7 +60,8 @@ fn ask(kubectl: &Path, namespace: &str, words: &[&str], objects: Objects) -> Res
     Ok(by_name(found))
 }
 
-/// Before is what is live and what is to go; after is what is rendered, merged into what is live where there is something.
+/// Before has the live objects and those to remove. After has the rendered objects, merged into the live ones where they
+/// exist.
 fn sides(released: &Objects, rendered: &Objects, live: Objects, patched: Objects) -> (Objects, Objects) {
     let mut before = released.clone();
     before.retain(|name, _| !rendered.contains_key(name));
@@ -77,7 +77,8 @@ fn sides(released: &Objects, rendered: &Objects, live: Objects, patched: Objects
     (before, after)
 }
 
-/// Takes out what the last revision has and the chart renders no more: map by map, and in lists the items that have names.
+/// Removes what the last revision has and the chart no longer renders: in maps by key, and in lists by the names of the
+/// items.
 fn take_out(object: &mut Value, old: &Value, new: &Value) {
     match (object, old, new) {
         (Value::Object(object), Value::Object(old), Value::Object(new)) => {
@@ -105,7 +106,7 @@ fn namesake<'a>(item: &Value, of: &'a [Value]) -> Option<&'a Value> {
     of.iter().find(|other| other.get("name") == Some(name))
 }
 
-/// Leaves what a chart can say.
+/// Keeps only fields that a chart can set.
 fn tidy(object: &mut Value) {
     let remove = |from: Option<&mut Value>, keys: &[&str]| {
         if let Some(Value::Object(map)) = from {
@@ -117,7 +118,7 @@ fn tidy(object: &mut Value) {
     remove(object.get_mut("metadata"), &server);
     let annotations = [
         "deployment.kubernetes.io/revision",
-        // kubectl's own, of the patch that is tried.
+        // Added by the dry run of `kubectl apply`.
         "kubectl.kubernetes.io/last-applied-configuration",
         "meta.helm.sh/release-name",
         "meta.helm.sh/release-namespace",
@@ -148,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn the_same_again_after_a_failure_was_no_difference() {
+    fn repeating_a_failed_upgrade_is_a_difference_only_in_the_cluster() {
         let (old, new) = (deployment("app:1", ""), deployment("app:2", ""));
-        // The last revision failed in its hook, and has what is rendered once more.
+        // The last revision failed in its hook. It has the same objects as the new rendering.
         let failed = &new;
         assert!(differences(failed, &new).is_empty(), "as helm-diff compares without `--three-way-merge`");
         assert_eq!(found(failed, &new, &old, &new), ["a, Deployment (apps/v1) has changed"]);
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rendered_no_more_is_a_difference_to_the_last_revision_alone() {
+    fn what_is_no_longer_rendered_differs_only_from_the_last_revision() {
         let labelled = deployment("app:1", ", labels: {b: c}");
         let plain = deployment("app:1", "");
         // A patch leaves the label where it is.
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_taken_out_of_a_list_by_its_name() {
+    fn an_item_is_removed_from_a_list_by_its_name() {
         let env = |names: &[&str]| names.iter().map(|name| json!({"name": name})).collect::<Value>();
         let mut live = env(&["chart", "injected", "kept"]);
         take_out(&mut live, &env(&["chart", "kept"]), &env(&["kept"]));

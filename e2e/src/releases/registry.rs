@@ -1,6 +1,6 @@
-//! A registry on the loopback of this machine, and on that of the cluster's node, under one address.
+//! Runs a registry on the loopback of this machine and on that of the cluster's node, under one address.
 //!
-//! Two processes on one folder: an address of the machine that both could reach would be one that others reach too.
+//! Two processes share one folder. An address that both this machine and the node reach would be open to other machines too.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -22,14 +22,14 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// An empty one.
+    /// Starts an empty registry.
     pub(crate) fn start(sh: &Shell, folder: &Path, provider: Provider) -> Result<Self> {
         test::registry(sh)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         sh.remove_path(folder)?;
         sh.create_dir(folder)?;
         let config = folder.join("config.yaml");
-        // No cache: what one of the two pushes, the other has to find.
+        // No cache: each process has to find what is pushed to the other.
         let text = format!(
             "version: 0.1\nlog: {{level: warn, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
@@ -53,7 +53,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// What `--registry` is given, without `oci://`.
+    /// The argument of `--registry`, without `oci://`.
     pub(crate) fn address(&self) -> String {
         format!("localhost:{}/e2e", self.port)
     }
@@ -72,7 +72,7 @@ impl Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         for process in &mut self.processes {
-            // It may have ended by itself; there is nobody left to tell.
+            // The process may have ended already, and `drop` cannot return an error.
             let _ = process.kill();
             let _ = process.wait();
         }

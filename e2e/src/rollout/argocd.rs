@@ -1,4 +1,4 @@
-//! Argo CD: what a commit rolls out, by its CLI as a user would call it.
+//! Argo CD: rolls out commits, and its CLI is called as a user would call it.
 
 mod application;
 mod repository;
@@ -15,7 +15,7 @@ use crate::world::{Outcome, World};
 pub(crate) use application::{Application, follow, shipped};
 pub(crate) use repository::{Commit, Repository, VALUES};
 
-/// The kind, in full: other programs have applications too.
+/// The full name of the kind: other programs define applications too.
 const KIND: &str = "applications.argoproj.io";
 
 /// Argo CD, as a scenario uses it.
@@ -31,15 +31,15 @@ impl Rolls for Argocd {
     }
 }
 
-/// Removes the scenario's Application and what it applied. A sync that is under way comes first: while it waits for something,
-/// or pauses between retries, Argo CD deletes nothing.
+/// Removes the scenario's Application and what it applied. A running sync is ended first: while it waits for something, or
+/// pauses between retries, Argo CD deletes nothing.
 pub(crate) fn remove(world: &World) -> Result<()> {
     let (namespace, name) = (&world.stage.argocd()?.namespace, &world.namespace);
     let get = ["get", KIND, name, "--namespace", namespace, "--ignore-not-found", "--output=name"];
     if world.kubectl_anywhere(&get)?.trim().is_empty() {
         return Ok(());
     }
-    // It would begin another one.
+    // Auto-sync would start another sync.
     let manual = r#"{"spec": {"syncPolicy": {"automated": null}}}"#;
     world.kubectl_anywhere(&[
         "patch",
@@ -51,7 +51,7 @@ pub(crate) fn remove(world: &World) -> Result<()> {
         "--patch",
         manual,
     ])?;
-    // Fails where none is under way.
+    // This fails where no sync is running.
     world.argocd(&["app", "terminate-op", name])?;
     let delete = ["delete", KIND, name, "--namespace", namespace, "--ignore-not-found", "--timeout=120s"];
     world.kubectl_anywhere(&delete).map(drop)
@@ -66,7 +66,7 @@ impl World<'_> {
         self.run(command)
     }
 
-    /// A Secret that is there before the application is.
+    /// Creates a Secret before the application exists.
     pub(crate) fn secret(&self, name: &str, data: &Value) -> Result<()> {
         let kind = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}});
         self.apply(&merge(kind, json!({"stringData": data})))

@@ -1,4 +1,4 @@
-//! Helm: an upgrade that installs too, and what Helm reports about the release.
+//! Helm: an upgrade that installs too, and the status of the release.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::engine::{Engine, RELEASE};
 use crate::rollout::{Rollout, Rolls, text};
 use crate::world::{Outcome, World};
 
-/// Either Helm, as the scenario's engine says.
+/// Helm 3 or Helm 4, by the scenario's engine.
 pub(super) struct Helm;
 
 impl Rolls for Helm {
@@ -33,13 +33,13 @@ impl World<'_> {
     /// The release's status as Helm reports it: `deployed`, `failed`, `pending-upgrade`.
     pub(crate) fn release_status(&self) -> Result<String> {
         let outcome = self.helm(&["status", self.release(), "--output=json"])?.expect_success()?;
-        // Warnings go to stderr, which follows.
+        // Warnings on stderr follow the JSON.
         let mut stream = serde_json::Deserializer::from_str(&outcome.text).into_iter::<Value>();
         let status = stream.next().transpose()?.unwrap_or_default();
         Ok(status["info"]["status"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// `helmfile.yaml` and `argocd/` give the release its own name.
+    /// The release's name; `helmfile.yaml` and `argocd/` set another one.
     pub(crate) fn release(&self) -> &'static str {
         if self.engine.is_helmfile() || self.engine == Engine::Argocd { "corveil" } else { RELEASE }
     }

@@ -8,7 +8,7 @@ use xtask::project::root;
 use crate::rollout::{Rollout, Rolls, text};
 use crate::world::World;
 
-/// With either Helm, as the scenario's engine says.
+/// With Helm 3 or Helm 4, by the scenario's engine.
 pub(super) struct Helmfile;
 
 impl Rolls for Helmfile {
@@ -19,7 +19,7 @@ impl Rolls for Helmfile {
         let (tag, verb) = (rollout.tag(), rollout.verb);
         let options = ["--file", &releases, "--environment", environment];
         let with = ["--namespace", &world.namespace, verb, "--skip-deps", "--set", &tag];
-        // The timeout is that of `helmfile.yaml`.
+        // `helmfile.yaml` sets the timeout.
         Ok(world.helmfile(&[&options[..], &with, &["--values", &file]].concat()))
     }
 }
@@ -28,7 +28,7 @@ impl World<'_> {
     /// Helmfile with the engine's Helm.
     pub(crate) fn helmfile(&self, arguments: &[&str]) -> Command {
         let mut command = self.program(&self.stage.helmfile, arguments);
-        // By its variable, which hooks see too.
+        // Set by the variable, which hooks see too.
         command.env("HELMFILE_HELM_BINARY", self.stage.helm(self.engine));
         command
     }

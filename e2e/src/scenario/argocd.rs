@@ -1,4 +1,4 @@
-//! The scenarios of Argo CD: a contents page, and what several of them begin with or look for.
+//! The list of Argo CD's scenarios, and the setup and assertions that several of them share.
 
 mod broken;
 mod first;
@@ -23,7 +23,7 @@ use crate::scenario::{Gated, Scenario, release, scenario, uninstall};
 use crate::wait::until;
 use crate::world::World;
 
-/// Every scenario, those that take longest first: they would otherwise be waited for alone.
+/// The scenarios, the longest first: one that starts late would run alone at the end.
 pub(crate) const ALL: &[Scenario] = &[
     scenario(
         "argocd-published",
@@ -37,21 +37,21 @@ pub(crate) const ALL: &[Scenario] = &[
         Engine::ARGOCD,
         Engine::NONE,
         broken::default_retries,
-        "with auto-sync's default retries a fix waits for those of the broken migration",
+        "with auto-sync's default retries, a fix waits until the retries of the broken migration are over",
     ),
     scenario(
         "argocd-broken",
         Engine::ARGOCD,
         Engine::ARGOCD,
         broken::exhausted,
-        "a broken migration fails the sync, nothing is rolled or written, the CLI names the cause; the fix is live within 60 s",
+        "a broken migration fails the sync, nothing is rolled out or written, the CLI names the cause; the fix is live within 60 s",
     ),
     scenario(
         "argocd-broken-retried",
         Engine::ARGOCD,
         Engine::NONE,
         broken::fixed_between_retries,
-        "a fix that comes as the longest pause between retries begins is live within 60 s",
+        "a fix that is committed when the longest pause between retries begins is live within 60 s",
     ),
     scenario(
         "argocd-set",
@@ -100,7 +100,7 @@ pub(crate) const ALL: &[Scenario] = &[
         Engine::ARGOCD,
         Engine::NONE,
         skipped::self_heal,
-        "an unmigrated image set by hand never becomes ready, and self-heal takes it back",
+        "pods of an unmigrated image that was set by hand never become ready, and self-heal reverts the image",
     ),
     scenario(
         "argocd-wave-bundled",
@@ -135,7 +135,7 @@ pub(crate) const ALL: &[Scenario] = &[
         Engine::ARGOCD,
         Engine::NONE,
         phases::presync,
-        "phase `PreSync`, and a Secret that the chart makes: the same",
+        "phase `PreSync`, and a Secret that the chart creates: the same",
     ),
     scenario(
         "argocd-plain-presync",
@@ -180,11 +180,11 @@ const FIRST_SYNC: u64 = 180;
 /// The bound for a fix, from the commit to the last new pod being ready.
 const FIX: u64 = 60;
 
-/// An Application, and everything that happens to what it applies.
+/// An Application, and a record of everything that happens to its objects.
 struct Followed<'a> {
     gated: Gated<'a>,
     application: Application<'a>,
-    /// What was in the namespace before.
+    /// The objects that were in the namespace before.
     found: Vec<(String, String)>,
 }
 
@@ -194,30 +194,30 @@ impl<'a> Followed<'a> {
         Ok(Self { gated, application, found })
     }
 
-    /// With a database that is there already.
+    /// With an existing database.
     fn external(world: &'a World<'a>, database: &Database) -> Result<Self> {
         Self::new(Gated::external(world, database)?, Application::external(world)?)
     }
 
-    /// With a database of its own.
+    /// With the bundled database.
     fn bundled(world: &'a World<'a>) -> Result<Self> {
         let url = "postgresql://citadel:citadel@corveil-postgresql:5432/citadel";
         world.secret("corveil", &json!({"DATABASE_URL": url, "SECRET_KEY": "e2e-only"}))?;
         Self::new(Gated::bundled(world)?, Application::bundled(world)?)
     }
 
-    /// With these values over the scenario's.
+    /// Merges these values over the scenario's.
     fn with_values(mut self, values: Value) -> Self {
         self.gated.values = xtask::project::objects::merge(self.gated.values, values);
         self
     }
 
-    /// Commits the build, and tells Argo CD so.
+    /// Commits the build, and notifies Argo CD.
     fn roll(&self, build: Build) -> Result<Commit> {
         self.application.roll(&self.gated.rollout(build))
     }
 
-    /// The first build's commit, and the Application: tells how long that took.
+    /// Commits the first build and creates the Application. Returns how long it took until both were live.
     fn install(&self) -> Result<Duration> {
         let first = self.application.commit(&self.gated.rollout(Build::First))?;
         self.application.create()?;
@@ -229,25 +229,28 @@ impl<'a> Followed<'a> {
         Ok(self)
     }
 
-    /// The Application is as it should be, and deleting it leaves nothing behind but these kinds.
+    /// Fails unless the Application is clean and deleting it leaves only objects of these kinds.
     fn end(self, kinds: &[&str]) -> Result<()> {
         self.application.expect_clean()?;
         self.application.delete()?;
         let world = self.gated.world;
-        // The client of `Traffic` is not the Application's.
-        let is_ours = |object: &(String, String)| self.found.contains(object) || object.1 == "client";
+        // The client of `Traffic` does not belong to the Application.
+        let is_unrelated = |object: &(String, String)| self.found.contains(object) || object.1 == "client";
         let left = || -> Result<Vec<(String, String)>> {
             let left = uninstall::left(world)?;
-            Ok(left.into_iter().filter(|object| !is_ours(object) && !kinds.contains(&&*object.0)).collect())
+            Ok(left
+                .into_iter()
+                .filter(|object| !is_unrelated(object) && !kinds.contains(&&*object.0))
+                .collect())
         };
-        // Pods end in their own time.
+        // Pods take a moment to end.
         let waited =
             until("nothing else to be left", Duration::from_mins(1), || Ok(left()?.is_empty().then_some(())));
         waited.with_context(|| format!("left: {:?}", left().unwrap_or_default()))
     }
 }
 
-/// In seconds, as a result tells it.
+/// A duration in seconds, as a result shows it.
 fn seconds(duration: Duration) -> String {
     format!("{:.0} s", duration.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! A migration that is under way, and ended from outside.
+//! A running migration that is ended from outside.
 
 use std::thread;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) fn deadline(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let gated = Gated::external(world, &database)?.installed()?;
     let (before, schema) = (gated.deployment()?, database.schema()?);
-    // The program ends itself 20 s before its Job would: after 30 s here.
+    // The program ends itself 20 s before the deadline of its Job: after 30 s here.
     let bounds = json!({"migrate": {
         "waitForDb": "10s", "lockWait": "10s", "activeDeadlineSeconds": 50, "backoffLimit": 0,
     }});
@@ -50,18 +50,18 @@ pub(crate) fn pod_deleted(world: &World) -> Result<String> {
     gated.expect_job_before_pods(Build::Slow)?;
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
     let pods = gated.pods.events()?;
-    let ours = pods.iter().filter(|pod| pod.is_migration(Build::Slow));
-    let mut names: Vec<_> = ours.map(Event::name).collect();
+    let migrating = pods.iter().filter(|pod| pod.is_migration(Build::Slow));
+    let mut names: Vec<_> = migrating.map(Event::name).collect();
     names.sort_unstable();
     names.dedup();
-    ensure!(names.len() == 2, "the Job was to make a second pod, and made {}", names.len());
+    ensure!(names.len() == 2, "the Job should have created 2 pods, and created {}", names.len());
     let served = gated.expect_served(&traffic, Build::Slow)?;
     Ok(format!("applied once, by the second pod; {served} requests, none failed"))
 }
 
 /// Waits until the server runs the migration's statement.
 pub(crate) fn in_mid_migration(database: &Database) -> Result<()> {
-    until("the migration to be under way", Duration::from_mins(1), || {
+    until("the migration to run", Duration::from_mins(1), || {
         Ok((database.running("pg_sleep")? > 0).then_some(()))
     })
 }

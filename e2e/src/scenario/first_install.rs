@@ -1,4 +1,4 @@
-//! The first install: nothing is there, and with the bundled database not even that.
+//! The first install: no release exists, and with the bundled database no database either.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ pub(crate) fn external(world: &World) -> Result<String> {
     gated.expect_job_before_pods(Build::First)?;
     ensure!(database.applied()? == FIRST, "{} of {FIRST} are applied", database.applied()?);
     if !world.engine.is_helmfile() {
-        // Helmfile shows Helm's output only of a failure.
-        let said = format!("applied {FIRST} migrations");
-        ensure!(outcome.text.contains(&said), "the Job's log was not printed");
+        // Helmfile prints Helm's output only for a failure.
+        let printed = format!("applied {FIRST} migrations");
+        ensure!(outcome.text.contains(&printed), "the Job's log was not printed");
     }
-    ensure!(world.get("job", JOB)?.is_none(), "a Job that succeeded is to go");
+    ensure!(world.get("job", JOB)?.is_none(), "a Job that succeeded was not deleted");
     world.helm(&["test", world.release()])?.expect_success()?;
     gated.expect_second_apply_without_diff(Build::First)?;
     Ok(format!("{:.1} s until all was ready", outcome.took.as_secs_f64()))
@@ -37,7 +37,7 @@ pub(crate) fn bundled(world: &World) -> Result<String> {
     ensure!(claim["status"]["phase"] == "Bound", "the claim is not bound");
     gated.expect_second_apply_without_diff(Build::First)?;
     if !world.engine.is_helmfile() {
-        // Now that there is a database, the hook answers for it.
+        // Now that a database exists, the hook runs and finds nothing to do.
         let again = world.roll(&gated.rollout(Build::First))?.expect_success()?;
         ensure!(again.text.contains("nothing to do"), "the hook's log was not printed: {}", again.text);
     }
@@ -50,8 +50,8 @@ pub(crate) fn broken_external(world: &World) -> Result<String> {
     let outcome = world.roll(&gated.rollout(Build::Broken))?.expect_failure(&[CAUSE, ADDED])?;
     gated.expect_no_pod(Build::Broken)?;
     ensure!(gated.exit_codes(Build::Broken)? == [3], "{:?}", gated.exit_codes(Build::Broken)?);
-    ensure!(outcome.took < Duration::from_mins(1), "it was to fail at once");
-    // An upgrade to Helm, which skips what is for `pre-install` alone.
+    ensure!(outcome.took < Duration::from_mins(1), "it did not fail at once");
+    // To Helm this is an upgrade, which skips hooks that are only `pre-install`.
     world.roll(&gated.rollout(Build::Next))?.expect_success()?;
     gated.expect_job_before_pods(Build::Next)?;
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
@@ -61,18 +61,18 @@ pub(crate) fn broken_external(world: &World) -> Result<String> {
 pub(crate) fn broken_bundled(world: &World) -> Result<String> {
     let gated = Gated::bundled(world)?;
     let outcome = world.roll(&gated.rollout(Build::Broken).within(60))?.expect_failure(&[])?;
-    ensure!(outcome.took >= Duration::from_mins(1), "it was to fail at the timeout");
+    ensure!(outcome.took >= Duration::from_mins(1), "it failed before the timeout");
     gated.expect_never_ready(Build::Broken)?;
     let notes = world.helm(&["get", "notes", world.release()])?.expect_success()?.text;
     let cause = follow(world, &notes, "component=migrate --tail")?;
-    ensure!(cause.contains(CAUSE), "the command of NOTES does not show the cause but: {cause}");
+    ensure!(cause.contains(CAUSE), "the command of NOTES does not print the cause, but: {cause}");
     world.roll(&gated.rollout(Build::Next))?.expect_success()?;
     gated.expect_never_ready(Build::Broken)?;
-    Ok(format!("failed after {:.1} s, mended by the next upgrade", outcome.took.as_secs_f64()))
+    Ok(format!("failed after {:.1} s, repaired by the next upgrade", outcome.took.as_secs_f64()))
 }
 
 pub(crate) fn without_database(world: &World) -> Result<String> {
-    // Enough for the app and its Job, not for the server's 256Mi.
+    // Enough for the app and its Job, but not for the server's 256Mi.
     world.apply(&json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"},
         "spec": {"hard": {"requests.memory": "200Mi"}},
@@ -80,14 +80,14 @@ pub(crate) fn without_database(world: &World) -> Result<String> {
     let gated = Gated::bundled(world)?;
     world.roll(&gated.rollout(Build::First).within(30))?.expect_failure(&[])?;
     let postgres = format!("{}-postgresql-0", world.release());
-    ensure!(world.get("pod", &postgres)?.is_none(), "the quota was to keep the database away");
+    ensure!(world.get("pod", &postgres)?.is_none(), "the quota did not prevent the database");
     gated.expect_never_ready(Build::First)?;
     world.kubectl(&["delete", "resourcequota", "small"])?;
     world.roll(&gated.rollout(Build::Next))?.expect_success()?;
-    Ok("mended by the next upgrade".into())
+    Ok("repaired by the next upgrade".into())
 }
 
-/// Runs the one command in a text that contains these words, as a reader would.
+/// Runs the first command in a text with these words in it, as a reader would.
 pub(crate) fn follow(world: &World, text: &str, words: &str) -> Result<String> {
     let is_it = |line: &&str| line.contains(words) && line.trim_start().starts_with("kubectl ");
     let line = text.lines().find(is_it).with_context(|| format!("no command with `{words}` in: {text}"))?;
@@ -98,7 +98,7 @@ pub(crate) fn follow(world: &World, text: &str, words: &str) -> Result<String> {
 }
 
 impl Gated<'_> {
-    /// With the bundled database pods are there before the migration has run. None is ready before.
+    /// With the bundled database pods exist before the migration has run. Fails if one was ready before.
     fn expect_job_before_pods_are_ready(&self, build: Build) -> Result<()> {
         let events = self.pods.events()?;
         let done = events.iter().position(|pod| pod.is_migration(build) && pod.exit_code() == Some(0));

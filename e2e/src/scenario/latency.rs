@@ -1,5 +1,5 @@
-//! How long the gate takes: from the engine's start to the first new pod, with nothing to migrate. Beside it the same chart
-//! without the gate, and with a Job of the same image that does nothing, which is what any hook costs.
+//! Measures how long the gate takes: from the engine's start to the first new pod, with nothing to migrate. For comparison
+//! the same chart runs without the gate, and with a Job of the same image that does nothing, which is the cost of any hook.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -16,10 +16,10 @@ use crate::scenario::Gated;
 use crate::wait::until;
 use crate::world::World;
 
-/// One of each kind in a round, so that a machine that grows slower does so for all alike.
+/// Each round runs every kind once, so that a machine that slows down affects all kinds alike.
 const ROUNDS: usize = 5;
 
-/// What is compared.
+/// The variants that are compared.
 #[derive(Clone, Copy)]
 enum Kind {
     Off,
@@ -50,7 +50,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
     ))
 }
 
-/// A new pod of the same build: nothing to migrate, something to roll.
+/// A new pod of the same build: nothing to migrate, but a pod to roll out.
 fn rollout(gated: &Gated, kind: Kind, name: &str) -> Rollout {
     let values = json!({
         "migrate": {"enabled": !matches!(kind, Kind::Off)}, "podAnnotations": {"round": name},
@@ -67,8 +67,8 @@ fn first_pod(gated: &Gated, rollout: &Rollout, name: &str) -> Result<f64> {
             |value: &Value| value.pointer("/metadata/annotations/round").is_some_and(|of| of == name);
         Ok(gated.pods.events()?.into_iter().find(|pod| pod.is_app(Build::First) && of_this(&pod.object)))
     })?;
-    let took = pod.at.duration_since(start).context("the pod was there before its rollout")?;
-    // The next one begins from rest.
+    let took = pod.at.duration_since(start).context("the pod existed before its rollout")?;
+    // The next rollout starts after this one has ended.
     gated.world.kubectl(&["rollout", "status", &format!("deployment/{APP}"), "--timeout=120s"])?;
     Ok(took.as_secs_f64())
 }

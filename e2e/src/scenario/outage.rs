@@ -1,4 +1,4 @@
-//! What passes by itself, and what does not: a database that is away, a lock that is held.
+//! Outages that pass and outages that do not: a database that is down, a lock that is held.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::scenario::{Gated, expect_untouched};
 use crate::wait::until;
 use crate::world::{Outcome, World};
 
-/// Waits that end soon. What they are in production is the chart's default.
+/// A short wait for these scenarios; in production the chart's defaults apply.
 const SHORT: &str = "8s";
 
 pub(crate) fn database_returns(world: &World) -> Result<String> {
@@ -24,7 +24,7 @@ pub(crate) fn database_returns(world: &World) -> Result<String> {
     let outcome = meanwhile(&gated, "Connection refused", || database::start(world))?.expect_success()?;
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
     gated.expect_job_before_pods(Build::Next)?;
-    Ok(format!("upgraded {:.1} s after it was asked to", outcome.took.as_secs_f64()))
+    Ok(format!("upgraded in {:.1} s", outcome.took.as_secs_f64()))
 }
 
 pub(crate) fn database_gone(world: &World) -> Result<String> {
@@ -78,17 +78,20 @@ pub(crate) fn lock_kept(world: &World) -> Result<String> {
     gated.expect_job_before_pods(Build::Next)?;
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
     gated.expect_no_difference(&rollout)?;
-    Ok(format!("two tries, failed after {:.1} s; upgraded once it was free", outcome.took.as_secs_f64()))
+    Ok(format!(
+        "two tries, failed after {:.1} s; upgraded once the lock was free",
+        outcome.took.as_secs_f64()
+    ))
 }
 
-/// 75 is not permanent: the Job makes a second pod, and no third.
+/// Exit code 75 is not permanent: the Job creates a second pod, and no third one.
 fn expect_tried_twice(gated: &Gated) -> Result<()> {
     let codes = gated.exit_codes(Build::Next)?;
     ensure!(codes == [75, 75], "the migration's pods ended with {codes:?}");
     Ok(())
 }
 
-/// Rolls out the next build, and does something once the Job says that it waits for it.
+/// Rolls out the next build, and calls `act` once the Job logs that it waits.
 fn meanwhile(gated: &Gated, waits: &str, act: impl FnOnce() -> Result<()>) -> Result<Outcome> {
     let world = gated.world;
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What `cargo xtask release` publishes, rolled out from the registry: the chart by its version, the image by its digest.
+//! Rolls out what `cargo xtask release` publishes, from the registry: the chart by its version, the image by its digest.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use xtask::project::objects::{self, merge};
 /// How long a sync may take here: several scenarios share two cores.
 const SYNC: u64 = 180;
 
-/// With Helm or Helmfile.
+/// Rolls them out with Helm or Helmfile.
 pub(crate) fn helms(world: &World) -> Result<String> {
     let releases = world.stage.releases()?;
     let database = Database::create(world)?;
@@ -36,7 +36,7 @@ pub(crate) fn helms(world: &World) -> Result<String> {
     })
 }
 
-/// With Argo CD, as an Application whose source is the registry's chart.
+/// Rolls them out with Argo CD, by an Application whose source is the registry's chart.
 pub(crate) fn argocd(world: &World) -> Result<String> {
     let releases = world.stage.releases()?;
     let database = Database::create(world)?;
@@ -72,7 +72,8 @@ pub(crate) fn argocd(world: &World) -> Result<String> {
     Ok(seen)
 }
 
-/// The three releases one after another; `roll` brings one out, and expects that it succeeds or not.
+/// Rolls out the three releases one after the other. `roll` rolls out one, and its last argument is whether it should
+/// succeed.
 fn run(
     gated: &Gated,
     database: &Database,
@@ -115,7 +116,7 @@ fn run(
     ))
 }
 
-/// The migration of this image had ended before its first pod was there.
+/// Fails unless the migration of this image ended before its first pod existed.
 fn expect_gated(gated: &Gated, release: &Release) -> Result<()> {
     let events = gated.pods.events()?;
     let done =
@@ -123,7 +124,7 @@ fn expect_gated(gated: &Gated, release: &Release) -> Result<()> {
     let done = done.with_context(|| format!("no migration ran `{}`", release.image))?;
     let pod = events.iter().position(|event| is_app(event, &release.image));
     let pod = pod.with_context(|| format!("no pod ran `{}`", release.image))?;
-    ensure!(done < pod, "a pod of {} was there before the migration had ended", release.version);
+    ensure!(done < pod, "a pod of {} existed before the migration had ended", release.version);
     Ok(())
 }
 
@@ -142,13 +143,13 @@ fn runs(pod: &Value, image: &str) -> bool {
     pod.pointer("/spec/containers/0/image").is_some_and(|found| *found == *image)
 }
 
-/// Those of every scenario, without an image: the chart has its own.
+/// The values of every scenario, without an image: the chart names its image.
 fn values(gated: &Gated) -> Result<Value> {
     let file = Rollout::of(Build::First, &gated.values).values_file(gated.world)?;
     Ok(serde_json::from_slice(&std::fs::read(file)?)?)
 }
 
-/// As its README says, with what a registry without TLS takes.
+/// The command in the release's README, with the options for a registry without TLS.
 fn command(
     world: &World,
     releases: &Releases,
@@ -167,7 +168,7 @@ fn command(
     }
     let shipped = std::fs::read_to_string(release.folder.join("helmfile.yaml"))?;
     let plain = shipped.replace("    wait: true\n", "    wait: true\n    plainHttp: true\n");
-    ensure!(plain != shipped, "`helmfile.yaml` has no line to put `plainHttp` behind");
+    ensure!(plain != shipped, "`helmfile.yaml` has no `wait: true` line to put `plainHttp` after");
     let releases_file = release.folder.join("helmfile-plain.yaml");
     std::fs::write(&releases_file, plain)?;
     let releases_file = releases_file.to_string_lossy();
@@ -178,7 +179,7 @@ fn command(
     Ok(command)
 }
 
-/// The registry, as Argo CD is told of one without TLS.
+/// The Secret that configures a registry without TLS in Argo CD.
 fn repository(world: &World, releases: &Releases) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret",
@@ -192,7 +193,7 @@ fn repository(world: &World, releases: &Releases) -> Value {
     })
 }
 
-/// That of the tag, with the registry's chart instead of the repository's.
+/// The Application of the tag, with the registry's chart instead of the repository's.
 fn application(releases: &Releases, release: &Release, values: &Value) -> Result<Value> {
     let text = std::fs::read_to_string(release.folder.join("argocd/application.yaml"))?;
     let mut object = objects::parse(&text)?.pop().context("a manifest has an object")?;

@@ -1,10 +1,10 @@
-//! A namespace as a strict platform team gives it out.
+//! A namespace with the restrictions that a strict platform team sets.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::builds::Build;
-use crate::scenario::{Gated, takeover};
+use crate::scenario::{Gated, adoption};
 use crate::world::World;
 
 pub(crate) fn run(world: &World) -> Result<String> {
@@ -13,7 +13,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
     world.kubectl_anywhere(&["label", "namespace", &world.namespace, enforce, warn])?;
     world.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [
         {
-            // With a quota on them, a pod without requests and limits is refused.
+            // The quota makes the API server refuse pods without requests and limits.
             "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"},
             "spec": {"hard": {
                 "requests.cpu": "1", "requests.memory": "1Gi", "limits.cpu": "4", "limits.memory": "4Gi", "pods": "12",
@@ -24,8 +24,8 @@ pub(crate) fn run(world: &World) -> Result<String> {
             "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
         },
     ]}))?;
-    // Whoever comes from chart 1.0.0 starts this pod first.
-    takeover::start_looking_pod(world, &["--dry-run=server"])?;
+    // Users who come from chart 1.0.0 start this pod first.
+    adoption::start_adopt_pod(world, &["--dry-run=server"])?;
     let gated = Gated::bundled(world)?;
     for build in [Build::First, Build::Next] {
         let rollout = gated.rollout_with(build, &json!({"networkPolicy": {"enabled": true}}));
@@ -37,9 +37,9 @@ pub(crate) fn run(world: &World) -> Result<String> {
     Ok("policies are checked as objects: the local node's network does not enforce them".into())
 }
 
-/// Each pod there was is selected by a policy of the chart's, and what speaks to the database may: ports 53 and 5432.
+/// Fails unless a policy of the chart selects each pod, and allows the ports of its connections to the database: 53 and 5432.
 fn expect_policies(gated: &Gated) -> Result<()> {
-    // The hook's own policy goes with its Job, so it is looked up where it was told.
+    // The hook's policy is deleted with its Job, so it is taken from the recorded events.
     let policies = gated.policies.events()?;
     for pod in gated.pods.events()? {
         let selects = |policy: &Value| {
@@ -47,9 +47,9 @@ fn expect_policies(gated: &Gated) -> Result<()> {
             let labels = &pod.object["metadata"]["labels"];
             wanted.is_some_and(|wanted| wanted.iter().all(|(name, value)| labels[name] == *value))
         };
-        let ours: Vec<_> =
+        let selecting: Vec<_> =
             policies.iter().map(|event| &event.object).filter(|policy| selects(policy)).collect();
-        ensure!(!ours.is_empty(), "no policy of the chart's selects pod `{}`", pod.name());
+        ensure!(!selecting.is_empty(), "no policy of the chart selects pod `{}`", pod.name());
         let is_server = pod.object["metadata"]["labels"]["app.kubernetes.io/component"] == "primary";
         let (direction, needed) =
             if is_server { ("ingress", &[5432][..]) } else { ("egress", &[53, 5432][..]) };
@@ -59,7 +59,7 @@ fn expect_policies(gated: &Gated) -> Result<()> {
                 let mut ports = rules.flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
                 ports.any(|allowed| allowed["port"] == *port)
             };
-            ensure!(ours.iter().any(allows), "no {direction} on port {port} for pod `{}`", pod.name());
+            ensure!(selecting.iter().any(allows), "no {direction} on port {port} for pod `{}`", pod.name());
         }
     }
     Ok(())

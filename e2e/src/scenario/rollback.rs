@@ -1,4 +1,4 @@
-//! Back to the build before, on the schema of the one after.
+//! Rolls back to the previous build on the newer schema.
 
 use anyhow::{Result, ensure};
 
@@ -26,14 +26,14 @@ pub(crate) fn run(world: &World) -> Result<String> {
     let jobs = gated.jobs_so_far()?;
     world.helm(&["rollback", world.release(), "1", "--wait", "--timeout", "120s"])?.expect_success()?;
     expect_running(&gated, Build::First)?;
-    ensure!(gated.jobs_so_far()? == jobs, "a rollback migrates nothing, and ran a Job");
+    ensure!(gated.jobs_so_far()? == jobs, "the rollback ran a Job, although it has nothing to migrate");
 
-    ensure!(database.applied()? == FIRST + 1, "the schema was to stay");
+    ensure!(database.applied()? == FIRST + 1, "the schema was changed");
     let served = gated.expect_served(&traffic, Build::First)?;
     Ok(format!("{served} requests, none failed"))
 }
 
-/// Helm 4 applies on the server, and does not take back what kubectl wrote meanwhile unless it is told to.
+/// Helm 4 uses server-side apply, and does not overwrite what kubectl wrote meanwhile without `--force-conflicts`.
 fn roll_on(gated: &Gated) -> Result<()> {
     let (world, next) = (gated.world, gated.rollout(Build::Next));
     if world.engine == Engine::Helm3 {
@@ -45,7 +45,7 @@ fn roll_on(gated: &Gated) -> Result<()> {
 
 pub(crate) fn expect_running(gated: &Gated, build: Build) -> Result<()> {
     let deployment = gated.deployment()?;
-    ensure!(is_of(&deployment, build), "{} is not what is rolled out", build.tag());
-    ensure!(deployment["status"]["readyReplicas"] == 1, "no pod of it is ready");
+    ensure!(is_of(&deployment, build), "{} is not rolled out", build.tag());
+    ensure!(deployment["status"]["readyReplicas"] == 1, "no pod of the build is ready");
     Ok(())
 }

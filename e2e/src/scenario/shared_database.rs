@@ -1,4 +1,4 @@
-//! Two releases on one database, as of two regions, upgraded at the same moment.
+//! Upgrades two releases on one database, such as those of two regions, at the same time.
 
 use std::thread;
 
@@ -30,7 +30,10 @@ pub(crate) fn run(world: &World) -> Result<String> {
     }
     ensure!(database.applied()? == FIRST + 1, "{} are applied", database.applied()?);
     let runs = database.query("SELECT count(*) FROM _corveil_runs WHERE outcome = 'succeeded'")?;
-    ensure!(runs.trim() == "2", "the first install and one upgrade had something to do, not {runs}");
+    ensure!(
+        runs.trim() == "2",
+        "two runs should have applied migrations: the first install and one upgrade, not {runs}"
+    );
     other.abandon()?;
-    Ok("of both upgrades one had something to do".into())
+    Ok("one of the two upgrades applied the migration".into())
 }

@@ -1,4 +1,5 @@
-//! Ways around the hook. It is no gate alone: the pods wait too, so that what is skipped is a rollout that waits.
+//! Ways around the hook. The hook is not the only gate: the pods wait for the migrations too, so a skipped hook only blocks
+//! the rollout.
 
 use std::thread;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::world::{Outcome, World};
 use xtask::project::objects;
 use xtask::tools::Tool;
 
-/// A rollout that makes no progress is told of so early here.
+/// Makes Kubernetes report early that a rollout makes no progress.
 pub(crate) fn impatient() -> Value {
     json!({"wait": {"progressDeadlineSeconds": 20}})
 }
@@ -29,22 +30,22 @@ pub(crate) fn no_hooks(world: &World) -> Result<String> {
     let gated = Gated::external(world, &database)?.installed()?;
     let traffic = Traffic::start(world)?;
     let rollout = gated.rollout_with(Build::Next, &impatient()).within(45);
-    // Helm 3 knows that time is up; Helm 4 what the Deployment says.
+    // Helm 3 reports its timeout; Helm 4 reports the condition of the Deployment.
     let reason =
         if world.engine == Engine::Helm3 { "deadline exceeded" } else { "rogress deadline exceeded" };
-    // Helmfile has a flag of this name too: about what it shows, not about what Helm runs.
+    // Helmfile's flag of this name concerns its output, not what Helm runs.
     let skip = if world.engine == Engine::Helmfile { "--sync-args=--no-hooks" } else { "--no-hooks" };
     let outcome = world.roll(&rollout.with(skip))?.expect_failure(&[reason])?;
     gated.expect_blocked(Build::Next)?;
     expect_named(&gated)?;
-    // With the chart's own patience, which for Helmfile is a difference.
+    // With the chart's default deadline, which is a difference for Helmfile.
     recover(&gated, &database, &gated.rollout(Build::Next))?;
     let served = gated.expect_served(&traffic, Build::Next)?;
     Ok(format!("failed after {:.1} s; {served} requests, none failed", outcome.took.as_secs_f64()))
 }
 
-/// The next upgrade migrates, and the blocked pod starts by itself. Helm 4 may not wait for that: it reads that progress has
-/// ended, as it had before. Then the upgrade after that succeeds.
+/// The next upgrade migrates, and the blocked pod starts by itself. Helm 4 may not wait for that: it still reads the old
+/// condition that progress has stopped. Then the upgrade after that succeeds.
 fn recover(gated: &Gated, database: &Database, rollout: &Rollout) -> Result<()> {
     let world = gated.world;
     let outcome = world.roll(rollout)?;
@@ -58,7 +59,7 @@ fn recover(gated: &Gated, database: &Database, rollout: &Rollout) -> Result<()> 
         outcome.expect_failure(&["Progress deadline exceeded"])?;
         let mut again = rollout.clone();
         if world.engine == Engine::Helmfile {
-            // Everything is written, and Helmfile rolls out only what differs.
+            // All objects are written already, and `helmfile apply` rolls out only differences.
             again = again.with("--set=podAnnotations.again=yes");
         }
         return world.roll(&again)?.expect_success().map(drop);
@@ -66,7 +67,7 @@ fn recover(gated: &Gated, database: &Database, rollout: &Rollout) -> Result<()> 
     outcome.expect_success().map(drop)
 }
 
-/// The blocked pod's log and its description name what is missing.
+/// Fails unless the blocked pod's log and its description name the missing migration.
 pub(crate) fn expect_named(gated: &Gated) -> Result<()> {
     let world = gated.world;
     let pods = world.list("pods", APP_PODS)?;
@@ -74,7 +75,7 @@ pub(crate) fn expect_named(gated: &Gated) -> Result<()> {
     let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
     let log = world.kubectl(&["logs", name, "--container=wait-for-db"])?;
     ensure!(log.contains(ADDED), "the log does not name what is missing: {log}");
-    // Once its first container has ended to be seen.
+    // Its termination message is there once its first container has ended.
     until("`kubectl describe` to name what is missing", Duration::from_secs(40), || {
         Ok(world.kubectl(&["describe", "pod", name])?.contains(ADDED).then_some(()))
     })
@@ -97,7 +98,7 @@ pub(crate) fn job_deleted(world: &World) -> Result<String> {
     let was_skipped = is_of(&gated.deployment()?, Build::Slow);
     world.roll(&gated.rollout(Build::Next))?.expect_success()?;
     let served = gated.expect_served(&traffic, Build::Next)?;
-    let what = if was_skipped { "the engine went on, the pods did not" } else { "the engine noticed" };
+    let what = if was_skipped { "the engine continued, the pods did not" } else { "the engine noticed" };
     Ok(format!("{what}; {served} requests, none failed"))
 }
 
@@ -108,7 +109,7 @@ pub(crate) fn stale_job(world: &World) -> Result<String> {
     let held = Held::leave(&gated)?;
     let mut rollout = gated.rollout_with(Build::Next, &impatient()).within(30);
     if world.engine == Engine::Helm4 {
-        // The one of its waiters that does not look at what is being deleted.
+        // The only wait mode of Helm 4 that does not inspect objects that are being deleted.
         rollout = rollout.with("--wait=hookOnly");
     }
     let outcome = world.roll(&rollout)?;
@@ -131,14 +132,14 @@ pub(crate) fn stale_job(world: &World) -> Result<String> {
     Ok(format!("the engine {end}, {rolled}; {served} requests, none failed"))
 }
 
-/// A completed Job of the very build that comes next, which stays when it is deleted.
+/// A completed Job of the build that is rolled out next. A finalizer keeps it when it is deleted.
 struct Held<'a> {
     world: &'a World<'a>,
     uid: String,
 }
 
 impl<'a> Held<'a> {
-    /// As the chart renders it, but for another database: that one is migrated, and the app's is not.
+    /// Creates the Job as the chart renders it, but for another database: it migrates that one, and not the app's.
     fn leave(gated: &Gated<'a>) -> Result<Self> {
         let world = gated.world;
         let other = Database::create_other(world)?;
@@ -166,11 +167,11 @@ impl<'a> Held<'a> {
         Ok(stale)
     }
 
-    /// The engine wanted it gone, and it is still there.
+    /// Fails unless the engine deleted the Job and it still exists.
     fn expect_in_the_way(&self) -> Result<()> {
         let job = self.world.get("job", JOB)?.context("the stale Job is gone")?;
         ensure!(uid(self.world)? == self.uid, "it is another Job");
-        ensure!(job["metadata"]["deletionTimestamp"].is_string(), "nobody asked for it to go");
+        ensure!(job["metadata"]["deletionTimestamp"].is_string(), "the engine did not delete the Job");
         Ok(())
     }
 
@@ -182,7 +183,7 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // Held for ever, it would hold its namespace too. It may be gone already.
+        // Its finalizer would keep the namespace for ever. The Job may be gone already.
         let _ = self.let_go();
     }
 }

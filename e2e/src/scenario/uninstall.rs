@@ -1,4 +1,4 @@
-//! What is left behind: the volume, and after a failure what one command removes.
+//! What `helm uninstall` leaves: the volume, and after a failure objects that one command removes.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::wait::until;
 use crate::watch::SENTINEL;
 use crate::world::World;
 
-/// Everything that a release, its hooks or a controller for them can have made.
+/// Every kind that a release, its hooks or their controllers can have created.
 const KINDS: &str = "deployments,replicasets,statefulsets,pods,jobs,services,configmaps,secrets,serviceaccounts,\
                      networkpolicies,poddisruptionbudgets,ingresses,persistentvolumeclaims";
 
@@ -45,7 +45,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
         .into())
 }
 
-/// Ends Helm as the kernel would, while the Job runs.
+/// Kills Helm with SIGKILL while the Job runs.
 fn kill_in_mid_migration(gated: &Gated, database: &Database) -> Result<()> {
     let world = gated.world;
     let rollout: Rollout = gated.rollout(Build::Endless);
@@ -56,20 +56,20 @@ fn kill_in_mid_migration(gated: &Gated, database: &Database) -> Result<()> {
     is_under_way
 }
 
-/// Nothing but these kinds is left, and of each something. What every namespace has does not count.
+/// Fails unless exactly these kinds are left. Objects that every namespace has do not count.
 fn expect_left(world: &World, kinds: &[&str]) -> Result<()> {
     let is_as_expected = |left: &[(String, String)]| {
         left.iter().all(|(kind, _)| kinds.contains(&kind.as_str()))
             && kinds.iter().all(|kind| left.iter().any(|(left, _)| left == kind))
     };
-    // Pods end in their own time.
+    // Pods take a moment to end.
     let waited = until("nothing else to be left", Duration::from_mins(1), || {
         Ok(is_as_expected(&left(world)?).then_some(()))
     });
     waited.with_context(|| format!("left: {:?}", left(world).unwrap_or_default()))
 }
 
-/// Kinds and names of what there is, except for what every namespace has.
+/// The kinds and names of all objects, except those that every namespace has.
 pub(crate) fn left(world: &World) -> Result<Vec<(String, String)>> {
     let mut left = Vec::new();
     for object in world.list(KINDS, "")? {

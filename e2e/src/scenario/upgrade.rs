@@ -1,4 +1,4 @@
-//! The two promises: a new migration gates the rollout, and a broken one stops it cleanly.
+//! The two main guarantees: a new migration gates the rollout, and a broken one stops it cleanly.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ fn first_pod(events: &[Event]) -> Option<&str> {
     time(events.iter().find(|event| event.is_app(Build::Next))?, "/metadata/creationTimestamp")
 }
 
-/// The time of day, to the second, as Kubernetes has it.
+/// The time of day, to the second, from a time stamp of Kubernetes.
 fn time<'a>(event: &'a Event, pointer: &str) -> Option<&'a str> {
     event.object.pointer(pointer).and_then(Value::as_str)?.get(11..19)
 }
@@ -72,7 +72,7 @@ pub(crate) fn broken_then_fixed(world: &World) -> Result<String> {
     Ok(format!("failed after {:.1} s; {served} requests, none failed", outcome.took.as_secs_f64()))
 }
 
-/// To helm-diff the last revision counts, also one that failed: the second try would find nothing to do, and succeed.
+/// helm-diff compares with the last revision, even one that failed. So the second try would find nothing to do, and succeed.
 pub(crate) fn broken_repeated(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let gated = Gated::external(world, &database)?.installed()?;
@@ -93,7 +93,7 @@ pub(crate) fn broken_repeated(world: &World) -> Result<String> {
     Ok("failed twice, then recovered".into())
 }
 
-/// Everything was written when it failed, so that nothing differs.
+/// All objects were written when it failed, so nothing differs.
 pub(crate) fn rollout_repeated(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let gated = Gated::external(world, &database)?.installed()?;

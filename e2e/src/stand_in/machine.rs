@@ -1,4 +1,4 @@
-//! Programs of this machine, with what they need to run in an image that has nothing else.
+//! Programs of this machine, with the files that they need to run in an otherwise empty image.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,14 +10,14 @@ use xshell::{Shell, cmd};
 
 use xtask::image::layer::Entry;
 
-/// What to install where one is missing.
+/// The packages of the programs.
 pub(crate) const BUSYBOX: &str = "busybox-static";
 pub(crate) const CLIENT: &str = "postgresql-client";
 
 /// Debian's programs of each major version.
 const MAJORS: &str = "/usr/lib/postgresql";
 
-/// A shell and small programs in one file, which must need no library: the sandbox has none.
+/// A shell and small programs in one file. It must be linked statically: the sandbox has no libraries.
 pub(crate) fn busybox(sh: &Shell) -> Result<PathBuf> {
     let path = ["/bin/busybox", "/usr/bin/busybox"].iter().map(PathBuf::from).find(|path| path.exists());
     let path = path.with_context(|| format!("no `busybox`\nhint: `apt-get install {BUSYBOX}`"))?;
@@ -27,7 +27,7 @@ pub(crate) fn busybox(sh: &Shell) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// `BusyBox` under each of its names.
+/// `BusyBox`, with a link for each of its programs.
 pub(crate) fn shell(sh: &Shell) -> Result<Vec<Entry>> {
     let path = busybox(sh)?;
     let mut entries = vec![Entry::file("/bin/busybox", 0o755, fs::read(&path)?)];
@@ -37,7 +37,7 @@ pub(crate) fn shell(sh: &Shell) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// A program of the newest PostgreSQL client that Debian has here. What is on the PATH is a script that looks for it.
+/// A program of the newest PostgreSQL client that Debian installed. The one on the PATH is a script that searches for it.
 pub(crate) fn client(name: &str) -> Result<PathBuf> {
     let versions = fs::read_dir(MAJORS).into_iter().flatten().flatten();
     let paths = versions.filter_map(|version| {
@@ -50,7 +50,7 @@ pub(crate) fn client(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Everything in the folder, to be at `to` in the image.
+/// Everything in the folder, as entries below `to` in the image.
 pub(crate) fn folder(from: &Path, to: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
@@ -65,7 +65,7 @@ pub(crate) fn folder(from: &Path, to: &str) -> Result<Vec<Entry>> {
             let target = fs::read_link(&path)?;
             entries.push(Entry::link(&to, target.to_str().context("a link to what is not UTF-8")?));
         } else {
-            // Not the mode itself, which depends on the umask of whoever unpacked it.
+            // Not the mode itself, which depends on the umask of the process that unpacked it.
             let mode = if metadata.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
             entries.push(Entry::file(&to, mode, fs::read(&path)?));
         }
@@ -73,8 +73,8 @@ pub(crate) fn folder(from: &Path, to: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// What the loader needs to start these programs, itself included, where the programs look for it. What a program brings
-/// along in its own folder is not among it.
+/// The loader and the libraries of these programs, at the paths where the programs expect them. Libraries in the program's
+/// folder `own` are left out.
 pub(crate) fn closure(sh: &Shell, programs: &[PathBuf], own: &Path) -> Result<Vec<Entry>> {
     let mut paths = BTreeMap::new();
     for program in programs {
@@ -93,7 +93,7 @@ pub(crate) fn closure(sh: &Shell, programs: &[PathBuf], own: &Path) -> Result<Ve
     paths.into_iter().map(entry).collect()
 }
 
-/// The libraries of a program, and its loader; none where it is linked statically.
+/// The libraries of a program and its loader; none where it is linked statically.
 fn libraries(sh: &Shell, program: &Path) -> Result<Vec<PathBuf>> {
     let output = cmd!(sh, "ldd {program}").env("LC_ALL", "C").quiet().ignore_status().output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -107,12 +107,12 @@ fn libraries(sh: &Shell, program: &Path) -> Result<Vec<PathBuf>> {
     parse(&text).with_context(|| format!("`ldd {}`", program.display()))
 }
 
-/// Reads `name => /path (0x…)` and `/path (0x…)`. The library that the kernel brings has no path.
+/// Reads `name => /path (0x…)` and `/path (0x…)`. The kernel's library has no path.
 fn parse(text: &str) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for line in text.lines().map(str::trim) {
         if let Some((name, "not found")) = line.split_once(" => ") {
-            bail!("`{name}` is not there");
+            bail!("`{name}` is missing");
         }
         let path = line.split_once(" => ").map_or(line, |(_, path)| path);
         if let Some((path, _)) = path.split_once(" (0x").filter(|(path, _)| path.starts_with('/')) {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_ldd_says() {
+    fn reads_the_output_of_ldd() {
         let text = "\tlinux-vdso.so.1 (0x00007f22b5da1000)\n\
                     \tlibz.so.1 => /opt/a/bin/../lib/libz.so.1 (0x00007f22b4e00000)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f22b5da3000)\n";

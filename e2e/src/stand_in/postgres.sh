@@ -1,11 +1,11 @@
 #!/bin/sh
-# Starts the server as the official image does: first it makes the database, where the volume holds none.
+# Starts the server as the official image does: it creates the database first, where the volume holds none.
 set -eu
 
 case "${1:-}" in
 '' | -*) set -- postgres "$@" ;;
 esac
-# Some other program of the image.
+# Another program of the image.
 [ "$1" = postgres ] || exec "$@"
 
 sockets=/var/run/postgresql
@@ -19,13 +19,13 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     fi
     umask 077
     mkdir -p "$PGDATA"
-    # Through a pipe, from a command of the shell's own: the password is in no file and no list of processes.
+    # Through a pipe, from a builtin of the shell: the password is in no file and no list of processes.
     printf '%s\n' "$POSTGRES_PASSWORD" | initdb --pgdata="$PGDATA" --username="$user" --pwfile=/dev/stdin \
         --encoding=UTF8 --no-locale --auth-local=trust --auth-host=scram-sha-256 \
         -c listen_addresses='*' -c unix_socket_directories="$sockets"
     echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
 
-    # Probes over TCP find nothing yet.
+    # Without TCP, so that no probe succeeds yet.
     "$@" -c listen_addresses= -c unix_socket_directories="$sockets" &
     server=$!
     until pg_isready --quiet --host="$sockets" --username="$user"; do

@@ -1,10 +1,10 @@
-//! What is measured, and the goals that corveil is held to.
+//! The cases that are measured, and the goals for corveil.
 
 use std::time::Duration;
 
 use crate::bench::program::Kind;
 
-/// A session that outlives its program longer than this is not waited for.
+/// The bench does not wait longer than this for a session that outlives its program.
 pub(crate) const LONGEST_AFTERLIFE: Duration = Duration::from_secs(3);
 
 /// One table of the report.
@@ -52,7 +52,7 @@ pub(crate) enum Case {
     Started,
 }
 
-/// How a case's figures are written.
+/// The unit of a case's figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Milliseconds,
@@ -107,7 +107,7 @@ impl Case {
         matches!(self, Self::NoOpFar | Self::FilesFar)
     }
 
-    /// How large its one file of rows is, in MiB.
+    /// The size of the case's file of rows, in MiB.
     pub(crate) const fn rows(self) -> Option<u32> {
         match self {
             Self::Rows2 | Self::Rows2Memory => Some(2),
@@ -117,21 +117,21 @@ impl Case {
         }
     }
 
-    /// Whether a program is measured in it. The largest files would take the others most of an hour.
+    /// Whether a program is measured in this case. The largest files would take the other programs most of an hour.
     pub(crate) const fn is_for(self, kind: Kind) -> bool {
         match (self.rows(), kind) {
-            (None, _) => !self.is_ours_alone() || matches!(kind, Kind::Corveil),
+            (None, _) => !self.is_only_corveils() || matches!(kind, Kind::Corveil),
             (Some(_), kind) => matches!(kind, Kind::Psql | Kind::Sqlx | Kind::Corveil),
         }
     }
 
-    /// Whether it is of something that no other program does.
-    pub(crate) const fn is_ours_alone(self) -> bool {
+    /// Whether only corveil can do what is measured.
+    pub(crate) const fn is_only_corveils(self) -> bool {
         matches!(self, Self::Schema | Self::Waiting | Self::Started)
     }
 
-    /// The most that corveil may take, as a part of what this program takes. A start from afar has no goal: logging
-    /// in and one query are four round trips for everybody.
+    /// The most that corveil may take, as a ratio of what this program takes. A start 2 ms away has no goal: logging in and
+    /// one query are four round trips for every program.
     pub(crate) const fn most_of(self, peer: Kind) -> Option<f64> {
         match (self, peer) {
             (Self::NoOp, Kind::Psql) => Some(0.60),
@@ -143,8 +143,8 @@ impl Case {
         }
     }
 
-    /// The most that corveil may take whatever the others do, in the case's unit. Memory is all that the process ever had resident,
-    /// its start included: of a file of rows three times the file and 8 MiB.
+    /// The most that corveil may take regardless of the others, in the case's unit. Memory is the peak resident memory of the
+    /// process from its start. For a file of rows it is three times the file and 8 MiB.
     pub(crate) const fn most(self) -> Option<f64> {
         match self {
             Self::Rows2Memory => Some(14.0),

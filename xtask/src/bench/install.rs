@@ -1,4 +1,4 @@
-//! Builds corveil, and the programs it is compared with once each, below `target/bench-tools`.
+//! Builds corveil, and once each of the programs that it is compared with, below `target/bench-tools`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::bench::report;
 use crate::postgres::server;
 use crate::project::cargo::cargo;
 
-/// What can be run, corveil last, and what cannot, with the reason.
+/// The programs that can run, corveil last, and those that cannot, with the reason.
 pub(crate) struct Installed {
     pub(crate) programs: Vec<Program>,
     pub(crate) absent: Vec<(Kind, String)>,
 }
 
-/// A program that Cargo or Go builds from its pinned source, with PostgreSQL and nothing else in it.
+/// A program that Cargo or Go builds from its pinned source, with support for PostgreSQL only.
 struct Peer {
     kind: Kind,
     version: &'static str,
@@ -36,7 +36,7 @@ const PEERS: [Peer; 4] = [
         kind: Kind::Sqlx,
         version: "0.9.0",
         program: "sqlx",
-        // What its README names for PostgreSQL alone. Like all the others it can do TLS, though none does here.
+        // The features that its README lists for PostgreSQL alone. Like all the others it supports TLS, which none uses here.
         source: Source::Cargo { package: "sqlx-cli", features: "native-tls,postgres" },
     },
     Peer {
@@ -62,14 +62,14 @@ const PEERS: [Peer; 4] = [
     },
 ];
 
-/// Builds the other programs only for cases that they are measured in.
+/// Builds the other programs only where a case measures them.
 pub(crate) fn all(sh: &Shell, cases: &[Case]) -> anyhow::Result<Installed> {
     let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let target = sh.current_dir().join(target);
 
     let mut programs = vec![psql(sh)?];
     let mut absent = Vec::new();
-    let peers = if cases.iter().all(|case| case.is_ours_alone()) { &[][..] } else { &PEERS[..] };
+    let peers = if cases.iter().all(|case| case.is_only_corveils()) { &[][..] } else { &PEERS[..] };
     for peer in peers {
         match peer.install(sh, &target.join("bench-tools")) {
             Ok(path) => programs.push(Program { kind: peer.kind, path, version: peer.version.to_owned() }),
@@ -88,9 +88,9 @@ fn psql(sh: &Shell) -> anyhow::Result<Program> {
     Ok(Program { kind: Kind::Psql, path, version })
 }
 
-/// As the container has it: optimized, stripped, without the embedded server.
+/// The program as it is in the image: optimized, stripped, without the embedded server.
 fn corveil(sh: &Shell, target: &Path) -> anyhow::Result<Program> {
-    report::say("building corveil")?;
+    report::progress("building corveil")?;
     cargo(sh, &["build", "--quiet", "--release", "--locked", "--no-default-features", "--bin", "corveil"])
         .env("CARGO_TARGET_DIR", target)
         .quiet()
@@ -100,7 +100,7 @@ fn corveil(sh: &Shell, target: &Path) -> anyhow::Result<Program> {
 }
 
 impl Peer {
-    /// A folder per version, so that a new pin builds anew and an old one stays.
+    /// A folder per version, so that a new pin is built and an old build stays.
     fn install(&self, sh: &Shell, tools: &Path) -> anyhow::Result<PathBuf> {
         let Self { kind, version, program, source } = self;
         let root = tools.join(format!("{}-{version}", kind.name()));
@@ -108,7 +108,7 @@ impl Peer {
         if path.exists() {
             return Ok(path);
         }
-        report::say(&format!("building {} {version}, once", kind.name()))?;
+        report::progress(&format!("building {} {version}, once", kind.name()))?;
         match source {
             Source::Cargo { package, features } => {
                 let exact = format!("{package}@{version}");
@@ -123,7 +123,7 @@ impl Peer {
                     .with_context(|| format!("{exact} cannot be built"))?;
             }
             Source::Go { package, tags } => {
-                cmd!(sh, "go version").quiet().ignore_stdout().run().context("Go is not here")?;
+                cmd!(sh, "go version").quiet().ignore_stdout().run().context("Go is not installed")?;
                 cmd!(sh, "go install -trimpath -ldflags '-s -w' -tags {tags} {package}@v{version}")
                     .env("GOBIN", root.join("bin"))
                     .env("CGO_ENABLED", "0")

@@ -1,4 +1,4 @@
-//! What the figures were taken on, since a ratio too depends on the disk and the server.
+//! Describes the machine of a run: ratios too depend on the disk and the server.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::postgres::server::Server;
 pub(crate) struct Machine(pub(crate) Vec<(String, String)>);
 
 impl Machine {
-    pub(crate) fn look(sh: &Shell, server: &Server, programs: &[Program]) -> anyhow::Result<Self> {
+    pub(crate) fn inspect(sh: &Shell, server: &Server, programs: &[Program]) -> anyhow::Result<Self> {
         let folder = server.folder();
         let cores = thread::available_parallelism()?;
         let mut facts = vec![
@@ -31,7 +31,7 @@ impl Machine {
     }
 }
 
-/// Without what its builder put behind the version.
+/// The kernel's version, without the suffix of its builder.
 fn kernel() -> String {
     let release = line(Path::new("/proc/sys/kernel/osrelease"));
     release.split('-').next().unwrap_or_default().to_owned()
@@ -43,7 +43,7 @@ fn processor() -> String {
     model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
 }
 
-/// The last minute's. Ratios taken on a busy machine are to be read with care.
+/// The load average of the last minute. Ratios from a busy machine are less reliable.
 fn load() -> String {
     let averages = line(Path::new("/proc/loadavg"));
     averages.split_whitespace().next().unwrap_or("unknown").to_owned()

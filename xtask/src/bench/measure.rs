@@ -1,4 +1,4 @@
-//! Runs the programs in turn and takes the figures.
+//! Runs the programs in turn and measures them.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
@@ -20,10 +20,10 @@ use crate::postgres::server::Server;
 /// A start takes milliseconds, so its median needs more samples than a run of seconds.
 const STARTS_PER_ROUND: usize = 8;
 
-/// How often the kernel's high-water mark is read. It only rises, so what can be missed is the last of these.
+/// How often the kernel's high-water mark is read. It only rises, so at most the growth of the last interval is missed.
 const MEMORY_POLL: Duration = Duration::from_millis(1);
 
-/// How long the server is left alone between two looks at its sessions.
+/// The pause between two queries of the server's sessions.
 const BACKEND_POLL: Duration = Duration::from_millis(5);
 
 /// Everything that a measurement needs.
@@ -53,7 +53,7 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn measure(&self, case: Case, rounds: usize) -> anyhow::Result<Table> {
-        report::say(&format!("measuring: {}", case.title()))?;
+        report::progress(&format!("measuring: {}", case.title()))?;
         Ok(match case {
             Case::NoOp | Case::NoOpFar => self.starts(case, rounds * STARTS_PER_ROUND)?,
             Case::Files | Case::FilesFar => self.rounds(case, rounds, |program| {
@@ -79,7 +79,7 @@ impl<'a> Bench<'a> {
                     Ok(took.as_secs_f64())
                 })
             }),
-            // The same each time, but for a page or two.
+            // It is the same each time, except for a page or two.
             Case::Rows2Memory | Case::Rows10Memory | Case::Rows60Memory => self.rounds(case, 1, |program| {
                 self.with_fresh_database(|database| {
                     let folders = self.rows(case);
@@ -105,7 +105,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// One database per program, in which everything is applied before the first start is timed.
+    /// Measures starts. Each program has a database in which everything is applied before the first start is timed.
     fn starts(&self, case: Case, rounds: usize) -> anyhow::Result<Table> {
         let mut databases = HashMap::new();
         for program in self.programs {
@@ -128,8 +128,8 @@ impl<'a> Bench<'a> {
         Ok(table)
     }
 
-    /// Every round begins with another program, so that nobody always runs after the same one. A program that
-    /// fails is not asked again.
+    /// Every round begins with another program, so that no program always runs after the same one. A program that fails does
+    /// not run again.
     fn rounds(&self, case: Case, rounds: usize, sample: impl Fn(&Program) -> anyhow::Result<f64>) -> Table {
         let programs: Vec<_> = self.programs.iter().filter(|it| case.is_for(it.kind)).cloned().collect();
         let mut table = Table::new(case, &programs);
@@ -164,7 +164,7 @@ impl<'a> Bench<'a> {
         result
     }
 
-    /// A program that returns quickly because it did nothing has not won.
+    /// Fails for a program that returns quickly because it did nothing.
     fn expect_tables(&self, database: &str) -> anyhow::Result<()> {
         let query = r"SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'item\_%\_created\_at'";
         let found: usize = self.server.sql(database, &[query])?.parse()?;
@@ -181,7 +181,7 @@ impl<'a> Bench<'a> {
 
     fn expect_rows(&self, database: &str, rows: &Rows) -> anyhow::Result<()> {
         let found: usize = self.server.sql(database, &["SELECT count(*) FROM seed"])?.parse()?;
-        ensure!(found == rows.count, "it succeeded, but {found} of {} rows are there", rows.count);
+        ensure!(found == rows.count, "it succeeded, but {found} of {} rows exist", rows.count);
         Ok(())
     }
 
@@ -194,14 +194,14 @@ impl<'a> Bench<'a> {
         Ok(took)
     }
 
-    /// The most memory the program ever had resident, in KiB, from the kernel's own high-water mark. Unlike what
-    /// `wait4` tells, this mark begins at zero with the program and not at what the bench itself had.
+    /// The program's peak resident memory, in KiB, from the kernel's high-water mark. Unlike the figure of `wait4`, this mark
+    /// starts at zero with the program and not at the memory of the bench itself.
     fn peak(&self, command: &mut Command) -> anyhow::Result<u64> {
         let mut child = self.logged(command)?.spawn()?;
         let status_file = format!("/proc/{}/status", child.id());
         let mut peak = 0;
         let status = loop {
-            // A program that has ended but is not waited for has no memory left to tell of.
+            // For a program that has ended but was not waited for, the kernel reports no memory.
             let text = fs::read_to_string(&status_file)?;
             let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
             peak = mark.map_or(Ok(peak), str::parse)?;
@@ -214,23 +214,23 @@ impl<'a> Bench<'a> {
         Ok(peak)
     }
 
-    /// How long comparing takes from start to end, without what the program says that it spent on replaying files.
+    /// How long the comparison takes from start to end, without the time for the replay of files that the program logs.
     fn comparison(&self, program: &Program, database: &str) -> anyhow::Result<f64> {
         let url = self.url(Case::Schema, database);
         self.time(&mut program.migrate(&self.wide, &url))?;
         let columns = "SELECT count(*) FROM information_schema.columns WHERE table_name LIKE 'wide%'";
         let found: usize = self.server.sql(database, &[columns])?.parse()?;
-        ensure!(found == COLUMNS, "{found} of {COLUMNS} columns are there");
+        ensure!(found == COLUMNS, "{found} of {COLUMNS} columns exist");
         let whole = self.time(&mut program.verify_schema(&self.wide, &url))?;
         let log = fs::read_to_string(self.log())?;
-        let said = log.lines().find(|line| line.contains("replayed the files"));
-        let took = said.and_then(|line| line.split_once("took_ms=")).context("it replayed nothing")?.1;
+        let replayed = log.lines().find(|line| line.contains("replayed the files"));
+        let took = replayed.and_then(|line| line.split_once("took_ms=")).context("it replayed nothing")?.1;
         let digits: String = took.chars().take_while(char::is_ascii_digit).collect();
         let replay = Duration::from_millis(digits.parse().context("no number of milliseconds")?);
         Ok(whole.saturating_sub(replay).as_secs_f64())
     }
 
-    /// How long session and locks stay after a SIGKILL in the middle of a statement, in seconds.
+    /// How long the session and its locks stay after a SIGKILL in the middle of a statement, in seconds.
     fn afterlife(&self, program: &Program, database: &str) -> anyhow::Result<f64> {
         let mut command = program.migrate(&self.long_statement, &self.url(Case::Kill, database));
         let mut child = self.logged(&mut command)?.spawn()?;

@@ -1,4 +1,4 @@
-//! One set of migrations, written in the form that each program reads.
+//! Sets of migrations, written in the form that each program reads.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// How many files the large set has.
+/// The number of files in the large set.
 pub(crate) const FILES: usize = 300;
 
-/// How many columns the widest set has, ten in each table.
+/// The number of columns in the widest set, ten in each table.
 pub(crate) const COLUMNS: usize = 5000;
 
-/// How long the statement of the other set runs when nobody cancels it, in seconds.
+/// How long the statement of the other set runs if nothing cancels it, in seconds.
 const LONG: u32 = 30;
 
-/// A set in all its forms below one folder.
+/// A set in the forms of all programs, below one folder.
 #[derive(Debug)]
 pub(crate) struct Folders {
     root: PathBuf,
@@ -25,12 +25,13 @@ pub(crate) struct Folders {
 #[derive(Debug)]
 pub(crate) struct Rows {
     pub(crate) folders: Folders,
-    /// How many rows there are.
+    /// The number of rows.
     pub(crate) count: usize,
 }
 
 impl Rows {
-    /// A table and about so many MiB of rows, a thousand in each INSERT: numbers and short texts, as dense as SQL gets.
+    /// Writes a table and about that many MiB of rows, a thousand in each INSERT: numbers and short texts, as dense as SQL
+    /// gets.
     pub(crate) fn write(root: PathBuf, mebibytes: u32) -> anyhow::Result<Self> {
         let size = mebibytes as usize * 1024 * 1024;
         let mut sql = "CREATE TABLE seed (id INT, name TEXT, kind INT);".to_owned();
@@ -49,7 +50,7 @@ impl Rows {
     }
 }
 
-/// A migration as all the programs understand it.
+/// A migration that all programs can run.
 struct Migration {
     version: u64,
     name: String,
@@ -57,7 +58,7 @@ struct Migration {
 }
 
 impl Folders {
-    /// 300 files, each with a table of a primary key and an index beside it.
+    /// 300 files, each with a table with a primary key, and one more index.
     pub(crate) fn tables(root: PathBuf) -> anyhow::Result<Self> {
         let migrations = (1..=FILES).map(|number| Migration {
             version: version(number),
@@ -90,7 +91,7 @@ impl Folders {
         Self::write(root, &migrations.collect::<Vec<_>>())
     }
 
-    /// One file that holds a lock on a new table and then takes its time.
+    /// One file that locks a new table and then runs a long statement.
     pub(crate) fn long_statement(root: PathBuf) -> anyhow::Result<Self> {
         let sql = format!("CREATE TABLE held (id BIGINT PRIMARY KEY);\nSELECT pg_sleep({LONG});\n");
         Self::write(root, &[Migration { version: version(1), name: "take_long".to_owned(), sql }])
@@ -123,7 +124,7 @@ impl Folders {
         &self.root
     }
 
-    /// sqlx's form, which is corveil's too.
+    /// sqlx's form, which corveil reads too.
     pub(crate) fn sqlx(&self) -> PathBuf {
         self.root.join("sqlx")
     }
@@ -145,10 +146,10 @@ impl Folders {
     }
 }
 
-/// What a careful person would give to one psql session: the history table, then for every file `BEGIN`, its
-/// statements, its history row and `COMMIT`. One commit per file, and since psql sends statement by statement,
-/// five round trips per file of two statements. The row is as wide as a real one; its checksum is made up, and
-/// psql takes no lock and checks nothing, so it does less than the others.
+/// The script that a careful user would give to one psql session: the history table, then for every file `BEGIN`, its
+/// statements, its history row and `COMMIT`. That is one commit per file. psql sends one statement at a time, so a file of
+/// two statements takes five round trips. The row is as wide as a real one, with a made-up checksum. psql takes no lock and
+/// checks nothing, so it does less than the others.
 fn psql_script(migrations: &[Migration]) -> String {
     let mut script = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (\n    version BIGINT PRIMARY KEY,\n    \
          description TEXT NOT NULL,\n    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),\n    \

@@ -1,4 +1,4 @@
-//! The programs that are compared, and how each is told to do the same work.
+//! The programs that are compared, and the command with which each does the same work.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     Corveil,
 }
 
-/// A program that is there and can be run.
+/// A program that is installed.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     pub(crate) kind: Kind,
@@ -56,7 +56,7 @@ impl Program {
         command
     }
 
-    /// Finds the set applied. Only psql needs to be told something else for that.
+    /// Runs on a database where the set is applied. Only psql needs another command for that.
     pub(crate) fn start(&self, folders: &Folders, url: &str) -> Command {
         if self.kind != Kind::Psql {
             return self.migrate(folders, url);
@@ -73,14 +73,14 @@ impl Program {
         command
     }
 
-    /// Compares the schema with what the set makes, which only corveil can.
+    /// Compares the schema with the one that the set creates, which only corveil can.
     pub(crate) fn verify_schema(&self, folders: &Folders, url: &str) -> Command {
         let mut command = self.bare(folders, url);
         command.args(["verify", "--schema", "--log-level", "debug", "--source"]).arg(folders.sqlx());
         command
     }
 
-    /// An environment of nothing but the address, so that no setting of the caller's favours anybody.
+    /// An environment with only the address, so that no setting of the caller favors a program.
     fn bare(&self, folders: &Folders, url: &str) -> Command {
         let mut command = Command::new(&self.path);
         command

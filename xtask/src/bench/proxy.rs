@@ -13,13 +13,13 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a port of its own and hands everything to `upstream`, each way after `delay`.
+    /// Listens on a free port and forwards everything to `upstream`, in each direction after `delay`.
     pub(crate) fn start(upstream: u16, delay: Duration) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // A connection that cannot be handed on is closed, which is what the program is to see.
+                // A connection that cannot be forwarded is closed, so that the program sees it.
                 let _ = join(client, upstream, delay);
             }
         });
@@ -59,7 +59,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
                 break;
             }
         }
-        // The end of one direction is passed on; the other ends when its own side says so.
+        // The end of one direction is passed on. The other direction ends when its sender closes it.
         let _ = to.shutdown(Shutdown::Write);
     });
 }

@@ -1,4 +1,4 @@
-//! Medians, ratios and goals as tables that read alike in a terminal and in Markdown.
+//! Medians, ratios and goals as tables, readable both in a terminal and as Markdown.
 
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::{self, Write as _};
@@ -7,10 +7,10 @@ use crate::bench::case::Case;
 use crate::bench::machine::Machine;
 use crate::bench::program::{Kind, Program};
 
-/// Columns of a table, the goal among them.
+/// The columns of a table, including the goal.
 const COLUMNS: usize = 5;
 
-/// The least ratio that is written as more than 1.00.
+/// The smallest ratio that is printed as more than 1.00.
 const LEAST_MORE: f64 = 1.005;
 
 /// The figures of one case.
@@ -22,7 +22,7 @@ pub(crate) struct Table {
 struct Row {
     kind: Kind,
     samples: Vec<f64>,
-    /// Why there are no figures.
+    /// Why the program has no figures.
     failure: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Table {
         }
     }
 
-    /// A program that is not here is said to be missing, above corveil, which is always last.
+    /// Adds a row for each program that is not installed, above corveil, which is always last.
     pub(crate) fn add_absent(&mut self, absent: &[(Kind, String)]) {
         for (kind, reason) in absent {
             let row = Row { kind: *kind, samples: Vec::new(), failure: Some(reason.clone()) };
@@ -52,7 +52,7 @@ impl Table {
         self.rows.iter().any(|row| row.kind == kind && row.failure.is_some())
     }
 
-    pub(crate) fn failure_of_ours(&self) -> Option<&str> {
+    pub(crate) fn corveils_failure(&self) -> Option<&str> {
         self.rows.iter().find(|row| row.kind == Kind::Corveil)?.failure.as_deref()
     }
 
@@ -70,8 +70,8 @@ impl Table {
         let spread = format!("{} – {}", unit.write(row.least()), unit.write(row.greatest()));
         let (ratio, goal) = if row.kind == Kind::Corveil {
             (String::new(), self.case.most().map(|most| (unit.write(most), median <= most)))
-        } else if let Some(ours) = self.median_of(Kind::Corveil).filter(|_| median.is_finite()) {
-            let ratio = ours / median;
+        } else if let Some(own) = self.median_of(Kind::Corveil).filter(|_| median.is_finite()) {
+            let ratio = own / median;
             (
                 format!("{ratio:.2}"),
                 self.case.most_of(row.kind).map(|most| (format!("{most:.2}"), ratio <= most)),
@@ -79,11 +79,12 @@ impl Table {
         } else {
             (String::new(), None)
         };
-        let goal = goal.map(|(most, met)| format!("at most {most}: {}", if met { "met" } else { "missed" }));
+        let goal = goal
+            .map(|(most, reached)| format!("at most {most}: {}", if reached { "reached" } else { "missed" }));
         [name, unit.write(median), spread, ratio, goal.unwrap_or_default()]
     }
 
-    /// The table with its first columns: the goal, for those who change corveil, is the last one.
+    /// The table with its first columns. The goal, which is for those who change corveil, is the last one.
     fn lines(&self, columns: usize) -> String {
         let header = ["program", "median", "least – most", "corveil ÷ it", "goal"].map(str::to_owned);
         let body: Vec<_> = self.rows.iter().map(|row| self.cells(row)).collect();
@@ -106,20 +107,20 @@ impl Table {
         text
     }
 
-    /// The programs than which corveil takes more, with both figures, if there are any.
+    /// The programs that take less than corveil, with both figures; none if there are none.
     fn takes_more(&self) -> Option<String> {
         let unit = self.case.unit();
-        let ours = self.median_of(Kind::Corveil)?;
+        let own = self.median_of(Kind::Corveil)?;
         let peers = self.rows.iter().filter(|row| row.kind != Kind::Corveil);
         let more: Vec<_> = peers
             .filter_map(|row| Some((row.kind.name(), row.median()?)))
-            .filter(|(_, median)| ours / median >= LEAST_MORE)
+            .filter(|(_, median)| own / median >= LEAST_MORE)
             .map(|(name, median)| {
-                format!("{:.2} times that of {name} ({})", ours / median, unit.write(median))
+                format!("{:.2} times that of {name} ({})", own / median, unit.write(median))
             })
             .collect();
         let title = self.case.title();
-        (!more.is_empty()).then(|| format!("- {title}: {}, {}", unit.write(ours), more.join(", ")))
+        (!more.is_empty()).then(|| format!("- {title}: {}, {}", unit.write(own), more.join(", ")))
     }
 }
 
@@ -153,7 +154,7 @@ impl Display for Table {
     }
 }
 
-/// The whole report as a file of the documentation: figures, and first those that speak against corveil.
+/// The whole report as a page of the documentation. The figures where corveil takes more come first.
 pub(crate) fn markdown(machine: &Machine, tables: &[Table]) -> String {
     let mut text = "<!-- Written by `cargo xtask bench --markdown docs/benchmarks.md`, do not edit by hand. -->\n\n\
          # Benchmarks\n\n\
@@ -180,13 +181,13 @@ pub(crate) fn markdown(machine: &Machine, tables: &[Table]) -> String {
     text
 }
 
-/// The report goes to stdout.
+/// Prints the report to stdout.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
-/// Progress goes to stderr.
-pub(crate) fn say(text: &str) -> io::Result<()> {
+/// Prints progress to stderr.
+pub(crate) fn progress(text: &str) -> io::Result<()> {
     writeln!(io::stderr(), "bench: {text}")
 }
 

@@ -1,4 +1,4 @@
-//! Two hundred pods that wait for one run, on a server with twenty connections: what they cost it, and when they start.
+//! Measures two hundred pods that wait for one run, on a server with twenty connections: their load, and when they start.
 
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -10,34 +10,34 @@ use crate::bench::migrations::Folders;
 use crate::bench::program::Program;
 use crate::postgres::server::{self, Server};
 
-/// How many wait.
+/// The number of waiting pods.
 const PODS: usize = 200;
 
-/// What the server has for all; three of them are the superuser's.
+/// The connections of the server; three of them are reserved for superusers.
 const CONNECTIONS: &str = "max_connections=20";
 
-/// The role that waits and migrates, which is no superuser, and its password and database.
+/// The role that waits and migrates, and its password and database. It is no superuser.
 const ROLE: &str = "waiter";
 
-/// When every pod has come to its longest pause.
-const SETTLED: Duration = Duration::from_secs(15);
+/// The time after which every pod has reached its longest pause.
+const PAUSED: Duration = Duration::from_secs(15);
 
 /// How long transactions are counted.
 const COUNTED: Duration = Duration::from_secs(10);
 
-/// When a pod that has not started is given up.
+/// How long a pod may take to start.
 const GIVEN_UP: Duration = Duration::from_mins(1);
 
-/// What came of it.
+/// The results.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Figures {
-    /// Transactions a second that the waiting pods make together.
+    /// Transactions a second of all waiting pods together.
     pub(crate) transactions: f64,
     /// Seconds from the end of the run until the last pod has started.
     pub(crate) started: f64,
 }
 
-/// Lets the pods wait, runs the migration beside them, and sees all of them start.
+/// Starts the pods, runs the migration while they wait, and waits until all of them have started.
 pub(crate) fn measure(program: &Program, folders: &Folders) -> anyhow::Result<Figures> {
     let server = Server::start_with(server::programs()?, "bench-waiting", &[CONNECTIONS])?;
     let create = format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'");
@@ -50,7 +50,7 @@ pub(crate) fn measure(program: &Program, folders: &Folders) -> anyhow::Result<Fi
     for _ in 0..PODS {
         pods.0.push(silent(&mut program.wait(folders, &url)).spawn()?);
     }
-    thread::sleep(SETTLED);
+    thread::sleep(PAUSED);
     let (before, begun) = (transactions(&server)?, Instant::now());
     thread::sleep(COUNTED);
     let (after, took) = (transactions(&server)?, begun.elapsed());
@@ -64,11 +64,11 @@ pub(crate) fn measure(program: &Program, folders: &Folders) -> anyhow::Result<Fi
     })
 }
 
-/// Waiting pods; those that are left are ended with the measurement.
+/// Waiting pods. Those that are left are killed at the end of the measurement.
 struct Pods(Vec<Child>);
 
 impl Pods {
-    /// Waits until all have ended well.
+    /// Waits until all have ended successfully.
     fn start(&mut self, deadline: Instant) -> anyhow::Result<()> {
         while let Some(pod) = self.0.last_mut() {
             match pod.try_wait()? {

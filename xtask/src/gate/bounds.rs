@@ -1,4 +1,4 @@
-//! The bounds of a run, each inside the next, so that the innermost ends it and can still say why.
+//! The bounds of a run, each inside the next, so that the innermost ends it and can still report why.
 //!
 //! wait for the database + wait for the lock < `--deadline` < `activeDeadlineSeconds` < the engine's timeout
 //!
@@ -6,7 +6,7 @@
 //!   `DeadlineExceeded` and nothing else (seen). So `--deadline` comes [`MARGIN`] earlier.
 //! - On its own timeout Helm leaves the Job running (seen), and Argo CD has none. So `activeDeadlineSeconds` comes first.
 //! - The sum is that of one attempt. With `backoffLimit: 1` there may be two, and the second may be cut short by the
-//!   deadline: it has said the same by then.
+//!   deadline: it has logged the same cause by then.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// the log and the termination message, and for the node to collect both.
 pub const MARGIN: Duration = Duration::from_secs(20);
 
-/// Helm's `--timeout` where nobody says otherwise, for each hook.
+/// Helm's default `--timeout`, for each hook.
 pub const ENGINE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What bounds an attempt, and the Job around it.

@@ -56,7 +56,7 @@ pub fn rules(job: Job) -> Vec<Rule> {
         Rule { action: Action::Ignore, on: On::Disruption },
     ];
     if !job.has_deadline() {
-        // It waits for a database that the same release brings, and that takes as long as it takes.
+        // It waits for the database of the same release, however long that takes.
         rules.push(Rule { action: Action::Ignore, on: codes(|code| code == ExitCode::TryAgain) });
     }
     rules

@@ -8,7 +8,7 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::project::packages::{install, missing};
 
-/// As Go, and so everything around containers, calls them.
+/// The names that Go, and so every container tool, uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Architecture {
     Amd64,
@@ -18,7 +18,7 @@ pub enum Architecture {
 impl Architecture {
     pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
 
-    /// Of this machine.
+    /// The architecture of this machine.
     pub fn native() -> Result<Self> {
         match std::env::consts::ARCH {
             "x86_64" => Ok(Self::Amd64),
@@ -34,7 +34,7 @@ impl Architecture {
         }
     }
 
-    /// As Rust calls it.
+    /// The name that Rust uses.
     pub const fn target(self) -> &'static str {
         match self {
             Self::Amd64 => "x86_64-unknown-linux-gnu",
@@ -42,7 +42,7 @@ impl Architecture {
         }
     }
 
-    /// What Debian's cross compiler for it is called, and the packages of compiler and C library.
+    /// The name of Debian's cross compiler for it, and the packages of the compiler and the C library.
     const fn cross(self) -> (&'static str, [&'static str; 2]) {
         match self {
             Self::Amd64 => ("x86_64-linux-gnu-gcc", ["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"]),
@@ -50,7 +50,7 @@ impl Architecture {
         }
     }
 
-    /// Installs what compiling for it takes. Nothing on a machine of that architecture.
+    /// Installs what compiling for it needs: nothing on a machine of that architecture.
     pub fn ensure(self, sh: &Shell) -> Result<()> {
         if self == Self::native()? {
             return Ok(());
@@ -63,7 +63,7 @@ impl Architecture {
             packages,
             &format!(
                 "an image for {name} needs `{compiler}` and its C library, which are packages of Debian and Ubuntu\n\
-                 hint: build on one of them, or leave that architecture out by `--native`"
+                 hint: build on one of them, or use `--native` to build only for this machine"
             ),
         )?;
         let (target, sysroot) = (self.target(), cmd!(sh, "rustc --print sysroot").quiet().read()?);
@@ -71,11 +71,12 @@ impl Architecture {
             return Ok(());
         }
         let added = cmd!(sh, "rustup target add {target}").run();
-        added
-            .with_context(|| format!("Rust's standard library for {name} is not there, and `rustup` adds it"))
+        added.with_context(|| {
+            format!("Rust's standard library for {name} is missing, and adding it with `rustup` failed")
+        })
     }
 
-    /// The build with the compiler that makes programs of this architecture.
+    /// Sets the compiler for this architecture in a build.
     pub fn compile(self, build: Cmd) -> Result<Cmd> {
         if self == Self::native()? {
             return Ok(build);

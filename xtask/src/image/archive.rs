@@ -21,12 +21,12 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// Where containerd looks for the whole reference.
+/// The annotation from which containerd reads the whole reference.
 const NAME: &str = "io.containerd.image.name";
-/// Where everybody else looks for the tag.
+/// The annotation from which all other tools read the tag.
 const TAG: &str = "org.opencontainers.image.ref.name";
 
-/// The same at every build.
+/// The same in every build, so that the bytes are too.
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
 /// An image for one architecture.
@@ -39,7 +39,7 @@ pub struct Image {
     pub layers: Vec<Layer>,
 }
 
-/// How a container runs unless it is told otherwise.
+/// How a container runs by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
 pub struct Defaults {
@@ -63,7 +63,7 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// Replaces the variable if there is one of that name.
+    /// Sets a variable, and replaces one with the same name.
     pub fn set_env(&mut self, name: &str, value: &str) {
         let is_other = |entry: &String| entry.split_once('=').is_none_or(|(other, _)| other != name);
         self.env.retain(is_other);
@@ -71,15 +71,15 @@ impl Defaults {
     }
 }
 
-/// What is known of a port: nothing.
+/// The value for an exposed port, which is always empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exposed {}
 
-/// What was written.
+/// The written archive.
 pub struct Written {
-    /// Names the image in a registry, and in the chart's `image.digest`.
+    /// The image's digest in a registry, and in the chart's `image.digest`.
     pub digest: String,
-    /// What a node fetches: the layers, compressed. The largest of several architectures.
+    /// The compressed bytes of the layers that a node downloads, of the largest architecture.
     pub bytes: usize,
 }
 
@@ -134,16 +134,16 @@ struct Rootfs {
     diff_ids: Vec<String>,
 }
 
-/// Writes the archive, whole or not at all.
+/// Writes the archive, completely or not at all.
 pub fn write(image: &Image, output: &Path) -> Result<Written> {
     let packed = Packed::new(image)?;
     let described = packed.described.clone();
     save_all(image, &[packed], described, output)
 }
 
-/// Writes an archive with the same image for several architectures: an index, from which each node takes its own.
+/// Writes an archive with the same image for several architectures: an index, from which each node selects its image.
 ///
-/// The first of them is what Docker's classic store loads, which knows no index.
+/// Docker's classic image store does not support an index, and loads the first image.
 pub fn write_index(images: &[Image], output: &Path) -> Result<Written> {
     let first = images.first().context("an index of no image")?;
     let packed: Vec<_> = images.iter().map(Packed::new).collect::<Result<_>>()?;
@@ -160,7 +160,7 @@ pub fn write_index(images: &[Image], output: &Path) -> Result<Written> {
 /// An image as blobs.
 struct Packed {
     described: Descriptor,
-    /// Of its layers, compressed.
+    /// The compressed bytes of its layers.
     bytes: usize,
     /// Layers, configuration, manifest.
     blobs: Vec<Vec<u8>>,
@@ -195,7 +195,7 @@ impl Packed {
     }
 }
 
-/// The archive whose only entry is what is described, under the image's name.
+/// Writes an archive whose index has only `described`, under the image's name.
 fn save_all(image: &Image, packed: &[Packed], described: Descriptor, output: &Path) -> Result<Written> {
     let name = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let tag = tag(&image.reference)?;
@@ -261,7 +261,7 @@ fn load(path: &Path) -> Result<Image> {
     Ok(Image { reference, architecture, defaults: config.defaults, layers })
 }
 
-/// What is in an archive, by path.
+/// The contents of an archive, by path.
 fn files(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(BufReader::new(File::open(path)?)).entries()? {
@@ -285,7 +285,7 @@ impl Descriptor {
     }
 }
 
-/// Under another name first, so that a test never imports half an archive.
+/// Writes under another name first, so that a test never imports half an archive.
 fn save(files: &BTreeMap<String, &[u8]>, output: &Path) -> Result<()> {
     let folder = output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -305,12 +305,12 @@ fn save(files: &BTreeMap<String, &[u8]>, output: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where the archive has the blob.
+/// The path of a blob in the archive.
 fn path_of(digest: &str) -> String {
     format!("blobs/{}", digest.replace(':', "/"))
 }
 
-/// What follows the colon, which a port is not: it comes before a slash.
+/// The text after the last colon. A port is no tag: a slash follows it.
 fn tag(reference: &str) -> Result<&str> {
     let tag = reference.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'));
     tag.with_context(|| format!("`{reference}` has no tag"))

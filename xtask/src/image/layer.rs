@@ -12,12 +12,12 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-/// What is at one path. The folders above it need no entry of their own.
+/// What is at one path. The folders above it need no entries.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct Entry {
     pub path: String,
     mode: u32,
-    /// User and group alike.
+    /// The number of both user and group.
     owner: u64,
     node: Node,
 }
@@ -42,7 +42,7 @@ impl Entry {
         Self::new(path, 0o777, Node::Link(target.to_owned()))
     }
 
-    /// Root's otherwise.
+    /// Sets the owner; the default is root.
     pub fn owned_by(self, owner: u64) -> Self {
         Self { owner, ..self }
     }
@@ -52,12 +52,12 @@ impl Entry {
     }
 }
 
-/// A packed and compressed layer, with both names that an image has for it.
+/// A packed and compressed layer, with the two digests that an image has of it.
 #[derive(Clone)]
 pub struct Layer {
-    /// Of the compressed bytes.
+    /// The digest of the compressed bytes.
     pub digest: String,
-    /// Of the tar within.
+    /// The digest of the tar in it.
     pub diff_id: String,
     pub blob: Vec<u8>,
 }
@@ -67,7 +67,7 @@ impl Layer {
         Self::compress(&pack(entries)?)
     }
 
-    /// The header of the gzip names neither a time nor a machine.
+    /// Compresses the tar. The header of the gzip has neither a time nor a machine in it.
     pub fn compress(tar: &[u8]) -> Result<Self> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(tar)?;
@@ -75,7 +75,7 @@ impl Layer {
         Ok(Self { digest: digest(&blob), diff_id: digest(tar), blob })
     }
 
-    /// What is in it, for tests.
+    /// The layer's entries, for tests.
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut archive = tar::Archive::new(GzDecoder::new(&*self.blob));
         let mut entries = Vec::new();
@@ -100,7 +100,7 @@ impl Layer {
     }
 }
 
-/// The tar, sorted by path, with every folder that a path needs. All of it is from 1970.
+/// Packs a tar, sorted by path, with every folder that a path needs. Every time in it is 1970.
 pub fn pack(entries: Vec<Entry>) -> Result<Vec<u8>> {
     let mut tree = BTreeMap::new();
     for entry in entries {
@@ -144,7 +144,7 @@ pub fn pack(entries: Vec<Entry>) -> Result<Vec<u8>> {
     Ok(archive.into_inner()?)
 }
 
-/// The name that a registry has for these bytes.
+/// The digest by which a registry names these bytes.
 pub fn digest(bytes: &[u8]) -> String {
     let mut name = String::from("sha256:");
     for byte in Sha256::digest(bytes) {
@@ -153,7 +153,7 @@ pub fn digest(bytes: &[u8]) -> String {
     name
 }
 
-/// The tar within.
+/// Returns the tar in the layer.
 pub fn uncompress(blob: &[u8]) -> Result<Vec<u8>> {
     let mut tar = Vec::new();
     GzDecoder::new(blob).read_to_end(&mut tar)?;

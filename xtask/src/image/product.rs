@@ -1,4 +1,4 @@
-//! What is in the product's image next to the program, and how it runs.
+//! The files in the product's image next to the program, and how it runs.
 
 use std::fs;
 use std::path::Path;
@@ -10,16 +10,16 @@ use crate::image::archive::{Defaults, Exposed, Image};
 use crate::image::layer::{Entry, Layer};
 use crate::project::released;
 
-/// Where TLS looks for them, on Debian as here.
+/// Where TLS libraries read the certificates, on Debian as in the image.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Debian's certificates one by one. A machine may trust more, such as the proxy of a company, in the bundle.
+/// Debian's certificates one by one. The bundle of a machine may have more of them, such as that of a company's proxy.
 pub const DEBIAN: &str = "/usr/share/ca-certificates/mozilla";
 
 /// Bundles of machines that are not Debian.
 const BUNDLES: [&str; 2] = ["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"];
 
-/// Names are looked up in `/etc/hosts`, then by DNS.
+/// Resolves names from `/etc/hosts`, then by DNS.
 pub const NSSWITCH: &str = include_str!("etc/nsswitch.conf");
 
 /// The image around this program.
@@ -36,7 +36,7 @@ pub fn image(architecture: Architecture, program: Vec<u8>, certificates: Vec<u8>
     Ok(Image { reference, architecture, defaults: defaults(), layers: vec![layer] })
 }
 
-/// How it runs. The version is that of the workspace; a commit would make each build another image.
+/// How the image runs. The version label is that of the workspace. A commit in it would make every build another image.
 fn defaults() -> Defaults {
     let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
     Defaults {
@@ -60,7 +60,7 @@ fn defaults() -> Defaults {
     }
 }
 
-/// Whom the world trusts, as far as this machine knows.
+/// The public certificate authorities that this machine trusts.
 pub fn certificates() -> Result<Vec<u8>> {
     let single = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let mut paths: Vec<_> = single.map(|entry| entry.path()).collect();

@@ -1,4 +1,4 @@
-//! A PostgreSQL of a task's own: default durability, a data folder of its own, gone when the task ends.
+//! A PostgreSQL server for one task: it has default durability and a temporary data folder, and ends with the task.
 
 use std::cmp::Reverse;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ pub struct Server {
     folder: PathBuf,
     port: u16,
     process: Child,
-    /// A shell that cleans up as soon as this process lets go of its standard input, be it killed.
+    /// A shell that cleans up once this process has closed the shell's standard input, even if it was killed.
     cleaner: Child,
 }
 
@@ -40,7 +40,7 @@ impl Server {
         Self::start_with(programs, task, &[])
     }
 
-    /// The same, with settings of its own.
+    /// The same with these settings.
     pub fn start_with(programs: PathBuf, task: &str, settings: &[&str]) -> anyhow::Result<Self> {
         let folder = env::temp_dir().join(format!("corveil-{task}-{}", process::id()));
         fs::create_dir(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
@@ -51,7 +51,7 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // What interrupts the task in its terminal must not interrupt this.
+            // An interrupt from the task's terminal must not reach the server.
             .process_group(0)
             .spawn()?;
         let password = folder.join("password");
@@ -65,7 +65,7 @@ impl Server {
             .output()?;
         ensure!(initdb.status.success(), "initdb failed: {}", String::from_utf8_lossy(&initdb.stderr));
 
-        // Nobody holds the port between this and the start, but nobody else is asked for one either.
+        // Nothing holds the port until the server starts, but no other program is expected to ask for it meanwhile.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = File::create(folder.join("log"))?;
         let process = command(&programs.join("postgres"), &folder, owner)
@@ -95,7 +95,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether it takes connections. Asked in the protocol itself, as not every set of programs has a client.
+    /// Whether the server accepts connections. It is asked in the protocol itself, as not every package has a client.
     fn asks_for_a_password(&self) -> bool {
         let mut startup = b"\0\0\0\0\0\x03\0\0user\0corveil\0database\0postgres\0\0".to_vec();
         startup[3] = u8::try_from(startup.len()).expect("a short message");
@@ -109,12 +109,12 @@ impl Server {
         self.port
     }
 
-    /// A folder for what belongs to this run, on the same disk.
+    /// A folder for other files of this run, on the same disk.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The address that every program is given.
+    /// The URL that every program gets.
     pub fn url(port: u16, database: &str) -> String {
         format!("postgres://{ROLE}:{ROLE}@127.0.0.1:{port}/{database}?sslmode=disable")
     }
@@ -132,8 +132,8 @@ impl Server {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    /// A database that has seen one connection, so that nobody pays for filling its caches, and a checkpoint, so
-    /// that nobody pays for what the one before wrote.
+    /// Creates a database and connects to it once, so that no measured program fills its caches. Then it runs a checkpoint,
+    /// so that none flushes what the program before wrote.
     pub fn create(&self, database: &str) -> anyhow::Result<()> {
         self.sql("postgres", &[&format!("CREATE DATABASE {database}")])?;
         self.sql(database, &["CHECKPOINT"])?;
@@ -149,7 +149,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.cleaner.stdin.take());
-        // The shell sees the server gone only when somebody has taken note of its end.
+        // The shell finds the server gone only after its parent has waited for it.
         let _ = self.process.wait();
         let _ = self.cleaner.wait();
     }
@@ -168,11 +168,11 @@ pub fn programs() -> anyhow::Result<PathBuf> {
         .context("no PostgreSQL server programs found\nhint: on Debian or Ubuntu, apt-get install postgresql")
 }
 
-/// PostgreSQL refuses to run as root, so there it runs as its own user.
+/// PostgreSQL refuses to run as root, so root starts it as the user `postgres`.
 fn owner(folder: &Path) -> anyhow::Result<(u32, u32)> {
-    let ours = fs::metadata(folder)?;
-    if ours.uid() != 0 {
-        return Ok((ours.uid(), ours.gid()));
+    let metadata = fs::metadata(folder)?;
+    if metadata.uid() != 0 {
+        return Ok((metadata.uid(), metadata.gid()));
     }
     let passwd = fs::read_to_string("/etc/passwd")?;
     let mut fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());

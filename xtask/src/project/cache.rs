@@ -1,4 +1,4 @@
-//! What tasks fetch or build once, kept outside the checkout so that every clone shares it.
+//! The cache of what tasks download or build. It is outside of the checkout, so that every clone shares it.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,20 +9,21 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use xshell::{Shell, cmd};
 
-/// Makes one folder of the cache, unless it is there. `make` fills an empty folder and says which part of it to keep.
+/// Makes one folder of the cache, unless it is there. `make` fills an empty folder and returns the part of it to keep.
 ///
-/// Filled under a name of our own and renamed when complete: an interrupted run leaves nothing that looks whole.
+/// The folder is filled under a temporary name and renamed when complete: an interrupted run leaves no folder that seems
+/// complete.
 pub fn folder(sh: &Shell, name: &str, make: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<PathBuf> {
     let root = root(sh)?;
     let home = root.join(name);
     if home.exists() {
         return Ok(home);
     }
-    // Two at once would do everything twice, and each take twice as long.
+    // Two processes at once would each do everything, and take twice as long.
     let _lock = lock(sh, name)?;
     if !home.exists() {
         let partial = root.join(format!("partial-{name}"));
-        // A run that was interrupted left it; none is under way, we hold the lock.
+        // An interrupted run left it. No other run uses it, as this process holds the lock.
         sh.remove_path(&partial)?;
         sh.create_dir(&partial)?;
         let whole = make(&partial)?;
@@ -32,7 +33,7 @@ pub fn folder(sh: &Shell, name: &str, make: impl FnOnce(&Path) -> Result<PathBuf
     Ok(home)
 }
 
-/// Names what is made from these files after everything that is in them, and after how it is made.
+/// A name for what is made from these files. It changes with their contents, and with how it is made.
 pub fn key(sh: &Shell, name: &str, how: &str, files: impl IntoIterator<Item = PathBuf>) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(how);
@@ -46,7 +47,7 @@ pub fn key(sh: &Shell, name: &str, how: &str, files: impl IntoIterator<Item = Pa
     Ok(key)
 }
 
-/// Waits until no other process has this of the cache. Held until it is dropped.
+/// Locks a part of the cache, after waiting for other processes. The lock is held until the file is dropped.
 pub fn lock(sh: &Shell, name: &str) -> Result<File> {
     let root = root(sh)?;
     sh.create_dir(&root)?;
@@ -59,7 +60,7 @@ pub fn lock(sh: &Shell, name: &str) -> Result<File> {
     Ok(file)
 }
 
-/// Root's servers run as another user, who cannot look into root's home.
+/// Root's servers run as another user, who cannot read root's home.
 pub fn root(sh: &Shell) -> Result<PathBuf> {
     if cmd!(sh, "id -u").quiet().read()? == "0" {
         return Ok("/var/cache/corveil".into());

@@ -11,7 +11,7 @@ pub fn parse(text: &str) -> Result<Vec<Value>> {
     Ok(objects?.into_iter().filter(|object| !object.is_null()).collect())
 }
 
-/// The values with others over them, map by map.
+/// Merges `over` into the values, map by map.
 pub fn merge(mut values: Value, over: Value) -> Value {
     fn put(values: &mut Value, over: Value) {
         match (values, over) {

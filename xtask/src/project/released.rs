@@ -1,4 +1,4 @@
-//! What this checkout says of its release: the version in `Cargo.toml`, and where its image is, in `release.yaml`.
+//! The release of this checkout: its version, from `Cargo.toml`, and its image, from `release.yaml`.
 
 use std::fs;
 use std::path::Path;
@@ -9,19 +9,20 @@ use serde::{Deserialize, Serialize};
 
 pub const FILE: &str = "release.yaml";
 
-/// Where the version is that all others follow.
+/// The file with the version that all others follow.
 pub const MANIFEST: &str = "Cargo.toml";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Released {
-    /// What is before the names of image and chart: `ghcr.io/corveil`.
+    /// The prefix of the names of image and chart: `ghcr.io/corveil`.
     pub registry: String,
-    /// The image's manifest; empty as long as this version has none.
+    /// The digest of the image's manifest; empty as long as this version has no image.
     pub digest: String,
 }
 
-/// That of the checkout. Read as it runs, not as it was compiled: a release writes both files in another folder.
+/// The release of the checkout. The file is read at run time and not at compile time: a release writes both files in another
+/// folder.
 pub fn current() -> &'static Released {
     static RELEASED: LazyLock<Released> = LazyLock::new(|| must(read(crate::project::root())));
     &RELEASED
@@ -33,7 +34,7 @@ pub fn version() -> &'static str {
     &VERSION
 }
 
-/// Nothing can be generated or built in a checkout without them.
+/// Without these files nothing in a checkout can be generated or built.
 fn must<T>(read: Result<T>) -> T {
     read.unwrap_or_else(|error| panic!("{error:#}"))
 }
@@ -58,12 +59,12 @@ fn version_in(manifest: &str) -> Option<&str> {
 }
 
 impl Released {
-    /// The image without what tells one version from another.
+    /// The image without tag and digest.
     pub fn repository(&self) -> String {
         format!("{}/corveil", self.registry)
     }
 
-    /// The image of this version: by its digest, which cannot change under anybody, once it has one.
+    /// The image of this version: by its digest, which cannot change, once it has one.
     pub fn image(&self, version: &str) -> String {
         let repository = self.repository();
         if self.digest.is_empty() {
@@ -73,7 +74,7 @@ impl Released {
         }
     }
 
-    /// The file with these two in it, its comments as they are.
+    /// The file's text with these two values; its comments stay.
     pub fn in_text(&self, text: &str) -> Result<String> {
         let comments = text.lines().take_while(|line| line.starts_with('#'));
         let comments = comments.collect::<Vec<_>>().join("\n");

@@ -1,12 +1,12 @@
-//! The end of a component's log, for whoever has to know why it did not come up.
+//! The end of a component's log, which shows why it did not start.
 
 use std::fs;
 use std::path::Path;
 
-/// How many lines of a log tell.
+/// The number of lines that are shown.
 const TAIL: usize = 30;
 
-/// The end of a log, to be shown with an error.
+/// The end of a log, to show with an error.
 pub fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

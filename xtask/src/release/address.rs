@@ -1,4 +1,4 @@
-//! Where image and chart of a version are.
+//! The addresses of a version's image and chart.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,23 +10,23 @@ use crate::release::version::Version;
 /// The chart's name, which `Chart.yaml` has too.
 pub(super) const CHART: &str = "corveil-chart";
 
-/// What is before the names of image and chart: `ghcr.io/corveil`.
+/// The prefix of the names of image and chart: `ghcr.io/corveil`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Address(String);
 
 impl FromStr for Address {
     type Err = Error;
 
-    /// With `oci://`, as on the command line and for Helm, or without, as images have it.
+    /// With `oci://`, as on the command line and for Helm, or without, as in the names of images.
     fn from_str(text: &str) -> Result<Self> {
         let address = text.strip_prefix("oci://").unwrap_or(text);
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-:[]".contains(c);
         let is_sound =
             |part: &str| part.chars().all(is_plain) && part.contains(|c: char| c.is_ascii_alphanumeric());
-        // Whoever writes a password into an address does not want to see it again.
+        // The error does not quote the address, which may have a password in it.
         ensure!(
             address.split('/').all(is_sound) && !address.contains("://"),
-            "this is no address of a registry\nhint: `oci://ghcr.io/corveil`, in lower case and without credentials"
+            "not the address of a registry\nhint: `--registry` takes `oci://ghcr.io/corveil`, in lower case and without credentials"
         );
         Ok(Self(address.to_owned()))
     }
@@ -51,7 +51,7 @@ impl Address {
         format!("{self}/charts/{CHART}:{version}")
     }
 
-    /// One on this machine has no certificate, and nobody listens on the way.
+    /// A registry on this machine needs no TLS: the connection does not leave the machine.
     pub(super) fn is_local(&self) -> bool {
         let host = self.0.split('/').next().unwrap_or_default();
         let name = match host.rsplit_once(':') {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_leads_to_image_and_chart() {
+    fn an_address_names_image_and_chart() {
         let version = "2.1.0".parse().expect("a version");
         let ghcr = address("oci://ghcr.io/corveil");
         assert_eq!(ghcr, address("ghcr.io/corveil"));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_registry_on_this_machine_is_spoken_to_in_plain() {
+    fn only_a_registry_on_this_machine_is_used_without_tls() {
         for local in ["localhost:5000/a", "127.0.0.1:5000", "[::1]:5000/a", "localhost"] {
             assert!(address(local).is_local(), "{local}");
         }

@@ -1,4 +1,4 @@
-//! The changelog: what is unreleased becomes a version's, and what Artifact Hub shows of the chart.
+//! The changelog: turns the unreleased entries into those of a version, and into the changes that Artifact Hub shows.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ pub(super) const FILE: &str = "CHANGELOG.md";
 
 const UNRELEASED: &str = "## [Unreleased]\n";
 
-/// One entry, as Artifact Hub wants it.
+/// One entry, in the format of Artifact Hub.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Change {
     /// The heading above it, in lower case: `added`.
@@ -19,31 +19,31 @@ pub(super) struct Change {
     description: String,
 }
 
-/// What is unreleased; an error if that is nothing.
+/// The unreleased entries; no entry is an error.
 pub(super) fn unreleased(text: &str) -> Result<Vec<Change>> {
     let (_, rest) = split(text)?;
     let changes = changes(section(rest));
     ensure!(
         !changes.is_empty(),
-        "`{FILE}` has nothing under `[Unreleased]`\nhint: say there what users will notice"
+        "`{FILE}` has nothing under `[Unreleased]`\nhint: list there what users will notice"
     );
     Ok(changes)
 }
 
-/// The entries become those of the version, of this day, and nothing is unreleased any more.
+/// Moves the unreleased entries under a heading of the version and the day.
 pub(super) fn roll(text: &str, version: Version, day: &str) -> Result<String> {
     let (before, rest) = split(text)?;
     Ok(format!("{before}{UNRELEASED}\n## [{version}] - {day}\n{rest}"))
 }
 
-/// What stands under the version's heading, for whoever reads the release.
+/// The text under the version's heading: the notes of the release.
 pub(super) fn of(text: &str, version: Version) -> Option<&str> {
     let (_, rest) = text.split_once(&format!("\n## [{version}] - "))?;
     let (_, rest) = rest.split_once('\n')?;
     Some(section(rest).trim())
 }
 
-/// `Chart.yaml` with these changes in it instead of those of the version before.
+/// Replaces the changes of the previous version in `Chart.yaml` with these.
 pub(super) fn into_chart(chart: &str, changes: &[Change]) -> Result<String> {
     let is_security = changes.iter().any(|change| change.kind == "security");
     let mut text = String::new();
@@ -70,19 +70,19 @@ pub(super) fn into_chart(chart: &str, changes: &[Change]) -> Result<String> {
     Ok(text)
 }
 
-/// Until the heading of what is unreleased, and after it.
+/// The text before and after the heading of the unreleased entries.
 fn split(text: &str) -> Result<(&str, &str)> {
     let missing =
         || format!("`{FILE}` does not have `{}`\nhint: add it above the newest version", UNRELEASED.trim());
     text.split_once(UNRELEASED).with_context(missing)
 }
 
-/// Until the next version's heading.
+/// The text up to the next version's heading.
 fn section(rest: &str) -> &str {
     rest.split_once("\n## ").map_or(rest, |(section, _)| section)
 }
 
-/// A list's entry may go over several lines.
+/// An entry may have several lines.
 fn changes(section: &str) -> Vec<Change> {
     let mut kind = "changed".to_owned();
     let mut changes: Vec<Change> = Vec::new();

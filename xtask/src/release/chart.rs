@@ -1,4 +1,4 @@
-//! The chart of a release as one file, and what it renders.
+//! Packages the chart of a release, and checks what it renders.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,10 +17,10 @@ use crate::render::KUBERNETES;
 
 pub(super) const MANIFEST: &str = "chart/Chart.yaml";
 
-/// Above the image in `Chart.yaml`.
+/// The lines before the image in `Chart.yaml`.
 const IMAGE: &str = "    - name: corveil\n      image: ";
 
-/// As `argocd/application.yaml` has them, and the defaults, with which Helm renders an upgrade.
+/// The values of `argocd/application.yaml`, and the defaults, with which Helm renders an upgrade.
 const RENDERED: [&[&str]; 2] = [
     &["--set", "postgresql.enabled=false,existingSecret=corveil"],
     &["--set", "existingSecret=corveil", "--is-upgrade"],
@@ -40,7 +40,7 @@ pub(super) fn with_image(manifest: &str, reference: &str) -> Result<String> {
 }
 
 impl Chart {
-    /// The same bytes for the same files: no time is in it.
+    /// Packages the chart. The same files give the same bytes: it has no times in it.
     pub(super) fn package(copy: &Copy, helm: &Path, folder: &Path, version: Version) -> Result<Self> {
         let sh = copy.shell();
         cmd!(sh, "{helm} package chart --destination {folder}").env("SOURCE_DATE_EPOCH", "0").run()?;
@@ -53,8 +53,8 @@ impl Chart {
     }
 }
 
-/// What Helm renders from the archive: the Job and the Deployment are there, and run this image and no other of the
-/// project's.
+/// Fails unless Helm renders a Job and a Deployment from the archive, and both run this image and no other image of the
+/// project.
 pub(super) fn expect_image(sh: &Shell, helm: &Path, archive: &Path, image: &str) -> Result<()> {
     for arguments in RENDERED {
         let render = cmd!(sh, "{helm} template corveil {archive} --kube-version {KUBERNETES} {arguments...}");
@@ -72,7 +72,7 @@ pub(super) fn expect_image(sh: &Shell, helm: &Path, archive: &Path, image: &str)
     Ok(())
 }
 
-/// Those of the containers of a pod that the object makes.
+/// The images of the containers in the object's pod template.
 fn images(object: &Value) -> Vec<&str> {
     let pod = &object["spec"]["template"]["spec"];
     let lists = ["initContainers", "containers"].map(|list| pod[list].as_array());

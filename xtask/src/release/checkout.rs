@@ -1,7 +1,7 @@
-//! The user's own checkout: looked at first, and changed in the last step alone.
+//! The user's checkout. The first step inspects it, and only the last step changes it.
 //!
-//! The tag comes before the branch. So a release that was ended between the two, or while git was writing files, is known by
-//! its tag, and is finished by the next run.
+//! The tag comes before the branch. So a release that was interrupted between the two, or while git wrote files, has a tag,
+//! and the next run finishes it.
 
 use std::fs;
 use std::path::Path;
@@ -13,11 +13,11 @@ use crate::project::released;
 use crate::release::copy::Copy;
 use crate::release::version::Version;
 
-/// Where a release begins.
+/// The state from which a release starts.
 pub(super) enum Start {
-    /// A commit that becomes the parent of the version's.
+    /// The commit that becomes the parent of the version's commit.
     New { commit: String },
-    /// The version's commit is there.
+    /// The version's commit exists already.
     Tagged { commit: String },
 }
 
@@ -28,21 +28,21 @@ impl Start {
     }
 }
 
-/// What is to be released, or why it cannot be.
-pub(super) fn look(sh: &Shell, version: Version, is_dry: bool) -> Result<Start> {
+/// Returns the start of the release, or why the version cannot be released.
+pub(super) fn inspect(sh: &Shell, version: Version, is_dry: bool) -> Result<Start> {
     let head = cmd!(sh, "git rev-parse HEAD").read()?;
     let tag = version.tag();
     let reference = format!("refs/tags/{tag}^{{commit}}");
     let tagged = cmd!(sh, "git rev-parse --quiet --verify {reference}").ignore_status().read()?;
     if !tagged.is_empty() {
-        // A first commit has none.
+        // A first commit has no parent.
         let parent = cmd!(sh, "git rev-parse --quiet --verify {tagged}~1").ignore_status().read()?;
         if head == parent {
             ensure!(
                 !is_dry,
-                "{version} was broken off as it was being finished\nhint: `cargo xtask release {version}` goes on"
+                "the release of {version} was interrupted in its last step\nhint: `cargo xtask release {version}` finishes it"
             );
-            go_on(sh, &tagged)?;
+            resume(sh, &tagged)?;
         } else {
             ensure!(
                 head == tagged,
@@ -55,44 +55,51 @@ pub(super) fn look(sh: &Shell, version: Version, is_dry: bool) -> Result<Start> 
         return Ok(Start::Tagged { commit: tagged });
     }
     let now: Version = released::version().parse()?;
-    // Its own is the first of all: it would have a tag otherwise.
+    // The checkout's version is allowed for the first release: after that it would have a tag.
     ensure!(version >= now, "{version} is not greater than {now}, the version of the checkout");
-    // Neither of these is for the last step to find out.
-    cmd!(sh, "git var GIT_COMMITTER_IDENT").ignore_stdout().run().context("git does not know who commits")?;
+    // Both are checked here, so that the last step does not fail on them.
+    cmd!(sh, "git var GIT_COMMITTER_IDENT")
+        .ignore_stdout()
+        .run()
+        .context("git has no identity for the commit")?;
     Ok(Start::New { commit: head })
 }
 
 /// Files that are not committed would not be released, and could be lost.
 pub(super) fn expect_clean(sh: &Shell) -> Result<()> {
     let status = cmd!(sh, "git status --porcelain --untracked-files=normal").read()?;
-    ensure!(status.is_empty(), "the tree is not clean\n{status}\nhint: commit or stash, and release then");
+    ensure!(
+        status.is_empty(),
+        "the working tree is not clean\n{status}\nhint: commit or stash the changes, then release"
+    );
     Ok(())
 }
 
-/// The tag is there, and the branch is not: git was ended before or while it wrote the files. What differs has to be the
-/// tag's; anything else is somebody's work.
-fn go_on(sh: &Shell, commit: &str) -> Result<()> {
+/// Finishes a release whose tag exists, but not the branch: git was interrupted before or while it wrote the files. Each file
+/// that differs has to be that of the tag; anything else is a user's change.
+fn resume(sh: &Shell, commit: &str) -> Result<()> {
     let changed = cmd!(sh, "git status --porcelain --untracked-files=all --no-renames -z").read()?;
     for path in changed.split('\0').filter_map(|entry| entry.get(3..)) {
         let at = format!("{commit}:{path}");
         let theirs = cmd!(sh, "git rev-parse --quiet --verify {at}").ignore_status().read()?;
         let place = crate::project::root().join(path);
-        let ours = if place.exists() { cmd!(sh, "git hash-object -- {path}").read()? } else { String::new() };
+        let content =
+            if place.exists() { cmd!(sh, "git hash-object -- {path}").read()? } else { String::new() };
         ensure!(
-            ours == theirs,
-            "`{path}` is neither committed nor of the release that was broken off\nhint: commit or stash it"
+            content == theirs,
+            "`{path}` is neither committed nor part of the interrupted release\nhint: commit or stash it"
         );
     }
-    // Git's own, ended with it: nothing else writes while the lock of releases is held, as far as anybody can know.
+    // The interrupted git left its lock. This run holds the lock of releases, so no other release writes here.
     let lock = cmd!(sh, "git rev-parse --git-path index.lock").read()?;
     if !changed.is_empty() && Path::new(&lock).exists() {
         fs::remove_file(&lock).with_context(|| format!("remove {lock}"))?;
     }
-    cmd!(sh, "git reset --quiet --hard {commit}").run().context("finish the release that was broken off")
+    cmd!(sh, "git reset --quiet --hard {commit}").run().context("finish the interrupted release")
 }
 
-/// The version's commit and its tag, and the branch moved to it. A branch that moved meanwhile stays where it is, without
-/// the tag.
+/// Fetches the version's commit, tags it, and moves the branch to it. If the branch moved meanwhile, it stays where it is,
+/// and the tag is deleted.
 pub(super) fn finish(sh: &Shell, copy: &Copy, version: Version, parent: &str) -> Result<()> {
     let commit = copy.commit(version)?;
     let head = cmd!(sh, "git rev-parse HEAD").read()?;
@@ -111,7 +118,7 @@ pub(super) fn finish(sh: &Shell, copy: &Copy, version: Version, parent: &str) ->
     Ok(())
 }
 
-/// What [`finish`] runs in the checkout.
+/// The commands that [`finish`] runs in the checkout.
 pub(super) fn commands<'a>(sh: &'a Shell, copy: &Copy, version: Version) -> [Cmd<'a>; 3] {
     let (from, tag, message) = (copy.root(), version.tag(), format!("corveil {version}"));
     [
@@ -121,7 +128,7 @@ pub(super) fn commands<'a>(sh: &'a Shell, copy: &Copy, version: Version) -> [Cmd
     ]
 }
 
-/// What to push.
+/// The branch to push.
 pub(super) fn branch(sh: &Shell) -> Result<String> {
     let branch = cmd!(sh, "git branch --show-current").read()?;
     Ok(if branch.is_empty() { "HEAD".to_owned() } else { branch })

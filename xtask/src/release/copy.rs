@@ -14,17 +14,18 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// At the commit, whatever an earlier release left there. Its builds are kept beside it, for the next one.
+    /// Makes the copy at the commit, whatever an earlier release left there. Its builds are kept next to it, for the next
+    /// release.
     pub(super) fn of(sh: &Shell, root: &Path, commit: &str) -> Result<Self> {
         let shell = Shell::new()?;
         shell.change_dir(root.parent().context("the copy is in a folder")?);
-        // Of a clone that was broken off git knows nothing, and would take the checkout around it for what is meant.
+        // Git does not recognize an interrupted clone, and would run its commands on the checkout around it.
         shell.set_var("GIT_CEILING_DIRECTORIES", shell.current_dir());
         if root.exists() && prepare(&shell, root, commit).is_err() {
             sh.remove_path(root)?;
         }
         if !root.exists() {
-            // The checkout has the objects; nothing of it is written to.
+            // The copy shares the objects of the checkout, and writes nothing there.
             let origin = crate::project::root();
             cmd!(sh, "git clone --quiet --shared --no-checkout --no-tags {origin} {root}").run()?;
             prepare(&shell, root, commit)?;
@@ -42,7 +43,7 @@ impl Copy {
         &self.root
     }
 
-    /// Its commands run in the copy.
+    /// A shell whose commands run in the copy.
     pub(super) fn shell(&self) -> &Shell {
         &self.shell
     }
@@ -62,14 +63,14 @@ impl Copy {
         Ok(cmd!(sh, "git diff --cached --no-color --no-ext-diff").read()?)
     }
 
-    /// Commits it, as the user of the checkout would, and tells the commit.
+    /// Commits the copy with the identity of the checkout's user, and returns the commit.
     pub(super) fn commit(&self, version: Version) -> Result<String> {
         let sh = &self.shell;
         let message = format!("Release {version}");
         let origin = Shell::new()?;
         origin.change_dir(crate::project::root());
         let setting = |name: &str| cmd!(origin, "git config {name}").ignore_status().read();
-        // The checkout's own settings are not the copy's.
+        // The copy does not have the settings of the checkout.
         let mut settings = Vec::new();
         for name in ["user.name", "user.email", "user.signingKey", "gpg.format", "commit.gpgSign"] {
             let value = setting(name)?;
@@ -84,7 +85,7 @@ impl Copy {
     }
 }
 
-/// What is ignored stays, the link to the builds among it.
+/// Resets the copy to the commit. Ignored files stay, such as the link to the builds.
 fn prepare(sh: &Shell, root: &Path, commit: &str) -> Result<()> {
     let _in_it = sh.push_dir(root);
     cmd!(sh, "git checkout --quiet --force --detach {commit}").run()?;

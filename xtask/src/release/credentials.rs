@@ -1,4 +1,5 @@
-//! Who pushes: from Docker's configuration, where `docker login` and every CI put it, and never from an argument.
+//! The credentials for a push, from Docker's configuration, where `docker login` and every CI write them, and never from an
+//! argument.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -8,23 +9,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::Cmd;
 
-/// The file's contents themselves, as some CIs have them.
+/// The variable in which some CIs have the contents of the file.
 const CONTENTS: &str = "DOCKER_AUTH_CONFIG";
 
-/// The folder of the file.
+/// The variable with the folder of the file.
 const FOLDER: &str = "DOCKER_CONFIG";
 
-/// A file in Docker's format; none for a registry that asks for nothing.
+/// A file in Docker's format; none for a registry without authentication.
 pub(super) struct Credentials {
     file: Option<PathBuf>,
-    /// Ours to remove.
+    /// Whether this run wrote the file, and has to remove it.
     is_temporary: bool,
 }
 
 impl Credentials {
     pub(super) fn find(folder: &Path) -> Result<Self> {
         let own = folder.join("credentials.json");
-        // A run that was ended at once left it.
+        // A killed run left it.
         let _ = fs::remove_file(&own);
         if let Some(contents) = std::env::var_os(CONTENTS) {
             let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&own);
@@ -38,12 +39,12 @@ impl Credentials {
         Ok(Self { file, is_temporary: false })
     }
 
-    /// For skopeo.
+    /// The argument for skopeo.
     pub(super) fn argument(&self) -> Vec<String> {
         self.file.iter().flat_map(|file| ["--authfile".to_owned(), file.display().to_string()]).collect()
     }
 
-    /// For Helm, whose own file would come first.
+    /// The environment for Helm, whose own configuration file would otherwise have priority.
     pub(super) fn environment<'a>(&self, command: Cmd<'a>) -> Cmd<'a> {
         match &self.file {
             Some(file) => command.env("HELM_REGISTRY_CONFIG", file),
@@ -55,7 +56,7 @@ impl Credentials {
 impl Drop for Credentials {
     fn drop(&mut self) {
         if let (true, Some(file)) = (self.is_temporary, &self.file) {
-            // The next run would.
+            // If this fails, the next run removes it.
             let _ = fs::remove_file(file);
         }
     }

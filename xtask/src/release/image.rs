@@ -1,4 +1,4 @@
-//! The image of a release, and its programs for those who need no image, built in its copy.
+//! Builds the image of a release in its copy, and the programs for users without containers.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,23 +16,23 @@ use crate::release::version::Version;
 pub(super) struct Image {
     /// An OCI archive with an index of one image for each architecture.
     pub(super) archive: PathBuf,
-    /// Of the index, by which a registry serves it.
+    /// The digest of the index, by which a registry serves it.
     pub(super) digest: String,
 }
 
 impl Image {
     pub(super) fn build(copy: &Copy, folder: &Path) -> Result<Self> {
-        let told = xtask(copy.shell(), &["image"])?.read()?;
-        let mut lines = told.lines();
+        let printed = xtask(copy.shell(), &["image"])?.read()?;
+        let mut lines = printed.lines();
         let (built, digest) = (lines.next(), lines.next());
-        let (built, digest) = built.zip(digest).context("`cargo xtask image` tells a file and a digest")?;
+        let (built, digest) = built.zip(digest).context("`cargo xtask image` printed no file and digest")?;
         let archive = folder.join("corveil.tar");
         fs::copy(built, &archive).with_context(|| format!("copy {built}"))?;
         Ok(Self { archive, digest: digest.to_owned() })
     }
 
-    /// Each program as an archive, `corveil-2.1.0-linux-amd64.tar.gz`, and `SHA256SUMS` of them: for a machine without
-    /// containers. The same program gives the same bytes.
+    /// Writes each program as an archive, `corveil-2.1.0-linux-amd64.tar.gz`, and the `SHA256SUMS` of all, for machines
+    /// without containers. The same program gives the same bytes.
     pub(super) fn write_programs(copy: &Copy, folder: &Path, version: Version) -> Result<()> {
         let mut sums = String::new();
         for architecture in Architecture::ALL {

@@ -1,34 +1,36 @@
-//! Migrations that are released stay as they are: databases have their checksums.
+//! Checks that released migrations stay unchanged: databases have recorded their checksums.
 
 use std::path::Path;
 
 use anyhow::{Result, ensure};
 use xshell::{Shell, cmd};
 
-/// None that the newest tag has was edited or removed since.
+/// Fails if a migration of the newest tag was edited or removed since.
 pub(super) fn expect_kept(sh: &Shell) -> Result<()> {
-    // Before the first release there is none.
+    // Before the first release there is no tag.
     let tags = cmd!(sh, "git tag --merged HEAD --list v[0-9]* --sort=-version:refname").read()?;
     let Some(tag) = tags.lines().next() else { return Ok(()) };
     let changes = cmd!(sh, "git diff --name-status --no-renames {tag} HEAD -- migrations").read()?;
     let broken = broken(&changes);
     ensure!(
         broken.is_empty(),
-        "migrations of {tag} are not as they were:\n{}\nhint: restore them, and add a file that corrects them",
+        "migrations of {tag} were changed:\n{}\nhint: restore them, and add a file that corrects them",
         broken.join("\n")
     );
     Ok(())
 }
 
-/// From what `git diff --name-status` says: `M\tmigrations/0001_a.sql`. Only a new file is no change of an old one.
+/// Reads the output of `git diff --name-status`: `M\tmigrations/0001_a.sql`. Only an added file leaves the old ones
+/// unchanged.
 fn broken(changes: &str) -> Vec<String> {
     let changes = changes.lines().filter_map(|line| line.split_once('\t'));
-    let ours = changes.filter(|(status, path)| *status != "A" && is_sql(path));
-    ours.map(|(status, path)| match status {
-        "D" => format!("  `{path}` was removed"),
-        _ => format!("  `{path}` was edited"),
-    })
-    .collect()
+    let changed = changes.filter(|(status, path)| *status != "A" && is_sql(path));
+    changed
+        .map(|(status, path)| match status {
+            "D" => format!("  `{path}` was removed"),
+            _ => format!("  `{path}` was edited"),
+        })
+        .collect()
 }
 
 fn is_sql(path: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Every place that bears the version or the registry and that `cargo xtask gen` does not write.
+//! Every place that has the version or the registry in it and that `cargo xtask gen` does not write.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-/// A file, and a text in it that has `{version}` in it, and maybe `{registry}`.
+/// A file, and a text in it with `{version}` and maybe `{registry}`.
 struct Place {
     path: &'static str,
     pattern: &'static str,
@@ -35,7 +35,7 @@ const PLACES: [Place; 16] = [
     place("helmfile.yaml", "\n    version: {version}\n"),
 ];
 
-/// What a place names.
+/// The values for the placeholders.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
     pub(super) version: &'a str,
@@ -60,7 +60,7 @@ pub(super) fn write(root: &Path, old: Names, new: Names) -> Result<()> {
         let (from, to) = (old.fill(pattern), new.fill(pattern));
         ensure!(
             text.contains(&from),
-            "`{path}` does not have `{}`\nhint: mend it, or its pattern in `xtask/src/release/places.rs`",
+            "`{path}` does not have `{}`\nhint: correct the file, or its pattern in `xtask/src/release/places.rs`",
             from.trim()
         );
         *text = text.replace(&from, &to);
@@ -80,7 +80,7 @@ mod tests {
         Names { version: released::version(), registry: &released::current().registry }
     }
 
-    /// A copy of the files, in a folder of its own.
+    /// A copy of the files in a temporary folder.
     fn copy() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         for Place { path, .. } in PLACES {

@@ -1,4 +1,4 @@
-//! The registry: skopeo copies the image as it is, so that its digest stays, and Helm pushes the chart.
+//! The registry. skopeo copies the image unchanged, so that its digest stays, and Helm pushes the chart.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ impl Registry {
         Ok(self.push_chart_command(sh, chart).run()?)
     }
 
-    /// The tag leads to the digest, and everything that the digest names can be fetched and is of this version.
+    /// Fails unless the tag has the digest, and everything that the digest names can be pulled and is of this version.
     pub(super) fn verify_image(
         &self,
         sh: &Shell,
@@ -67,16 +67,16 @@ impl Registry {
         let reference =
             reference.with_context(|| format!("the registry does not have {version} after the push"))?;
         let pulled = pulled(sh, folder)?.join("image");
-        // Checks every digest on the way.
+        // skopeo checks every digest.
         self.pull_image_command(sh, image, &pulled).run()?;
         let config = cmd!(sh, "skopeo inspect --config oci:{pulled}").read()?;
         let config: serde_json::Value = serde_json::from_str(&config)?;
         let label = &config["config"]["Labels"]["org.opencontainers.image.version"];
-        ensure!(*label == *version.to_string(), "`{reference}` calls itself {label}");
+        ensure!(*label == *version.to_string(), "`{reference}` has the version label {label}");
         Ok(())
     }
 
-    /// It is what was packaged, and what it renders runs the image by its digest.
+    /// Fails unless the registry's chart is the packaged one, and renders the image by its digest.
     pub(super) fn verify_chart(
         &self,
         sh: &Shell,
@@ -86,12 +86,15 @@ impl Registry {
         folder: &Path,
     ) -> Result<()> {
         let pulled = self.pull(sh, version, &pulled(sh, folder)?)?;
-        ensure!(chart.is_same_as(&pulled)?, "the chart that comes back is not the one that was pushed");
+        ensure!(
+            chart.is_same_as(&pulled)?,
+            "the registry returns another chart than the one that was pushed"
+        );
         let image = format!("{}@{}", self.address.repository(), image.digest);
         chart::expect_image(sh, &self.helm, &pulled, &image)
     }
 
-    /// What a release runs, in this order.
+    /// The commands of a release, in this order.
     pub(super) fn commands<'a>(
         &self,
         sh: &'a Shell,
@@ -148,7 +151,8 @@ impl Registry {
         Ok(folder.join(format!("{CHART}-{version}.tgz")))
     }
 
-    /// As the registry has it; nothing where it has none. Every other failure is one: what cannot be read may be there.
+    /// The manifest in the registry; none where the registry reports that it does not exist. Any other failure is an error:
+    /// the manifest may exist although it cannot be read.
     fn manifest(&self, sh: &Shell, reference: &str) -> Result<Option<Vec<u8>>> {
         let output = self.manifest_command(sh, reference).ignore_status().output()?;
         if output.status.success() {
@@ -173,7 +177,7 @@ impl Registry {
     }
 }
 
-/// An empty folder for what comes back.
+/// An empty folder for pulled files.
 fn pulled(sh: &Shell, folder: &Path) -> Result<PathBuf> {
     let pulled = folder.join("pulled");
     sh.remove_path(&pulled)?;
@@ -181,7 +185,7 @@ fn pulled(sh: &Shell, folder: &Path) -> Result<PathBuf> {
     Ok(pulled)
 }
 
-/// The two codes of the distribution specification for what is not there.
+/// The two error codes of the distribution specification for a missing manifest or repository.
 fn is_absent(error: &str) -> bool {
     ["manifest unknown", "name unknown"].iter().any(|code| error.contains(code))
 }
@@ -191,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_registry_says_is_absent_is() {
+    fn only_the_registrys_own_codes_mean_absent() {
         assert!(is_absent("reading manifest 1 in localhost:5000/a: manifest unknown: manifest unknown"));
         assert!(is_absent("name unknown: repository name not known to registry"));
         assert!(!is_absent("dial tcp 127.0.0.1:5000: connect: connection refused"));

@@ -1,4 +1,5 @@
-//! What is in the image, as CycloneDX: the crates of the program, and what it is linked with. The same for the same image.
+//! Lists the contents of the image as CycloneDX: the crates of the program, and the libraries that it is linked with. The
+//! same image gives the same list.
 //!
 //! <https://cyclonedx.org/docs/1.6/json/>
 
@@ -15,13 +16,13 @@ use crate::project::cargo::cargo;
 use crate::release::copy::Copy;
 use crate::release::image::Image;
 
-/// Debian's packages of which the image has a part: the C library is in the program, the certificates are beside it.
+/// Debian's packages of which the image has a part: the C library is in the program, the certificates are next to it.
 const PACKAGES: [&str; 4] =
     ["ca-certificates", "libc6-dev", "libc6-dev-amd64-cross", "libc6-dev-arm64-cross"];
 
 #[derive(Debug, Default, PartialEq)]
 struct Tree {
-    /// By package URL.
+    /// The components by package URL.
     licenses: BTreeMap<String, String>,
     edges: BTreeMap<String, BTreeSet<String>>,
 }
@@ -43,7 +44,7 @@ pub(super) fn write(copy: &Copy, image: &Image, reference: &str, file: &Path) ->
     let mut extra = vec![format!("pkg:generic/rust-std@{rust}")];
     for package in PACKAGES {
         let ask = ["--show", "--showformat=${Version}", package];
-        // Other systems have other ways to name theirs.
+        // Other systems do not have `dpkg-query`.
         if let Ok(version) = cmd!(sh, "dpkg-query {ask...}").ignore_stderr().read() {
             extra.push(format!("pkg:deb/debian/{package}@{version}"));
         }
@@ -92,19 +93,20 @@ fn bom(
     })
 }
 
-/// Of a package URL: `pkg:cargo/name@1.2.3`.
+/// The component of a package URL: `pkg:cargo/name@1.2.3`.
 fn component(purl: &str) -> Value {
     let name = purl.rsplit('/').next().unwrap_or(purl);
     let (name, version) = name.split_once('@').unwrap_or((name, ""));
     json!({"bom-ref": purl, "type": "library", "name": name, "version": version, "purl": purl})
 }
 
-/// From what `cargo tree` says: `1\tserde v1.0.0\tMIT OR Apache-2.0\t`. A crate that was there before has no crates below it.
+/// Reads the output of `cargo tree`: `1\tserde v1.0.0\tMIT OR Apache-2.0\t`. A crate that was listed before has no crates
+/// below it.
 fn read(tree: &str) -> Result<Tree> {
     let mut read = Tree::default();
     let mut above: Vec<String> = Vec::new();
     for line in tree.lines().filter(|line| !line.is_empty()) {
-        let unknown = || format!("`cargo tree` says `{line}`");
+        let unknown = || format!("`cargo tree` printed `{line}`");
         let mut parts = line.split('\t');
         let (depth, package) = parts.next().zip(parts.next()).with_context(unknown)?;
         let depth: usize = depth.parse().with_context(unknown)?;
@@ -123,7 +125,7 @@ fn read(tree: &str) -> Result<Tree> {
     Ok(read)
 }
 
-/// By package URL, as `Cargo.lock` has them. Our own packages have none.
+/// The checksums in `Cargo.lock` by package URL. The packages of this workspace have none.
 fn checksums(lock: &str) -> BTreeMap<String, &str> {
     let packages = lock.split("[[package]]\n").skip(1);
     packages
@@ -148,7 +150,7 @@ mod tests {
                         checksum = \"ab\"\n\n[[package]]\nname = \"corveil\"\nversion = \"2.1.0\"\n";
 
     #[test]
-    fn the_tree_is_read_with_what_is_below_what() {
+    fn the_tree_is_read_with_its_edges() {
         let tree = read(TREE).expect("a tree");
         assert_eq!(tree.licenses.len(), 3);
         let below = &tree.edges["pkg:cargo/corveil@2.1.0"];
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_component_is_there_once_with_its_licence_and_checksum() {
+    fn every_component_is_listed_once_with_its_license_and_checksum() {
         let extra = ["pkg:generic/rust-std@1.95.0".to_owned()];
         let bom = bom(&read(TREE).expect("a tree"), &checksums(LOCK), &extra, "r/corveil:2.1.0", "sha256:12");
         let components = bom["components"].as_array().expect("a list");

@@ -1,4 +1,4 @@
-//! What is said while a release is made: each step as it begins and ends, and in the end how far the registry got.
+//! Reports the progress of a release: each step at its begin and end, and what the registry has at the end.
 
 use std::fmt;
 use std::io::{Write, stderr};
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-/// How many steps there are.
+/// The number of steps.
 const COUNT: usize = 13;
 
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Does it, and says so before and after.
+    /// Runs a step, and reports its begin and end.
     pub(super) fn step<T>(&mut self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.begun += 1;
         let number = self.begun;
@@ -26,7 +26,7 @@ impl Steps {
         Ok(done)
     }
 
-    /// A step that has nothing to do.
+    /// Reports a step that has nothing to do.
     pub(super) fn skip(&mut self, what: &str, why: &str) -> Result<()> {
         self.begun += 1;
         let number = self.begun;
@@ -34,17 +34,17 @@ impl Steps {
     }
 }
 
-/// What the registry has of the version, as far as it said so.
+/// What the registry has confirmed to have of the version.
 #[derive(Debug, Default)]
 pub(super) struct Reached {
     pub(super) image: Option<String>,
     pub(super) chart: Option<String>,
-    /// What was being pushed, until the registry said that it has it.
+    /// A push that the registry has not confirmed.
     begun: Option<String>,
 }
 
 impl Reached {
-    /// Pushes something, and gives its name back once the registry has it.
+    /// Pushes something, and returns its reference once the registry has it.
     pub(super) fn push(&mut self, reference: String, push: impl FnOnce() -> Result<()>) -> Result<String> {
         self.begun = Some(reference);
         push()?;
@@ -57,7 +57,7 @@ impl fmt::Display for Reached {
         let there: Vec<_> = [&self.image, &self.chart].into_iter().flatten().collect();
         match &*there {
             [] if self.begun.is_none() => write!(f, "nothing was pushed")?,
-            [] => write!(f, "the registry has nothing of it")?,
+            [] => write!(f, "the registry has nothing of this version")?,
             [one] => write!(f, "the registry has `{one}`")?,
             several => write!(f, "the registry has `{}` and `{}`", several[0], several[1])?,
         }
@@ -75,11 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_registry_has_is_told_as_far_as_it_is_known() {
+    fn what_the_registry_has_is_reported_as_far_as_it_is_known() {
         let mut reached = Reached::default();
         assert_eq!(reached.to_string(), "nothing was pushed");
         reached.push("a:1".to_owned(), || bail!("no answer")).expect_err("it fails");
-        assert_eq!(reached.to_string(), "the registry has nothing of it, and maybe `a:1`, whose push failed");
+        assert_eq!(
+            reached.to_string(),
+            "the registry has nothing of this version, and maybe `a:1`, whose push failed"
+        );
         reached.image = reached.push("a:1".to_owned(), || Ok(())).ok();
         assert_eq!(reached.to_string(), "the registry has `a:1`");
         reached.chart = Some("b:1".to_owned());

@@ -21,12 +21,14 @@ impl FromStr for Version {
     fn from_str(text: &str) -> Result<Self> {
         let numbers: Vec<_> = text.split('.').collect();
         let [major, minor, patch] = *numbers else {
-            bail!("`{text}` is no version\nhint: three numbers, such as 2.1.0");
+            bail!("`{text}` is not a version\nhint: write three numbers, such as 2.1.0");
         };
         let number = |text: &str| {
             let is_plain = text == "0" || !text.starts_with(['0', '+']);
             let number = text.parse().ok().filter(|_| is_plain);
-            number.with_context(|| format!("`{text}` is no number of a version\nhint: as in 2.1.0"))
+            number.with_context(|| {
+                format!("`{text}` is not a version\nhint: write three numbers, such as 2.1.0")
+            })
         };
         Ok(Self([number(major)?, number(minor)?, number(patch)?]))
     }

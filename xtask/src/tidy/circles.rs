@@ -1,10 +1,10 @@
-//! No area of the tasks or of the end-to-end tests needs another one that needs it.
+//! Checks that no two areas of the tasks or of the end-to-end tests need each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::File;
 
-/// Crates whose top-level modules are areas. The product's are layers, which have rules of their own.
+/// Crates whose top-level modules are areas. Those of the product are layers, which have other rules.
 const CRATES: [&str; 2] = ["e2e/src/", "xtask/src/"];
 
 type Areas<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
@@ -18,12 +18,12 @@ pub(super) fn circles(files: &[File]) -> Vec<String> {
     CRATES.iter().flat_map(of_crate).collect()
 }
 
-/// Each area, and those that its code names.
+/// Each area, and the areas that its code names.
 fn areas<'a>(files: &'a [File], root: &str) -> Areas<'a> {
     let mut areas = Areas::new();
     for file in files {
         let Some(area) = file.path.strip_prefix(root).and_then(area) else { continue };
-        // Tests may use what they like.
+        // Tests may use any area.
         let code = file.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
         let named = code.split("crate::").skip(1).flat_map(names).filter(|name| *name != area);
         areas.entry(area).or_default().extend(named);

@@ -1,7 +1,7 @@
-//! Other tools that migrate databases, at pinned versions: what is adopted in tests are histories that they made themselves.
+//! Installs other migration tools at pinned versions. The tests adopt histories that these tools wrote themselves.
 //!
 //! Those in Go are among the tools. Each of the others has a folder in `xtask/migrators` that pins it, or a version here.
-//! dbmate and Active Record are not installed: their tables are made after their documentation.
+//! dbmate and Active Record are not installed: the tests create their tables from their documentation.
 
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::project::cargo::cargo;
 use crate::project::packages::{install, missing};
 use crate::tools;
 
-/// Where the tests look, within the checkout: links into the cache.
+/// Where the tests find the tools, within the checkout: links into the cache.
 const LINKS: &str = "target/tools/migrators";
 
 /// A program that Cargo builds.
@@ -32,7 +32,7 @@ const CRATES: [Crate; 3] = [
     Crate { package: "sqlx-cli@0.9.0", features: "postgres", program: "sqlx" },
 ];
 
-/// Installs those that are missing, and links all of them to where the tests look.
+/// Installs the missing tools, and links all of them to where the tests find them.
 pub(crate) fn ensure(sh: &Shell) -> Result<()> {
     packages(sh)?;
     let go = tools::ensure(sh, &tools::MIGRATORS)?;
@@ -52,7 +52,7 @@ pub(crate) fn ensure(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// What they are installed with, and run on. Diesel's links to PostgreSQL's own client.
+/// Installs what the tools are installed with and run on. Diesel's program links to `libpq`.
 fn packages(sh: &Shell) -> Result<()> {
     let mut missing = missing(&[("mvn", "maven"), ("javac", "default-jdk-headless"), ("npm", "npm")]);
     let answers = |program: &str, argument: &[&str]| {
@@ -73,8 +73,8 @@ fn packages(sh: &Shell) -> Result<()> {
     )
 }
 
-/// All that Cargo builds in one folder: what one of them is made of is there for the next. Unoptimised: it takes half the time,
-/// and they run for a moment.
+/// Cargo builds all crates in one folder, so that they share dependencies. They are not optimized: that takes half the time,
+/// and they only run for a moment.
 fn crates(sh: &Shell) -> Result<PathBuf> {
     let how: String = CRATES.iter().flat_map(|each| [each.package, each.features]).collect();
     timed(sh, &cache::key(sh, "crates", &how, [])?, |partial| {
@@ -94,10 +94,10 @@ fn crates(sh: &Shell) -> Result<PathBuf> {
     })
 }
 
-/// Packages in a folder, to be named as `PYTHONPATH`.
+/// Installs Python packages into a folder for `PYTHONPATH`.
 fn alembic(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
     let requirements = pins.join("requirements.txt");
-    // Only what is listed, so that every version is pinned.
+    // Only the listed packages, so that every version is pinned.
     let flags = ["--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--no-deps"];
     cmd!(sh, "python3 -m pip install {flags...} --target {whole} --requirement {requirements}")
         .quiet()
@@ -105,7 +105,7 @@ fn alembic(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Flyway and Liquibase in a folder, to be named as class path.
+/// Installs Flyway and Liquibase into a folder for the class path.
 fn java(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
     let (pom, source) = (pins.join("pom.xml"), pins.join("Migrate.java"));
     let copy = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies";
@@ -114,7 +114,7 @@ fn java(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Prisma's engine, and the script that calls it.
+/// Installs Prisma's engine, and the script that calls it.
 fn prisma(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
     for file in ["package.json", "package-lock.json", "deploy.mjs"] {
         sh.copy_file(pins.join(file), whole)?;
@@ -123,7 +123,7 @@ fn prisma(sh: &Shell, pins: &Path, whole: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the folder in `xtask/migrators` pins, in the cache under a name of everything that is in it.
+/// What the folder in `xtask/migrators` pins, in the cache, under a name that changes with the folder's contents.
 fn installed(
     sh: &Shell,
     name: &str,

@@ -1,7 +1,7 @@
-//! What kubeconform checks against, made from the description that Kubernetes publishes in its own module.
+//! The schemas that kubeconform checks against, made from the API description in Kubernetes' own module.
 //!
-//! kubeconform would fetch these files one by one from somebody's copy. Made here they are of a pinned version, refuse fields
-//! that do not exist, and need no network after the first run.
+//! By default kubeconform downloads these files one by one from a third party's copy. Made here, they have a pinned version,
+//! refuse fields that do not exist, and need no network after the first run.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use xshell::Shell;
 use crate::project::cache;
 use crate::tools::build;
 
-/// Of the Go module in `xtask/tools` that pins Kubernetes.
+/// The Go module in `xtask/tools` that pins Kubernetes.
 pub const NAME: &str = "schemas";
 
 const REFERENCE: &str = "#/definitions/";
@@ -21,11 +21,12 @@ const REFERENCE: &str = "#/definitions/";
 /// Part of the name in the cache: another way of writing the files needs other files.
 const FORMAT: &str = "1";
 
-/// What to pass to kubeconform as `-schema-location`; it asks no other place then. Makes nothing: a test fails without.
+/// The argument of kubeconform's `-schema-location`, which is then its only source. It makes nothing: a test fails without
+/// the schemas.
 pub fn location(sh: &Shell) -> Result<String> {
     let folder = cache::root(sh)?.join(key(sh)?);
     if !folder.exists() {
-        bail!("the schemas for kubeconform are not there\nhint: `cargo xtask tools kubeconform`");
+        bail!("the schemas for kubeconform are missing\nhint: `cargo xtask tools kubeconform`");
     }
     Ok(format!("{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json", folder.display()))
 }
@@ -49,7 +50,7 @@ fn key(sh: &Shell) -> Result<String> {
     build::key(sh, NAME, FORMAT)
 }
 
-/// For each kind the name of its file and a schema that refers to no other file.
+/// For each kind, the name of its file and a schema that refers to no other file.
 fn of_kinds(mut swagger: Value) -> Result<Vec<(String, Value)>> {
     let definitions = swagger["definitions"].as_object_mut().context("the description has definitions")?;
     for (name, definition) in definitions.iter_mut() {
@@ -74,7 +75,7 @@ fn of_kinds(mut swagger: Value) -> Result<Vec<(String, Value)>> {
     Ok(schemas)
 }
 
-/// Says what the description leaves to prose: no field but those named, and scalars that have two spellings.
+/// Adds rules that the description has only in prose: no other fields than those listed, and scalars with two spellings.
 fn tighten(name: &str, definition: &mut Value) {
     match name {
         "io.k8s.apimachinery.pkg.api.resource.Quantity" => {
@@ -91,7 +92,7 @@ fn tighten(name: &str, definition: &mut Value) {
     }
 }
 
-/// The definition and all that it refers to, through however many others.
+/// The definition, and all that it refers to, directly or through others.
 fn used_by<'a>(name: &'a str, definitions: &'a Map<String, Value>) -> BTreeSet<&'a str> {
     let mut used = BTreeSet::new();
     let mut names = vec![name];

@@ -1,4 +1,4 @@
-//! Every tool: how it is built, and how it is recognised where it is installed already.
+//! Every tool: how it is built, and how an installed one is recognized.
 
 use clap::ValueEnum;
 
@@ -21,51 +21,52 @@ pub enum Tool {
     Tern,
 }
 
-/// What the tests of the chart run, and of the workflows. Shortest build first.
+/// The tools of the tests of the chart and of the workflows. The shortest build is first.
 pub const CHART: [Tool; 6] =
     [Tool::Actionlint, Tool::Kubeconform, Tool::Kustomize, Tool::Helm4, Tool::Helm3, Tool::Helmfile];
 
-/// What a node is made of. Shortest build first: a machine without Go, or with too old a one, says so at once. Of Kubernetes
-/// most of Helm is compiled too, so these go before those of the chart.
+/// The programs of a node. The shortest build is first, so that a machine without Go, or with too old a Go, fails at once.
+/// Building Kubernetes compiles most of Helm too, so these come before those of the chart.
 pub const NODE: [Tool; 3] = [Tool::Etcd, Tool::Kubernetes, Tool::Coredns];
 
-/// An API server without a node, which the tests of the chart ask whether it would take what is rendered.
+/// An API server without a node, which the tests of the chart ask whether it accepts the rendered objects.
 pub const API: [Tool; 2] = [Tool::Etcd, Tool::Kubernetes];
 
-/// What follows a git repository.
+/// The tools that follow a git repository.
 pub const GITOPS: [Tool; 1] = [Tool::Argocd];
 
-/// What other projects migrate their databases with.
+/// The migration tools of other projects.
 pub const MIGRATORS: [Tool; 3] = [Tool::Tern, Tool::Goose, Tool::GolangMigrate];
 
 /// A Go module in `xtask/tools`, and the programs that are built from it.
 pub struct Module {
-    /// Of its folder in `xtask/tools`, and in the cache.
+    /// The name of its folder in `xtask/tools` and in the cache.
     pub name: &'static str,
-    /// The required module whose version in `go.mod` is the programs'.
+    /// The required module whose version in `go.mod` is that of the programs.
     pub pins: &'static str,
-    /// The only one becomes a program with the module's name; several keep the names that Go gives them.
+    /// The packages. A single one becomes a program with the module's name; several keep the names that Go gives them.
     pub packages: &'static [&'static str],
-    /// Choose what is built in, separated by commas: a database's driver.
+    /// Build tags, comma-separated, such as a database's driver.
     pub tags: &'static str,
-    /// Set while the programs are linked. Without them a program calls itself a development build, and Helm turns away every
-    /// chart that has a `kubeVersion`.
+    /// Variables that are set when the programs are linked. Without them a program reports a development build, and Helm
+    /// refuses every chart that has a `kubeVersion`.
     pub variables: &'static [(&'static str, Setting)],
-    /// A program that may just as well be the machine's own. Those of a node never are: a mix of versions is no fair node.
+    /// How to recognize a program of the machine that can be used instead. Those of a node are always built: a mix of
+    /// versions would not be a realistic node.
     pub installed: Option<Installed>,
 }
 
-/// How to recognise a program on the PATH.
+/// How to recognize a program on the PATH.
 pub struct Installed {
     /// Both Helms are called `helm`.
     pub names: &'static [&'static str],
-    /// Prints the version, in whatever words.
+    /// The arguments that print the version, in any format.
     pub ask: &'static [&'static str],
-    /// Fits with this major version and at least this minor.
+    /// The required major version, and the least minor version.
     pub least: Version,
 }
 
-/// What a variable is set to.
+/// The value of a variable.
 #[derive(Clone, Copy)]
 pub enum Setting {
     /// The version in `go.mod`: `v1.2.3`.
@@ -74,7 +75,7 @@ pub enum Setting {
     Number,
     Major,
     Minor,
-    /// The minor version of the Kubernetes that the client in `go.mod` is of.
+    /// The minor version of the Kubernetes to which the client in `go.mod` belongs.
     Kubernetes,
     Is(&'static str),
 }
@@ -90,7 +91,7 @@ impl Module {
 }
 
 impl Tool {
-    /// Of its module, and of its program where that is the only one.
+    /// The name of its module, and of its program where that is the only one.
     pub fn name(self) -> &'static str {
         self.module().name
     }
@@ -151,13 +152,13 @@ impl Tool {
                 variables: &[("main.version", Setting::Version)],
                 installed: None,
             },
-            // What the chart promises to work with starts at 3.18.
+            // The chart supports Helm from 3.18 on.
             Self::Helm3 => Module {
                 name: "helm3",
                 pins: "helm.sh/helm/v3",
                 packages: &["helm.sh/helm/v3/cmd/helm"],
                 tags: "",
-                // The Kubernetes that is assumed where no cluster is asked. Helm 4 finds it by itself.
+                // The Kubernetes version that Helm assumes without a cluster. Helm 4 sets it by itself.
                 variables: &[
                     ("helm.sh/helm/v3/internal/version.version", Setting::Version),
                     ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor", Setting::Is("1")),
@@ -183,7 +184,7 @@ impl Tool {
                     least: Version { major: 4, minor: 0 },
                 }),
             },
-            // The newest known to work with both Helms.
+            // The newest version known to work with both Helms.
             Self::Helmfile => Module {
                 name: "helmfile",
                 pins: "github.com/helmfile/helmfile",

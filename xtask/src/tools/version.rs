@@ -1,6 +1,6 @@
-//! Which version a program has, in whatever words it says so.
+//! Reads the version of a program from its output.
 
-/// What decides whether a program fits: patches of one minor behave alike.
+/// The part of a version that decides whether a program fits: patches of one minor version behave alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     pub major: u32,
@@ -8,7 +8,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// The first thing in the text that looks like a version.
+    /// The first text that has the form of a version.
     pub fn find(text: &str) -> Option<Self> {
         let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
         words.filter(|word| word.contains('.')).find_map(|word| {
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_version_in_what_programs_say() {
+    fn finds_the_version_in_the_output_of_programs() {
         let find = |text| Version::find(text).map(|Version { major, minor }| (major, minor));
         assert_eq!(find("v3.22.0+g1a2b3c4"), Some((3, 22)));
         assert_eq!(find("4.3.1\n"), Some((4, 3)));

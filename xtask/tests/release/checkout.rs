@@ -1,4 +1,4 @@
-//! A checkout of its own, in which releases are made, and the command as a maintainer runs it there.
+//! A separate checkout, in which the tests make releases, and the command as a maintainer runs it there.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -9,8 +9,8 @@ use std::thread;
 
 use xshell::{Shell, cmd};
 
-/// A repository with the files of this checkout in one commit. Its builds stay from one test to the next, as they would for
-/// a maintainer.
+/// A repository with the files of this checkout in one commit. Its builds are kept between the tests, as they are for a
+/// maintainer.
 pub(crate) struct Checkout {
     pub(crate) sh: Shell,
     pub(crate) root: PathBuf,
@@ -34,14 +34,15 @@ impl Checkout {
                 sh.remove_path(entry).expect("a file of an earlier run");
             }
         }
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder in the checkout");
-        let listed = cmd!(sh, "git -C {ours} ls-files --cached --others --exclude-standard").quiet().read();
+        let original = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder in the checkout");
+        let listed =
+            cmd!(sh, "git -C {original} ls-files --cached --others --exclude-standard").quiet().read();
         for path in listed.expect("a git checkout").lines() {
             let to = root.join(path);
             fs::create_dir_all(to.parent().expect("a file is in a folder")).expect("a folder");
-            // What was removed and is not committed yet is listed too.
-            if ours.join(path).is_file() {
-                fs::copy(ours.join(path), to).unwrap_or_else(|error| panic!("{path}: {error}"));
+            // Git also lists files whose removal is not committed yet.
+            if original.join(path).is_file() {
+                fs::copy(original.join(path), to).unwrap_or_else(|error| panic!("{path}: {error}"));
             }
         }
         let checkout = Self { sh, root, base: String::new() };
@@ -55,7 +56,7 @@ impl Checkout {
         Self { base, ..checkout }
     }
 
-    /// As it was at first, with no release of it.
+    /// Resets the checkout to its first state, without any release.
     pub(crate) fn reset(&self) {
         self.git(&format!("reset --quiet --hard {}", self.base));
         self.git("clean --quiet --force -d");
@@ -64,7 +65,7 @@ impl Checkout {
         }
     }
 
-    /// The command, with what makes builds quick: what is tested here does not depend on how much they are optimised.
+    /// The command, with settings for quick builds: the tests do not depend on optimization.
     pub(crate) fn release(&self, arguments: &[&str]) -> Command {
         let mut command = self.xtask(&self.root);
         command.arg("release").args(arguments);
@@ -82,14 +83,14 @@ impl Checkout {
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-            // Nobody's own credentials.
+            // Keeps the user's credentials out.
             .env("DOCKER_CONFIG", self.root.join("target/no-docker-config"))
             .env_remove("DOCKER_AUTH_CONFIG")
             .stdin(Stdio::null());
         command
     }
 
-    /// What may not change where nothing is released: commits, tags, files.
+    /// What must not change where nothing is released: commits, tags, files.
     pub(crate) fn state(&self) -> String {
         let status = self.git("status --porcelain --untracked-files=all");
         format!("{}\n{}\n{status}", self.git("show-ref --head"), self.git("ls-files --stage"))
@@ -126,16 +127,16 @@ pub(crate) fn version(minor: u32) -> String {
 }
 
 pub(crate) fn run(mut command: Command) -> Outcome {
-    let output = command.output().expect("a program of ours");
+    let output = command.output().expect("a child process");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Outcome { success: output.status.success(), text: text.concat() }
 }
 
-/// Runs it, and calls back with its process once it says that this step begins.
+/// Runs the command, and calls `then` with its process once it reports that this step begins.
 pub(crate) fn run_until(mut command: Command, step: usize, then: impl FnOnce(&mut Child)) -> Outcome {
-    // What it starts ends with it.
+    // A group of its processes, so that all of them can be killed.
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("a program of ours");
+    let mut child = command.spawn().expect("a child process");
     let mut stdout = child.stdout.take().expect("a pipe");
     let stderr = child.stderr.take().expect("a pipe");
     let reader = thread::spawn(move || {
@@ -155,7 +156,7 @@ pub(crate) fn run_until(mut command: Command, step: usize, then: impl FnOnce(&mu
         text.push('\n');
     }
     assert!(then.is_none(), "step {step} never began:\n{text}");
-    let status = child.wait().expect("a process of ours");
+    let status = child.wait().expect("a child process");
     text.push_str(&reader.join().expect("a thread").expect("a pipe"));
     Outcome { success: status.success(), text }
 }
@@ -174,7 +175,7 @@ impl Outcome {
         self
     }
 
-    /// It fails, and says this.
+    /// Fails unless the command failed and printed these words.
     #[track_caller]
     pub(crate) fn fails(self, words: &[&str]) -> Self {
         assert!(!self.success, "{}", self.text);

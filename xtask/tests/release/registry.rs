@@ -1,4 +1,4 @@
-//! A real registry on this machine, as Debian packages it, and what is in it.
+//! Debian's registry, running on this machine, and its contents.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Who may push where the registry asks.
+/// The user that a guarded registry accepts.
 pub(crate) const USER: &str = "releaser";
 pub(crate) const PASSWORD: &str = "correct-horse-7f3a";
-/// The line of a file for `htpasswd`: both of them, the password as bcrypt has it.
+/// The line of a file for `htpasswd`: the user and the bcrypt hash of the password.
 const HTPASSWD: &str = "releaser:$2b$05$abcdefghijklmnopqrstuuy18BWjL7mtXG8c7nYrJGDJVHyZmRW7K\n";
 
 pub(crate) struct Registry {
@@ -19,7 +19,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// An empty one. It answers whoever comes, or those that it knows.
+    /// Starts an empty registry. It answers anyone, or, if guarded, only the user.
     pub(crate) fn start(folder: &Path, is_guarded: bool) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = free.local_addr().expect("an address").port();
@@ -41,12 +41,12 @@ impl Registry {
         registry
     }
 
-    /// What images begin with.
+    /// The host in the names of images.
     pub(crate) fn host(&self) -> String {
         format!("localhost:{}", self.port)
     }
 
-    /// Starts it where it was stopped, with everything in it.
+    /// Starts it again, with its contents.
     pub(crate) fn restart(&mut self) {
         let log = fs::File::create(self.folder.join("log")).expect("a file");
         let mut process = Command::new("docker-registry")
@@ -58,7 +58,7 @@ impl Registry {
             .expect("`docker-registry`; `cargo xtask test` installs it");
         let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            let ended = process.try_wait().expect("a process of ours");
+            let ended = process.try_wait().expect("a child process");
             assert!(ended.is_none() && Instant::now() < deadline, "the registry does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -67,12 +67,12 @@ impl Registry {
 
     pub(crate) fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            process.kill().expect("a process of ours");
-            process.wait().expect("a process of ours");
+            process.kill().expect("a child process");
+            process.wait().expect("a child process");
         }
     }
 
-    /// Every tag, and the manifest it leads to, as the registry keeps them.
+    /// Every tag and the digest of its manifest, from the registry's files.
     pub(crate) fn tags(&self) -> Vec<(String, String)> {
         let mut tags = Vec::new();
         let root = self.folder.join("data/docker/registry/v2/repositories");

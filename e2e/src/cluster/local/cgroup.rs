@@ -1,6 +1,6 @@
-//! The node's own cgroup in every hierarchy: what is in there is the node.
+//! The node's cgroup in every hierarchy: each process in it belongs to the node.
 //!
-//! Within the node it is the root, so that several nodes, or the machine's own kubelet, do not see each other's pods.
+//! Within the node it is the root, so that several nodes, or a kubelet of the machine, do not see each other's pods.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,13 +13,14 @@ use xshell::{Shell, cmd};
 
 use crate::cluster::local::files;
 
-/// The kernel takes a moment to end what waits for a disk.
+/// The kernel takes a moment to end a process that waits for a disk.
 const BOUND: Duration = Duration::from_secs(30);
 
 /// Where the processes of the node itself go in a unified hierarchy.
 const INIT: &str = "init";
 
-/// A folder for the node in every hierarchy. Beside others of the machine: what limits us limits the node too.
+/// The node's folder in every hierarchy. It is next to others of the machine, so that the limits of this process apply to the
+/// node too.
 pub(crate) fn folders(name: &str) -> Result<Vec<PathBuf>> {
     let cgroup = fs::read_to_string("/proc/self/cgroup")?;
     let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
@@ -48,16 +49,17 @@ pub(crate) fn create(folders: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Moves this process, and thereby what it starts.
+/// Moves this process into the cgroups, and with it the processes that it starts.
 pub(crate) fn enter(folders: &[PathBuf]) -> Result<()> {
     folders.iter().try_for_each(|folder| join(folder, "0"))
 }
 
 /// Makes a unified hierarchy ready for pods: there a cgroup has either processes or children with limits.
 ///
-/// So the node's processes, of which those outside are invisible from inside, move one down. Written by the documentation of
-/// version 2; the machines at hand have version 1, where this happens in a hierarchy that has no controllers.
-pub(crate) fn settle(folders: &[PathBuf]) -> Result<()> {
+/// So the node's processes move one level down. It is done from outside: processes outside of the PID namespace are invisible
+/// from inside. Written by the documentation of version 2. The machines that it was tried on have version 1, where this
+/// happens in a hierarchy without controllers.
+pub(crate) fn make_ready_for_pods(folders: &[PathBuf]) -> Result<()> {
     for folder in folders.iter().filter(|folder| is_unified(folder)) {
         let init = folder.join(INIT);
         fs::create_dir(&init).with_context(|| format!("create {}", init.display()))?;
@@ -89,13 +91,13 @@ pub(crate) fn remove(sh: &Shell, folders: &[PathBuf]) -> Result<()> {
         if start.elapsed() > BOUND {
             bail!("processes {} in {} do not end", processes.join(", "), list(folders));
         }
-        // Some end on their own, once the first process of their namespace has.
+        // Some end by themselves once the first process of their namespace has ended.
         let kill = "kill -KILL \"$@\"";
         cmd!(sh, "sh -c {kill} kill {processes...}").quiet().ignore_status().ignore_stderr().run()?;
         thread::sleep(files::POLL);
     }
     for folder in folders.iter().flat_map(|folder| tree(folder)) {
-        // For a moment a cgroup is busy with what has just ended in it.
+        // A cgroup stays busy for a moment after its last process has ended.
         while let Err(error) = fs::remove_dir(&folder) {
             if start.elapsed() > BOUND {
                 return Err(error).with_context(|| {
@@ -112,7 +114,7 @@ pub(crate) fn remove(sh: &Shell, folders: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Asks the processes themselves too: a folder tells nothing of those that it lost.
+/// Reads the cgroups of every process too: after its removal a folder lists no processes.
 pub(crate) fn expect_gone(folders: &[PathBuf]) -> Result<()> {
     if let Some(folder) = folders.iter().find(|folder| folder.exists()) {
         bail!("the cgroup {} is still there", folder.display());
@@ -121,7 +123,7 @@ pub(crate) fn expect_gone(folders: &[PathBuf]) -> Result<()> {
         return Ok(());
     };
     for process in fs::read_dir("/proc")?.flatten() {
-        // One that ended meanwhile is in none.
+        // A process that has ended meanwhile is in none.
         let cgroup = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
         if is_within(name, &cgroup) {
             bail!("process {} is still in the cgroup `{name}`", process.file_name().display());
@@ -130,8 +132,8 @@ pub(crate) fn expect_gone(folders: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process with these cgroups is in the one of this name, or below. One that has ended, and that its parent has yet
-/// to take note of, keeps the name of a cgroup that was removed.
+/// Whether a process with these cgroups is in the cgroup of this name, or below. A process that has ended and that its parent
+/// has not waited for keeps the name of a removed cgroup.
 fn is_within(name: &str, cgroup: &str) -> bool {
     let mut there = cgroup.lines().filter(|line| !line.ends_with(" (deleted)"));
     there.any(|line| line.split('/').skip(1).any(|part| part == name))
@@ -160,7 +162,8 @@ fn members(folder: &Path) -> Vec<u32> {
     numbers(&fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default())
 }
 
-/// Without those of other PID namespaces, which have the number 0 here: to `kill` that is the caller's own group.
+/// Leaves out processes of other PID namespaces. They have the number 0 here, which means the caller's process group to
+/// `kill`.
 fn numbers(procs: &str) -> Vec<u32> {
     procs.lines().filter_map(|line| line.parse().ok()).filter(|number| *number != 0).collect()
 }
@@ -170,7 +173,7 @@ fn join(folder: &Path, process: &str) -> Result<()> {
         .with_context(|| format!("move process {process} to {}", folder.display()))
 }
 
-/// Lets the children of a unified cgroup have limits of every kind that it has itself.
+/// Enables for the children of a unified cgroup every controller that it has itself.
 fn delegate(folder: &Path) -> Result<()> {
     let control = folder.join("cgroup.subtree_control");
     for controller in fs::read_to_string(folder.join("cgroup.controllers"))?.split_whitespace() {
@@ -184,10 +187,10 @@ fn is_unified(folder: &Path) -> bool {
     folder.join("cgroup.controllers").exists()
 }
 
-/// Where this process may have cgroups of its own: below the one it is in, or at the root of a unified hierarchy, since a
-/// cgroup with processes such as ours can have no children with limits there.
+/// Where the node's cgroups can be: below the cgroup of this process, or at the root of a unified hierarchy. There a cgroup
+/// with processes, such as that of this process, cannot have children with limits.
 fn parents(cgroup: &str, mountinfo: &str) -> Vec<PathBuf> {
-    let ours = |options: &str| {
+    let is_shown = |options: &str| {
         cgroup.lines().find_map(|line| {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
             let is_this = controllers.split(',').all(|it| options.split(',').any(|option| option == it));
@@ -202,14 +205,14 @@ fn parents(cgroup: &str, mountinfo: &str) -> Vec<PathBuf> {
         match (source.next()?, source.nth(1)?) {
             ("cgroup2", _) => Some(PathBuf::from(mounted)),
             ("cgroup", options) => {
-                let path = ours(options)?.strip_prefix(root)?;
+                let path = is_shown(options)?.strip_prefix(root)?;
                 Some(Path::new(mounted).join(path.trim_start_matches('/')))
             }
             _ => None,
         }
     };
     let mut parents: Vec<_> = mountinfo.lines().filter_map(parent).collect();
-    // A hierarchy that is mounted twice is one all the same.
+    // A hierarchy that is mounted twice counts once.
     parents.sort();
     parents.dedup();
     parents
@@ -220,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_below_us_or_at_the_root_of_a_unified_hierarchy() {
+    fn a_node_is_below_this_process_or_at_the_root_of_a_unified_hierarchy() {
         let cgroup = "5:cpu,cpuacct:/a\n4:memory:/a/b\n1:name=systemd:/\n0::/user.slice\n";
         let mountinfo = "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
             32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\

@@ -13,7 +13,7 @@ pub(crate) struct Component {
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEERS: &str = "http://127.0.0.1:2380";
 
-/// What holds the state and runs the containers.
+/// The components that hold the state and run the containers.
 pub(crate) fn foundation(node: &Layout) -> Vec<Component> {
     vec![
         Component {
@@ -26,7 +26,7 @@ pub(crate) fn foundation(node: &Layout) -> Vec<Component> {
                 format!("--listen-peer-urls={ETCD_PEERS}"),
                 format!("--initial-advertise-peer-urls={ETCD_PEERS}"),
                 format!("--initial-cluster=default={ETCD_PEERS}"),
-                // What is lost with the machine's power is lost with the node anyway.
+                // The node's data need not survive a power failure: the node does not survive it either.
                 "--unsafe-no-fsync".to_owned(),
                 "--log-level=warn".to_owned(),
             ],
@@ -69,7 +69,7 @@ pub(crate) fn foundation(node: &Layout) -> Vec<Component> {
     ]
 }
 
-/// What works by the API, and is started once that answers.
+/// The components that use the API, started once it answers.
 pub(crate) fn workers(node: &Layout) -> Vec<Component> {
     vec![
         Component {
@@ -119,7 +119,7 @@ pub(crate) fn workers(node: &Layout) -> Vec<Component> {
     ]
 }
 
-/// Those that would elect one of several, and ask the API who asks them.
+/// Arguments of components that would elect a leader, and that ask the API to authenticate their clients.
 fn by_api<const N: usize>(node: &Layout, name: &str, more: [String; N]) -> Vec<String> {
     let kubeconfig = node.pki(&format!("{name}.kubeconfig"));
     let kubeconfig = kubeconfig.display();

@@ -1,4 +1,4 @@
-//! What the components read: what has no flag, or is better said in a file.
+//! Writes the configuration files of the components: settings that have no flag, or read better in a file.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -14,16 +14,17 @@ pub(crate) fn write(node: &Layout) -> Result<()> {
     files::write(&node.config("kubelet.yaml"), &serde_yaml::to_string(&kubelet(node))?)?;
     files::write(&node.config("kube-proxy.yaml"), &serde_yaml::to_string(&kube_proxy(node))?)?;
     files::write(&node.config("Corefile"), &corefile(node))?;
-    // Pods ask CoreDNS and nobody else.
+    // Pods ask CoreDNS and no other name server.
     files::write(&node.config("resolv.conf"), "")
 }
 
-/// Read by containerd 1.6 as by later ones, which know how to carry on from version 2.
+/// containerd 1.6 reads this file. Later releases convert version 2 of the format.
 fn containerd(node: &Layout) -> String {
     let root = node.data("containerd");
     let (root, socket, cni) = (root.display(), node.containerd_socket(), node.config("cni"));
     let (socket, cni) = (socket.display(), cni.display());
-    // Not every container that runs a node may lower what decides who dies first when memory ends, or load AppArmor's profiles.
+    // Not every container that runs a node may lower an OOM score (which decides what the kernel kills first when memory runs
+    // out), or load AppArmor's profiles.
     format!(
         r#"version = 2
 root = "{root}"
@@ -61,7 +62,7 @@ disabled_plugins = [
     )
 }
 
-/// A bridge that all pods are on. There is nothing beyond it to masquerade for.
+/// All pods are on one bridge. Nothing is beyond it, so nothing is masqueraded.
 fn cni() -> Value {
     json!({
         "cniVersion": "0.4.0",
@@ -107,7 +108,7 @@ fn kubelet(node: &Layout) -> Value {
         "clusterDomain": "cluster.local",
         "podLogsDir": node.data("pod-logs"),
         "volumePluginDir": node.data("kubelet/volume-plugins"),
-        // As many as there are addresses.
+        // One for each address.
         "maxPods": 250,
         // Tests start and end many pods at once.
         "kubeAPIQPS": 200,
@@ -115,7 +116,7 @@ fn kubelet(node: &Layout) -> Value {
         "serializeImagePulls": false,
         "nodeStatusUpdateFrequency": "5s",
         "syncFrequency": "10s",
-        // An image that is removed cannot be pulled again, and a full disk is the machine's affair.
+        // A removed image cannot be pulled again, and a full disk is not the node's to clean up.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "evictionHard": { "memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%" },
@@ -132,12 +133,12 @@ fn kube_proxy(node: &Layout) -> Value {
         "clusterCIDR": PODS,
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
-        // Settings of the whole machine, which are not the node's to change.
+        // These settings belong to the whole machine; the node must not change them.
         "conntrack": { "maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
     })
 }
 
-/// Names of the cluster are answered, and of every other it is said at once that there is none.
+/// CoreDNS answers for names of the cluster. For every other name it answers at once that the name does not exist.
 fn corefile(node: &Layout) -> String {
     let kubeconfig = node.pki("admin.kubeconfig");
     format!(
@@ -171,7 +172,7 @@ mod tests {
         let pods = kubelet(&node)["maxPods"].as_u64().expect("a number");
         let (_, bits) = PODS.split_once('/').expect("a subnet");
         let addresses = 1_u64 << (32 - bits.parse::<u32>().expect("a number"));
-        // The first, the last and the bridge's are no pod's.
+        // No pod gets the first address, the last address or that of the bridge.
         assert!(pods <= addresses - 3, "{pods} pods, {addresses} addresses");
     }
 

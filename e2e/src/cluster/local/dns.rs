@@ -1,10 +1,10 @@
-//! One question to a name server: whether it has an address for a name.
+//! Asks a name server whether it has an address for a name.
 
 use std::io;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-/// Whether the server answers with at least one address. No answer in time is none.
+/// Whether the server answers with at least one address. No answer in time counts as no address.
 pub(crate) fn resolves(server: &str, name: &str) -> bool {
     let ask = || -> io::Result<bool> {
         let socket = UdpSocket::bind("0.0.0.0:0")?;
@@ -20,7 +20,7 @@ pub(crate) fn resolves(server: &str, name: &str) -> bool {
 
 /// A query for an IPv4 address.
 fn question(name: &str) -> Vec<u8> {
-    // Any identity does, only one question is asked. Recursion is desired; one question, no other records.
+    // Any ID will do, as only one question is asked. Recursion is desired; one question, no other records.
     let mut message = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         message.extend(u8::try_from(label.len()));
@@ -31,7 +31,7 @@ fn question(name: &str) -> Vec<u8> {
     message
 }
 
-/// The last four bits of the code tell of no error, and the count of answers is not zero.
+/// The last four bits of the flags are zero, which means no error, and the count of answers is not zero.
 fn has_answers(message: &[u8]) -> bool {
     matches!(message, [_, _, _, code, _, _, high, low, ..] if code % 16 == 0 && (*high, *low) != (0, 0))
 }

@@ -1,4 +1,4 @@
-//! Files that are written and files that are waited for.
+//! Writes files, and waits for files.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Often enough to lose no time, seldom enough to leave it to the components.
+/// Short enough to lose no time, long enough to leave the processors to the components.
 pub(crate) const POLL: Duration = Duration::from_millis(100);
 
 /// Creates the file, and its folder, with this text.
@@ -18,10 +18,10 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-/// What nobody else may read, not even for a moment.
+/// Creates a file that no other user can read at any moment.
 pub(in crate::cluster) fn write_private(path: &Path, text: &str) -> Result<()> {
     create_parent(path)?;
-    // Another mode would stay with a file that is there.
+    // An existing file would keep its mode.
     if path.exists() {
         fs::remove_file(path)?;
     }
@@ -31,7 +31,7 @@ pub(in crate::cluster) fn write_private(path: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("write {}", path.display()))
 }
 
-/// Waits for the file. Each time it is not there, `check` may say why it never will be.
+/// Waits for the file. Each time it is missing, `check` may fail with the reason why it never will be there.
 pub(crate) fn wait_for(path: &Path, bound: Duration, mut check: impl FnMut() -> Result<()>) -> Result<()> {
     let start = Instant::now();
     while !path.exists() {

@@ -1,6 +1,6 @@
-//! What happens in the node's namespaces: everything is prepared, started, and watched until the end.
+//! The node's side inside of its namespaces: prepares and starts everything, and watches it until the end.
 //!
-//! A component that ends takes the node with it: half a node would only fail later, and elsewhere.
+//! A component that ends stops the node. Otherwise the rest of the node would only fail later, and with a less clear error.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ use crate::cluster::local::layout::{ADDRESS, Layout, NODE};
 use crate::cluster::local::{dns, files, import, mounts, network};
 use xtask::project::tail::tail;
 
-/// For the node to take pods, which takes seconds, also on a machine that has other things to do.
+/// How long the node may take until it runs pods. It takes seconds, even on a busy machine.
 pub(crate) const BOUND: Duration = Duration::from_mins(3);
 
 /// A component, and its process.
@@ -23,10 +23,10 @@ type Running = Vec<(&'static str, Child)>;
 
 pub(crate) fn run(sh: &Shell, node: &Layout) -> Result<()> {
     let deadline = Instant::now() + BOUND;
-    // The checkout may be where a node has folders of its own.
+    // The checkout may be below a folder that the node hides, see `mounts.rs`.
     sh.change_dir("/");
     files::write(&node.entered(), "")?;
-    files::wait_for(&node.settled(), BOUND, || Ok(()))?;
+    files::wait_for(&node.cgroups_ready(), BOUND, || Ok(()))?;
     mounts::prepare(sh)?;
     network::prepare(sh)?;
 
@@ -77,7 +77,7 @@ fn start(node: &Layout, running: &mut Running, components: Vec<Component>) -> Re
     Ok(())
 }
 
-/// Waits for what this component is to bring about.
+/// Waits until the condition is true that this component brings about.
 fn wait(
     node: &Layout,
     running: &mut Running,

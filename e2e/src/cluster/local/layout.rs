@@ -1,4 +1,4 @@
-//! Where everything of a node is: its names, its addresses, and its files, all of them in one folder.
+//! The names, addresses and files of a node. All files are in one folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 /// The node's name.
 pub(crate) const NODE: &str = "node";
 
-/// Addresses of a network that nothing else is on, so that they cannot be taken.
+/// Addresses in a separate network, so that nothing else can have them.
 pub(crate) const ADDRESS: &str = "10.250.0.1";
 pub(crate) const PODS: &str = "10.244.0.0/24";
 pub(crate) const SERVICES: &str = "10.96.0.0/16";
 /// The Service `kubernetes` has the first address of those.
 pub(crate) const API_SERVICE: &str = "10.96.0.1";
 
-/// As components within the node reach it.
+/// The API, as components within the node reach it.
 pub(crate) const API: &str = "https://127.0.0.1:6443";
 
 pub(crate) struct Layout {
@@ -31,12 +31,12 @@ impl Layout {
         &self.state
     }
 
-    /// Links to the programs in the cache; `xtask` is a copy, which a rebuild does not replace under a running node.
+    /// Links to the programs in the cache. `e2e` is a copy, so that a rebuild does not replace it under a running node.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.state.join("bin").join(name)
     }
 
-    /// Keys, certificates and who may do what with them.
+    /// Keys, certificates and kubeconfigs.
     pub(crate) fn pki(&self, file: &str) -> PathBuf {
         self.state.join("pki").join(file)
     }
@@ -45,7 +45,7 @@ impl Layout {
         self.state.join("config").join(file)
     }
 
-    /// What a component keeps, gone with the node.
+    /// A component's data, which is removed with the node.
     pub(crate) fn data(&self, name: &str) -> PathBuf {
         self.state.join("data").join(name)
     }
@@ -79,32 +79,32 @@ impl Layout {
         self.state.join("port")
     }
 
-    /// Leads into the node's network, as a file does that both sides see.
+    /// A socket into the node's network: both sides see the file.
     pub(crate) fn api_socket(&self) -> PathBuf {
         self.state.join("api.sock")
     }
 
-    /// There once the process inside has its namespaces.
+    /// Exists once the process inside has its namespaces.
     pub(crate) fn entered(&self) -> PathBuf {
         self.state.join("entered")
     }
 
-    /// There once the node's cgroups take pods.
-    pub(crate) fn settled(&self) -> PathBuf {
-        self.state.join("settled")
+    /// Exists once the node's cgroups are ready for pods.
+    pub(crate) fn cgroups_ready(&self) -> PathBuf {
+        self.state.join("cgroups-ready")
     }
 
-    /// There once everything inside is up.
+    /// Exists once everything inside is up.
     pub(crate) fn started(&self) -> PathBuf {
         self.state.join("started")
     }
 
-    /// There once the node takes pods: the number of the process that holds its namespaces.
+    /// Exists once the node runs pods. It has the number of the process that holds the node's namespaces.
     pub(crate) fn ready(&self) -> PathBuf {
         self.state.join("ready")
     }
 
-    /// The node's cgroups, one in each hierarchy; none before it has any.
+    /// The node's cgroups, one in each hierarchy; empty before they are created.
     pub(crate) fn cgroups(&self) -> Result<Vec<PathBuf>> {
         let file = self.cgroups_file();
         if !file.exists() {

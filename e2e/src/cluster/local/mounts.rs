@@ -1,4 +1,4 @@
-//! What the node sees of the machine's files: all of them, except where it would write beside its own folder.
+//! The node's view of the machine's files: all of them, except the folders outside of its own in which it would write.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,10 +9,10 @@ use xshell::{Shell, cmd};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Where components write whatever they are told; empty in the node, and gone with it.
+/// Folders in which components write regardless of their settings. They are empty in the node and vanish with it.
 const OWN: [&str; 4] = ["/run", "/tmp", "/var/lib", "/var/log"];
 
-/// Settings of the whole machine that kubelet wants to write, and the values that it wants to find.
+/// Settings of the whole machine that the kubelet would write, and the values that it expects.
 const SETTINGS: [(&str, &str); 4] = [
     ("/proc/sys/vm/overcommit_memory", "1"),
     ("/proc/sys/vm/panic_on_oom", "0"),
@@ -20,11 +20,11 @@ const SETTINGS: [(&str, &str); 4] = [
     ("/proc/sys/kernel/panic_on_oops", "1"),
 ];
 
-/// In the namespaces, whose mounts nobody else sees.
+/// Runs in the node's namespaces, whose mounts are invisible outside.
 pub(crate) fn prepare(sh: &Shell) -> Result<()> {
-    // Pods get to see what is mounted for them while they run.
+    // So pods see what is mounted for them while they run.
     cmd!(sh, "mount --make-rshared /").quiet().run()?;
-    // The devices of our own network.
+    // Shows the devices of the node's network.
     cmd!(sh, "mount -t sysfs sysfs /sys").quiet().run()?;
     cgroups(sh, &fs::read_to_string("/proc/self/cgroup")?)?;
     for folder in OWN {
@@ -40,13 +40,13 @@ pub(crate) fn prepare(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// The node must see its own folder, which may be elsewhere than its name says.
+/// Fails where the node could not see its folder. A link may place it elsewhere than its path shows.
 pub(crate) fn expect_seen(state: &Path) -> Result<()> {
     let real = state.canonicalize().with_context(|| format!("find {}", state.display()))?;
     if let Some(own) = hidden_by(&real) {
         bail!(
-            "the cluster's folder is {}, and a node has a `{own}` of its own\n\
-             hint: let `{}` lead elsewhere",
+            "the cluster's folder {} is hidden in a node, which has a separate `{own}`\n\
+             hint: make `{}` a link to another folder",
             real.display(),
             state.display()
         );
@@ -58,7 +58,7 @@ fn hidden_by(folder: &Path) -> Option<&'static str> {
     OWN.into_iter().find(|own| folder.starts_with(own))
 }
 
-/// What is mounted in a node vanishes with it. Anything still there is not the node's, or the node is not gone.
+/// The node's mounts vanish with it. A mount that is still there belongs to something else, or the node still runs.
 pub(crate) fn expect_none_below(state: &Path) -> Result<()> {
     if let Some(mount) = below(state, &fs::read_to_string("/proc/self/mountinfo")?) {
         bail!("{mount} is still mounted\nhint: `umount {mount}`, then `cargo xtask cluster down`");
@@ -66,15 +66,15 @@ pub(crate) fn expect_none_below(state: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The innermost is the last.
+/// The last one is the innermost.
 fn below<'a>(folder: &Path, mountinfo: &'a str) -> Option<&'a str> {
     let mut mounted = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
     mounted.rfind(|mounted| Path::new(mounted).starts_with(folder))
 }
 
-/// The hierarchies as the node's own cgroup namespace shows them.
-fn cgroups(sh: &Shell, ours: &str) -> Result<()> {
-    let hierarchies = controllers(ours);
+/// Mounts the hierarchies as the node's cgroup namespace shows them.
+fn cgroups(sh: &Shell, own: &str) -> Result<()> {
+    let hierarchies = controllers(own);
     if hierarchies.is_empty() {
         cmd!(sh, "mount -t cgroup2 cgroup2 {CGROUPS}").quiet().run()?;
         return Ok(());
@@ -100,7 +100,7 @@ fn cgroups(sh: &Shell, ours: &str) -> Result<()> {
 fn controllers(cgroup: &str) -> Vec<&str> {
     let all = cgroup.lines().filter_map(|line| line.split(':').nth(1));
     let all: Vec<_> = all.filter(|controllers| !controllers.is_empty()).collect();
-    // A lone `name=systemd` beside version 2 limits nothing.
+    // A lone `name=systemd` next to version 2 limits nothing.
     let limits = all.iter().any(|controllers| !controllers.starts_with("name="));
     if limits { all } else { Vec::new() }
 }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_hidden_below_what_a_node_has_of_its_own() {
+    fn a_folder_is_hidden_below_one_that_a_node_has_separately() {
         assert_eq!(hidden_by(Path::new("/var/lib/cache/corveil")), Some("/var/lib"));
         assert_eq!(hidden_by(Path::new("/var/cache/corveil")), None);
         assert_eq!(hidden_by(Path::new("/tmpfs")), None);

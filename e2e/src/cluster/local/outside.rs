@@ -1,4 +1,4 @@
-//! What happens outside of the node's namespaces: its files, its cgroups, and the way in.
+//! The node's side outside of its namespaces: prepares its files and cgroups, and enters the namespaces.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,13 +16,13 @@ use crate::cluster::local::{cgroup, config, files, inside, mounts, pki, storage}
 use crate::stand_in;
 use xtask::project::tail::tail;
 
-/// Where the machine keeps its programs; nothing else of the caller's environment gets into a node.
+/// The machine's programs. Nothing of the caller's environment reaches a node.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The node's own process gives up first, and says why.
+/// The node's process fails first, and logs why.
 const BOUND: Duration = Duration::from_secs(inside::BOUND.as_secs() + 30);
 
-/// Everything that a node reads, and the programs that were built for it.
+/// Writes everything that a node reads, and links the programs that were built for it.
 pub(crate) fn prepare(sh: &Shell, node: &Layout, port: Option<u16>, programs: &[PathBuf]) -> Result<()> {
     let port = free_port(port)?;
     for folder in [node.logs(), node.program(""), node.data("")] {
@@ -41,7 +41,7 @@ pub(crate) fn prepare(sh: &Shell, node: &Layout, port: Option<u16>, programs: &[
     files::write(&node.port(), &port.to_string())?;
 
     let cgroups = cgroup::folders(&format!("corveil-node-{}", std::process::id()))?;
-    // Known before they are made, so that they are removed whatever happens next.
+    // Recorded before they are created, so that they are removed even if a later step fails.
     let list: Vec<_> = cgroups.iter().map(|folder| folder.display().to_string()).collect();
     files::write(&node.cgroups_file(), &list.join("\n"))?;
     cgroup::create(&cgroups)
@@ -50,7 +50,7 @@ pub(crate) fn prepare(sh: &Shell, node: &Layout, port: Option<u16>, programs: &[
 /// Starts the node, and waits until it takes pods.
 pub(crate) fn start(sh: &Shell, node: &Layout) -> Result<()> {
     let log = File::create(node.log("node"))?;
-    // A terminal that closes must not take the node with it.
+    // Closing the terminal must not stop the node.
     let mut child = Command::new("setsid")
         .arg(node.program("e2e"))
         .args(["cluster", "node", "outside"])
@@ -58,7 +58,7 @@ pub(crate) fn start(sh: &Shell, node: &Layout) -> Result<()> {
         .current_dir("/")
         .env_clear()
         .env("PATH", PATH)
-        // kubectl keeps a cache in its home, or where it is called without one.
+        // kubectl keeps a cache in its home folder, or in the working folder without one.
         .env("HOME", node.state())
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
@@ -70,15 +70,15 @@ pub(crate) fn start(sh: &Shell, node: &Layout) -> Result<()> {
         Err(error) => bail!("the node did not come up: {error}; {}", tail(&node.log("node"))),
     };
     wait_for(&node.entered())?;
-    cgroup::settle(&node.cgroups()?)?;
-    files::write(&node.settled(), "")?;
+    cgroup::make_ready_for_pods(&node.cgroups()?)?;
+    files::write(&node.cgroups_ready(), "")?;
     wait_for(&node.started())?;
     expect_answer(sh, node)?;
-    // Both programs on the way there are replaced by the next, so that this is it.
+    // Both programs before it `exec` the next, so this is the number of the process.
     files::write(&node.ready(), &child.id().to_string())
 }
 
-/// The port may be another program's by now, and then the way into the node has ended.
+/// Another program may have the port by now; then `socat` has ended.
 fn expect_answer(sh: &Shell, node: &Layout) -> Result<()> {
     let (kubectl, kubeconfig) = (node.program("kubectl"), node.kubeconfig());
     let ask = ["get", "--raw", "/readyz", "--request-timeout=30s"];
@@ -91,7 +91,7 @@ fn expect_answer(sh: &Shell, node: &Layout) -> Result<()> {
     bail!("the node does not answer on port {port}: {}; {tail}", error.trim())
 }
 
-/// Where the API answers on the machine's loopback.
+/// The port of the API on the machine's loopback.
 pub(crate) fn port(node: &Layout) -> Result<u16> {
     let file = node.port();
     let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
@@ -105,18 +105,18 @@ fn lives(child: &mut Child) -> Result<()> {
     }
 }
 
-/// In a process of its own: becomes the one that holds the namespaces.
+/// Runs as a separate process, and becomes the one that holds the namespaces.
 pub(crate) fn enter(node: &Layout) -> Result<()> {
     cgroup::enter(&node.cgroups()?)?;
     let port = port(node)?;
-    // From the machine's loopback, and from nowhere else, to the file that leads into the node.
+    // Forwards connections from the machine's loopback, and from nowhere else, to the socket of the node.
     Command::new("socat")
         .arg(format!("TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=128"))
         .arg(format!("UNIX-CONNECT:{}", node.api_socket().display()))
         .spawn()
         .context("start `socat`")?;
     let namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc", "--cgroup"];
-    // tini takes note of processes whose parents have ended; nobody else would.
+    // tini waits for processes whose parents have ended; otherwise they would stay as zombies.
     let error = Command::new("unshare")
         .args(namespaces)
         .args(["--fork", "--kill-child", "--mount-proc", "--propagation", "private", "--", "tini", "--"])
@@ -127,7 +127,8 @@ pub(crate) fn enter(node: &Layout) -> Result<()> {
     Err(error).context("start `unshare`")
 }
 
-/// The port asked for, or any that is free. Nobody holds it between this and the start, but nobody else is asked for one.
+/// The requested port, or any free one. Nothing holds it until the node starts, but no other program is expected to ask for
+/// it meanwhile.
 fn free_port(wanted: Option<u16>) -> Result<u16> {
     let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted.unwrap_or(0))) else {
         bail!("port {} is taken\nhint: leave out `--port`", wanted.unwrap_or_default());
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_the_one_asked_for_or_free() {
+    fn a_port_is_the_requested_one_or_free() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = taken.local_addr().expect("it is bound").port();
         assert!(free_port(Some(port)).is_err());

@@ -1,4 +1,4 @@
-//! The keys and certificates of one node, made anew for each.
+//! The keys and certificates of one node. Every node gets new ones.
 
 use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::cluster::local::files;
 use crate::cluster::local::layout::{ADDRESS, API, API_SERVICE, Layout, NODE};
 
-/// Who talks to the API server, by kubeconfig: its file, its name, its group. What the groups may do, Kubernetes knows.
+/// The clients of the API server that have a kubeconfig: its file, the user, the group. Kubernetes defines the permissions of
+/// these groups.
 const CLIENTS: [(&str, &str, &str); 5] = [
     ("admin", "corveil-admin", "system:masters"),
     ("kube-controller-manager", "system:kube-controller-manager", ""),
@@ -20,17 +21,17 @@ const CLIENTS: [(&str, &str, &str); 5] = [
     ("kubelet", "system:node:node", "system:nodes"),
 ];
 
-/// A key with what vouches for it, in PEM.
+/// A key and its certificate, in PEM.
 struct Identity {
     certificate: String,
     key: String,
 }
 
-/// The port is that of the API on this machine's loopback.
+/// Writes all of them. `port` is that of the API on this machine's loopback.
 pub(crate) fn write(node: &Layout, port: u16) -> Result<()> {
     let (authority, certificate) = authority()?;
     files::write(&node.pki("ca.crt"), &certificate)?;
-    // kube-controller-manager signs what pods ask to be signed.
+    // kube-controller-manager signs certificates that pods request.
     files::write_private(&node.pki("ca.key"), &authority.key().serialize_pem())?;
     let tokens = KeyPair::generate()?;
     files::write_private(&node.pki("sa.key"), &tokens.serialize_pem())?;
@@ -73,7 +74,7 @@ fn authority() -> Result<(Issuer<'static, KeyPair>, String)> {
     Ok((Issuer::new(params, key), certificate))
 }
 
-/// A server has names and a client has none.
+/// Issues a certificate; a server has names and a client has none.
 fn identity(
     authority: &Issuer<'_, KeyPair>,
     common_name: &str,
@@ -110,7 +111,7 @@ fn save(node: &Layout, file: &str, Identity { certificate, key }: &Identity) -> 
     files::write_private(&node.pki(&format!("{file}.key")), key)
 }
 
-/// Everything in one file, which can be moved.
+/// A kubeconfig with everything in one file, which can be moved.
 fn kubeconfig(authority: &str, Identity { certificate, key }: &Identity, server: &str) -> Result<String> {
     let data = |pem: &str| ByteString(pem.as_bytes().to_vec());
     let config = json!({

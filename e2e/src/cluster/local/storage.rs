@@ -1,4 +1,4 @@
-//! Volumes for pods, made beforehand: folders of this machine, whose owner may be changed as `fsGroup` asks.
+//! Volumes for pods, created beforehand: folders of this machine, whose owner the kubelet may change as `fsGroup` asks.
 
 use std::fs;
 use std::io::{Write, stderr};
@@ -12,7 +12,7 @@ use crate::cluster::local::layout::{Layout, NODE};
 
 const CLASS: &str = "local";
 
-/// More than a run of all tests claims. One that was claimed is of no use to others before it is renewed.
+/// More than a run of all tests claims. A claimed volume cannot be claimed again before it is renewed.
 const VOLUMES: usize = 40;
 
 pub(crate) fn write(node: &Layout) -> Result<()> {
@@ -22,7 +22,7 @@ pub(crate) fn write(node: &Layout) -> Result<()> {
     files::write(&node.config("storage.json"), &objects.to_string())
 }
 
-/// Makes those new that nobody claims any more: the object would remember its claim for ever, and the folder its files.
+/// Creates released volumes again. Otherwise the object would keep its claim for ever, and the folder its files.
 pub(crate) fn renew(sh: &Shell, node: &Layout) -> Result<()> {
     let (kubectl, kubeconfig) = (node.program("kubectl"), node.kubeconfig());
     let kubectl = || cmd!(sh, "{kubectl} --kubeconfig {kubeconfig} --request-timeout=30s").quiet();
@@ -36,11 +36,11 @@ pub(crate) fn renew(sh: &Shell, node: &Layout) -> Result<()> {
     used.iter().try_for_each(|number| empty(node, *number))?;
     let objects = list(used.iter().map(|number| volume(node, *number)));
     kubectl().args(["create", "--filename=-"]).stdin(objects.to_string()).ignore_stdout().run()?;
-    writeln!(stderr(), "cluster: {} volumes are new again", used.len())?;
+    writeln!(stderr(), "cluster: {} volumes were renewed", used.len())?;
     Ok(())
 }
 
-/// Claimed once and free now. One that is not there was left by a renewal that was interrupted.
+/// The volumes that were claimed and are free now. One without an object is left from an interrupted renewal.
 fn used(volumes: &Value) -> Vec<usize> {
     let items = volumes["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_used = |number: &usize| {
@@ -50,7 +50,7 @@ fn used(volumes: &Value) -> Vec<usize> {
     (0..VOLUMES).filter(is_used).collect()
 }
 
-/// Another folder in its place has neither files nor an owner of before.
+/// Replaces the folder, so that neither files nor the owner stay.
 fn empty(node: &Layout, number: usize) -> Result<()> {
     let folder = node.volume(&name(number));
     if folder.exists() {
@@ -83,7 +83,7 @@ fn volume(node: &Layout, number: usize) -> Value {
             "capacity": { "storage": "8Gi" },
             "storageClassName": CLASS,
             "persistentVolumeReclaimPolicy": "Retain",
-            // A hostPath would keep its owner whatever `fsGroup` says.
+            // A hostPath would keep its owner: `fsGroup` does not apply to it.
             "local": { "path": node.volume(&name(number)) },
             "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": [here] }] } },
         },
@@ -108,13 +108,13 @@ mod tests {
             |number, phase| json!({ "metadata": { "name": name(number) }, "status": { "phase": phase } });
         let phases = ["Available", "Bound", "Released", "Failed"];
         let there = (0..VOLUMES - 1).map(|number| volume(number, phases.get(number).unwrap_or(&"Available")));
-        let foreign = json!({ "metadata": { "name": "other" }, "status": { "phase": "Released" } });
-        let there = list(there.chain([foreign]));
+        let other = json!({ "metadata": { "name": "other" }, "status": { "phase": "Released" } });
+        let there = list(there.chain([other]));
         assert_eq!(used(&there), [2, 3, VOLUMES - 1]);
     }
 
     #[test]
-    fn an_emptied_volume_has_nothing_of_before() {
+    fn an_emptied_volume_keeps_no_files() {
         let state = tempfile::tempdir().expect("a folder");
         let node = Layout::at(state.path().to_owned());
         empty(&node, 0).expect("a volume");

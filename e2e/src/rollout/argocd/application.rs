@@ -13,7 +13,7 @@ use crate::wait::until;
 use crate::world::{Outcome, World};
 use xtask::project::objects::{self, merge};
 
-/// One Application, and everything that its controller wrote into it.
+/// One Application, and the state that its controller wrote into it.
 pub(crate) struct Application<'a> {
     pub(crate) world: &'a World<'a>,
     pub(crate) name: String,
@@ -22,12 +22,12 @@ pub(crate) struct Application<'a> {
 }
 
 impl<'a> Application<'a> {
-    /// That of `argocd/application.yaml`, with the values that the repository has in a file over the chart's.
+    /// The Application of `argocd/application.yaml`. The repository's values file overrides the chart's values.
     pub(crate) fn external(world: &'a World<'a>) -> Result<Self> {
         Self::from(world, shipped("application.yaml")?)
     }
 
-    /// The first environment of `argocd/applicationset.yaml`, as an Application: the one with a database of its own.
+    /// The first environment of `argocd/applicationset.yaml`, as an Application: the one with the bundled database.
     pub(crate) fn bundled(world: &'a World<'a>) -> Result<Self> {
         let set = shipped("applicationset.yaml")?;
         let values =
@@ -45,7 +45,7 @@ impl<'a> Application<'a> {
         Self::named(world, repository, object)
     }
 
-    /// One that need not follow the repository.
+    /// An Application from any object, which need not follow the repository.
     pub(crate) fn of(world: &'a World<'a>, object: Value) -> Result<Self> {
         Self::named(world, Repository::new(world)?, object)
     }
@@ -59,18 +59,18 @@ impl<'a> Application<'a> {
         Ok(Self { world, name, repository, spec: object })
     }
 
-    /// Those that the Application itself has.
+    /// The values in the Application itself.
     pub(crate) fn values(&self) -> Option<Value> {
         self.spec.pointer("/spec/source/helm/valuesObject").cloned()
     }
 
-    /// With this over what is shipped.
+    /// Merges this over the shipped Application.
     pub(crate) fn with(mut self, over: Value) -> Self {
         self.spec = merge(self.spec, over);
         self
     }
 
-    /// With Argo CD's own retries.
+    /// Uses Argo CD's default retries.
     pub(crate) fn with_default_retries(mut self) -> Self {
         if let Some(policy) = self.spec["spec"]["syncPolicy"].as_object_mut() {
             policy.remove("retry");
@@ -78,7 +78,7 @@ impl<'a> Application<'a> {
         self
     }
 
-    /// With a folder of plain manifests instead of the chart.
+    /// Uses a folder of plain manifests instead of the chart.
     pub(crate) fn on_folder(mut self, folder: &str) -> Self {
         let source = &mut self.spec["spec"]["source"];
         source["path"] = json!(folder);
@@ -88,29 +88,29 @@ impl<'a> Application<'a> {
         self
     }
 
-    /// As its user would: `kubectl apply --filename application.yaml`.
+    /// Creates it as a user would: `kubectl apply --filename application.yaml`.
     pub(crate) fn create(&self) -> Result<()> {
         self.world.apply_in(&self.world.stage.argocd()?.namespace, &self.spec)
     }
 
-    /// Commits what the rollout brings, and says so to Argo CD as a webhook of the git server would.
+    /// Commits the rollout, and notifies Argo CD as a webhook of the git server would.
     pub(crate) fn roll(&self, rollout: &Rollout) -> Result<Commit> {
         let commit = self.commit(rollout)?;
         self.refresh()?;
         Ok(commit)
     }
 
-    /// Commits what the rollout brings.
+    /// Commits the rollout.
     pub(crate) fn commit(&self, rollout: &Rollout) -> Result<Commit> {
         self.repository.commit_values(&rollout.values())
     }
 
-    /// Lets Argo CD look at the repository now. By itself it does so every two or three minutes.
+    /// Makes Argo CD read the repository now. Otherwise it does so every two or three minutes.
     pub(crate) fn refresh(&self) -> Result<Outcome> {
         self.world.argocd(&["app", "get", &self.name, "--refresh"])?.expect_success()
     }
 
-    /// The Application as it is; nothing before it exists.
+    /// The Application as it is now; null before it exists.
     pub(crate) fn now(&self) -> Result<Value> {
         let namespace = &self.world.stage.argocd()?.namespace;
         let get = ["get", KIND, &self.name, "--namespace", namespace, "--ignore-not-found", "--output=json"];
@@ -118,13 +118,13 @@ impl<'a> Application<'a> {
         if text.trim().is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
     }
 
-    /// What `look` finds in the Application, as soon as it finds anything.
-    pub(crate) fn until<T>(&self, what: &str, seconds: u64, look: impl Fn(&Value) -> Option<T>) -> Result<T> {
-        let found = until(what, Duration::from_secs(seconds), || Ok(look(&self.now()?)));
+    /// Waits until `find` returns something from the Application.
+    pub(crate) fn until<T>(&self, what: &str, seconds: u64, find: impl Fn(&Value) -> Option<T>) -> Result<T> {
+        let found = until(what, Duration::from_secs(seconds), || Ok(find(&self.now()?)));
         found.with_context(|| format!("the Application is {}", summary(&self.now().unwrap_or_default())))
     }
 
-    /// The commit is synced, healthy, and no operation is under way; tells how long after the commit that was.
+    /// Waits until the commit is synced and healthy and no operation runs. Returns how long after the commit that was.
     pub(crate) fn live(&self, commit: &Commit, seconds: u64) -> Result<Duration> {
         self.until(&format!("commit {} to be live", &commit.id[..7]), seconds, |application| {
             is_live(application, &commit.id).then_some(())
@@ -132,7 +132,7 @@ impl<'a> Application<'a> {
         Ok(commit.at.elapsed()?)
     }
 
-    /// The operation on this commit has failed for good.
+    /// Waits until the operation on this commit has failed and is not retried.
     pub(crate) fn failed(&self, commit: &Commit, seconds: u64) -> Result<Value> {
         self.until(&format!("the sync of {} to fail", &commit.id[..7]), seconds, |application| {
             let state = &application["status"]["operationState"];
@@ -141,7 +141,7 @@ impl<'a> Application<'a> {
         })
     }
 
-    /// The sync of this commit has failed at least that often, and is retried.
+    /// Waits until the sync of this commit has failed at least that often, and is retried.
     pub(crate) fn retried(&self, commit: &Commit, times: u64, seconds: u64) -> Result<()> {
         self.until(&format!("retry {times} of {}", &commit.id[..7]), seconds, |application| {
             let state = &application["status"]["operationState"];
@@ -151,27 +151,27 @@ impl<'a> Application<'a> {
         })
     }
 
-    /// Synced, healthy, and without a difference.
+    /// Fails unless the Application is synced, healthy, and without a difference.
     pub(crate) fn expect_clean(&self) -> Result<()> {
         let now = self.now()?;
         ensure!(now["status"]["sync"]["status"] == "Synced", "the Application is {}", summary(&now));
         ensure!(now["status"]["health"]["status"] == "Healthy", "the Application is {}", summary(&now));
         let diff = self.world.argocd(&["app", "diff", &self.name, "--refresh"])?;
-        ensure!(diff.success && diff.text.trim().is_empty(), "`argocd app diff` says:\n{}", diff.text);
+        ensure!(diff.success && diff.text.trim().is_empty(), "`argocd app diff` printed:\n{}", diff.text);
         Ok(())
     }
 
-    /// Deletes it as its user would, and what it applied with it.
+    /// Deletes it as a user would, with everything that it applied.
     pub(crate) fn delete(&self) -> Result<()> {
         self.delete_with("--cascade")
     }
 
-    /// Deletes it alone.
+    /// Deletes it, and keeps what it applied.
     pub(crate) fn release(&self) -> Result<()> {
         self.delete_with("--cascade=false")
     }
 
-    /// The CLI's own `--wait` waits for ever where the Application was gone before it looked.
+    /// The CLI's `--wait` waits for ever where the Application is gone before its first check.
     fn delete_with(&self, cascade: &str) -> Result<()> {
         self.world.argocd(&["app", "delete", &self.name, cascade, "--yes"])?.expect_success()?;
         until("the Application to be deleted", Duration::from_mins(2), || {
@@ -199,7 +199,7 @@ pub(crate) fn shipped(name: &str) -> Result<Value> {
     objects::parse(&text)?.pop().with_context(|| format!("{} has an object", path.display()))
 }
 
-/// Points a source at the scenario's repository.
+/// Makes a source follow the scenario's repository.
 pub(crate) fn follow(source: &mut Value, repository: &Repository) {
     source["repoURL"] = json!(repository.url());
     source["targetRevision"] = json!(repository::BRANCH);
@@ -215,12 +215,12 @@ pub(crate) fn is_live(application: &Value, commit: &str) -> bool {
     status["sync"]["status"] == "Synced"
         && status["sync"]["revision"] == commit
         && status["health"]["status"] == "Healthy"
-        // None was needed where everything was as committed.
+        // There is no operation where the cluster matched the commit already.
         && matches!(status["operationState"]["phase"].as_str(), None | Some("Succeeded"))
         && application["operation"].is_null()
 }
 
-/// In one line.
+/// The state of an Application in one line.
 fn summary(application: &Value) -> String {
     let text = |pointer| application.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
     let conditions = application["status"]["conditions"].as_array().into_iter().flatten();

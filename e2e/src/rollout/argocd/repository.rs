@@ -1,4 +1,4 @@
-//! A git repository on this machine: one for each scenario, so that the commits of one do not refresh the others.
+//! A git repository on this machine: one for each scenario, so that a commit of one scenario does not refresh the others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::world::World;
 
-/// What an Application follows.
+/// The branch that an Application follows.
 pub(crate) const BRANCH: &str = "main";
 
-/// From the chart's folder: what the environment sets, the build's tag among it. JSON is YAML.
+/// The environment's values, including the build's tag, relative to the chart's folder. JSON is YAML.
 pub(crate) const VALUES: &str = "../environment.yaml";
 
 /// A commit, and when it was made.
@@ -29,7 +29,7 @@ pub(crate) struct Repository<'a> {
 }
 
 impl<'a> Repository<'a> {
-    /// With the chart of this checkout in it, and the plain manifests.
+    /// Creates a repository with the chart of this checkout and the plain manifests.
     pub(crate) fn new(world: &'a World<'a>) -> Result<Self> {
         let repository = Self { world, folder: world.folder.join("repository") };
         if repository.folder.exists() {
@@ -48,12 +48,12 @@ impl<'a> Repository<'a> {
         format!("file://{}", self.folder.display())
     }
 
-    /// Commits what the environment sets.
+    /// Commits the environment's values.
     pub(crate) fn commit_values(&self, values: &Value) -> Result<Commit> {
         self.commit(&[("environment.yaml", &serde_json::to_string_pretty(values)?)])
     }
 
-    /// Writes the files and commits everything. A commit without a change is one too.
+    /// Writes the files and commits everything, even without a change.
     pub(crate) fn commit(&self, files: &[(&str, &str)]) -> Result<Commit> {
         for (name, text) in files {
             let path = self.folder.join(name);
@@ -65,22 +65,22 @@ impl<'a> Repository<'a> {
         self.git(&["commit", "--quiet", "--allow-empty", "--message", &format!("Set {}", names.join(", "))])?;
         let commit =
             Commit { id: self.git(&["rev-parse", "HEAD"])?.trim().to_owned(), at: SystemTime::now() };
-        self.world.say(&format!("committed {}: {}", commit.id, names.join(", ")))?;
+        self.world.record(&format!("committed {}: {}", commit.id, names.join(", ")))?;
         Ok(commit)
     }
 
-    /// Takes the newest commit back by another one.
+    /// Reverts the newest commit with another one.
     pub(crate) fn revert(&self) -> Result<Commit> {
         self.git(&["revert", "--no-edit", "HEAD"])?;
         let commit =
             Commit { id: self.git(&["rev-parse", "HEAD"])?.trim().to_owned(), at: SystemTime::now() };
-        self.world.say(&format!("reverted by {}", commit.id))?;
+        self.world.record(&format!("reverted by {}", commit.id))?;
         Ok(commit)
     }
 
     fn git(&self, arguments: &[&str]) -> Result<String> {
         let mut git = Command::new("git");
-        // Nothing of the user's own settings, such as signing.
+        // None of the user's settings, such as signing.
         git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         git.args(["-c", "user.name=e2e", "-c", "user.email=e2e@example.com"]).args(arguments);
         let output = git.current_dir(&self.folder).output()?;

@@ -1,4 +1,4 @@
-//! A commit with a migration that cannot succeed, and the one that mends it.
+//! A commit with a migration that cannot succeed, and the commit that fixes it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -12,11 +12,11 @@ use crate::scenario::expect_untouched;
 use crate::traffic::Traffic;
 use crate::world::World;
 
-/// Until every retry is over. With Argo CD's own that is longest: 155 s of pauses, and six runs that share two cores with
-/// other scenarios.
+/// How long the retries may take. They take longest with Argo CD's defaults: 155 s of pauses, and six runs that share two
+/// cores with other scenarios.
 const RETRIES: u64 = 600;
 
-/// Nobody fixes it until Argo CD has given up.
+/// The fix is committed after the last retry.
 pub(crate) fn exhausted(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let followed = Followed::external(world, &database)?.installed()?;
@@ -62,7 +62,7 @@ pub(crate) fn fixed_between_retries(world: &World) -> Result<String> {
     Ok(format!("the broken one ran {runs} times, the fix live after {took}; {served} requests, none failed"))
 }
 
-/// What is shipped, without its `retry`: the fix comes after the first failure, and waits.
+/// The shipped Application without its `retry`. The fix is committed after the first failure, and has to wait.
 pub(crate) fn default_retries(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let mut followed = Followed::external(world, &database)?;
@@ -83,7 +83,7 @@ pub(crate) fn default_retries(world: &World) -> Result<String> {
     ))
 }
 
-/// The fixing commit is live in time.
+/// Commits the fix, and fails unless it is live in time.
 fn fix(followed: &Followed, database: &Database) -> Result<(Commit, String)> {
     let next = followed.roll(Build::Next)?;
     let took = followed.application.live(&next, FIX)?;
@@ -92,20 +92,20 @@ fn fix(followed: &Followed, database: &Database) -> Result<(Commit, String)> {
     Ok((next, seconds(took)))
 }
 
-/// How often the broken migration ran. It never did anything but fail, and never twice within one Job.
+/// How often the broken migration ran. Fails unless each run failed, and no Job ran it twice.
 fn runs(followed: &Followed) -> Result<usize> {
     let codes = followed.gated.exit_codes(Build::Broken)?;
     ensure!(codes.iter().all(|code| *code == 3), "exit codes {codes:?}");
     Ok(codes.len())
 }
 
-/// How often the shipped Application retries.
+/// The number of retries of the shipped Application.
 fn limit() -> Result<u64> {
     let application = shipped("application.yaml")?;
     application.pointer("/spec/syncPolicy/retry/limit").and_then(Value::as_u64).context("a limit is shipped")
 }
 
-/// Without kubectl: the resource tree has the pod's termination message, and the log has it too.
+/// Fails unless the cause can be read without kubectl: both the resource tree and the log have the pod's termination message.
 fn expect_cause(followed: &Followed) -> Result<()> {
     let (world, name) = (followed.gated.world, &followed.application.name);
     let tree = world.argocd(&["app", "get", name, "--output", "tree=detailed"])?.expect_success()?;

@@ -1,4 +1,4 @@
-//! The first sync of all, with either database.
+//! The first sync, with each kind of database.
 
 use anyhow::{Result, ensure};
 
@@ -21,7 +21,7 @@ pub(crate) fn bundled(world: &World) -> Result<String> {
     let followed = Followed::bundled(world)?;
     let took = followed.install()?;
     followed.gated.expect_job_before_pods(Build::First)?;
-    // Its claim is the `StatefulSet`'s, which keeps it.
+    // The claim belongs to the `StatefulSet`, which keeps it.
     followed.end(&["PersistentVolumeClaim"])?;
     Ok(format!("live {} after the commit; the volume stays", seconds(took)))
 }

@@ -1,4 +1,4 @@
-//! One release that moves from `helm upgrade` to Argo CD and back.
+//! Moves one release from `helm upgrade` to Argo CD and back.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ pub(crate) fn helm3(world: &World) -> Result<String> {
     run(world, Engine::Helm3, &[])
 }
 
-/// Helm 4 applies on the server, where the fields that Argo CD wrote are Argo CD's.
+/// Helm 4 uses server-side apply, where Argo CD owns the fields that it wrote.
 pub(crate) fn helm4(world: &World) -> Result<String> {
     run(world, Engine::Helm4, &["--force-conflicts"])
 }
@@ -31,13 +31,13 @@ fn run(world: &World, helm: Engine, back: &[&str]) -> Result<String> {
     let pods = pods(&followed)?;
 
     let took = followed.install()?;
-    ensure!(pods == self::pods(&followed)?, "taking the release over replaced its pods");
+    ensure!(pods == self::pods(&followed)?, "the move to Argo CD replaced the pods");
     followed.application.expect_clean()?;
     let next = followed.roll(Build::Next)?;
     followed.application.live(&next, FIRST_SYNC)?;
     followed.gated.expect_job_before_pods(Build::Next)?;
 
-    // Only the Application goes, and what it applied stays.
+    // Deletes only the Application, and keeps what it applied.
     followed.application.release()?;
     expect_running(&followed.gated, Build::Next)?;
     let plain = upgrade(&followed, helm, Build::Next, &[])?;
@@ -45,7 +45,7 @@ fn run(world: &World, helm: Engine, back: &[&str]) -> Result<String> {
         upgrade(&followed, helm, Build::Next, back)?.expect_success()?;
     }
     expect_running(&followed.gated, Build::Next)?;
-    // From then on it is gated as ever.
+    // From then on the gate works as before.
     upgrade(&followed, helm, Build::Broken, back)?.expect_failure(&[])?;
     expect_running(&followed.gated, Build::Next)?;
     upgrade(&followed, helm, Build::First, back)?.expect_success()?;
@@ -54,7 +54,7 @@ fn run(world: &World, helm: Engine, back: &[&str]) -> Result<String> {
     let served = traffic.expect_no_failure()?;
     let helm = if plain.success { "`helm upgrade` alone" } else { "`helm upgrade --force-conflicts`" };
     Ok(format!(
-        "taken over in {} without a new pod, and back by {helm}; {served} requests, none failed",
+        "moved in {} without a new pod, and back by {helm}; {served} requests, none failed",
         seconds(took)
     ))
 }
@@ -69,7 +69,7 @@ fn pods(followed: &Followed) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// With the values that the Application has.
+/// Runs `helm upgrade` with the Application's values.
 fn upgrade(followed: &Followed, helm: Engine, build: Build, options: &[&str]) -> Result<Outcome> {
     let world = followed.gated.world;
     let values = followed.application.values().context("the Application has values")?;

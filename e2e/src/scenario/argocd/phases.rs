@@ -1,4 +1,4 @@
-//! Each phase that the chart knows, with each database it can have: a first sync, a broken migration, and the fix.
+//! Each phase of the chart with each kind of database: a first sync, a broken migration, and the fix.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn phase(name: &str) -> Value {
     json!({"migrate": {"argocd": {"phase": name}}})
 }
 
-/// The Secrets are the chart's own here: what PreSync cannot see, the chart copies for the Job.
+/// Here the chart creates the Secrets. They do not exist yet during PreSync, so the chart copies them for the Job.
 pub(crate) fn presync(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let mut followed = Followed::external(world, &database)?;
@@ -46,7 +46,7 @@ pub(crate) fn wave_bundled(world: &World) -> Result<String> {
     go(Followed::bundled(world)?.with_values(phase("Wave")), VOLUME)
 }
 
-/// From the first sync to the last, with the same expectations in every phase.
+/// Runs the syncs of one phase. The assertions are the same in every phase.
 pub(crate) fn go(followed: Followed, left: &[&str]) -> Result<String> {
     let first = followed.install()?;
     followed.gated.expect_job_before_pods(Build::First)?;

@@ -1,4 +1,4 @@
-//! The plain manifests of `argocd/migrate`, with a Deployment that somebody wrote for themselves.
+//! The plain manifests of `argocd/migrate`, with a Deployment that does not come from the chart.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::traffic::Traffic;
 use crate::world::World;
 use xtask::project::released;
 
-/// What the README of `argocd/` tells to do, as a folder of the repository.
+/// The folder of the repository that follows the steps in the README of `argocd/`.
 const FOLDER: &str = "app";
 
 pub(crate) fn presync(world: &World) -> Result<String> {
@@ -58,7 +58,7 @@ fn run(world: &World, variant: &str) -> Result<String> {
     ))
 }
 
-/// The kustomization of the README, with the repository's own copy of the manifests, and the build as its image.
+/// The kustomization of the README, with the repository's copy of the manifests and the build's image.
 fn commit(followed: &Followed, variant: &str, build: Build) -> Result<Commit> {
     let kustomization = json!({
         "resources": [format!("../migrate/{variant}"), "deployment.yaml"],
@@ -73,7 +73,8 @@ fn commit(followed: &Followed, variant: &str, build: Build) -> Result<Commit> {
     followed.application.repository.commit(&files).context("commit the plain manifests")
 }
 
-/// What somebody needs to be gated without the chart: the init container, and no old pod that goes before a new one is ready.
+/// The objects of an app without the chart. The gate needs the init container, and that no old pod is removed before a new
+/// one is ready.
 fn objects() -> [Value; 2] {
     let labels = json!({"app.kubernetes.io/name": "corveil-chart", "app.kubernetes.io/instance": "plain"});
     let database =

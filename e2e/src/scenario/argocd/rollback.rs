@@ -1,4 +1,4 @@
-//! Back to the build before, on the schema of the one after: by a commit, and by the CLI.
+//! Rolls back to the previous build on the newer schema: with a commit, and with the CLI.
 
 use anyhow::{Context, Result, ensure};
 
@@ -20,7 +20,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
     application.refresh()?;
     let took = application.live(&back, FIRST_SYNC)?;
     expect_running(&followed.gated, Build::First)?;
-    // The old build's Job finds a newer schema, and nothing to do.
+    // The old build's Job finds a newer schema and has nothing to do.
     ensure!(
         followed.gated.exit_codes(Build::First)?.iter().all(|code| *code == 0),
         "the old build's Job failed"
@@ -30,7 +30,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
     application.refresh()?;
     application.live(&again, FIRST_SYNC)?;
     expect_running(&followed.gated, Build::Next)?;
-    // Argo CD refuses to roll back what it would sync forward again at once.
+    // Argo CD refuses a rollback while auto-sync would undo it at once.
     application.automate(false)?;
     let id = previous(&followed)?;
     world.argocd(&["app", "rollback", &application.name, &id, "--timeout", "120"])?.expect_success()?;
@@ -44,7 +44,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
     application.live(&again, FIRST_SYNC)?;
     expect_running(&followed.gated, Build::Next)?;
 
-    ensure!(database.applied()? == FIRST + 1, "the schema was to stay");
+    ensure!(database.applied()? == FIRST + 1, "the schema was changed");
     let served = traffic.expect_no_failure()?;
     followed.end(&[])?;
     Ok(format!("the reverting commit live after {}; {served} requests, none failed", seconds(took)))

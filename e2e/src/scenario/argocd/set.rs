@@ -1,4 +1,4 @@
-//! Three environments in one ApplicationSet, all at once and in turn.
+//! Three environments in one ApplicationSet, all at once and one after the other.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::scenario::argocd::{FIRST_SYNC, Followed, seconds};
 use crate::scenario::expect_untouched;
 use crate::world::World;
 
-/// As `argocd/applicationset.yaml` names them.
+/// The environments in `argocd/applicationset.yaml`.
 const ENVIRONMENTS: [&str; 3] = ["default", "staging", "production"];
 
 const KIND: &str = "applicationsets.argoproj.io";
@@ -24,7 +24,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
     let seen = over(world, &worlds);
     for world in &worlds {
         if seen.is_err() {
-            world.tell_everything()?;
+            world.record_state()?;
         }
         world.remove()?;
     }
@@ -56,7 +56,8 @@ fn over(world: &World, worlds: &[World; 3]) -> Result<String> {
         let before = environments[1].gated.deployment()?;
         let broken = repository.commit_values(&values(Build::Broken))?;
         refresh(&environments)?;
-        // Not until it is given up, as a new sync begins at once then: these do not honour `retry.limit`.
+        // It does not wait for the last retry: these Applications do not honor `retry.limit`, so a new sync begins at once
+        // then.
         environments[0].application.retried(&broken, 1, FIRST_SYNC)?;
         for Followed { gated, .. } in &environments[1..] {
             ensure!(
@@ -98,7 +99,7 @@ fn set(world: &World, repository: &Repository) -> Result<Value> {
     let mut set = shipped("applicationset.yaml")?;
     set["metadata"]["name"] = json!(world.namespace);
     set["metadata"]["namespace"] = json!(world.stage.argocd()?.namespace);
-    // What `World::begin` calls the namespace of that scenario.
+    // The name that `World::begin` gives the namespace of that scenario.
     let name = json!("e2e-argocd-{{ .environment }}-argocd");
     let template = &mut set["spec"]["template"];
     template["metadata"]["name"] = name.clone();
@@ -110,7 +111,7 @@ fn set(world: &World, repository: &Repository) -> Result<Value> {
     Ok(set)
 }
 
-/// One environment after the other.
+/// Makes the set sync one environment after the other.
 fn progressive(mut set: Value) -> Value {
     let step = |environment: &str| json!({"matchExpressions": [{"key": "environment", "operator": "In", "values": [environment]}]});
     let steps = ENVIRONMENTS.map(step);
@@ -122,7 +123,7 @@ fn refresh(environments: &[Followed; 3]) -> Result<()> {
     environments.iter().try_for_each(|Followed { application, .. }| application.refresh().map(drop))
 }
 
-/// No environment's migration begins before the environment before it is through.
+/// Fails if an environment's migration began before the previous environment was ready.
 fn expect_in_turn(environments: &[Followed; 3]) -> Result<()> {
     for pair in environments.windows(2) {
         let before = pair[0].gated.pods.events()?;

@@ -1,4 +1,4 @@
-//! Syncs that skip every hook. The pods wait too, so that what is skipped is a rollout that waits.
+//! Syncs that skip every hook. The pods wait for the migrations too, so a skipped hook only blocks the rollout.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) fn apply(world: &World) -> Result<String> {
     skip(world, &["--strategy", "apply"])
 }
 
-/// Somebody syncs by hand, with an option that leaves hooks out.
+/// A user syncs by hand, with an option that skips hooks.
 fn skip(world: &World, option: &[&str]) -> Result<String> {
     let database = Database::create(world)?;
     let followed = Followed::external(world, &database)?.with_values(impatient()).installed()?;
@@ -38,7 +38,7 @@ fn skip(world: &World, option: &[&str]) -> Result<String> {
     let noticed = next.at.elapsed()?;
     ensure!(followed.gated.jobs_so_far()? == jobs, "the Job ran: nothing was skipped");
     followed.gated.expect_blocked(Build::Next)?;
-    // Its init container says so when it has waited for a while.
+    // The init container logs it after it has waited for a while.
     until("the blocked pod to name what is missing", Duration::from_mins(1), || {
         Ok(expect_named(&followed.gated).ok())
     })?;
@@ -52,8 +52,8 @@ fn skip(world: &World, option: &[&str]) -> Result<String> {
     Ok(format!("Degraded after {}, no new pod was ready; {served} requests, none failed", seconds(noticed)))
 }
 
-/// Somebody changes the live object. Argo CD takes it back without a hook, as nothing is to be migrated; until then the pods
-/// of the unmigrated image wait.
+/// A user changes the live object. Argo CD reverts it without a hook, as no migration is pending. Until then the pods of the
+/// unmigrated image wait.
 pub(crate) fn self_heal(world: &World) -> Result<String> {
     let database = Database::create(world)?;
     let followed = Followed::external(world, &database)?.installed()?;
@@ -61,7 +61,8 @@ pub(crate) fn self_heal(world: &World) -> Result<String> {
     let traffic = Traffic::start(world)?;
     let image = format!("{}:{}", released::current().repository(), Build::Next.tag());
     let mut took = Vec::new();
-    // All containers; and only the app's, whose init container then finds the old build's migrations applied.
+    // First in all containers. Then only in the app's: the init container keeps the old build and finds its migrations
+    // applied.
     for container in ["*", "corveil-chart"] {
         let jobs = followed.gated.jobs_so_far()?;
         let generation = followed.gated.deployment()?["metadata"]["generation"].as_u64();
@@ -86,5 +87,5 @@ pub(crate) fn self_heal(world: &World) -> Result<String> {
     ensure!(database.applied()? == FIRST, "{} are applied", database.applied()?);
     let served = traffic.expect_no_failure()?;
     followed.end(&[])?;
-    Ok(format!("taken back after {}; {served} requests, none failed", took.join(" and ")))
+    Ok(format!("reverted after {}; {served} requests, none failed", took.join(" and ")))
 }

@@ -1,5 +1,5 @@
-//! From chart 1.0.0, whose objects `chart-1.0.0` rebuilds as far as an upgrade meets them: names, labels, selectors, and
-//! the `StatefulSet` and volume of its subchart. Its app migrated the database by itself.
+//! Upgrades from chart 1.0.0. `chart-1.0.0` rebuilds its objects as far as an upgrade depends on them: names, labels,
+//! selectors, and the `StatefulSet` and volume of its subchart. The app of 1.0.0 migrated the database itself.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -13,18 +13,18 @@ use crate::traffic::Traffic;
 use crate::world::World;
 use xtask::project::released;
 
-/// How many of our migrations the schema of 1.0.0 amounts to. No other version has this schema.
+/// The number of Corveil's migrations that result in the schema of 1.0.0. No other version has this schema.
 const FORMER: usize = 6;
 
 /// The last of them.
 const LAST: &str = "0006_add_api_keys_name.sql";
 
-/// The history that its app kept, whose versions are none of ours.
+/// The history table of the app of 1.0.0. Its versions are not those of Corveil's migrations.
 const FORMER_HISTORY: &str =
     "CREATE TABLE schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL);
     INSERT INTO schema_migrations VALUES ('initial', now()), ('key_names', now());";
 
-/// A page that neither build asks the database for: the server restarts once.
+/// A page for which neither build queries the database: the server restarts once.
 const PAGE: &str = "/health";
 
 pub(crate) fn run(world: &World) -> Result<String> {
@@ -34,7 +34,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
     let (claim, set) = (uid(world, "pvc", CLAIM)?, uid(world, "statefulset", SERVER)?);
     let traffic = Traffic::start_with(world, PAGE)?;
 
-    // Nobody said that the database may be taken over. 1.0.0 does not notice anything.
+    // Without `migrate.adopt.enabled` the upgrade is refused, and the pods of 1.0.0 keep running.
     let (before, schema) = (gated.deployment()?, everything(world)?);
     let refused = ["public.schema_migrations", "corveil adopt --from schema-migrations"];
     world.roll(&gated.rollout(Build::First))?.expect_failure(&refused)?;
@@ -43,9 +43,9 @@ pub(crate) fn run(world: &World) -> Result<String> {
     gated.expect_no_pod(Build::First)?;
     ensure!(image_of_server(world)? == BITNAMI, "the server was replaced");
 
-    let said = look_first(world)?;
-    ensure!(said.contains(&format!("would record {LAST}\n")), "looking first says: {said}");
-    ensure!(everything(world)? == schema, "looking wrote to the database");
+    let output = preview_adoption(world)?;
+    ensure!(output.contains(&format!("would record {LAST}\n")), "the preview printed: {output}");
+    ensure!(everything(world)? == schema, "the preview wrote to the database");
 
     let history = query(world, "TABLE schema_migrations ORDER BY name")?;
     world.roll(&gated.rollout_with(Build::First, &adopt()))?.expect_success()?;
@@ -70,7 +70,7 @@ pub(crate) fn run(world: &World) -> Result<String> {
     ))
 }
 
-/// A schema that somebody changed by hand.
+/// A schema that was changed by hand.
 pub(crate) fn differs(world: &World) -> Result<String> {
     let gated = Gated::bundled(world)?;
     install(world)?;
@@ -87,31 +87,31 @@ pub(crate) fn differs(world: &World) -> Result<String> {
     ensure!(codes == [4], "the Job's pods ended with {codes:?}");
     let served = traffic.expect_no_failure()?;
 
-    let mend = "ALTER TABLE users ALTER email SET NOT NULL; \
-                CREATE INDEX api_keys_user_id_idx ON api_keys (user_id)";
-    query(world, mend)?;
+    let repair = "ALTER TABLE users ALTER email SET NOT NULL; \
+                  CREATE INDEX api_keys_user_id_idx ON api_keys (user_id)";
+    query(world, repair)?;
     world.roll(&gated.rollout_with(Build::First, &adopt()))?.expect_success()?;
     expect_adopted(world)?;
-    Ok(format!("{served} requests answered, and what differed is named in the engine's output"))
+    Ok(format!("{served} requests answered, and the engine's output names each difference"))
 }
 
 fn adopt() -> Value {
     json!({"migrate": {"adopt": {"enabled": true}}})
 }
 
-/// What the page about chart 1.0.0 tells to start before an upgrade.
-fn look_first(world: &World) -> Result<String> {
-    start_looking_pod(world, &[])?;
+/// Runs the pod that `docs/from-chart-1.md` recommends before an upgrade, and returns its log.
+fn preview_adoption(world: &World) -> Result<String> {
+    start_adopt_pod(world, &[])?;
     // Not `run --attach`, which prints nothing of a container that ends before it is attached to.
     let ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
     world.kubectl(&["wait", "pod/corveil-adopt", "--timeout=2m", ended])?;
-    let said = world.kubectl(&["logs", "corveil-adopt"])?;
+    let output = world.kubectl(&["logs", "corveil-adopt"])?;
     world.kubectl(&["delete", "pod", "corveil-adopt"])?;
-    Ok(said)
+    Ok(output)
 }
 
-/// Starts its pod with this build and the Secret of this release; `more` goes to kubectl.
-pub(crate) fn start_looking_pod(world: &World, more: &[&str]) -> Result<String> {
+/// Starts the page's pod with this build and the Secret of this release; `more` goes to kubectl.
+pub(crate) fn start_adopt_pod(world: &World, more: &[&str]) -> Result<String> {
     let page = std::fs::read_to_string(xtask::project::root().join("docs/from-chart-1.md"))?;
     let overrides = page.split_once("--overrides='").and_then(|(_, rest)| rest.split_once("'\n"));
     let mut overrides: Value = serde_json::from_str(overrides.context("the page has no pod")?.0)?;
@@ -123,7 +123,7 @@ pub(crate) fn start_looking_pod(world: &World, more: &[&str]) -> Result<String> 
     world.kubectl(&[&["run", "corveil-adopt", "--restart=Never", &image, &overrides], more].concat())
 }
 
-/// Chart 1.0.0, and what its app made of the database at boot.
+/// Installs chart 1.0.0, and the schema that its app creates at startup.
 fn install(world: &World) -> Result<()> {
     let old = xtask::project::root().join("e2e/src/chart-1.0.0");
     let old = old.to_string_lossy();
@@ -138,7 +138,7 @@ fn install(world: &World) -> Result<()> {
     query(world, FORMER_HISTORY).map(drop)
 }
 
-/// What it contained is recorded and was not run, what it lacked was run.
+/// Fails unless the migrations in the old schema are recorded without a run, and the others were run.
 fn expect_adopted(world: &World) -> Result<()> {
     let counts =
         query(world, "SELECT count(*) FILTER (WHERE execution_time = -1), count(*) FROM _sqlx_migrations")?;
@@ -146,7 +146,7 @@ fn expect_adopted(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Every relation, column and row that a gate could have written.
+/// Every relation, column and row that the gate could have written.
 fn everything(world: &World) -> Result<String> {
     query(
         world,
@@ -168,7 +168,7 @@ fn uid(world: &World, kind: &str, name: &str) -> Result<String> {
     world.kubectl(&["get", kind, name, "--output=jsonpath={.metadata.uid}"])
 }
 
-/// Asks the release's own database, as its user, with the password that both charts default to.
+/// Queries the release's database as its user, with the default password of both charts.
 fn query(world: &World, sql: &str) -> Result<String> {
     let psql =
         ["psql", "--host=127.0.0.1", "--username=citadel", "--dbname=citadel", "--tuples-only", "--no-align"];
