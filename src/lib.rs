@@ -31,10 +31,10 @@ pub use crate::program::run;
 pub use crate::stop::Stop;
 
 /// Other tools' histories.
-pub mod foreign {
-    pub use crate::core::foreign::mapping::{Mapping, map};
-    pub use crate::core::foreign::{ForeignHistory, Tool, only};
-    pub use crate::postgres::foreign::histories::histories;
+pub mod other_tool {
+    pub use crate::core::other_tool::mapping::{Mapping, map};
+    pub use crate::core::other_tool::{Tool, ToolHistory, only};
+    pub use crate::postgres::other_tool::histories::histories;
 }
 
 /// The migration lock.

@@ -12,10 +12,10 @@ use crate::config::databases::{Databases, Purpose};
 use crate::config::flags::{Common, Scratch};
 use crate::config::origin::Origin;
 use crate::config::{duration, env};
-use crate::core::adopt::Asked;
+use crate::core::adopt::BaselineRequest;
 use crate::error::Result;
 use crate::exit::ExitCode;
-use crate::operations::adopt::Question;
+use crate::operations::adopt::AdoptRequest;
 use crate::operations::adopt::adoption::Adoption;
 use crate::operations::open;
 use crate::operations::target::Target;
@@ -75,10 +75,10 @@ pub(crate) async fn run(
     let catalog = open::read(&args.common).end(&stop).await?;
     let opened = open::open(databases, Purpose::Migrate, &stop).await?;
     let adoption = Adoption {
-        question: Question {
+        question: AdoptRequest {
             target: Target::new(&args.common, catalog, (databases, &opened), &stop),
             scratch: &args.scratch,
-            asked: Asked { from: args.from.tool(), to: args.to },
+            asked: BaselineRequest { from: args.from.tool(), to: args.to },
             accept: &args.accept,
         },
         lock_wait: args.lock_wait,

@@ -14,14 +14,14 @@ use crate::config::databases::{Databases, Purpose};
 use crate::config::flags::{Common, Scratch};
 use crate::config::origin::Origin;
 use crate::config::{duration, env};
-use crate::core::adopt::Asked;
+use crate::core::adopt::BaselineRequest;
 use crate::core::directives::Timeout;
 use crate::core::message::Timeouts;
 use crate::core::plan::OutOfOrder;
 use crate::core::retry::DEFAULT_RETRIES;
 use crate::error::{Detail, Result};
 use crate::exit::ExitCode;
-use crate::operations::adopt::Question;
+use crate::operations::adopt::AdoptRequest;
 use crate::operations::gate::Gate;
 use crate::operations::open;
 use crate::operations::target::Target;
@@ -124,10 +124,10 @@ pub(crate) async fn run(
             detail: args.detail,
         },
         dry_run: args.dry_run,
-        adopt: args.adopt.map(|from| Question {
+        adopt: args.adopt.map(|from| AdoptRequest {
             target,
             scratch: &args.scratch,
-            asked: Asked { from: from.tool(), to: args.adopt_to },
+            asked: BaselineRequest { from: from.tool(), to: args.adopt_to },
             accept: &[],
         }),
     }

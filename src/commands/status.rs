@@ -18,8 +18,8 @@ use crate::operations::open;
 use crate::output::{self, Format};
 use crate::postgres::connect::{Standby, connect_and_read};
 use crate::postgres::runs::{self, Outcome, Run};
-use crate::postgres::snapshot::Scope;
-use crate::postgres::{foreign, query};
+use crate::postgres::state::Scope;
+use crate::postgres::{other_tool, query};
 use crate::stop::Stop;
 
 /// Show applied, pending, failed and unknown migrations
@@ -106,9 +106,9 @@ async fn read(
     stop: &Stop,
 ) -> Result<(Report, ExitCode)> {
     let scope = Scope::reading(common.history.wanted(), Some(catalog));
-    let (mut connection, snapshot) =
+    let (mut connection, state) =
         connect_and_read(database, scope, Standby::Fine, common.wait_for_db, stop).await?;
-    let history = &snapshot.history;
+    let history = &state.history;
     open::refuse_two_ways(catalog, history, stop).await?;
     let mut findings = match plan::plan(catalog, history, None, OutOfOrder::Fail) {
         Ok(_) => Vec::new(),
@@ -117,10 +117,10 @@ async fn read(
     };
     if history.is_blank() {
         open::read_created(catalog, stop).await?;
-        findings.extend(foreign::found(&mut connection, catalog, &snapshot.facts, scope).await?);
+        findings.extend(other_tool::found(&mut connection, catalog, &state.server, scope).await?);
     }
-    let runs = match snapshot.facts.runs() {
-        Some(table) => runs::last(&mut connection, &table, &snapshot.facts.database).await?.0,
+    let runs = match state.server.runs() {
+        Some(table) => runs::last(&mut connection, &table, &state.server.database).await?.0,
         None => Vec::new(),
     };
     query::close(connection).await;

@@ -13,7 +13,7 @@ use crate::config::flags::{Common, Deadline};
 use crate::core::abandoned::Files;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift::Drift;
-use crate::core::history::{History, StepState};
+use crate::core::history::{History, RecordState};
 use crate::core::ignore::{Compared, Ignore, LeftOut};
 use crate::core::invalid::InvalidIndex;
 use crate::core::plan;
@@ -26,8 +26,8 @@ use crate::operations::target::Target;
 use crate::output::{self, Format, listing};
 use crate::postgres::concurrent::{self, HalfDetached};
 use crate::postgres::connect::{Standby, connect_and_read};
-use crate::postgres::snapshot::{Scope, Snapshot};
-use crate::postgres::{foreign, query, schema};
+use crate::postgres::state::{DatabaseState, Scope};
+use crate::postgres::{other_tool, query, schema};
 use crate::stop::Stop;
 
 /// Look for edited and missing files, INVALID indexes, unfinished statements and drift
@@ -87,14 +87,14 @@ pub(crate) async fn run(
     let opened = open::open(databases, Purpose::Look, &stop).await?;
     let looked = look(&args, Target::new(&args.common, catalog, (databases, &opened), &stop), &ignore).await;
     opened.close().await;
-    let Looked { snapshot, mut findings, compared } = looked?;
+    let Looked { state, mut findings, compared } = looked?;
     let (differences, not_compared) = compared.unzip();
-    findings.extend(plan::disagreements(catalog, &snapshot.history));
-    let files = Files { catalog, history: &snapshot.history, pending: &[] };
-    let removed = files.removed(&snapshot.history.steps);
-    findings.extend(unfinished(catalog, &snapshot.history, &removed));
+    findings.extend(plan::disagreements(catalog, &state.history));
+    let files = Files { catalog, history: &state.history, pending: &[] };
+    let removed = files.removed(&state.history.steps);
+    findings.extend(unfinished(catalog, &state.history, &removed));
     findings.extend(removed);
-    findings.extend(snapshot.invalid.iter().map(InvalidIndex::finding));
+    findings.extend(state.invalid.iter().map(InvalidIndex::finding));
     let is_well = findings.is_empty() && differences.as_ref().is_none_or(Vec::is_empty);
     let code = if is_well { ExitCode::Ok } else { ExitCode::Mismatch };
     match format {
@@ -108,7 +108,7 @@ pub(crate) async fn run(
 
 /// What there is to see.
 struct Looked {
-    snapshot: Snapshot,
+    state: DatabaseState,
     /// Half detached partitions, and what is not ours where there is no history of ours.
     findings: Vec<Finding>,
     /// How the schema differs, if that is asked, and what was not compared.
@@ -119,12 +119,12 @@ async fn look(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Looked
     let Target { catalog, opened, stop, .. } = target;
     let read = async {
         let scope = Scope::reading(target.wanted, None);
-        let (mut connection, snapshot) =
+        let (mut connection, state) =
             connect_and_read(&opened.database, scope, Standby::Fine, target.wait_for_db, stop).await?;
-        open::refuse_two_ways(catalog, &snapshot.history, stop).await?;
-        let findings = if snapshot.history.is_blank() {
+        open::refuse_two_ways(catalog, &state.history, stop).await?;
+        let findings = if state.history.is_blank() {
             open::read_created(catalog, stop).await?;
-            foreign::found(&mut connection, catalog, &snapshot.facts, scope).await
+            other_tool::found(&mut connection, catalog, &state.server, scope).await
         } else {
             Ok(Vec::new())
         };
@@ -133,15 +133,15 @@ async fn look(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Looked
         query::close(connection).await;
         let mut findings = findings?;
         findings.extend(half_detached?.iter().map(HalfDetached::finding));
-        Ok((snapshot, findings, live.transpose()?))
+        Ok((state, findings, live.transpose()?))
     };
-    let (snapshot, findings, live) = tokio::select! {
+    let (state, findings, live) = tokio::select! {
         read = read => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
     }?;
-    let Some(live) = live else { return Ok(Looked { snapshot, findings, compared: None }) };
-    let home = snapshot.facts.schema()?;
-    let newest = newest_known(catalog, &snapshot.history)?;
+    let Some(live) = live else { return Ok(Looked { state, findings, compared: None }) };
+    let home = state.server.schema()?;
+    let newest = newest_known(catalog, &state.history)?;
     let mut expected = Expected::new(&target, home)?;
     let wanted = expected.at(newest).await;
     expected.close().await;
@@ -152,7 +152,7 @@ async fn look(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Looked
     let differences = Drift::new(catalog).differences(newest, &expected, &there);
     let unused_patterns = unused.into_iter().map(ToOwned::to_owned).collect();
     let compared = Some((differences, NotCompared { left_out, unused_patterns }));
-    Ok(Looked { snapshot, findings, compared })
+    Ok(Looked { state, findings, compared })
 }
 
 /// The version that the schema should be at. An older build does not know what a newer one made, and files that were
@@ -196,11 +196,11 @@ fn unfinished(catalog: &Catalog, history: &History, removed: &[Finding]) -> Vec<
     history
         .steps
         .iter()
-        .filter(|step| step.state != StepState::Finished && history.applied(step.version).is_none())
+        .filter(|step| step.state != RecordState::Finished && history.applied(step.version).is_none())
         .filter(|step| removed.iter().all(|finding| finding.version != Some(step.version)))
         .map(|step| {
             let file = catalog.get(step.version).map(|m| m.file.clone());
-            let failed = step.state == StepState::Failed || step.error.is_some();
+            let failed = step.state == RecordState::Failed || step.error.is_some();
             let (what, n) = (if failed { "failed" } else { "was not finished" }, step.ordinal);
             let reason = step.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             Finding::new(

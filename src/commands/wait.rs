@@ -25,8 +25,8 @@ use crate::operations::open;
 use crate::output::{self, Format};
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::runs::{Outcome, Run};
-use crate::postgres::snapshot::Scope;
-use crate::postgres::{foreign, glance, lock, query};
+use crate::postgres::state::Scope;
+use crate::postgres::{glance, lock, other_tool, query};
 use crate::stop::Stop;
 
 /// First and longest pause between two looks, half of each random: hundreds of pods may wait for one run, and each should
@@ -163,14 +163,14 @@ async fn until(
         let limit = LOOK.min(patience.left().max(SHORTEST_LOOK));
         let seen = tokio::select! {
             seen = tokio::time::timeout(limit, glance::within(limit.min(MESSAGE), look(database, looking))) => {
-                seen.unwrap_or_else(|_| Seen::missing(format!("{database} does not answer")))
+                seen.unwrap_or_else(|_| Evidence::missing(format!("{database} does not answer")))
             }
             reason = stop.requested() => return Err(reason.error("while waiting")),
         };
         let Missing { what, answered, full } = match seen {
-            Seen::Ready => return Ok(()),
-            Seen::Failed(error) => return Err(error),
-            Seen::Missing(missing) => missing,
+            Evidence::Ready => return Ok(()),
+            Evidence::Failed(error) => return Err(error),
+            Evidence::Missing(missing) => missing,
         };
         if patience.should_say(SAY_EVERY) {
             info!("waiting: {what}");
@@ -197,7 +197,7 @@ struct Looking<'a> {
 }
 
 /// What one look saw.
-enum Seen {
+enum Evidence {
     /// What is waited for is there.
     Ready,
     /// It is not there yet.
@@ -215,7 +215,7 @@ struct Missing {
     full: bool,
 }
 
-impl Seen {
+impl Evidence {
     /// The database does not say.
     fn missing(what: String) -> Self {
         Self::Missing(Missing { what, answered: false, full: false })
@@ -228,21 +228,21 @@ impl Seen {
 }
 
 /// Looks once, on a connection of its own.
-async fn look(database: &Database, looking: Looking<'_>) -> Seen {
+async fn look(database: &Database, looking: Looking<'_>) -> Evidence {
     let mut connection = match connect::once(database, &application_name(None), LOOK).await {
         Ok(connection) => connection,
         Err(unusable) => {
             let what = format!("{database}: {}", unusable.reason);
             return match unusable.permanent {
-                Some(error) => Seen::Failed(error),
-                None => Seen::Missing(Missing { what, answered: false, full: unusable.full }),
+                Some(error) => Evidence::Failed(error),
+                None => Evidence::Missing(Missing { what, answered: false, full: unusable.full }),
             };
         }
     };
     let seen = match looking.files {
-        None => {
-            query::all(&mut connection, "asking the database", "SELECT 1".into()).await.map(|_| Seen::Ready)
-        }
+        None => query::all(&mut connection, "asking the database", "SELECT 1".into())
+            .await
+            .map(|_| Evidence::Ready),
         Some(catalog) => schema(&mut connection, catalog, looking.wanted).await,
     };
     query::close(connection).await;
@@ -251,25 +251,25 @@ async fn look(database: &Database, looking: Looking<'_>) -> Seen {
         Err(Error::Server { source, .. })
             if source.sqlstate.as_deref() == Some(sqlstate::LOCK_NOT_AVAILABLE) =>
         {
-            Seen::answered(format!("another session has locked the migration history: {source}"))
+            Evidence::answered(format!("another session has locked the migration history: {source}"))
         }
         Err(Error::Server { source, .. }) if source.may_pass() => {
-            Seen::missing(format!("{database}: {source}"))
+            Evidence::missing(format!("{database}: {source}"))
         }
         // `corveil migrate` grants it when it runs.
         Err(Error::Server { source, .. })
             if source.sqlstate.as_deref() == Some(sqlstate::INSUFFICIENT_PRIVILEGE) =>
         {
-            Seen::answered(format!("the history may not be read yet: {source}"))
+            Evidence::answered(format!("the history may not be read yet: {source}"))
         }
-        Err(error) => Seen::Failed(error),
+        Err(error) => Evidence::Failed(error),
     }
 }
 
-async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted<'_>) -> Result<Seen> {
+async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted<'_>) -> Result<Evidence> {
     let glance = glance::read(connection, wanted).await?;
     let unmet = requirement::unmet(catalog, &glance.history);
-    let Some(missing) = requirement::sentence(&unmet) else { return Ok(Seen::Ready) };
+    let Some(missing) = requirement::sentence(&unmet) else { return Ok(Evidence::Ready) };
     two_ways::refuse(catalog, &glance.history)?;
     // A run that is at work may be one of a build that has the file fixed.
     let failed = glance.last_run.as_ref().and_then(|run| failed_for_good(run, &unmet));
@@ -277,7 +277,7 @@ async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted
         Some(error) => Some(error),
         None if glance.history.is_blank() => {
             let scope = Scope::reading(wanted, Some(catalog));
-            match foreign::refuse(connection, catalog, &glance.facts, scope).await {
+            match other_tool::refuse(connection, catalog, &glance.server, scope).await {
                 Err(error @ Error::Mismatch(_)) => Some(error),
                 _ => None,
             }
@@ -286,8 +286,10 @@ async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted
     };
     // Whoever holds the lock may be adopting the database.
     match error {
-        Some(error) if !lock::is_taken(connection, &glance.facts.database).await? => Ok(Seen::Failed(error)),
-        _ => Ok(Seen::answered(missing)),
+        Some(error) if !lock::is_taken(connection, &glance.server.database).await? => {
+            Ok(Evidence::Failed(error))
+        }
+        _ => Ok(Evidence::answered(missing)),
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use crate::core::foreign::Tool;
+use crate::core::other_tool::Tool;
 
 /// What migrated a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

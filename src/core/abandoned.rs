@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::catalog::Catalog;
-use crate::core::history::{History, Step, StepState};
+use crate::core::history::{History, RecordState, StatementRecord};
 use crate::core::prepared::{Mode, Pending};
 use crate::core::sql::concurrent::Concurrent;
 use crate::error::{Finding, FindingKind};
@@ -31,7 +31,7 @@ pub(crate) struct Files<'a> {
 
 impl Files<'_> {
     /// The statements of the records that did not end well and that the pending files do not send again.
-    pub(crate) fn half_done(self, records: &[Step]) -> Vec<HalfDone> {
+    pub(crate) fn half_done(self, records: &[StatementRecord]) -> Vec<HalfDone> {
         records
             .iter()
             .enumerate()
@@ -43,7 +43,7 @@ impl Files<'_> {
             .collect()
     }
 
-    fn is_sent_again(self, record: &Step) -> bool {
+    fn is_sent_again(self, record: &StatementRecord) -> bool {
         self.pending.iter().any(|(prepared, resume)| {
             prepared.migration.version == record.version
                 && record.ordinal > resume.done
@@ -54,14 +54,14 @@ impl Files<'_> {
 
     /// The versions whose records have nothing more to say, once what their statements left is removed: their files are applied,
     /// or nothing of them is and they start from the beginning, if they are there at all.
-    pub(crate) fn forgettable(self, records: &[Step]) -> BTreeSet<i64> {
+    pub(crate) fn forgettable(self, records: &[StatementRecord]) -> BTreeSet<i64> {
         let is_transaction = |version| {
             self.pending.iter().any(|(prepared, _)| {
                 prepared.migration.version == version && matches!(prepared.mode, Mode::Transaction { .. })
             })
         };
         let failed = |version| {
-            records.iter().filter(|r| r.version == version).all(|record| record.state == StepState::Failed)
+            records.iter().filter(|r| r.version == version).all(|record| record.state == RecordState::Failed)
         };
         records
             .iter()
@@ -86,10 +86,10 @@ impl Files<'_> {
     }
 
     /// Files of which a part is applied that were removed since, as newer ones are here.
-    pub(crate) fn removed(self, records: &[Step]) -> Vec<Finding> {
+    pub(crate) fn removed(self, records: &[StatementRecord]) -> Vec<Finding> {
         let versions: BTreeSet<i64> = records
             .iter()
-            .filter(|record| record.state != StepState::Failed)
+            .filter(|record| record.state != RecordState::Failed)
             .map(|record| record.version)
             .filter(|version| self.lack(*version) && !self.are_followed_by(*version))
             .collect();
@@ -128,8 +128,8 @@ mod tests {
             .unwrap()
     }
 
-    fn record(version: i64, ordinal: usize, sql: &str, state: StepState) -> Step {
-        Step {
+    fn record(version: i64, ordinal: usize, sql: &str, state: RecordState) -> StatementRecord {
+        StatementRecord {
             version,
             ordinal,
             checksum: Sha384::digest(sql).to_vec(),
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_statement_is_half_done_unless_a_pending_file_sends_it_again() {
-        use StepState::{Failed, Finished, Started};
+        use RecordState::{Failed, Finished, Started};
         let unchanged = catalog(&[("2_b.sql", &format!("-- no-transaction\n{CREATE}"))]);
         let edited = catalog(&[("2_b.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY j ON t (a)")]);
         let transaction = catalog(&[("2_b.sql", "CREATE INDEX i ON t (a)")]);
@@ -168,14 +168,14 @@ mod tests {
             let files = Files { catalog: files, history: &History::default(), pending: &pending };
             assert_eq!(files.half_done(&records).len(), expected, "{:?} {state:?} {done}", files.catalog);
         }
-        let other = Step { statement: None, ..record(2, 1, "VACUUM", Failed) };
+        let other = StatementRecord { statement: None, ..record(2, 1, "VACUUM", Failed) };
         let files = Files { catalog: &removed, history: &History::default(), pending: &[] };
         assert!(files.half_done(&[other]).is_empty());
     }
 
     #[test]
     fn records_are_forgotten_when_they_have_nothing_more_to_say() {
-        use StepState::{Failed, Finished, Started};
+        use RecordState::{Failed, Finished, Started};
         let statements = catalog(&[("2_b.sql", "-- no-transaction\nSELECT 1")]);
         let transaction = catalog(&[("2_b.sql", "SELECT 1")]);
         let (removed, older) = (catalog(&[("3_c.sql", "SELECT 1")]), catalog(&[("1_a.sql", "SELECT 1")]));

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::drift;
-use crate::core::foreign::mapping::{self, Mapping};
-use crate::core::foreign::{self, ForeignHistory, Tool};
 use crate::core::history::History;
+use crate::core::other_tool::mapping::{self, Mapping};
+use crate::core::other_tool::{self, Tool, ToolHistory};
 use crate::core::plan;
 use crate::core::prepared;
 use crate::core::sql::strings::Strings;
 use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct BaselineRequest {
     /// Whose history counts; none for whichever is there.
     pub(crate) from: Option<Tool>,
     /// The version that the database is said to be at.
@@ -23,7 +23,7 @@ pub(crate) struct Asked {
 
 /// What is known of the version before the schema is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lead {
+pub(crate) enum BaselineSource {
     /// It is this one, if the schema agrees.
     Version {
         /// The version.
@@ -42,7 +42,7 @@ pub(crate) enum Lead {
 ///
 /// # Errors
 /// [`Error::Mismatch`] when it says something else, [`Error::Config`] for a version that is none of ours.
-pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Result<()> {
+pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: BaselineRequest) -> Result<()> {
     let wanted = asked.to.map(|to| version(catalog, to)).transpose()?;
     let mut findings = plan::disagreements(catalog, history);
     let missing = |file: &&Migration| {
@@ -50,7 +50,7 @@ pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Re
     };
     if let Some(file) = catalog.migrations().iter().find(missing) {
         findings.push(file.finding(
-            FindingKind::ForeignHistory,
+            FindingKind::OtherTool,
             format!(
                 "is to be recorded, but the database has a history of ours already, and it is not \
                 in it: the newest there is {}",
@@ -68,26 +68,33 @@ pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: Asked) -> Re
 /// # Errors
 /// [`Error::Mismatch`] for a history that its tool left half done, [`Error::Config`] where it cannot be said which counts,
 /// or the version is none of ours.
-pub(crate) fn lead(catalog: &Catalog, histories: &[ForeignHistory], asked: Asked) -> Result<Lead> {
-    histories.iter().try_for_each(ForeignHistory::expect_clean)?;
+pub(crate) fn source(
+    catalog: &Catalog,
+    histories: &[ToolHistory],
+    asked: BaselineRequest,
+) -> Result<BaselineSource> {
+    histories.iter().try_for_each(ToolHistory::expect_clean)?;
     if let Some(to) = asked.to {
         if histories.is_empty() {
-            foreign::only(histories, asked.from)?;
+            other_tool::only(histories, asked.from)?;
         }
         let file = &version(catalog, to)?.file;
-        return Ok(Lead::Version { version: to, how: format!("version {to} is asked for, `{file}`") });
+        return Ok(BaselineSource::Version {
+            version: to,
+            how: format!("version {to} is asked for, `{file}`"),
+        });
     }
-    Ok(match foreign::only(histories, asked.from)? {
-        None => Lead::Schema { why: "there is no history of a tool that is known".into() },
+    Ok(match other_tool::only(histories, asked.from)? {
+        None => BaselineSource::Schema { why: "there is no history of a tool that is known".into() },
         Some(history) => match mapping::map(history, catalog) {
-            Mapping::To { version, how } => Lead::Version { version, how },
-            Mapping::Unknown { why } => Lead::Schema { why },
+            Mapping::To { version, how } => BaselineSource::Version { version, how },
+            Mapping::Unknown { why } => BaselineSource::Schema { why },
         },
     })
 }
 
 /// Where a database is that has no object at all.
-pub(crate) fn nothing_there(histories: &[ForeignHistory]) -> Error {
+pub(crate) fn nothing_there(histories: &[ToolHistory]) -> Error {
     if histories.is_empty() {
         return Error::config(
             "the database is empty: there is nothing to adopt",
@@ -95,10 +102,10 @@ pub(crate) fn nothing_there(histories: &[ForeignHistory]) -> Error {
         );
     }
     Error::Mismatch(vec![Finding::new(
-        FindingKind::ForeignHistory,
+        FindingKind::OtherTool,
         format!(
             "the database has the history {} and nothing else: there is nothing to adopt",
-            foreign::listed(histories)
+            other_tool::listed(histories)
         ),
         "see that it is the right database; if so, drop that table, and `corveil migrate` \
             makes the schema",
@@ -165,7 +172,7 @@ impl Comparison {
     fn unlike_all(self, catalog: &Catalog, why: &str) -> Error {
         let Some((version, differences)) = self.nearest.filter(|_| self.meets) else {
             return Error::Mismatch(vec![Finding::new(
-                FindingKind::ForeignObject,
+                FindingKind::ExistingObject,
                 format!("the schema has nothing of these migrations: {why}"),
                 "see that it is the right database, and the right files",
             )]);
@@ -318,8 +325,8 @@ fn version(catalog: &Catalog, version: i64) -> Result<&Migration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::foreign::{Dirty, Recorded};
     use crate::core::history::Applied;
+    use crate::core::other_tool::{Dirty, Recorded};
     use crate::exit::ExitCode;
 
     fn catalog() -> Catalog {
@@ -327,8 +334,8 @@ mod tests {
         Catalog::from_files([1, 2, 3, 4].map(file)).unwrap()
     }
 
-    fn goose(versions: &[&str]) -> ForeignHistory {
-        ForeignHistory {
+    fn goose(versions: &[&str]) -> ToolHistory {
+        ToolHistory {
             tool: Tool::Goose,
             table: "public.goose_db_version".into(),
             applied: Ok(versions.iter().map(|version| Recorded::One((*version).to_owned())).collect()),
@@ -336,8 +343,8 @@ mod tests {
         }
     }
 
-    fn asked(to: Option<i64>) -> Asked {
-        Asked { from: None, to }
+    fn asked(to: Option<i64>) -> BaselineRequest {
+        BaselineRequest { from: None, to }
     }
 
     fn some(ids: &[&str]) -> Vec<Difference> {
@@ -361,12 +368,12 @@ mod tests {
 
     #[test]
     fn what_is_asked_wins_over_what_a_history_says_and_nothing_over_a_dirty_one() {
-        let lead = |histories: &[ForeignHistory], to| match lead(&catalog(), histories, asked(to)) {
-            Ok(Lead::Version { version, .. }) => Ok(Some(version)),
-            Ok(Lead::Schema { .. }) => Ok(None),
+        let lead = |histories: &[ToolHistory], to| match source(&catalog(), histories, asked(to)) {
+            Ok(BaselineSource::Version { version, .. }) => Ok(Some(version)),
+            Ok(BaselineSource::Schema { .. }) => Ok(None),
             Err(error) => Err(error.exit_code()),
         };
-        let dirty = || ForeignHistory {
+        let dirty = || ToolHistory {
             dirty: Some(Dirty { reason: "2 failed".into(), hint: "mend it".into() }),
             ..goose(&["1"])
         };

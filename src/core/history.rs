@@ -21,13 +21,13 @@ pub(crate) struct Applied {
 
 /// A row of `_corveil_statements`: a unit of a non-transactional file that is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct StatementRecord {
     pub(crate) version: i64,
     /// The unit's number in the file, from 1.
     pub(crate) ordinal: usize,
     /// SHA-384 of the unit's text.
     pub(crate) checksum: Vec<u8>,
-    pub(crate) state: StepState,
+    pub(crate) state: RecordState,
     /// What the server said when it failed.
     pub(crate) error: Option<String>,
     /// The text of a statement that works concurrently: what it leaves half done outlives the file.
@@ -36,25 +36,25 @@ pub(crate) struct Step {
     pub(crate) relation: Option<u32>,
 }
 
-impl Step {
+impl StatementRecord {
     /// A statement that works concurrently and did not end well, so that some of its work may be left; and the table that it
     /// worked on.
     pub(crate) fn half_done(&self) -> Option<(Concurrent, Option<u32>)> {
-        let text = self.statement.as_ref().filter(|_| self.state != StepState::Finished)?;
+        let text = self.statement.as_ref().filter(|_| self.state != RecordState::Finished)?;
         Some((concurrent(statements(text).ok()?.first()?)?, self.relation))
     }
 }
 
 /// How far a unit got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StepState {
+pub(crate) enum RecordState {
     /// The intent is recorded, the end is not: it runs, or its runner died.
     Started,
     Finished,
     Failed,
 }
 
-impl StepState {
+impl RecordState {
     /// The word in the table.
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ pub(crate) struct History {
     /// Applied migrations, oldest version first.
     pub(crate) applied: Vec<Applied>,
     /// Units of files under way, by version and ordinal.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<StatementRecord>,
 }
 
 impl History {
@@ -100,7 +100,7 @@ impl History {
     }
 
     /// The units of one file.
-    pub(crate) fn steps_of(&self, version: i64) -> impl Iterator<Item = &Step> {
+    pub(crate) fn steps_of(&self, version: i64) -> impl Iterator<Item = &StatementRecord> {
         self.steps.iter().filter(move |step| step.version == version)
     }
 }

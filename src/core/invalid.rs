@@ -7,7 +7,7 @@
 //! DROP INDEX CONCURRENTLY the index itself.
 
 use crate::core::catalog::Migration;
-use crate::core::history::Step;
+use crate::core::history::StatementRecord;
 use crate::core::schema::names::Made;
 use crate::core::sql::QualifiedName;
 use crate::core::sql::concurrent::{Concurrent, Reindex, concurrent};
@@ -177,7 +177,7 @@ fn is_called(name: &QualifiedName, schema: &str, plain: &str) -> bool {
 pub(crate) fn left_by_migrations<'a>(
     invalid: &'a [InvalidIndex],
     files: &[&Migration],
-    records: &[Step],
+    records: &[StatementRecord],
 ) -> Vec<&'a InvalidIndex> {
     if invalid.is_empty() {
         // The files are not even read then: a run with nothing to do must cost nothing.
@@ -190,7 +190,7 @@ pub(crate) fn left_by_migrations<'a>(
             worked_on.extend(concurrent(&statement).filter(|work| matches!(work, Concurrent::Reindex(_))));
         }
     }
-    let recorded: Vec<_> = records.iter().filter_map(Step::half_done).collect();
+    let recorded: Vec<_> = records.iter().filter_map(StatementRecord::half_done).collect();
     invalid
         .iter()
         .filter(|index| {

@@ -1,6 +1,6 @@
 //! Where a half-done non-transactional file goes on, from its recorded units alone.
 
-use crate::core::history::{Step, StepState};
+use crate::core::history::{RecordState, StatementRecord};
 use crate::core::prepared::{Mode, Prepared, Unit, UnitKind};
 use crate::core::sql::concurrent::Concurrent;
 use crate::core::sql::position::position;
@@ -39,11 +39,15 @@ pub(crate) fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> b
 /// # Errors
 /// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the file needs to be told;
 /// [`Error::Config`] when `from` does not fit.
-pub(crate) fn resume(prepared: &Prepared<'_>, steps: &[&Step], from: Option<usize>) -> Result<Resume> {
+pub(crate) fn resume(
+    prepared: &Prepared<'_>,
+    steps: &[&StatementRecord],
+    from: Option<usize>,
+) -> Result<Resume> {
     let file = &prepared.migration.file;
     let Mode::Statements(units) = &prepared.mode else {
         // What failed has left nothing that a transaction could repeat.
-        return if steps.iter().all(|step| step.state == StepState::Failed) {
+        return if steps.iter().all(|step| step.state == RecordState::Failed) {
             Ok(Resume::default())
         } else {
             Err(no_transaction_gone(prepared))
@@ -64,29 +68,29 @@ pub(crate) fn resume(prepared: &Prepared<'_>, steps: &[&Step], from: Option<usiz
         let unit = units.get(step.ordinal.wrapping_sub(1));
         let unchanged = unit.is_some_and(|unit| unit.checksum == step.checksum);
         if unchanged && step.ordinal == resume.done + 1 {
-            let unsettled = step.state == StepState::Started;
+            let unsettled = step.state == RecordState::Started;
             resume.begun = Some(Begun { unsettled, relation: step.relation });
         }
         match step.state {
-            StepState::Finished if unchanged => {
+            RecordState::Finished if unchanged => {
                 resume = Resume { done: resume.done.max(step.ordinal), begun: None };
             }
-            StepState::Finished => {
+            RecordState::Finished => {
                 return Err(edited(
                     prepared,
                     unit.map(|u| u.start),
                     &format!("statement {} is finished", step.ordinal),
                 ));
             }
-            StepState::Started if step.error.is_some() => return Err(half_committed(file, step.ordinal)),
-            StepState::Started if unchanged => {}
-            StepState::Started => {
+            RecordState::Started if step.error.is_some() => return Err(half_committed(file, step.ordinal)),
+            RecordState::Started if unchanged => {}
+            RecordState::Started => {
                 return Err(unsettled(file, step.ordinal, "it was edited after it was started"));
             }
-            StepState::Failed if unit.is_some_and(|unit| matches!(unit.kind, UnitKind::Procedure)) => {
+            RecordState::Failed if unit.is_some_and(|unit| matches!(unit.kind, UnitKind::Procedure)) => {
                 return Err(half_committed(file, step.ordinal));
             }
-            StepState::Failed => {}
+            RecordState::Failed => {}
         }
     }
     let temporary = units[..resume.done].iter().any(|unit| unit.temporary);

@@ -209,8 +209,8 @@ fn distrust(table: &GateTable, purpose: Use, wanted: Wanted<'_>) -> Vec<Finding>
         // Reading an ordinary table runs no code of other roles.
         return Vec::new();
     }
-    let foreign = table.guards.iter().filter(|guard| !is_trusted(&guard.author, wanted));
-    let mut findings: Vec<_> = foreign
+    let others = table.guards.iter().filter(|guard| !is_trusted(&guard.author, wanted));
+    let mut findings: Vec<_> = others
         .map(|guard| {
             finding(
                 FindingKind::UntrustedTable,

@@ -33,9 +33,9 @@ pub(crate) enum FindingKind {
     /// A statement of a non-transactional file was not finished.
     Unfinished,
     /// Another tool's history is there.
-    ForeignHistory,
+    OtherTool,
     /// An object that our files would create is there.
-    ForeignObject,
+    ExistingObject,
     InvalidIndex,
     /// The detachment of a partition was begun and not completed.
     HalfDetached,

@@ -9,32 +9,32 @@ use sqlx::postgres::PgConnection;
 use tracing::{info, warn};
 
 use crate::config::flags::Scratch;
-use crate::core::adopt::{self, Asked, Comparison, Lead};
+use crate::core::adopt::{self, BaselineRequest, BaselineSource, Comparison};
 use crate::core::catalog::Migration;
 use crate::core::drift::{self, Drift};
-use crate::core::foreign::ForeignHistory;
 use crate::core::history::{Applied, History};
 use crate::core::ignore::{Compared, Ignore, LeftOut};
+use crate::core::other_tool::ToolHistory;
 use crate::core::schema::{Difference, Schema};
 use crate::error::{Error, Finding, Result};
 use crate::operations::expected::{Expected, say_what_was_left_out};
 use crate::operations::target::Target;
 use crate::output::listing;
 use crate::postgres::connect::SAY_EVERY;
-use crate::postgres::snapshot::{self, Facts, Snapshot};
-use crate::postgres::{foreign, schema};
+use crate::postgres::state::{self, DatabaseState, ServerState};
+use crate::postgres::{other_tool, schema};
 
 /// What is asked, and what it takes to answer.
-pub(crate) struct Question<'a> {
+pub(crate) struct AdoptRequest<'a> {
     pub(crate) target: Target<'a>,
     pub(crate) scratch: &'a Scratch,
-    pub(crate) asked: Asked,
+    pub(crate) asked: BaselineRequest,
     /// Ids of differences that are put up with.
     pub(crate) accept: &'a [String],
 }
 
 /// A database that can be adopted.
-pub(crate) struct Found<'a> {
+pub(crate) struct Baseline<'a> {
     /// The version that it is at.
     pub(crate) version: i64,
     /// How that follows, as a sentence.
@@ -46,10 +46,10 @@ pub(crate) struct Found<'a> {
     /// Why a run on an empty database would refuse files of them.
     pub(crate) refused: Vec<Finding>,
     /// What it all follows from.
-    pub(crate) seen: Seen,
+    pub(crate) seen: Evidence,
 }
 
-impl Found<'_> {
+impl Baseline<'_> {
     /// The history that recording it makes.
     pub(crate) fn history(&self) -> History {
         let row = |migration: &&Migration| Applied {
@@ -83,8 +83,8 @@ impl RecordedFile {
 }
 
 #[derive(PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) histories: Vec<ForeignHistory>,
+pub(crate) struct Evidence {
+    pub(crate) histories: Vec<ToolHistory>,
     schema: Schema,
 }
 
@@ -103,24 +103,24 @@ impl Compare<'_> {
     }
 }
 
-impl<'a> Question<'a> {
-    /// Looks, decides and compares, where `snapshot` has no history of ours. Nothing where another run took the database over
-    /// meanwhile, and perhaps went on from there; then `snapshot` is what there is now.
+impl<'a> AdoptRequest<'a> {
+    /// Looks, decides and compares, where `state` has no history of ours. Nothing where another run took the database over
+    /// meanwhile, and perhaps went on from there; then `state` is what there is now.
     ///
     /// # Errors
     /// Every reason for which the database cannot be taken over as it is.
     pub(crate) async fn answer(
         &self,
         connection: &mut PgConnection,
-        snapshot: &mut Snapshot,
-    ) -> Result<Option<Found<'a>>> {
-        let error = match self.find(connection, &snapshot.facts).await {
+        state: &mut DatabaseState,
+    ) -> Result<Option<Baseline<'a>>> {
+        let error = match self.find(connection, &state.server).await {
             Ok(found) => return Ok(Some(found)),
             Err(error) => error,
         };
-        match snapshot::read(connection, self.target.scope()).await {
+        match state::read(connection, self.target.scope()).await {
             Ok(now) if !now.history.is_blank() => {
-                *snapshot = now;
+                *state = now;
                 Ok(None)
             }
             _ => Err(error),
@@ -145,24 +145,25 @@ impl<'a> Question<'a> {
         .await
     }
 
-    async fn find(&self, connection: &mut PgConnection, facts: &Facts) -> Result<Found<'a>> {
+    async fn find(&self, connection: &mut PgConnection, server: &ServerState) -> Result<Baseline<'a>> {
         let ignore = self.scratch.ignore()?;
         // The schema in which the history would be.
-        let home = facts.schema()?;
-        let seen = self.look(connection, facts).await?;
+        let home = server.schema()?;
+        let seen = self.look(connection, server).await?;
         for history in &seen.histories {
             info!("found table {}, the migration history of {}", history.table, history.tool);
         }
         if seen.schema.is_bare() {
             return Err(adopt::nothing_there(&seen.histories));
         }
-        let lead = adopt::lead(self.target.catalog, &seen.histories, self.asked)?;
-        let is_mapped = self.asked.to.is_none() && matches!(lead, Lead::Version { .. });
+        let lead = adopt::source(self.target.catalog, &seen.histories, self.asked)?;
+        let is_mapped = self.asked.to.is_none() && matches!(lead, BaselineSource::Version { .. });
         let (version, how, differences) = self.compare(lead, &ignore, &seen.schema, home).await?;
         let accepted = match adopt::accept(self.target.catalog, version, differences, self.accept) {
             Err(error @ Error::Differs(_)) if is_mapped => {
-                let lead =
-                    Lead::Schema { why: "the schema is not that of the version in the history".into() };
+                let lead = BaselineSource::Schema {
+                    why: "the schema is not that of the version in the history".into(),
+                };
                 // Where that cannot be told either, the difference is all that there is to tell.
                 return Err(match self.compare(lead, &ignore, &seen.schema, home).await {
                     Ok((version, how, _)) => adopt::with_equal(error, self.target.catalog, version, &how),
@@ -174,7 +175,7 @@ impl<'a> Question<'a> {
         };
         info!("{how}");
         let migrations: Vec<_> = adopt::contained(self.target.catalog, version).collect();
-        let refused = adopt::refused(&migrations, facts.strings);
+        let refused = adopt::refused(&migrations, server.strings);
         if !refused.is_empty() {
             warn!(
                 "{} as they are, so a new database would not get as far as this one:\n{}",
@@ -182,7 +183,7 @@ impl<'a> Question<'a> {
                 listing::findings(&refused).trim_end()
             );
         }
-        Ok(Found { version, how, migrations, accepted, refused, seen })
+        Ok(Baseline { version, how, migrations, accepted, refused, seen })
     }
 
     /// Looks again, under the lock.
@@ -192,10 +193,10 @@ impl<'a> Question<'a> {
     pub(crate) async fn expect_unchanged(
         &self,
         connection: &mut PgConnection,
-        facts: &Facts,
-        found: &Found<'_>,
+        server: &ServerState,
+        found: &Baseline<'_>,
     ) -> Result<()> {
-        if self.look(connection, facts).await? == found.seen {
+        if self.look(connection, server).await? == found.seen {
             return Ok(());
         }
         Err(Error::Interrupted {
@@ -204,15 +205,15 @@ impl<'a> Question<'a> {
         })
     }
 
-    async fn look(&self, connection: &mut PgConnection, facts: &Facts) -> Result<Seen> {
-        let histories = foreign::histories(connection, &facts.path, self.asked.from).await?;
-        Ok(Seen { histories, schema: schema::read(connection).await? })
+    async fn look(&self, connection: &mut PgConnection, server: &ServerState) -> Result<Evidence> {
+        let histories = other_tool::histories(connection, &server.path, self.asked.from).await?;
+        Ok(Evidence { histories, schema: schema::read(connection).await? })
     }
 
     /// The version, how it follows, and in what the schema differs from it.
     async fn compare(
         &self,
-        lead: Lead,
+        lead: BaselineSource,
         ignore: &Ignore,
         live: &Schema,
         home: &str,
@@ -238,20 +239,20 @@ impl<'a> Question<'a> {
     async fn compare_with(
         &self,
         expected: &mut Expected<'_>,
-        lead: Lead,
+        lead: BaselineSource,
         ignore: &Ignore,
         live: &Schema,
     ) -> Result<(i64, String, Vec<Difference>)> {
         let compare = Compare { drift: Drift::new(self.target.catalog), ignore, live };
         let why = match lead {
-            Lead::Version { version, how } => {
+            BaselineSource::Version { version, how } => {
                 let made = expected.at(version).await?;
                 let (mut differences, left_out) = compare.with(version, &made);
                 say_what_was_left_out(left_out, &ignore.unused(&[&made, live]));
                 self.explain(expected, &compare, version, &mut differences).await?;
                 return Ok((version, how, differences));
             }
-            Lead::Schema { why } => why,
+            BaselineSource::Schema { why } => why,
         };
         info!("{why}; comparing the schema with that of each version");
         let mut comparison = Comparison::default();

@@ -23,7 +23,7 @@ use crate::core::sql::strings::Strings;
 use crate::core::trust;
 use crate::error::{Error, LISTED, Result, ServerError};
 use crate::exit::ExitCode;
-use crate::operations::adopt::{Found, Question};
+use crate::operations::adopt::{AdoptRequest, Baseline};
 use crate::operations::open::{self, READING};
 use crate::operations::target::Target;
 use crate::output::progress;
@@ -31,8 +31,8 @@ use crate::postgres::apply::{AppliedFile, Ended, Session, Settings, abandoned};
 use crate::postgres::connect;
 use crate::postgres::lock::LockGuard;
 use crate::postgres::runs::{self, End};
-use crate::postgres::snapshot::{self, Facts, Snapshot};
-use crate::postgres::{foreign, query, record, tables};
+use crate::postgres::state::{self, DatabaseState, ServerState};
+use crate::postgres::{other_tool, query, record, tables};
 use report::{Adopted, Outcome, PendingFile, Report};
 
 /// A run of the gate.
@@ -48,7 +48,7 @@ pub(crate) struct Gate<'a> {
     pub(crate) settings: Settings,
     pub(crate) dry_run: bool,
     /// What to ask of a database that something else migrated, where it is to be taken over.
-    pub(crate) adopt: Option<Question<'a>>,
+    pub(crate) adopt: Option<AdoptRequest<'a>>,
 }
 
 /// What there is to do.
@@ -71,12 +71,12 @@ impl<'a> Gate<'a> {
     }
 
     async fn pass_in_order(&self) -> Result<Report> {
-        let (mut connection, mut snapshot) = self.target.connect(self.begun.take()).await?;
-        open::refuse_two_ways(self.target.catalog, &snapshot.history, self.target.stop).await?;
-        let found = self.adoptable(&mut connection, &mut snapshot).await?;
-        let history = found.as_ref().map(Found::history);
-        let history = history.as_ref().unwrap_or(&snapshot.history);
-        let work = self.decide(&snapshot.facts, history, &[], self.resume_from).await?;
+        let (mut connection, mut state) = self.target.connect(self.begun.take()).await?;
+        open::refuse_two_ways(self.target.catalog, &state.history, self.target.stop).await?;
+        let found = self.adoptable(&mut connection, &mut state).await?;
+        let history = found.as_ref().map(Baseline::history);
+        let history = history.as_ref().unwrap_or(&state.history);
+        let work = self.decide(&state.server, history, &[], self.resume_from).await?;
         if !work.newer.is_empty() {
             warn!(
                 "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
@@ -84,27 +84,27 @@ impl<'a> Gate<'a> {
             );
         }
         if self.dry_run {
-            return self.preview(connection, &snapshot.facts, history, &work, found.as_ref()).await;
+            return self.preview(connection, &state.server, history, &work, found.as_ref()).await;
         }
         if work.pending.is_empty()
-            && !snapshot.facts.needs_grant()
+            && !state.server.needs_grant()
             && found.is_none()
             && !abandoned::is_any(self.files(history, &work))
             && self.app_finds_it_ready().await?
         {
             query::close(connection).await;
-            self.refuse_invalid(&snapshot.invalid, &history.steps)?;
+            self.refuse_invalid(&state.invalid, &history.steps)?;
             return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
         }
-        let (facts, from, seen) = (snapshot.facts, history.newest(), history.clone());
-        let mut guard = self.target.lock(connection, facts, self.lock_wait).await?;
+        let (server, from, seen) = (state.server, history.newest(), history.clone());
+        let mut guard = self.target.lock(connection, server, self.lock_wait).await?;
         let result = self.under_lock(&mut guard, found.as_ref(), &seen, &work).await;
         let result = match result {
-            Err(Ended::Lost(server)) => {
+            Err(Ended::ConnectionLost(server)) => {
                 guard.lose(&server).await;
-                return self.settle(server, from, &work).await;
+                return self.recover(server, from, &work).await;
             }
-            Err(Ended::With(error)) => Err(error),
+            Err(Ended::Failed(error)) => Err(error),
             Ok(report) => Ok(report),
         };
         guard.release().await;
@@ -115,25 +115,25 @@ impl<'a> Gate<'a> {
     async fn adoptable(
         &self,
         connection: &mut PgConnection,
-        snapshot: &mut Snapshot,
-    ) -> Result<Option<Found<'a>>> {
-        let Some(question) = self.adopt.as_ref().filter(|_| snapshot.history.is_blank()) else {
+        state: &mut DatabaseState,
+    ) -> Result<Option<Baseline<'a>>> {
+        let Some(question) = self.adopt.as_ref().filter(|_| state.history.is_blank()) else {
             return Ok(None);
         };
-        let facts = &snapshot.facts;
-        if foreign::found(connection, self.target.catalog, facts, self.target.scope()).await?.is_empty()
-            && !question.is_met(connection, facts.schema()?).await?
+        let server = &state.server;
+        if other_tool::found(connection, self.target.catalog, server, self.target.scope()).await?.is_empty()
+            && !question.is_met(connection, server.schema()?).await?
         {
             return Ok(None);
         }
-        question.answer(connection, snapshot).await
+        question.answer(connection, state).await
     }
 
     /// Compares files and history, and prepares the pending files, as far as they were not `before`: everything that can be refused is refused here,
     /// for the whole set, before the first statement runs.
     async fn decide(
         &self,
-        facts: &Facts,
+        server: &ServerState,
         history: &History,
         before: &[Pending<'static>],
         resume_from: Option<usize>,
@@ -147,7 +147,7 @@ impl<'a> Gate<'a> {
             ));
         }
         let plan = plan::plan(self.target.catalog, history, self.up_to, self.out_of_order)?;
-        let pending = self.prepare(plan.pending, before, history.is_blank(), facts.strings).await?;
+        let pending = self.prepare(plan.pending, before, history.is_blank(), server.strings).await?;
         let mut from = resume_from;
         let pending: Vec<_> = pending
             .into_iter()
@@ -211,13 +211,13 @@ impl<'a> Gate<'a> {
     async fn preview(
         &self,
         mut connection: PgConnection,
-        facts: &Facts,
+        server: &ServerState,
         history: &History,
         work: &Work,
-        found: Option<&Found<'_>>,
+        found: Option<&Baseline<'_>>,
     ) -> Result<Report> {
         if history.is_blank() {
-            foreign::refuse(&mut connection, self.target.catalog, facts, self.target.scope()).await?;
+            other_tool::refuse(&mut connection, self.target.catalog, server, self.target.scope()).await?;
         }
         query::close(connection).await;
         for (index, (prepared, _)) in work.pending.iter().enumerate() {
@@ -237,48 +237,53 @@ impl<'a> Gate<'a> {
     async fn under_lock(
         &self,
         guard: &mut LockGuard,
-        found: Option<&Found<'_>>,
+        found: Option<&Baseline<'_>>,
         seen: &History,
         decided: &Work,
     ) -> Result<Report, Ended> {
-        let mut snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
-        let adopted = match found.filter(|_| snapshot.history.is_blank()) {
+        let mut state = state::read(&mut guard.connection, self.target.scope()).await?;
+        let adopted = match found.filter(|_| state.history.is_blank()) {
             Some(found) => {
-                self.take_over(guard, &snapshot.facts, found).await?;
-                snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
+                self.take_over(guard, &state.server, found).await?;
+                state = state::read(&mut guard.connection, self.target.scope()).await?;
                 Some(Adopted::of(found))
             }
             None => None,
         };
         let decided_anew;
-        let work = if snapshot.history == *seen {
+        let work = if state.history == *seen {
             decided
         } else {
             decided_anew =
-                self.decide(&snapshot.facts, &snapshot.history, &decided.pending, self.resume_from).await?;
+                self.decide(&state.server, &state.history, &decided.pending, self.resume_from).await?;
             &decided_anew
         };
-        if snapshot.history.is_blank() {
-            foreign::refuse(&mut guard.connection, self.target.catalog, &snapshot.facts, self.target.scope())
-                .await?;
+        if state.history.is_blank() {
+            other_tool::refuse(
+                &mut guard.connection,
+                self.target.catalog,
+                &state.server,
+                self.target.scope(),
+            )
+            .await?;
         }
-        let schema = snapshot.facts.schema()?.to_owned();
-        let is_new = snapshot.facts.home.tables.len() < trust::TABLES.len();
+        let schema = state.server.schema()?.to_owned();
+        let is_new = state.server.home.tables.len() < trust::TABLES.len();
         if !work.pending.is_empty() {
-            trust::expect_writable(&snapshot.facts.home)?;
+            trust::expect_writable(&state.server.home)?;
         }
-        if snapshot.facts.needs_grant() || (is_new && !work.pending.is_empty()) {
-            tables::prepare(&mut guard.connection, &snapshot.facts, self.target.scope()).await?;
+        if state.server.needs_grant() || (is_new && !work.pending.is_empty()) {
+            tables::prepare(&mut guard.connection, &state.server, self.target.scope()).await?;
         }
         let mut progress = progress::new();
         let mut session = Session::new(guard, self.settings, self.target.stop, progress.as_mut());
-        session.clean_up(self.files(&snapshot.history, work)).await?;
+        session.clean_up(self.files(&state.history, work)).await?;
         if work.pending.is_empty() {
             self.check_once_more(guard).await?;
-            let report = report(Outcome::Current, &snapshot.history, work.newer.clone(), Vec::new());
+            let report = report(Outcome::Current, &state.history, work.newer.clone(), Vec::new());
             return Ok(Report { adopted, ..report });
         }
-        let run = runs::start(session.connection(), &schema, snapshot.history.newest()).await?;
+        let run = runs::start(session.connection(), &schema, state.history.newest()).await?;
         let mut applied = Vec::new();
         let ended = session.apply(&work.pending, &mut applied).await;
         let mut ended = ended.map_err(|ended| ended.with_cause(self.target.catalog));
@@ -287,13 +292,13 @@ impl<'a> Gate<'a> {
             ended = self.check_once_more(guard).await.map_err(Ended::from);
         }
         if let (Ok(()), Some(reason)) = (&ended, self.target.stop.now()) {
-            ended = Err(Ended::With(reason.error("after everything was applied")));
+            ended = Err(Ended::Failed(reason.error("after everything was applied")));
         }
-        let report = report(Outcome::Applied, &snapshot.history, work.newer.clone(), applied);
+        let report = report(Outcome::Applied, &state.history, work.newer.clone(), applied);
         let report = Report { adopted, ..report };
         let error = match ended {
-            Err(Ended::Lost(server)) => return Err(Ended::Lost(server)),
-            Err(Ended::With(error)) => Some(error),
+            Err(Ended::ConnectionLost(server)) => return Err(Ended::ConnectionLost(server)),
+            Err(Ended::Failed(error)) => Some(error),
             Ok(()) => None,
         };
         let failed = error
@@ -307,15 +312,20 @@ impl<'a> Gate<'a> {
             debug!("{error}");
         }
         match error {
-            Some(error) => Err(Ended::With(error)),
+            Some(error) => Err(Ended::Failed(error)),
             None => Ok(report),
         }
     }
 
     /// Records what the database contains, unless it is another than it was.
-    async fn take_over(&self, guard: &mut LockGuard, facts: &Facts, found: &Found<'_>) -> Result<()> {
+    async fn take_over(
+        &self,
+        guard: &mut LockGuard,
+        server: &ServerState,
+        found: &Baseline<'_>,
+    ) -> Result<()> {
         let Some(question) = &self.adopt else { return Ok(()) };
-        question.expect_unchanged(&mut guard.connection, facts, found).await?;
+        question.expect_unchanged(&mut guard.connection, server, found).await?;
         record::record(guard, &found.migrations, self.target.scope(), self.target.stop).await?;
         info!(
             "recorded {} migrations that the database contains, and ran none of them",
@@ -328,42 +338,42 @@ impl<'a> Gate<'a> {
     ///
     /// Its statement may still run on the server. The lock tells: it is free only once the old session has ended, and
     /// only then does the history say the last word.
-    async fn settle(&self, server: ServerError, from: Option<i64>, before: &Work) -> Result<Report> {
+    async fn recover(&self, server: ServerError, from: Option<i64>, before: &Work) -> Result<Report> {
         warn!("{server}; connecting again to see what was committed");
         let lost = |what: String| Error::Interrupted {
             message: format!("{server}; {what}"),
             hint: "run `corveil migrate` again; nothing is applied twice".into(),
         };
-        let (connection, snapshot) = self.target.connect(self.begun.take()).await.map_err(|error| {
+        let (connection, state) = self.target.connect(self.begun.take()).await.map_err(|error| {
             lost(format!(
                 "the database did not come back ({error}), so what was committed is for the next run to read"
             ))
         })?;
-        let facts = snapshot.facts;
-        let mut guard = self.target.lock(connection, facts, self.lock_wait).await?;
-        let result = self.settle_under_lock(&mut guard, before, lost).await;
+        let server = state.server;
+        let mut guard = self.target.lock(connection, server, self.lock_wait).await?;
+        let result = self.recover_under_lock(&mut guard, before, lost).await;
         guard.release().await;
-        let (snapshot, newer) = result?;
+        let (state, newer) = result?;
         let applied = before.pending.iter().filter_map(|(prepared, _)| {
-            let row = snapshot.history.applied(prepared.migration.version)?;
+            let row = state.history.applied(prepared.migration.version)?;
             Some(AppliedFile::of(
                 prepared.migration,
                 Duration::from_nanos(row.execution_time.try_into().unwrap_or_default()),
             ))
         });
-        let mut report = report(Outcome::Applied, &snapshot.history, newer, applied.collect());
+        let mut report = report(Outcome::Applied, &state.history, newer, applied.collect());
         report.from_version = from;
         Ok(report)
     }
 
-    async fn settle_under_lock(
+    async fn recover_under_lock(
         &self,
         guard: &mut LockGuard,
         before: &Work,
         lost: impl Fn(String) -> Error,
-    ) -> Result<(Snapshot, Vec<i64>)> {
-        let snapshot = snapshot::read(&mut guard.connection, self.target.scope()).await?;
-        let work = self.decide(&snapshot.facts, &snapshot.history, &before.pending, None).await?;
+    ) -> Result<(DatabaseState, Vec<i64>)> {
+        let state = state::read(&mut guard.connection, self.target.scope()).await?;
+        let work = self.decide(&state.server, &state.history, &before.pending, None).await?;
         let result = match work.pending.first() {
             None => {
                 info!("everything had been committed before the connection broke");
@@ -375,14 +385,14 @@ impl<'a> Gate<'a> {
                 work.pending.len()
             ))),
         };
-        if let (Some(schema), Some(_)) = (&snapshot.facts.home.schema, snapshot.facts.runs()) {
+        if let (Some(schema), Some(_)) = (&state.server.home.schema, state.server.runs()) {
             let end =
-                End { id: None, to: snapshot.history.newest(), error: result.as_ref().err(), failed: None };
+                End { id: None, to: state.history.newest(), error: result.as_ref().err(), failed: None };
             if let Err(error) = runs::end(&mut guard.connection, schema, &end).await {
                 debug!("{error}");
             }
         }
-        result.map(|()| (snapshot, work.newer))
+        result.map(|()| (state, work.newer))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::operations::open::Opened;
 use crate::postgres::connect::{self, Begun, Standby};
 use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::{Facts, Scope, Snapshot};
+use crate::postgres::state::{DatabaseState, Scope, ServerState};
 use crate::stop::Stop;
 
 /// A database to work on, and the files that are to be in it.
@@ -50,7 +50,7 @@ impl<'a> Target<'a> {
     }
 
     /// Connects to write, going on with the attempt that was `begun`, and reads what is there.
-    pub(crate) async fn connect(&self, begun: Option<Begun>) -> Result<(PgConnection, Snapshot)> {
+    pub(crate) async fn connect(&self, begun: Option<Begun>) -> Result<(PgConnection, DatabaseState)> {
         let (database, scope) = (&self.opened.database, self.scope());
         connect::connect_on_and_read(begun, database, scope, Standby::Useless, self.wait_for_db, self.stop)
             .await
@@ -60,9 +60,9 @@ impl<'a> Target<'a> {
     pub(crate) async fn lock(
         &self,
         connection: PgConnection,
-        facts: Facts,
+        server: ServerState,
         wait: Duration,
     ) -> Result<LockGuard> {
-        LockGuard::acquire(&self.opened.database, connection, facts, wait, self.stop).await
+        LockGuard::acquire(&self.opened.database, connection, server, wait, self.stop).await
     }
 }

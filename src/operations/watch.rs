@@ -54,7 +54,7 @@ pub(crate) struct Watch {
 #[derive(Default)]
 struct State {
     connection: Option<PgConnection>,
-    last: Option<(Instant, Arc<Seen>)>,
+    last: Option<(Instant, Arc<Evidence>)>,
 }
 
 impl State {
@@ -66,7 +66,7 @@ impl State {
 }
 
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Evidence {
     /// The newest version that this build requires.
     pub(crate) required: Option<i64>,
     /// The schema, or why the database does not say.
@@ -102,7 +102,7 @@ pub(crate) struct Silence {
     private: String,
 }
 
-impl Seen {
+impl Evidence {
     /// Why the schema is not as this build requires; none when it is.
     pub(crate) fn obstacle(&self) -> Option<&str> {
         match &self.schema {
@@ -126,7 +126,7 @@ impl Watch {
     }
 
     /// Looks, or shares a look: one that ends while we wait for our turn, or a good one of just now.
-    pub(crate) async fn look(self: &Arc<Self>) -> Arc<Seen> {
+    pub(crate) async fn look(self: &Arc<Self>) -> Arc<Evidence> {
         let asked = Instant::now();
         let state = Arc::clone(&self.state).lock_owned().await;
         if let Some((at, seen)) = &state.last
@@ -170,7 +170,7 @@ impl Watch {
         }
     }
 
-    async fn look_now(self: Arc<Self>, mut state: OwnedMutexGuard<State>) -> Arc<Seen> {
+    async fn look_now(self: Arc<Self>, mut state: OwnedMutexGuard<State>) -> Arc<Evidence> {
         let schema = match &self.database {
             Some(database) => self.ask(database, &mut state.connection).await,
             None => Err(Silence::of(&format!("no database is configured: set `{}`", env::DATABASE_URL))),
@@ -240,8 +240,8 @@ impl Watch {
         })
     }
 
-    fn seen(&self, schema: Result<Schema, Silence>) -> Seen {
-        Seen { required: self.catalog.newest(), schema }
+    fn seen(&self, schema: Result<Schema, Silence>) -> Evidence {
+        Evidence { required: self.catalog.newest(), schema }
     }
 }
 

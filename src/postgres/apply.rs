@@ -59,14 +59,14 @@ impl AppliedFile {
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// The connection broke while this file was under way: whether it is applied is for the history to say.
-    Lost(ServerError),
-    With(Error),
+    ConnectionLost(ServerError),
+    Failed(Error),
 }
 
 impl Ended {
     /// Adds to a failed statement which earlier file may be why.
     pub(crate) fn with_cause(mut self, catalog: &Catalog) -> Self {
-        if let Self::With(Error::Migration(failure)) = &mut self {
+        if let Self::Failed(Error::Migration(failure)) = &mut self {
             failure.cause = carried::cause(catalog, failure.version, &failure.server);
         }
         self
@@ -76,8 +76,8 @@ impl Ended {
 impl From<Error> for Ended {
     fn from(error: Error) -> Self {
         match error {
-            Error::Server { source, .. } if source.connection_lost() => Self::Lost(*source),
-            error => Self::With(error),
+            Error::Server { source, .. } if source.connection_lost() => Self::ConnectionLost(*source),
+            error => Self::Failed(error),
         }
     }
 }
@@ -95,7 +95,7 @@ impl Session<'_> {
         for (index, (prepared, resume)) in pending.iter().enumerate() {
             let migration = prepared.migration;
             if let Some(reason) = self.stop.now() {
-                return Err(Ended::With(reason.error(&format!("before `{}`", migration.file))));
+                return Err(Ended::Failed(reason.error(&format!("before `{}`", migration.file))));
             }
             for warning in prepared.warnings(index + 1 < pending.len()) {
                 warn!("`{}` {warning}", migration.file);
@@ -112,7 +112,7 @@ impl Session<'_> {
             self.progress.applied(&migration.file, took);
             applied.push(AppliedFile::of(migration, took));
             if !still_locked {
-                return Err(Ended::With(Error::Interrupted {
+                return Err(Ended::Failed(Error::Interrupted {
                     message: format!(
                         "the migration lock was lost while `{}` ran; the file is applied",
                         migration.file
@@ -131,13 +131,13 @@ impl Session<'_> {
 /// Completes a failure with what the run had applied, and what it had not, and leaves out what is not to be shown.
 fn completed(ended: Ended, applied: &[AppliedFile], rest: &[Pending<'_>], detail: Detail) -> Ended {
     match ended {
-        Ended::With(Error::Migration(mut failure)) => {
+        Ended::Failed(Error::Migration(mut failure)) => {
             failure.applied = applied.iter().map(|file| file.version).collect();
             failure.not_applied = rest.iter().map(|(prepared, _)| prepared.migration.version).collect();
             if detail == Detail::Off {
                 failure.server.leave_rows_out();
             }
-            Ended::With(Error::Migration(failure))
+            Ended::Failed(Error::Migration(failure))
         }
         ended => ended,
     }

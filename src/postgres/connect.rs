@@ -12,7 +12,7 @@ use crate::error::{Error, Result, ServerError, sqlstate};
 use crate::postgres::history_lock;
 use crate::postgres::hosts;
 use crate::postgres::query;
-use crate::postgres::snapshot::{self, Scope, Snapshot};
+use crate::postgres::state::{self, DatabaseState, Scope};
 use crate::postgres::unusable::Unusable;
 use crate::stop::Stop;
 
@@ -127,7 +127,7 @@ pub(crate) async fn connect_and_read(
     standby: Standby,
     wait: Duration,
     stop: &Stop,
-) -> Result<(PgConnection, Snapshot)> {
+) -> Result<(PgConnection, DatabaseState)> {
     connect_on_and_read(None, database, scope, standby, wait, stop).await
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn connect_on_and_read(
     standby: Standby,
     wait: Duration,
     stop: &Stop,
-) -> Result<(PgConnection, Snapshot)> {
+) -> Result<(PgConnection, DatabaseState)> {
     let mut patience = Patience::new(wait);
     let name = application_name(None);
     loop {
@@ -147,11 +147,11 @@ pub(crate) async fn connect_on_and_read(
         let limit = patience.left().max(Duration::from_secs(1));
         let unusable = tokio::select! {
             attempt = attempt(&mut begun, database, &name, limit) => match attempt {
-                Ok(mut connection) => match snapshot::read(&mut connection, scope).await {
-                    Ok(snapshot) if snapshot.facts.standby && standby == Standby::Useless => {
+                Ok(mut connection) => match state::read(&mut connection, scope).await {
+                    Ok(state) if state.server.standby && standby == Standby::Useless => {
                         Unusable::passing("the server is a read-only standby".into())
                     }
-                    Ok(snapshot) => return Ok((connection, snapshot)),
+                    Ok(state) => return Ok((connection, state)),
                     Err(Error::Server { source, .. }) if source.may_pass() => {
                         let reason = reason(&mut connection, &source).await;
                         query::close(connection).await;

@@ -13,7 +13,7 @@ use crate::core::trust::{self, GateTable, Wanted};
 use crate::error::Result;
 use crate::postgres::query::{self, Limit};
 use crate::postgres::runs::{self, Run};
-use crate::postgres::snapshot::{self, Facts, Scope, applied_rows};
+use crate::postgres::state::{self, Scope, ServerState, applied_rows};
 
 /// How long a look waits for a lock. Reading conflicts with ACCESS EXCLUSIVE alone, which a healthy database holds for
 /// moments; each session that waits behind it for longer is one less for whoever would give it back.
@@ -27,7 +27,7 @@ pub(crate) async fn within<T>(limit: Duration, look: impl Future<Output = T>) ->
 #[derive(Debug)]
 pub(crate) struct Glance {
     /// What the server is, and whose tables there are.
-    pub(crate) facts: Facts,
+    pub(crate) server: ServerState,
     /// Applied migrations; steps under way are not read.
     pub(crate) history: History,
     /// The last run; none where nobody ran, or its table may not be read.
@@ -41,23 +41,23 @@ pub(crate) struct Glance {
 /// the right to read the history.
 pub(crate) async fn read(connection: &mut PgConnection, wanted: Wanted<'_>) -> Result<Glance> {
     let scope = Scope::reading(wanted, None);
-    let facts = snapshot::read_facts(connection, scope).await?;
-    let Some(history) = facts.home.table(trust::HISTORY) else {
-        return Ok(Glance { facts, history: History::default(), last_run: None });
+    let server = state::read_server(connection, scope).await?;
+    let Some(history) = server.home.table(trust::HISTORY) else {
+        return Ok(Glance { server, history: History::default(), last_run: None });
     };
     let is_read = |table: &&GateTable| table.readable && (!table.row_security || table.shows_all_rows);
-    let runs = match facts.home.table(trust::RUNS).filter(is_read) {
+    let runs = match server.home.table(trust::RUNS).filter(is_read) {
         Some(table) => {
             // As for the history: where a policy shows every row, row security need not be refused.
             let row_security = if table.shows_all_rows { "on" } else { "off" };
-            let newest = runs::newest_sql(&qualified(&table.schema, &table.name), &facts.database, 1);
+            let newest = runs::newest_sql(&qualified(&table.schema, &table.name), &server.database, 1);
             format!("SET LOCAL row_security = {row_security}; {newest} SET LOCAL row_security = off;")
         }
         None => String::new(),
     };
-    let sql = format!("{runs} {}", snapshot::applied_sql(history));
+    let sql = format!("{runs} {}", state::applied_sql(history));
     let mut results = query::all(connection, "reading the migration history", sql).await?;
     let applied = applied_rows(&results.pop().unwrap_or_default())?;
     let last_run = results.iter().flatten().next().map(runs::run).transpose()?;
-    Ok(Glance { facts, history: History { applied, steps: Vec::new() }, last_run })
+    Ok(Glance { server, history: History { applied, steps: Vec::new() }, last_run })
 }

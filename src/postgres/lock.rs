@@ -18,7 +18,7 @@ use crate::postgres::connect::Patience;
 use crate::postgres::control::{Control, SESSION_LINE};
 use crate::postgres::limits;
 use crate::postgres::query::{self, get};
-use crate::postgres::snapshot::Facts;
+use crate::postgres::state::ServerState;
 use crate::stop::Stop;
 
 /// sqlx multiplies the CRC-32 of the database's name by this (`sqlx-postgres` 0.9, `migrate.rs`, `generate_lock_id`).
@@ -69,9 +69,9 @@ pub(crate) struct LockGuard {
     pub(crate) connection: PgConnection,
     /// Its second connection; none where the server accepts only one.
     pub(crate) control: Option<Control>,
-    pub(crate) facts: Facts,
+    pub(crate) server: ServerState,
     /// The SELECT that gives the session its settings; its last two columns tell whether the lock is still held.
-    pub(crate) settle_session: String,
+    pub(crate) configure_session: String,
     key: i64,
     /// Ends what the session is doing when the run is to stop.
     _ending: Option<Ending>,
@@ -82,21 +82,21 @@ impl LockGuard {
     pub(crate) async fn acquire(
         database: &Database,
         mut connection: PgConnection,
-        facts: Facts,
+        server: ServerState,
         wait: Duration,
         stop: &Stop,
     ) -> Result<Self> {
-        let key = key(&facts.database);
+        let key = key(&server.database);
         let control = (!database.is_single_connection()).then(|| Control::new(database.where_it_answered()));
         if let Some(control) = &control
-            && second_backend(&mut connection, control, database, stop).await? == facts.backend
+            && second_backend(&mut connection, control, database, stop).await? == server.backend
         {
             return Err(Error::Pooler { database: database.to_string() });
         }
-        let ending = control.clone().map(|control| Ending::of(control, facts.backend, stop.clone()));
-        let taken_by = take(&mut connection, control.is_some(), key, &facts, wait, stop).await;
+        let ending = control.clone().map(|control| Ending::of(control, server.backend, stop.clone()));
+        let taken_by = take(&mut connection, control.is_some(), key, &server, wait, stop).await;
         let mut guard =
-            Self { connection, control, settle_session: String::new(), facts, key, _ending: ending };
+            Self { connection, control, configure_session: String::new(), server, key, _ending: ending };
         let taken_by = match taken_by {
             Ok(backend) => backend,
             Err(error) => {
@@ -107,7 +107,7 @@ impl LockGuard {
                 return Err(error);
             }
         };
-        if taken_by != guard.facts.backend || guard.is_pooled().await? || !guard.settle().await? {
+        if taken_by != guard.server.backend || guard.is_pooled().await? || !guard.configure().await? {
             guard.unlock_through_pooler().await?;
             return Err(Error::Pooler { database: database.to_string() });
         }
@@ -123,7 +123,7 @@ impl LockGuard {
         let second = control.backend().await;
         let sql = "SELECT pg_catalog.pg_backend_pid()".to_owned();
         let first: i32 = get(&query::one(&mut self.connection, "checking the connection", sql).await?, 0)?;
-        Ok(second == Some(first) || first != self.facts.backend)
+        Ok(second == Some(first) || first != self.server.backend)
     }
 
     /// Gives back a lock that was taken through a pooler. The unlock meets a backend of the pooler's choice, so it is
@@ -146,7 +146,7 @@ impl LockGuard {
     /// platform can (PostgreSQL 14); keepalives tell of a machine that vanished; the timeouts that end idle sessions
     /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again. False when the
     /// lock is not the session's, on a pooler so busy that nothing else told.
-    async fn settle(&mut self) -> Result<bool> {
+    async fn configure(&mut self) -> Result<bool> {
         // From here on the lock is held twice, so that giving it back once and taking it again tells whether it was held,
         // without ever letting go of it. Looking it up in pg_locks would cost each file a join.
         if try_lock(&mut self.connection, "", self.key).await?.is_none() {
@@ -155,9 +155,9 @@ impl LockGuard {
         let key = self.key;
         let held = format!("pg_catalog.pg_advisory_unlock({key}), pg_catalog.pg_try_advisory_lock({key})");
         let settings = self.settings().await;
-        self.settle_session = format!("SELECT {settings}{held};");
-        let row =
-            query::one(&mut self.connection, "settling the session", self.settle_session.clone()).await?;
+        self.configure_session = format!("SELECT {settings}{held};");
+        let row = query::one(&mut self.connection, "configuring the session", self.configure_session.clone())
+            .await?;
         is_held(Some(&row))
     }
 
@@ -177,10 +177,10 @@ impl LockGuard {
             ("exit_on_error", "off"),
         ]);
         let check = "SET client_connection_check_interval = 1000";
-        if query::all(&mut self.connection, "settling the session", check.into()).await.is_ok() {
+        if query::all(&mut self.connection, "configuring the session", check.into()).await.is_ok() {
             settings.push(("client_connection_check_interval", "1000"));
         }
-        if self.facts.version >= 170_000 {
+        if self.server.version >= 170_000 {
             settings.push(("transaction_timeout", "0"));
         }
         format!("{}{}, ", set(&settings), durable(false))
@@ -212,7 +212,7 @@ impl LockGuard {
     async fn abandon(self) {
         drop(self.connection);
         if let Some(control) = self.control {
-            control.terminate(self.facts.backend).await;
+            control.terminate(self.server.backend).await;
             control.close().await;
         }
     }
@@ -268,7 +268,7 @@ async fn take(
     connection: &mut PgConnection,
     over_network: bool,
     key: i64,
-    facts: &Facts,
+    server: &ServerState,
     wait: Duration,
     stop: &Stop,
 ) -> Result<i32> {
@@ -280,7 +280,7 @@ async fn take(
             debug!(waited_ms = patience.elapsed().as_millis(), "lock obtained");
             return Ok(backend);
         }
-        let holder = holder(connection, &facts.database).await?;
+        let holder = holder(connection, &server.database).await?;
         if patience.should_say(SAY_EVERY) {
             info!("waiting for the migration lock: {holder}");
         }
@@ -319,7 +319,7 @@ async fn second_backend(
     }
 }
 
-/// Whether the lock is still held, from the answer to [`LockGuard::settle_session`].
+/// Whether the lock is still held, from the answer to [`LockGuard::configure_session`].
 ///
 /// # Errors
 /// [`Error::Server`] when the answer is not of that shape.

@@ -5,7 +5,7 @@ use crate::core::message::history_row;
 use crate::core::trust;
 use crate::error::{Error, Result};
 use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::Scope;
+use crate::postgres::state::Scope;
 use crate::postgres::{runs, tables};
 use crate::stop::Stop;
 
@@ -20,20 +20,20 @@ pub(crate) async fn record(
     scope: Scope<'_>,
     stop: &Stop,
 ) -> Result<()> {
-    trust::expect_writable(&guard.facts.home)?;
-    let schema = guard.facts.schema()?.to_owned();
+    trust::expect_writable(&guard.server.home)?;
+    let schema = guard.server.schema()?.to_owned();
     let mut statements: String =
         migrations.iter().map(|migration| history_row(&schema, migration, NOT_RUN)).collect();
     statements.push_str(&runs::recorded(&schema, migrations.last().map(|migration| migration.version)));
-    let LockGuard { connection, control, facts, .. } = guard;
+    let LockGuard { connection, control, server, .. } = guard;
     let doing = "recording what the database contains";
-    let write = tables::prepare_and(connection, facts, scope, doing, &statements);
+    let write = tables::prepare_and(connection, server, scope, doing, &statements);
     tokio::pin!(write);
     tokio::select! {
         result = &mut write => result,
         reason = stop.requested() => {
             if let Some(control) = control {
-                control.cancel(facts.backend).await;
+                control.cancel(server.backend).await;
             }
             Err(reason.error(match write.await {
                 Ok(()) => "after everything was recorded",

@@ -10,7 +10,7 @@ use crate::core::schema::names::Made;
 use crate::core::schema::{Column, Constraint, Index, Routine, Schema, Sequence, Trigger, Type, quoting};
 use crate::core::sql::index::from_using;
 use crate::error::Result;
-use crate::postgres::foreign;
+use crate::postgres::other_tool;
 use crate::postgres::query::{self, get};
 
 /// What is being done, for the error.
@@ -22,7 +22,7 @@ const DOING: &str = "reading the schema";
 /// # Errors
 /// [`crate::error::Error::Server`] when the server cannot be asked.
 pub async fn read(connection: &mut PgConnection) -> Result<Schema> {
-    let message = queries::message(foreign::history_tables());
+    let message = queries::message(other_tool::history_tables());
     let answers = match query::work_as_is(connection, DOING, message).await {
         Ok(answers) => answers,
         Err(error) => {

@@ -166,7 +166,7 @@ impl ScratchDatabase {
 /// Lets the files of a server of our own find what they would find in the live database: for a server that is nobody
 /// else's, and takes no settings with a connection.
 #[cfg(feature = "embedded")]
-pub(crate) async fn settle(database: &Database, likeness: &Likeness, home: &str) -> Result<()> {
+pub(crate) async fn clean_up(database: &Database, likeness: &Likeness, home: &str) -> Result<()> {
     let mut connection = connect(database).await?;
     let path = if likeness.search_path.is_empty() { "''" } else { likeness.search_path.as_str() };
     let (setting, value) = likeness.strings.setting();

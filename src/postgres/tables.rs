@@ -10,7 +10,7 @@ use crate::core::trust::{HISTORY, RUNS, STATEMENTS, TABLES};
 use crate::error::{Error, Result, sqlstate};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
-use crate::postgres::snapshot::{self, Facts, Scope};
+use crate::postgres::state::{self, Scope, ServerState};
 
 /// How often the tables are made again when another process makes them at the same moment.
 const TRIES: u32 = 5;
@@ -23,8 +23,12 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// When the role may not create tables in the schema, or not grant.
-pub(crate) async fn prepare(connection: &mut PgConnection, facts: &Facts, scope: Scope<'_>) -> Result<()> {
-    prepare_and(connection, facts, scope, "preparing the migration history", "").await
+pub(crate) async fn prepare(
+    connection: &mut PgConnection,
+    server: &ServerState,
+    scope: Scope<'_>,
+) -> Result<()> {
+    prepare_and(connection, server, scope, "preparing the migration history", "").await
 }
 
 /// The same, with more `statements` in the transaction.
@@ -33,20 +37,20 @@ pub(crate) async fn prepare(connection: &mut PgConnection, facts: &Facts, scope:
 /// When the role may not create tables in the schema, or not grant, or a statement fails. Nothing is left then.
 pub(crate) async fn prepare_and(
     connection: &mut PgConnection,
-    facts: &Facts,
+    server: &ServerState,
     scope: Scope<'_>,
     doing: &'static str,
     statements: &str,
 ) -> Result<()> {
-    let schema = facts.schema()?;
+    let schema = server.schema()?;
     let grants = match scope.app_role {
         Some(role) => grants(connection, schema, role).await?,
         None => String::new(),
     };
-    let mut facts = facts.clone();
+    let mut server = server.clone();
     for attempt in 1.. {
         // Never IF NOT EXISTS: it would take a table that another role has made meanwhile, with that role's triggers.
-        let missing = TABLES.iter().filter(|name| facts.home.table(name).is_none());
+        let missing = TABLES.iter().filter(|name| server.home.table(name).is_none());
         let create: String = missing.map(|name| create_sql(&ident(schema), name)).collect();
         let sql = format!(
             "SET client_min_messages = warning; BEGIN READ WRITE; {create} {grants} {statements} COMMIT; \
@@ -57,7 +61,7 @@ pub(crate) async fn prepare_and(
         if !is_rivalry(&error) || attempt == TRIES {
             return Err(error);
         }
-        facts = snapshot::read_facts(connection, scope).await?;
+        server = state::read_server(connection, scope).await?;
     }
     Ok(())
 }
@@ -90,7 +94,7 @@ fn create_sql(schema: &str, name: &str) -> String {
 /// # Errors
 /// When the role does not own the table.
 pub(crate) async fn complete_statements(guard: &mut LockGuard) -> Result<()> {
-    let table = qualified(guard.facts.schema()?, STATEMENTS);
+    let table = qualified(guard.server.schema()?, STATEMENTS);
     let sql = format!(
         "SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = to_regclass({}) \
            AND attname IN ('statement', 'relation') AND NOT attisdropped",
@@ -136,8 +140,8 @@ const POLICY: &str = "corveil_read";
 ///
 /// # Errors
 /// When the role that migrates may not grant.
-pub(crate) async fn open_to(connection: &mut PgConnection, facts: &Facts, role: &str) -> Result<()> {
-    let schema = facts.schema()?;
+pub(crate) async fn open_to(connection: &mut PgConnection, server: &ServerState, role: &str) -> Result<()> {
+    let schema = server.schema()?;
     let mut sql = grants(connection, schema, role).await?;
     if sql.is_empty() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! Databases that other tools migrated, by their own programs or in tables as they document them, are adopted.
 
-use corveil::foreign::Tool;
+use corveil::other_tool::Tool;
 
 use crate::support::{Corveil, Database, Migrator, Step};
 

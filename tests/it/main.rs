@@ -39,7 +39,7 @@ mod bad_files;
 // Files that hold another tool's way up and way down, which no command takes.
 mod two_ways;
 // Databases that belong to another tool, or hold what our files would create.
-mod foreign; // on each version
+mod other_tool; // on each version
 // `corveil adopt`: what another tool applied is found, compared and recorded, and nothing is run.
 mod adopt;
 // The same for every tool, by its own program or in its documented table.

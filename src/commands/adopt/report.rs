@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::core::foreign::ForeignHistory;
+use crate::core::other_tool::ToolHistory;
 use crate::core::schema::Difference;
 use crate::error::Finding;
 use crate::operations::adopt::adoption::Adopted;
-use crate::operations::adopt::{Found, RecordedFile};
+use crate::operations::adopt::{Baseline, RecordedFile};
 use crate::output::{self, Format};
 
 /// What a run did, or would do.
@@ -53,8 +53,8 @@ impl Report {
         }
     }
 
-    fn found(outcome: Outcome, found: Found<'_>) -> Self {
-        let history = |history: &ForeignHistory| History {
+    fn found(outcome: Outcome, found: Baseline<'_>) -> Self {
+        let history = |history: &ToolHistory| History {
             tool: history.tool.name().map_or_else(|| history.tool.to_string(), str::to_owned),
             table: history.table.clone(),
         };

@@ -2,14 +2,14 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::operations::watch::Seen;
+use crate::operations::watch::Evidence;
 use crate::postgres::runs::{Outcome, Run};
 
 /// The format and its version.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every metric. What is not known has no sample, so that a graph shows a gap and not an old or invented value.
-pub(super) fn text(version: &str, seen: &Seen) -> String {
+pub(super) fn text(version: &str, seen: &Evidence) -> String {
     let mut text = Text::default();
     text.labelled("corveil_build_info", "The build that serves; always 1.", &[("version", version, 1)]);
     text.gauge(
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::operations::watch::{Schema, Silence};
 
-    fn samples(seen: &Seen) -> Vec<String> {
+    fn samples(seen: &Evidence) -> Vec<String> {
         text("2.0.0", seen).lines().filter(|line| !line.starts_with('#')).map(Into::into).collect()
     }
 
@@ -119,11 +119,11 @@ mod tests {
         }
     }
 
-    fn seen(version: Option<i64>, last_run: Run) -> Seen {
+    fn seen(version: Option<i64>, last_run: Run) -> Evidence {
         let refused = Vec::new();
         let schema =
             Schema { version, missing: Vec::new(), sentence: None, last_run: Some(last_run), refused };
-        Seen { required: Some(10), schema: Ok(schema) }
+        Evidence { required: Some(10), schema: Ok(schema) }
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
         assert!(has("outcome=\"running\"} 1") && has("_started_"), "{running:?}");
         assert!(!has("exit_code") && !has("_ended_") && !has("schema_version"), "{running:?}");
 
-        let silent = Seen { required: Some(10), schema: Err(Silence::of("it sleeps")) };
+        let silent = Evidence { required: Some(10), schema: Err(Silence::of("it sleeps")) };
         assert_eq!(
             samples(&silent)[1..],
             ["corveil_database_up 0", "corveil_schema_ready 0", "corveil_schema_required_version 10"]

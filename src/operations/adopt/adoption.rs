@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use crate::core::{adopt, two_ways};
 use crate::error::Result;
-use crate::operations::adopt::{Found, Question};
+use crate::operations::adopt::{AdoptRequest, Baseline};
 use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::{self, Snapshot};
+use crate::postgres::state::{self, DatabaseState};
 use crate::postgres::{query, record};
 
 pub(crate) enum Adopted<'a> {
     /// The database has a history of ours already, which is at this version.
     Before(Option<i64>),
     /// The database was taken over.
-    Now(Found<'a>),
+    Now(Baseline<'a>),
     /// A dry run found that it can be.
-    WouldBe(Found<'a>),
+    WouldBe(Baseline<'a>),
 }
 
 /// Adopting, in the order of events: look, decide, compare, lock, look again, record.
 pub(crate) struct Adoption<'a> {
-    pub(crate) question: Question<'a>,
+    pub(crate) question: AdoptRequest<'a>,
     pub(crate) lock_wait: Duration,
     pub(crate) dry_run: bool,
 }
@@ -38,42 +38,42 @@ impl<'a> Adoption<'a> {
     }
 
     async fn in_order(&self) -> Result<Adopted<'a>> {
-        let (mut connection, mut snapshot) = self.question.target.connect(None).await?;
-        two_ways::refuse(self.question.target.catalog, &snapshot.history)?;
-        let found = if snapshot.history.is_blank() {
-            self.question.answer(&mut connection, &mut snapshot).await?
+        let (mut connection, mut state) = self.question.target.connect(None).await?;
+        two_ways::refuse(self.question.target.catalog, &state.history)?;
+        let found = if state.history.is_blank() {
+            self.question.answer(&mut connection, &mut state).await?
         } else {
             None
         };
         let Some(found) = found else {
             query::close(connection).await;
-            return self.current(&snapshot);
+            return self.current(&state);
         };
         if self.dry_run {
             query::close(connection).await;
             return Ok(Adopted::WouldBe(found));
         }
-        let mut guard = self.question.target.lock(connection, snapshot.facts, self.lock_wait).await?;
+        let mut guard = self.question.target.lock(connection, state.server, self.lock_wait).await?;
         let result = self.under_lock(&mut guard, found).await;
         guard.release().await;
         result
     }
 
     /// Looks again, as another run may have been here.
-    async fn under_lock(&self, guard: &mut LockGuard, found: Found<'a>) -> Result<Adopted<'a>> {
+    async fn under_lock(&self, guard: &mut LockGuard, found: Baseline<'a>) -> Result<Adopted<'a>> {
         let scope = self.question.target.scope();
-        let snapshot = snapshot::read(&mut guard.connection, scope).await?;
-        if !snapshot.history.is_blank() {
-            return self.current(&snapshot);
+        let state = state::read(&mut guard.connection, scope).await?;
+        if !state.history.is_blank() {
+            return self.current(&state);
         }
-        self.question.expect_unchanged(&mut guard.connection, &snapshot.facts, &found).await?;
+        self.question.expect_unchanged(&mut guard.connection, &state.server, &found).await?;
         record::record(guard, &found.migrations, scope, self.question.target.stop).await?;
         Ok(Adopted::Now(found))
     }
 
     /// A database that has a history of ours, if everything that is asked for is in it.
-    fn current(&self, snapshot: &Snapshot) -> Result<Adopted<'a>> {
-        adopt::recorded(self.question.target.catalog, &snapshot.history, self.question.asked)?;
-        Ok(Adopted::Before(snapshot.history.newest()))
+    fn current(&self, state: &DatabaseState) -> Result<Adopted<'a>> {
+        adopt::recorded(self.question.target.catalog, &state.history, self.question.asked)?;
+        Ok(Adopted::Before(state.history.newest()))
     }
 }

@@ -26,7 +26,7 @@ use crate::postgres::apply::{Ended, Session, Settings};
 use crate::postgres::connect::{SAY_EVERY, Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::scratch::{self, Likeness, ScratchDatabase};
-use crate::postgres::snapshot::Scope;
+use crate::postgres::state::Scope;
 use crate::postgres::{query, schema, tables};
 use crate::stop::Stop;
 
@@ -98,7 +98,7 @@ impl<'a> Replay<'a> {
         if self.place.is_none() {
             self.open(&files).await?;
         } else if let (Some(Place::Server { is_live: true, .. }), Some(guard)) = (&self.place, &self.guard)
-            && let Some(refusal) = reaches_out(&files, guard.facts.strings)
+            && let Some(refusal) = reaches_out(&files, guard.server.strings)
         {
             return Err(refusal);
         }
@@ -122,10 +122,10 @@ impl<'a> Replay<'a> {
         let place = self.choose(files).await?;
         let database = place.database();
         self.place = Some(place);
-        let (mut connection, snapshot) =
+        let (mut connection, state) =
             connect_and_read(&database, SCRATCH, Standby::Useless, PATIENCE, self.stop).await?;
-        tables::prepare(&mut connection, &snapshot.facts, SCRATCH).await?;
-        let guard = LockGuard::acquire(&database, connection, snapshot.facts, PATIENCE, self.stop).await?;
+        tables::prepare(&mut connection, &state.server, SCRATCH).await?;
+        let guard = LockGuard::acquire(&database, connection, state.server, PATIENCE, self.stop).await?;
         self.guard = Some(guard);
         Ok(())
     }
@@ -196,10 +196,10 @@ fn reaches_out(files: &[&Migration], strings: Strings) -> Option<Error> {
 async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop: &Stop) -> Result<()> {
     let none = BTreeSet::new();
     // A file may have been applied with `--no-transaction`, which nobody remembers.
-    let pending = prepared::prepare(&[file], &none, guard.facts.strings)
+    let pending = prepared::prepare(&[file], &none, guard.server.strings)
         .or_else(|refused| {
             let outside = BTreeSet::from([file.version]);
-            prepared::prepare(&[file], &outside, guard.facts.strings).map_err(|_| refused)
+            prepared::prepare(&[file], &outside, guard.server.strings).map_err(|_| refused)
         })
         .map_err(Error::Refused)?;
     let pending: Vec<_> =
@@ -212,7 +212,7 @@ async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop:
     let applied = Session::new(guard, settings, stop, &mut Silent).apply(&pending, &mut Vec::new()).await;
     match applied.map_err(|ended| ended.with_cause(catalog)) {
         Ok(()) => Ok(()),
-        Err(Ended::With(Error::Migration(failure))) if !failure.try_again => Err(Error::config(
+        Err(Ended::Failed(Error::Migration(failure))) if !failure.try_again => Err(Error::config(
             format!(
                 "`{}` cannot be replayed in a scratch database: `{}` failed: {}{}",
                 file.file,
@@ -222,8 +222,8 @@ async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop:
             ),
             format!("set `{}` to a server on which the files apply from the first on", env::SCRATCH_URL),
         )),
-        Err(Ended::With(error)) => Err(error),
-        Err(Ended::Lost(source)) => {
+        Err(Ended::Failed(error)) => Err(error),
+        Err(Ended::ConnectionLost(source)) => {
             Err(Error::Server { doing: "replaying the files", source: Box::new(source) })
         }
     }

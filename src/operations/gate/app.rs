@@ -15,7 +15,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 use crate::operations::target::Target;
 use crate::postgres::connect::{self, Patience};
 use crate::postgres::query::{self, Limit};
-use crate::postgres::snapshot::{self, Scope, Snapshot};
+use crate::postgres::state::{self, DatabaseState, Scope};
 
 /// How long the app's connection is tried and asked: what it tells is never worth more.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,16 +85,16 @@ impl App<'_> {
         let limit = Limit { message: PATIENCE, lock: PATIENCE };
         let mut patience = Patience::new(PATIENCE);
         loop {
-            let snapshot = match query::within(limit, snapshot::read(connection, scope)).await {
-                Ok(snapshot) => snapshot,
+            let state = match query::within(limit, state::read(connection, scope)).await {
+                Ok(state) => state,
                 Err(Error::Server { source, .. }) if source.may_pass() => {
                     return Ok(View::Unknown(source.to_string()));
                 }
                 Err(error) => return Ok(View::NotReady(self.not_ready(&error.to_string(), hint_of(&error)))),
             };
-            let Some(missing) = self.missing(&snapshot) else { return Ok(View::Ready) };
+            let Some(missing) = self.missing(&state) else { return Ok(View::Ready) };
             let pauses = (Duration::from_millis(100), Duration::from_secs(1));
-            if !snapshot.facts.standby || !patience.pause(pauses.0, pauses.1, self.target.stop).await? {
+            if !state.server.standby || !patience.pause(pauses.0, pauses.1, self.target.stop).await? {
                 let hint = "see that both URLs name one database, and that the role finds the same schema: \
                             `CORVEIL_HISTORY_SCHEMA` names it";
                 return Ok(View::NotReady(self.not_ready(&missing, hint.into())));
@@ -103,16 +103,16 @@ impl App<'_> {
     }
 
     /// What is not applied, and where that was read; none when nothing is missing.
-    fn missing(&self, snapshot: &Snapshot) -> Option<String> {
-        let mut unmet = requirement::unmet(self.target.catalog, &snapshot.history);
+    fn missing(&self, state: &DatabaseState) -> Option<String> {
+        let mut unmet = requirement::unmet(self.target.catalog, &state.history);
         unmet.retain(|unmet| self.up_to.is_none_or(|newest| unmet.migration.version <= newest));
         let missing = requirement::sentence(&unmet)?;
-        let facts = &snapshot.facts;
-        let at = match &facts.home.schema {
-            Some(schema) if facts.has_history() => {
-                format!("by the history in schema {} of database `{}`", ident(schema), facts.database)
+        let server = &state.server;
+        let at = match &server.home.schema {
+            Some(schema) if server.has_history() => {
+                format!("by the history in schema {} of database `{}`", ident(schema), server.database)
             }
-            _ => format!("and database `{}` has no migration history that it finds", facts.database),
+            _ => format!("and database `{}` has no migration history that it finds", server.database),
         };
         Some(format!("{missing}, {at}"))
     }

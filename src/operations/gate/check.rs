@@ -6,21 +6,20 @@ use super::Gate;
 use super::app::App;
 use crate::config::database::Database;
 use crate::core::catalog::Migration;
-use crate::core::history::Step;
+use crate::core::history::StatementRecord;
 use crate::core::invalid::{InvalidIndex, left_by_migrations};
 use crate::core::requirement;
 use crate::error::{Error, Result};
 use crate::postgres::lock::LockGuard;
-use crate::postgres::snapshot::{self, Facts, Scope};
+use crate::postgres::state::{self, Scope, ServerState};
 use crate::postgres::tables;
 
 impl<'a> Gate<'a> {
     /// No run ends well unless the history has every file as it was applied, no INVALID index of these files exists, and the
     /// app finds the same.
     pub(super) async fn check_once_more(&self, guard: &mut LockGuard) -> Result<()> {
-        let snapshot =
-            snapshot::read(&mut guard.connection, Scope { files: None, ..self.target.scope() }).await?;
-        let lost: Vec<_> = requirement::unmet(self.target.catalog, &snapshot.history)
+        let state = state::read(&mut guard.connection, Scope { files: None, ..self.target.scope() }).await?;
+        let lost: Vec<_> = requirement::unmet(self.target.catalog, &state.history)
             .iter()
             .filter(|unmet| self.is_wanted(unmet.migration))
             .map(requirement::lost)
@@ -28,8 +27,8 @@ impl<'a> Gate<'a> {
         if !lost.is_empty() {
             return Err(Error::Findings(lost));
         }
-        self.refuse_invalid(&snapshot.invalid, &snapshot.history.steps)?;
-        self.let_the_app_in(guard, &snapshot.facts).await
+        self.refuse_invalid(&state.invalid, &state.history.steps)?;
+        self.let_the_app_in(guard, &state.server).await
     }
 
     fn is_wanted(&self, file: &Migration) -> bool {
@@ -37,13 +36,13 @@ impl<'a> Gate<'a> {
     }
 
     /// Grants the app's role again what it may need, if it does not find the schema ready.
-    pub(super) async fn let_the_app_in(&self, guard: &mut LockGuard, facts: &Facts) -> Result<()> {
+    pub(super) async fn let_the_app_in(&self, guard: &mut LockGuard, server: &ServerState) -> Result<()> {
         let Some(app) = self.app(guard) else { return Ok(()) };
         if app.view().await?.expect_ready().is_ok() {
             return Ok(());
         }
         if let Some(role) = self.target.scope().app_role
-            && let Err(error) = tables::open_to(&mut guard.connection, facts, role).await
+            && let Err(error) = tables::open_to(&mut guard.connection, server, role).await
         {
             warn!("role `{role}` of `DATABASE_URL` cannot be granted what it needs: {error}");
         }
@@ -74,7 +73,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    pub(super) fn refuse_invalid(&self, invalid: &[InvalidIndex], records: &[Step]) -> Result<()> {
+    pub(super) fn refuse_invalid(&self, invalid: &[InvalidIndex], records: &[StatementRecord]) -> Result<()> {
         let files: Vec<&Migration> =
             self.target.catalog.migrations().iter().filter(|file| self.is_wanted(file)).collect();
         let left = left_by_migrations(invalid, &files, records);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::core::prepared::{Mode, Prepared};
-use crate::operations::adopt::{Found, RecordedFile};
+use crate::operations::adopt::{Baseline, RecordedFile};
 use crate::postgres::apply::AppliedFile;
 
 /// What a run did, or would do.
@@ -35,7 +35,7 @@ pub(crate) struct Adopted {
 }
 
 impl Adopted {
-    pub(crate) fn of(found: &Found<'_>) -> Self {
+    pub(crate) fn of(found: &Baseline<'_>) -> Self {
         Self {
             version: found.version,
             how: found.how.clone(),

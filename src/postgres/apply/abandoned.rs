@@ -7,7 +7,7 @@ use tracing::info;
 use super::leftovers::Tidied;
 use super::{Ended, Session};
 use crate::core::abandoned::{Files, HalfDone};
-use crate::core::history::{Step, StepState};
+use crate::core::history::{RecordState, StatementRecord};
 use crate::core::invalid::InvalidIndex;
 use crate::core::prepared::Mode;
 use crate::core::sql::QualifiedName;
@@ -42,19 +42,19 @@ impl Session<'_> {
         for half_done in files.half_done(&files.history.steps) {
             let record = &mut records[half_done.record];
             findings.extend(self.remove(files, record, &half_done).await?);
-            if record.state == StepState::Started
+            if record.state == RecordState::Started
                 && files.lack(record.version)
                 && !self.took_effect(record, &half_done).await?
             {
-                record.state = StepState::Failed;
+                record.state = RecordState::Failed;
             }
         }
         if !findings.is_empty() {
-            return Err(Ended::With(Error::Findings(findings)));
+            return Err(Ended::Failed(Error::Findings(findings)));
         }
         let removed = files.removed(&records);
         if !removed.is_empty() {
-            return Err(Ended::With(Error::Mismatch(removed)));
+            return Err(Ended::Failed(Error::Mismatch(removed)));
         }
         let schema = self.schema()?;
         for version in files.forgettable(&records) {
@@ -69,7 +69,7 @@ impl Session<'_> {
     async fn remove(
         &mut self,
         files: Files<'_>,
-        record: &Step,
+        record: &StatementRecord,
         HalfDone { work, relation, .. }: &HalfDone,
     ) -> Result<Vec<Finding>, Ended> {
         match work {
@@ -114,7 +114,7 @@ impl Session<'_> {
             Tidied::Clean => Ok(Vec::new()),
             Tidied::Kept(kept) => Ok(kept.iter().map(InvalidIndex::finding).collect()),
             Tidied::Failed(sent) => Err(match (sent.stopped, &sent.error) {
-                (Some(reason), _) => Ended::With(reason.error("while dropping an INVALID index")),
+                (Some(reason), _) => Ended::Failed(reason.error("while dropping an INVALID index")),
                 (None, Some(error)) => {
                     query::failed("dropping an INVALID index of a failed statement", error).into()
                 }
@@ -124,7 +124,7 @@ impl Session<'_> {
     }
 
     /// Whether a statement of which only the intent is recorded did what it says.
-    async fn took_effect(&mut self, record: &Step, half_done: &HalfDone) -> Result<bool> {
+    async fn took_effect(&mut self, record: &StatementRecord, half_done: &HalfDone) -> Result<bool> {
         let connection = self.connection();
         match (&half_done.work, half_done.relation) {
             (Concurrent::Reindex(_) | Concurrent::Other, _) => Ok(false),

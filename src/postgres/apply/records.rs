@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Ended, Session};
 use crate::config::secret;
-use crate::core::history::StepState;
+use crate::core::history::RecordState;
 use crate::core::message::{self, hex};
 use crate::core::prepared::{Prepared, Unit};
 use crate::core::sql::quote::literal;
@@ -15,7 +15,7 @@ pub(super) struct Record<'a> {
     pub(super) unit: &'a Unit,
     /// The unit's number in the file, from 1.
     pub(super) number: usize,
-    pub(super) state: StepState,
+    pub(super) state: RecordState,
     pub(super) error: Option<&'a ServerError>,
     /// The table that it works on concurrently.
     pub(super) relation: Option<u32>,
@@ -23,7 +23,7 @@ pub(super) struct Record<'a> {
 
 impl<'a> Record<'a> {
     pub(super) const fn finished(unit: &'a Unit, number: usize) -> Self {
-        Self { unit, number, state: StepState::Finished, error: None, relation: None }
+        Self { unit, number, state: RecordState::Finished, error: None, relation: None }
     }
 
     pub(super) fn sql(&self, schema: &str, prepared: &Prepared<'_>) -> String {
@@ -66,7 +66,7 @@ impl Session<'_> {
     /// Records the file as applied, and forgets its units, in one transaction.
     pub(super) async fn finish(&mut self, prepared: &Prepared<'_>, start: Instant) -> Result<(), Ended> {
         let elapsed = start.elapsed().as_nanos().to_string();
-        let row = message::history_row(self.guard.facts.schema()?, prepared.migration, &elapsed);
+        let row = message::history_row(self.guard.server.schema()?, prepared.migration, &elapsed);
         let sql = format!("{row} {}", self.forget_sql(prepared)?);
         match self.execute("recording the migration", &sql).await {
             // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.

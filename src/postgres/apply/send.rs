@@ -57,7 +57,7 @@ impl Session<'_> {
     /// Sends a message and waits for its end.
     pub(super) async fn send(&mut self, sql: Arc<String>, watch: &mut Watch) -> Sent {
         let Session { guard, stop, progress, .. } = self;
-        let LockGuard { connection, control, facts, .. } = &mut **guard;
+        let LockGuard { connection, control, server, .. } = &mut **guard;
         let Watch { start, look, said, pulse } = watch;
         let mut sent = Sent {
             commands: 0,
@@ -84,19 +84,19 @@ impl Session<'_> {
                     sent.stopped = Some(reason);
                     warn!("{}: cancelling the statement that is under way", reason.sentence());
                     if let Some(control) = control.as_ref() {
-                        control.cancel(facts.backend).await;
+                        control.cancel(server.backend).await;
                     }
                     ending = Ending::Cancelled { at: Instant::now() };
                 }
                 () = ending.over() => {
                     if let Some(control) = control.as_ref() {
-                        control.terminate(facts.backend).await;
+                        control.terminate(server.backend).await;
                     }
                     ending = Ending::Terminated;
                 }
                 _ = look.tick(), if sent.stopped.is_none() => {
                     let seen = match control.as_ref() {
-                        Some(control) => control.observe(facts.backend, pulse).await,
+                        Some(control) => control.observe(server.backend, pulse).await,
                         None => Ok(Observation::default()),
                     };
                     let seen = match seen {

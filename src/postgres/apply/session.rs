@@ -41,7 +41,7 @@ impl<'a> Session<'a> {
 
     /// The schema of the history, quoted.
     pub(super) fn schema(&self) -> Result<String> {
-        self.guard.facts.schema().map(ident)
+        self.guard.server.schema().map(ident)
     }
 
     /// Runs statements of the program's own in a transaction; when they fail, it is not left open for the next to trip over.
@@ -55,7 +55,7 @@ impl<'a> Session<'a> {
 
     /// Changes settings of the session.
     pub(super) async fn set(&mut self, settings: String) -> Result<()> {
-        query::all(self.connection(), "settling the session", settings).await.map(drop)
+        query::all(self.connection(), "configuring the session", settings).await.map(drop)
     }
 
     /// Ends the transaction that a failed statement has left open.
@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
     /// What brings the session, which is in no transaction, back to the state in which every file starts. Its last answer says
     /// whether the lock is still held.
     pub(super) fn reset_sql(&self) -> String {
-        format!("{RESET_SESSION} {}", self.guard.settle_session)
+        format!("{RESET_SESSION} {}", self.guard.configure_session)
     }
 
     /// Does so; true when the session still holds the lock.

@@ -12,7 +12,7 @@ use super::retry::{first_look, is_worth_a_retry};
 use super::send::{Sent, Watch};
 use super::{Ended, Session};
 use crate::config::database::application_name;
-use crate::core::history::StepState;
+use crate::core::history::RecordState;
 use crate::core::message::{self, Timeouts};
 use crate::core::prepared::{Prepared, Unit, UnitKind};
 use crate::core::resume::{Begun, Resume, is_done, unsettled};
@@ -37,7 +37,7 @@ impl Session<'_> {
         let start = Instant::now();
         let (timeouts, retries) = (self.timeouts(prepared), self.retries(prepared));
         let result = File { session: self, prepared, units, timeouts, retries }.apply(resume).await;
-        if matches!(result, Err(Ended::Lost(_))) {
+        if matches!(result, Err(Ended::ConnectionLost(_))) {
             return result.map(|_| false);
         }
         let recorded = match result {
@@ -108,7 +108,7 @@ impl File<'_, '_> {
         for index in resume.done..self.units.len() {
             let unit = &self.units[index];
             if let Some(reason) = self.session.stop.now() {
-                return Err(Ended::With(reason.error(&self.stopped_at(index))));
+                return Err(Ended::Failed(reason.error(&self.stopped_at(index))));
             }
             self.session.progress.statement(&first_line(&unit.text), index + 1, self.units.len());
             let lock_timeout = self.lock_timeout(unit, sets_own);
@@ -159,7 +159,7 @@ impl File<'_, '_> {
             }
             relation = found.or(relation);
             let record = |state, error| Record { unit, number, state, error, relation };
-            self.session.record(self.prepared, &record(StepState::Started, None)).await?;
+            self.session.record(self.prepared, &record(RecordState::Started, None)).await?;
             if let LockTimeout::Milliseconds(ms) = lock_timeout {
                 self.session.set(format!("SET lock_timeout = {ms}")).await?;
             }
@@ -172,17 +172,17 @@ impl File<'_, '_> {
             };
             let server = server_error(error);
             if server.connection_lost() && sent.stopped.is_none() {
-                return Err(Ended::Lost(server));
+                return Err(Ended::ConnectionLost(server));
             }
             if matches!(unit.kind, UnitKind::Transaction { .. }) {
                 self.session.roll_back().await?;
             }
             // A procedure may have committed part of its work, so that its effect stays unknown.
             let is_procedure = matches!(unit.kind, UnitKind::Procedure);
-            let state = if is_procedure { StepState::Started } else { StepState::Failed };
+            let state = if is_procedure { RecordState::Started } else { RecordState::Failed };
             self.session.record(self.prepared, &record(state, Some(&server))).await?;
             if let Some(reason) = sent.stopped {
-                return Err(Ended::With(reason.error(&self.stopped_at(index))));
+                return Err(Ended::Failed(reason.error(&self.stopped_at(index))));
             }
             if self.session.is_applied_by_another(self.prepared).await? {
                 return Ok(Done::ByAnother);
@@ -196,7 +196,7 @@ impl File<'_, '_> {
             }
             let place = self.place(unit, &sent, position(error));
             let left = Left::Statements { done: index, total: self.units.len() };
-            return Err(Ended::With(failure(self.prepared, place, (server, sent.blockers), attempt, left)));
+            return Err(Ended::Failed(failure(self.prepared, place, (server, sent.blockers), attempt, left)));
         }
         unreachable!("the loop ends by returning")
     }

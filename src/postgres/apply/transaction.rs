@@ -28,7 +28,7 @@ impl Session<'_> {
             cuts,
             timeouts,
             &application_name(Some(&prepared.migration.file)),
-            &message::history_row(self.guard.facts.schema()?, prepared.migration, ELAPSED_IN_TRANSACTION),
+            &message::history_row(self.guard.server.schema()?, prepared.migration, ELAPSED_IN_TRANSACTION),
             &self.reset_sql(),
         );
         for attempt in 1.. {
@@ -38,7 +38,7 @@ impl Session<'_> {
             };
             let server = server_error(error);
             if server.connection_lost() && sent.stopped.is_none() {
-                return Err(Ended::Lost(server));
+                return Err(Ended::ConnectionLost(server));
             }
             if let Some(reason) = sent.stopped {
                 let file = &prepared.migration.file;
@@ -47,7 +47,7 @@ impl Session<'_> {
                 } else {
                     format!("in `{file}`, which was rolled back whole")
                 };
-                return Err(Ended::With(reason.error(&what)));
+                return Err(Ended::Failed(reason.error(&what)));
             }
             self.roll_back().await?;
             let still_locked = self.reset().await?;
@@ -63,14 +63,14 @@ impl Session<'_> {
             let starts = prepared.starts();
             if finished == starts.len() + message::BEFORE_HISTORY_ROW && server.does_not_fit_the_table() {
                 let source = Box::new(server);
-                return Err(Ended::With(Error::Server { doing: "recording the migration", source }));
+                return Err(Ended::Failed(Error::Server { doing: "recording the migration", source }));
             }
             let character = position(error).map(|position| {
                 let before: usize = sent_before.iter().map(|part| part.chars().count()).sum();
                 (before + position).saturating_sub(message.prefix_chars)
             });
             let place = locate(prepared.sql, &starts, finished, character);
-            return Err(Ended::With(failure(
+            return Err(Ended::Failed(failure(
                 prepared,
                 place,
                 (server, sent.blockers),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use corveil::foreign::Tool;
+use corveil::other_tool::Tool;
 use tempfile::TempDir;
 use tokio::process::Command;
 

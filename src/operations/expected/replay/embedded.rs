@@ -21,7 +21,7 @@ impl Scratch {
         let folder = parent.join(format!("{PREFIX}{:016x}", fastrand::u64(..)));
         let server = Embedded::start(&folder).await?;
         let scratch = Self { server, folder };
-        match scratch::settle(&scratch.database(), likeness, home).await {
+        match scratch::clean_up(&scratch.database(), likeness, home).await {
             Ok(()) => Ok(scratch),
             Err(error) => {
                 scratch.close().await;

@@ -250,7 +250,7 @@ fn wait() -> Key {
 mod tests {
     use crate::gate::bounds::Bounds;
 
-    use corveil::foreign::Tool;
+    use corveil::other_tool::Tool;
 
     use super::{ADOPT_FROM, migrate};
     use crate::generate::values::Kind;

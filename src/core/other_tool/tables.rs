@@ -1,6 +1,6 @@
 //! History tables and whose they are, as each tool documents them.
 
-use crate::core::foreign::Tool;
+use crate::core::other_tool::Tool;
 
 /// A column as the catalog has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::catalog::{Catalog, Migration};
-use crate::core::foreign::{ForeignHistory, Recorded, Tool};
+use crate::core::other_tool::{Recorded, Tool, ToolHistory};
 
 /// What a tool's history amounts to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,14 +25,14 @@ pub enum Mapping {
 const NOTHING: &str = "records nothing as applied";
 
 /// Maps a tool's versions to ours: all of them have to be versions of ours, from the first one on and without a gap.
-pub fn map(history: &ForeignHistory, catalog: &Catalog) -> Mapping {
+pub fn map(history: &ToolHistory, catalog: &Catalog) -> Mapping {
     match prefix(history, catalog) {
         Ok((last, how)) => Mapping::To { version: last.version, how },
         Err(why) => Mapping::Unknown { why: format!("{history} {why}") },
     }
 }
 
-fn prefix<'a>(history: &ForeignHistory, catalog: &'a Catalog) -> Result<(&'a Migration, String), String> {
+fn prefix<'a>(history: &ToolHistory, catalog: &'a Catalog) -> Result<(&'a Migration, String), String> {
     let recorded = history.applied.as_ref().map_err(|why| format!("cannot be mapped: {why}"))?;
     let Some(newest) = recorded.last() else { return Err(NOTHING.into()) };
     if let (Tool::Alembic, [_, _, ..]) = (history.tool, &recorded[..]) {
@@ -69,7 +69,7 @@ fn prefix<'a>(history: &ForeignHistory, catalog: &'a Catalog) -> Result<(&'a Mig
     Ok((last, how(history, recorded.len(), newest, last)))
 }
 
-fn how(history: &ForeignHistory, count: usize, newest: &Recorded, last: &Migration) -> String {
+fn how(history: &ToolHistory, count: usize, newest: &Recorded, last: &Migration) -> String {
     let (version, file) = (newest.version(), &last.file);
     match (count, newest) {
         (1, Recorded::UpTo(_)) => format!("{history} is at `{version}`, which is `{file}` here"),
@@ -139,7 +139,7 @@ mod tests {
         let names = ["1_a.sql", "0002_b.sql", "3_c.sql", "20240101000000_d.sql"];
         let catalog = Catalog::from_files(names.map(|name| (name.to_owned(), Ok(Vec::new())))).unwrap();
         let applied = Ok(recorded.to_vec());
-        let history = ForeignHistory { tool, table: "public.t".into(), applied, dirty: None };
+        let history = ToolHistory { tool, table: "public.t".into(), applied, dirty: None };
         match map(&history, &catalog) {
             Mapping::To { version, .. } => Ok(version),
             Mapping::Unknown { why } => Err(why),

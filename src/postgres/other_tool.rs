@@ -6,12 +6,12 @@ use sqlx::postgres::PgConnection;
 
 use crate::core::adopt;
 use crate::core::catalog::{Catalog, Migration};
-use crate::core::foreign::{Tool, tables};
+use crate::core::other_tool::{Tool, tables};
 use crate::core::sql::create::{Created, ObjectKind};
 use crate::core::sql::quote::literal;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::postgres::query::{self, get};
-use crate::postgres::snapshot::{self, Facts, Scope};
+use crate::postgres::state::{self, Scope, ServerState};
 
 pub(crate) use self::histories::histories;
 
@@ -27,10 +27,10 @@ pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
 pub(crate) async fn refuse(
     connection: &mut PgConnection,
     files: &Catalog,
-    facts: &Facts,
+    server: &ServerState,
     scope: Scope<'_>,
 ) -> Result<()> {
-    let found = found(connection, files, facts, scope).await?;
+    let found = found(connection, files, server, scope).await?;
     if found.is_empty() { Ok(()) } else { Err(Error::Mismatch(found)) }
 }
 
@@ -38,13 +38,13 @@ pub(crate) async fn refuse(
 pub(crate) async fn found(
     connection: &mut PgConnection,
     files: &Catalog,
-    facts: &Facts,
+    server: &ServerState,
     scope: Scope<'_>,
 ) -> Result<Vec<Finding>> {
-    let findings = findings(connection, files, facts).await?;
+    let findings = findings(connection, files, server).await?;
     // Without the lock, another run may have created what was found, and its history, since ours was read.
     if findings.is_empty()
-        || !snapshot::read(connection, Scope { files: None, ..scope }).await?.history.is_blank()
+        || !state::read(connection, Scope { files: None, ..scope }).await?.history.is_blank()
     {
         return Ok(Vec::new());
     }
@@ -55,8 +55,12 @@ pub(crate) async fn found(
 ///
 /// All files count, not the first alone: a first file of CREATE … IF NOT EXISTS applies to its own finished database,
 /// and the second one then fails half way.
-async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts) -> Result<Vec<Finding>> {
-    let (mut findings, tool) = others(connection, files, facts).await?;
+async fn findings(
+    connection: &mut PgConnection,
+    files: &Catalog,
+    server: &ServerState,
+) -> Result<Vec<Finding>> {
+    let (mut findings, tool) = others(connection, files, server).await?;
     let objects: Vec<(&Migration, &Created)> =
         files.created().filter(|(_, object)| !is_in_every_database(object)).collect();
     if objects.is_empty() {
@@ -64,11 +68,11 @@ async fn findings(connection: &mut PgConnection, files: &Catalog, facts: &Facts)
     }
     let wanted: Vec<String> =
         objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
-    let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted, facts)).await?;
+    let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted, server)).await?;
     for row in &rows {
         let (file, object) = &objects[usize::try_from(get::<i32>(row, "number")?).unwrap_or_default()];
         findings.push(file.finding(
-            FindingKind::ForeignObject,
+            FindingKind::ExistingObject,
             format!(
                 "would create {} {}, which exists already although no migration is recorded",
                 object.kind,
@@ -98,14 +102,14 @@ fn hint(files: &Catalog, tool: Option<Tool>) -> String {
 async fn others(
     connection: &mut PgConnection,
     files: &Catalog,
-    facts: &Facts,
+    server: &ServerState,
 ) -> Result<(Vec<Finding>, Option<Tool>)> {
-    let all = histories::tables(connection, &facts.path).await?;
+    let all = histories::tables(connection, &server.path).await?;
     let theirs: Vec<_> = all.iter().filter(|table| !table.is_beside(&all)).collect();
     let finding = |table: &&histories::Table| {
         let tool = table.tool(&all);
         Finding::new(
-            FindingKind::ForeignHistory,
+            FindingKind::OtherTool,
             format!(
                 "table {} is the migration history of {tool}, and no migration of ours is \
                 recorded",
@@ -138,7 +142,7 @@ fn wanted(index: usize, object: &Created) -> String {
 }
 
 /// The wanted objects that exist; those that the SQL leaves unqualified are looked for in the first schema of the search path.
-fn existing_sql(wanted: &[String], facts: &Facts) -> String {
-    let first = facts.path.first().map_or_else(|| "NULL".into(), |schema| literal(schema));
-    format!(include_str!("foreign/existing.sql"), wanted = wanted.join(", "), first = first)
+fn existing_sql(wanted: &[String], server: &ServerState) -> String {
+    let first = server.path.first().map_or_else(|| "NULL".into(), |schema| literal(schema));
+    format!(include_str!("other_tool/existing.sql"), wanted = wanted.join(", "), first = first)
 }

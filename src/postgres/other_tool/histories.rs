@@ -2,9 +2,9 @@
 
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::core::foreign::rows::{self, Row};
-use crate::core::foreign::tables::{self, Column, KNEX_LOCK, LIQUIBASE_LOCK, RAILS_METADATA};
-use crate::core::foreign::{ForeignHistory, Tool};
+use crate::core::other_tool::rows::{self, Row};
+use crate::core::other_tool::tables::{self, Column, KNEX_LOCK, LIQUIBASE_LOCK, RAILS_METADATA};
+use crate::core::other_tool::{Tool, ToolHistory};
 use crate::core::sql::quote::literal;
 use crate::error::{Error, Result};
 use crate::postgres::query::{self, get};
@@ -39,7 +39,7 @@ pub async fn histories(
     connection: &mut PgConnection,
     path: &[String],
     from: Option<Tool>,
-) -> Result<Vec<ForeignHistory>> {
+) -> Result<Vec<ToolHistory>> {
     let all = tables(connection, path).await?;
     let mut theirs: Vec<(&Table, Tool)> = Vec::new();
     for table in all.iter().filter(|table| !table.is_beside(&all)) {
@@ -62,8 +62,8 @@ async fn read(
     table: &Table,
     tool: Tool,
     all: &[Table],
-) -> Result<ForeignHistory> {
-    let history = |(applied, dirty)| ForeignHistory { tool, table: table.quoted.clone(), applied, dirty };
+) -> Result<ToolHistory> {
+    let history = |(applied, dirty)| ToolHistory { tool, table: table.quoted.clone(), applied, dirty };
     if !tables::keepers(&table.name, &table.columns).any(|keeper| keeper == tool) {
         let why = format!("its columns are those of no version of {tool} that is known");
         return Ok(history((Err(why), None)));

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::core::foreign::{Dirty, Recorded, Tool};
+use crate::core::other_tool::{Dirty, Recorded, Tool};
 
 /// A row by the names of its columns, in lower case.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use corveil::Catalog;
-use corveil::foreign::{ForeignHistory, Mapping, Tool, histories, map};
+use corveil::other_tool::{Mapping, Tool, ToolHistory, histories, map};
 
 use crate::support::{Corveil, Database, Migrator, SOON, Step, schema, wait_until};
 
@@ -13,14 +13,14 @@ fn catalog(steps: &[Step]) -> Catalog {
     Catalog::from_files(steps.iter().map(file)).expect("files that are migrations")
 }
 
-async fn only(database: &Database) -> ForeignHistory {
+async fn only(database: &Database) -> ToolHistory {
     let mut histories = histories(&mut database.connect().await, &["public".into()], None).await.unwrap();
     assert_eq!(histories.len(), 1, "{histories:?}");
     histories.remove(0)
 }
 
 #[track_caller]
-fn expect_mapped(history: &ForeignHistory, steps: &[Step], version: i64) {
+fn expect_mapped(history: &ToolHistory, steps: &[Step], version: i64) {
     history.expect_clean().unwrap();
     match map(history, &catalog(steps)) {
         Mapping::To { version: mapped, how } => {
@@ -80,7 +80,7 @@ async fn remembers_what_failed(tool: Tool, sql: &str, reason: &str, hint: &str) 
 }
 
 #[track_caller]
-fn expect_refused(history: &ForeignHistory, reason: &str, hint: &str) {
+fn expect_refused(history: &ToolHistory, reason: &str, hint: &str) {
     let error = history.expect_clean().unwrap_err();
     assert_eq!(error.exit_code().code(), 4);
     let finding = &error.findings()[0];

@@ -1,6 +1,6 @@
 //! Histories of tools that cannot be installed here, in tables as they document them, and what may be wrong with any.
 
-use corveil::foreign::{ForeignHistory, Mapping, Tool, histories, map, only};
+use corveil::other_tool::{Mapping, Tool, ToolHistory, histories, map, only};
 use corveil::{Catalog, Result};
 
 use crate::support::Database;
@@ -26,7 +26,7 @@ fn catalog() -> Catalog {
     Catalog::from_files(names.map(file)).unwrap()
 }
 
-async fn found(database: &Database, from: Option<Tool>) -> Result<Option<ForeignHistory>> {
+async fn found(database: &Database, from: Option<Tool>) -> Result<Option<ToolHistory>> {
     Ok(only(&histories(&mut database.connect().await, &["public".into()], from).await?, from)?.cloned())
 }
 

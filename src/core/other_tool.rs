@@ -110,7 +110,7 @@ impl FromStr for Tool {
 
 /// What a tool remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForeignHistory {
+pub struct ToolHistory {
     /// Whose history it is.
     pub tool: Tool,
     /// The table, with its schema and quoted where that is needed.
@@ -145,7 +145,7 @@ pub(crate) struct Dirty {
     pub(crate) hint: String,
 }
 
-impl ForeignHistory {
+impl ToolHistory {
     /// Refuses a history that its tool left half done.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl ForeignHistory {
     }
 }
 
-impl fmt::Display for ForeignHistory {
+impl fmt::Display for ToolHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "table {}, the migration history of {},", self.table, self.tool)
     }
@@ -170,7 +170,7 @@ impl fmt::Display for ForeignHistory {
 ///
 /// # Errors
 /// [`Error::Config`] when there are several, and when there is none of the tool that was asked for.
-pub fn only(histories: &[ForeignHistory], from: Option<Tool>) -> Result<Option<&ForeignHistory>> {
+pub fn only(histories: &[ToolHistory], from: Option<Tool>) -> Result<Option<&ToolHistory>> {
     match (histories, from) {
         ([], Some(tool)) => Err(Error::config(
             format!("there is no migration history of {tool} in this database"),
@@ -197,8 +197,8 @@ pub fn only(histories: &[ForeignHistory], from: Option<Tool>) -> Result<Option<&
 }
 
 /// The histories, each with its table.
-pub(super) fn listed(histories: &[ForeignHistory]) -> String {
-    let one = |history: &ForeignHistory| format!("{} of {}", history.table, history.tool);
+pub(super) fn listed(histories: &[ToolHistory]) -> String {
+    let one = |history: &ToolHistory| format!("{} of {}", history.table, history.tool);
     histories.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

@@ -3,7 +3,7 @@
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::core::catalog::Catalog;
-use crate::core::history::{Applied, History, Step, StepState};
+use crate::core::history::{Applied, History, RecordState, StatementRecord};
 use crate::core::invalid::InvalidIndex;
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::sql::strings::Strings;
@@ -18,18 +18,18 @@ const OLDEST_SERVER: i32 = 140_000;
 
 /// What the server is and what it remembers.
 #[derive(Debug, Default)]
-pub(crate) struct Snapshot {
-    /// Facts about server and session.
-    pub(crate) facts: Facts,
+pub(crate) struct DatabaseState {
+    /// ServerState about server and session.
+    pub(crate) server: ServerState,
     /// Applied migrations and files under way.
     pub(crate) history: History,
     /// INVALID indexes of the database that nobody is building.
     pub(crate) invalid: Vec<InvalidIndex>,
 }
 
-/// Facts about server and session.
+/// ServerState about server and session.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct ServerState {
     /// `server_version_num`, such as 150018.
     pub(crate) version: i32,
     pub(crate) database: String,
@@ -45,7 +45,7 @@ pub(crate) struct Facts {
     pub(crate) home: Home,
 }
 
-impl Facts {
+impl ServerState {
     /// The schema of the history.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Reads facts, INVALID indexes and history.
+/// Reads server, INVALID indexes and history.
 ///
 /// For a run with nothing pending it is one message. Another asks for what only matters otherwise: the statements of files
 /// under way, and which indexes are INVALID.
@@ -103,15 +103,15 @@ impl<'a> Scope<'a> {
 /// # Errors
 /// [`Error::Mismatch`] for tables that are elsewhere or may not be used, [`Error::Server`], among others without the right
 /// to read the history.
-pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Snapshot> {
+pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Result<DatabaseState> {
     // Where there is no history, the statement leaves an error in the server's log. A run does so once, a pod that waits for
     // the first run would again and again.
     let at_once = match scope.purpose {
         Use::Write => applied_at_home_sql(scope.wanted),
         Use::Read => String::new(),
     };
-    let (facts, any_left, answers) = facts_and(connection, scope, &at_once).await?;
-    let applied = match facts.home.table(trust::HISTORY) {
+    let (server, any_left, answers) = facts_and(connection, scope, &at_once).await?;
+    let applied = match server.home.table(trust::HISTORY) {
         None => Vec::new(),
         Some(table) if at_once.is_empty() || table.shows_all_rows => {
             applied_rows(&query::last(connection, DOING, applied_sql(table)).await?)?
@@ -119,54 +119,54 @@ pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Res
         // The first answer is that of the search path.
         Some(_) => applied_rows(answers?.get(1).map(Vec::as_slice).unwrap_or_default())?,
     };
-    let mut snapshot =
-        Snapshot { history: History { applied, steps: Vec::new() }, facts, invalid: Vec::new() };
-    let is_applied = |version| snapshot.history.applied(version).is_some();
+    let mut state =
+        DatabaseState { history: History { applied, steps: Vec::new() }, server, invalid: Vec::new() };
+    let is_applied = |version| state.history.applied(version).is_some();
     let all_applied =
         scope.files.is_some_and(|files| files.migrations().iter().all(|m| is_applied(m.version)));
     // A run deletes records that outlived their file; who only reads need not know of them.
     let may_matter = !all_applied || any_left.records && matches!(scope.purpose, Use::Write);
-    let steps = match snapshot.facts.home.table(trust::STATEMENTS) {
+    let steps = match state.server.home.table(trust::STATEMENTS) {
         Some(table) if may_matter => steps_sql(table),
         _ => String::new(),
     };
     if !any_left.invalid && steps.is_empty() {
-        return Ok(snapshot);
+        return Ok(state);
     }
     let results = query::all(connection, DOING, format!("{} {steps}", indexes::INVALID)).await?;
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
-    snapshot.invalid = rows(0).iter().map(indexes::invalid).collect::<Result<_>>()?;
-    snapshot.history.steps = rows(1).iter().map(step).collect::<Result<_>>()?;
-    Ok(snapshot)
+    state.invalid = rows(0).iter().map(indexes::invalid).collect::<Result<_>>()?;
+    state.history.steps = rows(1).iter().map(step).collect::<Result<_>>()?;
+    Ok(state)
 }
 
 const DOING: &str = "reading the migration history";
 
-/// Facts, with the tables that may be used.
-pub(super) async fn read_facts(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Facts> {
-    facts_and(connection, scope, "").await.map(|(facts, ..)| facts)
+/// ServerState, with the tables that may be used.
+pub(super) async fn read_server(connection: &mut PgConnection, scope: Scope<'_>) -> Result<ServerState> {
+    facts_and(connection, scope, "").await.map(|(server, ..)| server)
 }
 
-/// Facts, what may be left of failed statements, and the answers to `more`, which belongs to the same message and may fail.
+/// ServerState, what may be left of failed statements, and the answers to `more`, which belongs to the same message and may fail.
 async fn facts_and(
     connection: &mut PgConnection,
     scope: Scope<'_>,
     more: &str,
-) -> Result<(Facts, AnyLeft, Result<Vec<Vec<PgRow>>>)> {
+) -> Result<(ServerState, AnyLeft, Result<Vec<Vec<PgRow>>>)> {
     let settings = format!("{OWN_PATH} {}", query::own_settings());
     let sql = format!(
         "{settings} {} {} {more}",
-        facts_sql(scope.wanted.schema),
+        server_sql(scope.wanted.schema),
         gate_tables::tables_sql(scope.app_role),
     );
     let (mut results, error) = query::try_as_is(connection, sql).await;
     let more = results.split_off((settings.matches(';').count() + 2).min(results.len()));
     let more = error.as_ref().map_or(Ok(more), |error| Err(query::failed(DOING, error)));
-    let (tables, facts) = (results.pop(), results.pop());
-    let (Some([facts]), Some(tables)) = (facts.as_deref(), tables) else {
+    let (tables, server) = (results.pop(), results.pop());
+    let (Some([row]), Some(tables)) = (server.as_deref(), tables) else {
         return Err(more.err().unwrap_or_else(|| query::no_row(DOING)));
     };
-    let version: i32 = get(facts, "version")?;
+    let version: i32 = get(row, "version")?;
     if version < OLDEST_SERVER {
         return Err(Error::config(
             format!("the server is PostgreSQL {}, and corveil needs 14 or newer", version / 10_000),
@@ -174,8 +174,8 @@ async fn facts_and(
                 2025",
         ));
     }
-    let (database, path): (String, Vec<String>) = (get(facts, "database")?, get(facts, "path")?);
-    if let (Some(schema), false) = (scope.wanted.schema, get(facts, "has_wanted_schema")?) {
+    let (database, path): (String, Vec<String>) = (get(row, "database")?, get(row, "path")?);
+    if let (Some(schema), false) = (scope.wanted.schema, get(row, "has_wanted_schema")?) {
         return Err(Error::config(
             format!("database `{database}` has no schema `{schema}`, which `--history-schema` names"),
             format!("`CREATE SCHEMA {}`, or correct `CORVEIL_HISTORY_SCHEMA`", ident(schema)),
@@ -186,27 +186,27 @@ async fn facts_and(
     gate_tables::complete(connection, &mut home, &listed, scope.purpose, scope.wanted).await?;
     trust::expect_trusted(&home, scope.purpose, scope.wanted)?;
     let any_left = AnyLeft {
-        invalid: get(facts, "has_invalid")?,
+        invalid: get(row, "has_invalid")?,
         records: listed.iter().any(|listed| listed.has_records),
     };
-    let (backend, standby) = (get(facts, "backend")?, get(facts, "standby")?);
-    let strings = Strings::from_setting(get(facts, "strings")?);
-    let facts = Facts { version, database, backend, standby, strings, path, home };
-    Ok((facts, any_left, more))
+    let (backend, standby) = (get(row, "backend")?, get(row, "standby")?);
+    let strings = Strings::from_setting(get(row, "strings")?);
+    let server = ServerState { version, database, backend, standby, strings, path, home };
+    Ok((server, any_left, more))
 }
 
 /// Keeps the existing schemas of the session's own search path, before it is set, for the rest of the message.
 const OWN_PATH: &str = "SELECT pg_catalog.set_config('corveil.path', \
                         pg_catalog.current_schemas(false)::pg_catalog.text, true);";
 
-fn facts_sql(wanted_schema: Option<&str>) -> String {
+fn server_sql(wanted_schema: Option<&str>) -> String {
     let exists = match wanted_schema {
         Some(schema) => {
             format!("EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = {})", literal(schema))
         }
         None => "true".into(),
     };
-    format!(include_str!("snapshot/facts.sql"), has_wanted_schema = exists)
+    format!(include_str!("state/server.sql"), has_wanted_schema = exists)
 }
 
 /// What may be left of failed statements.
@@ -230,7 +230,7 @@ fn applied_at_home_sql(wanted: Wanted<'_>) -> String {
         None => "current_setting('corveil.path')::text[]".into(),
     };
     format!(
-        include_str!("snapshot/applied_at_home.sql"),
+        include_str!("state/applied_at_home.sql"),
         path = path,
         columns = COLUMNS,
         history = trust::HISTORY
@@ -245,7 +245,7 @@ pub(super) fn applied_sql(table: &GateTable) -> String {
 }
 
 fn steps_sql(table: &GateTable) -> String {
-    format!(include_str!("snapshot/steps.sql"), table = qualified(&table.schema, &table.name))
+    format!(include_str!("state/statement_records.sql"), table = qualified(&table.schema, &table.name))
 }
 
 /// Reads the rows of a history, oldest version first: sorting them here spares the server a plan.
@@ -276,12 +276,12 @@ fn whole_seconds(time: &str) -> String {
     }
 }
 
-fn step(row: &PgRow) -> Result<Step> {
-    Ok(Step {
+fn step(row: &PgRow) -> Result<StatementRecord> {
+    Ok(StatementRecord {
         version: get(row, "version")?,
         ordinal: usize::try_from(get::<i32>(row, "ordinal")?).unwrap_or_default(),
         checksum: get(row, "checksum")?,
-        state: StepState::from_word(get(row, "state")?),
+        state: RecordState::from_word(get(row, "state")?),
         error: get(row, "error")?,
         statement: get(row, "statement")?,
         relation: get::<Option<i64>>(row, "relation")?.and_then(|oid| u32::try_from(oid).ok()),
