@@ -28,6 +28,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use xshell::Shell;
 
+use xtask::generate;
 use xtask::render::{Case, cases, template};
 use xtask::tools::{self, Tool};
 
@@ -74,6 +75,13 @@ fn program(tool: Tool) -> PathBuf {
 fn renderings() -> &'static [Rendering] {
     static RENDERINGS: OnceLock<Vec<Rendering>> = OnceLock::new();
     RENDERINGS.get_or_init(|| with(Tool::Helm4))
+}
+
+/// The same rendered once more, as `cargo xtask gen` writes it.
+fn snapshots() -> &'static [(PathBuf, String)] {
+    static SNAPSHOTS: OnceLock<Vec<(PathBuf, String)>> = OnceLock::new();
+    SNAPSHOTS
+        .get_or_init(|| generate::renderings::files(&shell()).unwrap_or_else(|error| panic!("{error:#}")))
 }
 
 fn with(tool: Tool) -> Vec<Rendering> {
