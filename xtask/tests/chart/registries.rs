@@ -171,7 +171,7 @@ fn keys_of_1_0_0_that_its_database_needs_are_honoured_or_refused() {
         match outside.iter_mut().find(|group| !group.iter().any(|set| set.starts_with(&format!("{key}=")))) {
             Some(group) => group.push(set),
             None => {
-                outside.push(vec!["postgresql.enabled=false", "externalDatabase.url=postgres://db/a", set])
+                outside.push(vec!["postgresql.enabled=false", "externalDatabase.url=postgres://db/a", set]);
             }
         }
     }
