@@ -95,9 +95,11 @@ fn hook(part: Part) -> String {
         gate::ARGOCD_HOOK => (key, r#"{{ include "corveil.migrate.phase" . | quote }}"#.to_owned()),
         _ => (key, by_database(|database| format!("{:?}", of(database)[at].1))),
     });
-    of_all.map(|(key, value)| format!("{key}: {value}\n")).collect()
+    let lines: Vec<_> = of_all.map(|(key, value)| format!("{key}: {value}")).collect();
+    lines.join("\n")
 }
 
 fn lines(annotations: &Annotations) -> String {
-    annotations.iter().map(|(key, value)| format!("{key}: {value:?}\n")).collect()
+    let lines: Vec<_> = annotations.iter().map(|(key, value)| format!("{key}: {value:?}")).collect();
+    lines.join("\n")
 }

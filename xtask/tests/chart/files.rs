@@ -1,5 +1,7 @@
 //! The chart's own files: what they say about themselves, and that they are all used.
 
+use std::collections::BTreeSet;
+
 use xshell::cmd;
 
 use super::*;
@@ -7,8 +9,9 @@ use xtask::generate::values::{self, Key, Kind};
 
 #[test]
 fn both_helms_find_nothing_to_complain_about() {
+    let files: BTreeSet<_> = cases().unwrap().into_iter().map(|case| case.values).collect();
     for tool in [Tool::Helm3, Tool::Helm4] {
-        for Case { values, .. } in cases().unwrap() {
+        for values in &files {
             let helm = program(tool);
             let sh = shell();
             let lint = cmd!(sh, "{helm} lint --strict --quiet chart --kube-version 1.31.0 --values {values}");
@@ -74,9 +77,10 @@ fn nothing_changes_from_one_rendering_to_the_next() {
             assert!(!(found && in_action && !is_comment(&text, word)), "{path}: `{word}`");
         }
     }
-    let again = with(Tool::Helm4);
-    for (first, second) in renderings().iter().zip(&again) {
-        assert_eq!(first.text, second.text, "{}", first.case);
+    for (first, (_, second)) in renderings().iter().zip(snapshots()) {
+        let lines = first.text.lines().filter(|line| !line.trim().is_empty());
+        // The first line says that the file is generated.
+        assert!(lines.eq(second.lines().skip(1)), "{}", first.case);
     }
 }
 

@@ -9,20 +9,20 @@ mod refusals;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
 pub(crate) use xtask::project::objects::{merge as with, parse as objects};
 use xtask::render::KUBERNETES;
-use xtask::tools::{self, Tool};
+use xtask::tools::Tool;
+
+use crate::{program, shell};
 
 /// Whose renderings have to be the same.
 pub(crate) const HELMS: [Tool; 2] = [Tool::Helm3, Tool::Helm4];
 
 /// The chart's objects, in the order in which Helm prints them. The error is Helm's own.
 pub(crate) fn render(helm: Tool, arguments: &[&str], values: &Value) -> Result<Vec<Value>> {
-    let shell = Shell::new()?;
-    shell.change_dir(xtask::project::root());
-    let helm = tools::path(&shell, helm)?;
+    let (shell, helm) = (shell(), program(helm));
     let version = ["--kube-version", KUBERNETES];
     let template = ["template", "corveil", "chart", "--namespace", "apps", "--values", "-"];
     let output = cmd!(shell, "{helm} {template...} {version...} {arguments...}")

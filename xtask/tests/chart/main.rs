@@ -22,12 +22,13 @@ mod unquoted;
 mod waiting;
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
 use xshell::Shell;
 
+use xtask::generate;
 use xtask::render::{Case, cases, template};
 use xtask::tools::{self, Tool};
 
@@ -53,17 +54,34 @@ impl Rendering {
 fn shell() -> Shell {
     let sh = Shell::new().expect("a working folder");
     sh.change_dir(xtask::project::root());
+    // A run of Helm is over before it needs its memory back: collecting garbage is a quarter of its time.
+    sh.set_var("GOGC", "off");
     sh
 }
 
+/// Looked for once: a program on the PATH is asked for its version each time.
 fn program(tool: Tool) -> PathBuf {
-    tools::path(&shell(), tool).unwrap_or_else(|error| panic!("{error:#}"))
+    static FOUND: Mutex<Vec<(Tool, PathBuf)>> = Mutex::new(Vec::new());
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, path)) = found.iter().find(|(known, _)| *known == tool) {
+        return path.clone();
+    }
+    let path = tools::path(&shell(), tool).unwrap_or_else(|error| panic!("{error:#}"));
+    found.push((tool, path.clone()));
+    path
 }
 
 /// All cases with Helm 4, rendered once for all tests.
 fn renderings() -> &'static [Rendering] {
     static RENDERINGS: OnceLock<Vec<Rendering>> = OnceLock::new();
     RENDERINGS.get_or_init(|| with(Tool::Helm4))
+}
+
+/// The same rendered once more, as `cargo xtask gen` writes it.
+fn snapshots() -> &'static [(PathBuf, String)] {
+    static SNAPSHOTS: OnceLock<Vec<(PathBuf, String)>> = OnceLock::new();
+    SNAPSHOTS
+        .get_or_init(|| generate::renderings::files(&shell()).unwrap_or_else(|error| panic!("{error:#}")))
 }
 
 fn with(tool: Tool) -> Vec<Rendering> {

@@ -6,7 +6,6 @@ use xshell::cmd;
 use super::*;
 use crate::decode;
 use xtask::generate::renderings::FOLDER;
-use xtask::generate::{self, renderings as snapshots};
 
 #[test]
 fn every_field_is_known() {
@@ -26,8 +25,8 @@ fn both_helms_render_the_same() {
 
 #[test]
 fn snapshots_are_up_to_date_and_none_is_left_behind() {
-    let files = snapshots::files(&shell()).unwrap();
-    for (path, text) in &files {
+    let files = snapshots();
+    for (path, text) in files {
         generate::ensure_file_contents(path, text, true).unwrap_or_else(|error| panic!("{error}"));
     }
     let there = xtask::project::root().join(FOLDER).read_dir().unwrap().count();

@@ -196,6 +196,7 @@ fn requests_up_to_their_limits_are_rendered() {
 /// Kubernetes after hook and Deployment were written.
 #[test]
 fn keys_that_would_lose_the_volume_of_1_0_0_are_refused() {
+    let mut outside = vec!["postgresql.enabled=false", "externalDatabase.url=postgres://db/a"];
     for (set, key, step) in [
         ("postgresql.fullnameOverride=db", "postgresql.fullnameOverride", "statefulset db "),
         ("global.postgresql.fullnameOverride=db", "global.postgresql.fullnameOverride", "statefulset db "),
@@ -226,10 +227,11 @@ fn keys_that_would_lose_the_volume_of_1_0_0_are_refused() {
         let (is_rendered, text) = answer(&["template"], &[set]);
         assert!(!is_rendered, "{set} is rendered");
         assert!(text.contains(&format!("`{key}` is ")) && text.contains(step), "{set}: {text}");
-        let (is_rendered, text) =
-            answer(&["template"], &[set, "postgresql.enabled=false", "externalDatabase.url=postgres://db/a"]);
-        assert!(is_rendered, "{set} shapes nothing without the bundled database: {text}");
+        outside.push(set);
     }
+    // None shapes anything without the bundled database; a refusal would not be hidden by the others.
+    let (is_rendered, text) = answer(&["template"], &outside);
+    assert!(is_rendered, "{outside:?}: {text}");
 }
 
 #[test]

@@ -127,6 +127,7 @@ fn the_database_is_created_with_the_password_of_a_secret() {
 /// Each would keep the database of 1.0.0 from running, or the app from reaching it, after the upgrade has begun.
 #[test]
 fn keys_of_1_0_0_that_its_database_needs_are_honoured_or_refused() {
+    let mut outside: Vec<Vec<&str>> = Vec::new();
     for (set, sentence) in [
         (
             "postgresql.image.repository=bitnamilegacy/postgresql",
@@ -166,9 +167,18 @@ fn keys_of_1_0_0_that_its_database_needs_are_honoured_or_refused() {
     ] {
         let (is_rendered, text) = refusals::answer(&["template"], &[set]);
         assert!(!is_rendered && text.contains(sentence), "{set}: {text}");
-        let outside = ["postgresql.enabled=false", "externalDatabase.url=postgres://db/a", set];
-        let (is_rendered, text) = refusals::answer(&["template"], &outside);
-        assert!(is_rendered, "{set} decides nothing without the bundled database: {text}");
+        let (key, _) = set.split_once('=').unwrap();
+        match outside.iter_mut().find(|group| !group.iter().any(|set| set.starts_with(&format!("{key}=")))) {
+            Some(group) => group.push(set),
+            None => {
+                outside.push(vec!["postgresql.enabled=false", "externalDatabase.url=postgres://db/a", set]);
+            }
+        }
+    }
+    // None decides anything without the bundled database; a refusal would not be hidden by the others.
+    for set in outside {
+        let (is_rendered, text) = refusals::answer(&["template"], &set);
+        assert!(is_rendered, "{set:?}: {text}");
     }
     let (is_rendered, text) = refusals::answer(
         &["template"],

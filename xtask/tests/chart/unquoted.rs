@@ -87,40 +87,108 @@ fn numbers_in_lists_of_environment_variables_are_text() {
     }
 }
 
+/// Keys for whose null nothing can stand, and the key that the refusal names.
+const REFUSED: [(&str, &str); 6] = [
+    ("corveil", "corveil.secretKey"),
+    ("corveil.secretKey", "corveil.secretKey"),
+    ("postgresql", "postgresql.primary.persistence.accessModes"),
+    ("postgresql.primary", "postgresql.primary.persistence.accessModes"),
+    ("postgresql.primary.persistence", "postgresql.primary.persistence.accessModes"),
+    ("postgresql.primary.persistence.accessModes", "postgresql.primary.persistence.accessModes"),
+];
+
 #[test]
-fn null_of_any_key_is_its_default_or_no_field() {
-    let mut paths = Vec::new();
-    collect(&values::keys(), "", &mut paths);
-    assert!(paths.len() > 100, "{paths:?}");
-    let paths = std::sync::Mutex::new(paths.into_iter());
-    let next = || paths.lock().unwrap().next();
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(path) = next() {
-                    let set = format!("{path}=null");
-                    let (is_rendered, text) = refusals::answer(&["install", "--dry-run=client"], &[&set]);
-                    // What no default can stand for is refused with the key's name.
-                    let key = path.rsplit('.').next().unwrap();
-                    assert!(is_rendered || text.contains(key), "{set}: {text}");
-                    for wrong in ["nil pointer", "<nil>", "%!", "invalid value"] {
-                        assert!(!text.contains(wrong), "{set}: {text}");
-                    }
-                }
-            });
-        }
-    });
+fn null_without_a_default_is_refused() {
+    for (path, named) in REFUSED {
+        let (is_rendered, text) = with_null(&[path]);
+        assert!(!is_rendered && text.contains(&format!("`{named}`")), "{path}: {text}");
+    }
 }
 
-/// Every section and every key.
-fn collect(keys: &[Key], parent: &str, paths: &mut Vec<String>) {
-    for key in keys.iter().filter(|key| !matches!(key.kind, Kind::Removed)) {
-        let path = format!("{parent}{}", key.name);
-        if let Kind::Section(keys, _) = &key.kind {
-            collect(keys, &format!("{path}."), paths);
+/// The chart fills in each default by itself, before anything is read. So all at once are what each is alone: nothing.
+#[test]
+fn null_of_any_text_number_or_switch_is_its_default() {
+    let mut paths = paths(|kind| match kind {
+        Kind::Value(_, default) => !default.is_mapping() && !default.is_sequence(),
+        Kind::Unset(..) => true,
+        Kind::Section(..) | Kind::Removed => false,
+    });
+    paths.retain(|path| path != "replicaCount");
+    assert!(paths.len() > 140, "{paths:?}");
+    let (_, default) = with_null(&[]);
+    let wrong = |paths: &[&str]| {
+        let (_, text) = with_null(paths);
+        let mut lines = text.lines().zip(default.lines());
+        let differs = lines.find(|(line, default)| line != default).map_or(&*text, |(line, _)| line);
+        (text != default).then(|| differs.to_owned())
+    };
+    assert_each(&paths, wrong);
+}
+
+/// Each is null together with others of its depth, twice, with different companions: what one hides, the other shows.
+#[test]
+fn null_of_any_section_list_or_object_leaves_its_fields_out() {
+    let all = paths(|kind| match kind {
+        Kind::Section(..) => true,
+        Kind::Value(_, default) => default.is_mapping() || default.is_sequence(),
+        Kind::Unset(..) | Kind::Removed => false,
+    });
+    assert!(all.len() > 100, "{all:?}");
+    let wrong = |paths: &[&str]| {
+        let (is_rendered, text) = with_null(paths);
+        let found =
+            ["nil pointer", "<nil>", "%!", "invalid value"].iter().find(|wrong| text.contains(**wrong));
+        if is_rendered { found.map(|wrong| format!("`{wrong}`")) } else { Some(text) }
+    };
+    for depth in 0..=all.iter().map(|path| path.matches('.').count()).max().unwrap_or_default() {
+        let paths: Vec<_> = all.iter().filter(|path| path.matches('.').count() == depth).cloned().collect();
+        for parts in [2, 3] {
+            for part in 0..parts {
+                assert_each(&paths.iter().skip(part).step_by(parts).cloned().collect::<Vec<_>>(), wrong);
+            }
         }
-        paths.push(path);
     }
+}
+
+/// All at once, and only if that fails one by one, so that the key is named.
+#[track_caller]
+fn assert_each(paths: &[String], wrong: impl Fn(&[&str]) -> Option<String>) {
+    let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+    let Some(together) = wrong(&paths) else { return };
+    for path in &paths {
+        if let Some(wrong) = wrong(&[path]) {
+            panic!("{path}=null: {wrong}");
+        }
+    }
+    panic!("null of all of {paths:?}: {together}");
+}
+
+/// Every key of a kind, but for those of [`REFUSED`].
+fn paths(is_wanted: fn(&Kind) -> bool) -> Vec<String> {
+    fn collect(keys: &[Key], parent: &str, is_wanted: fn(&Kind) -> bool, paths: &mut Vec<String>) {
+        for key in keys {
+            let path = format!("{parent}{}", key.name);
+            if let Kind::Section(keys, _) = &key.kind {
+                collect(keys, &format!("{path}."), is_wanted, paths);
+            }
+            if is_wanted(&key.kind) {
+                paths.push(path);
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    collect(&values::keys(), "", is_wanted, &mut paths);
+    paths.retain(|path| !REFUSED.iter().any(|(refused, _)| refused == path));
+    paths
+}
+
+/// What Helm answers when these keys are null, without the time.
+fn with_null(paths: &[&str]) -> (bool, String) {
+    let set: Vec<_> = paths.iter().map(|path| format!("{path}=null")).collect();
+    let set: Vec<_> = set.iter().map(String::as_str).collect();
+    let (is_rendered, text) = refusals::answer(&["install", "--dry-run=client"], &set);
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("LAST DEPLOYED: ")).collect();
+    (is_rendered, lines.join("\n"))
 }
 
 #[test]

@@ -35,8 +35,8 @@ pub(crate) fn keys() -> Vec<Key> {
         image(),
         pull_secrets(
             "imagePullSecrets",
-            "Image pull secrets for every pod of the release, those of the bundled PostgreSQL and Redis included: \
-             `[{name: …}]`",
+            "Image pull secrets for every pod of the release, those of the bundled PostgreSQL and Redis \
+             included: `[{name: …}]`",
         ),
         corveil(),
         section(
@@ -70,8 +70,8 @@ pub(crate) fn keys() -> Vec<Key> {
             "existingSecret",
             Pattern::Name,
             "",
-            "Name of an existing Secret with `DATABASE_URL` and `SECRET_KEY`; the chart then creates no Secret for \
-             the app, and ignores secrets in values",
+            "Name of an existing Secret with `DATABASE_URL` and `SECRET_KEY`; the chart then creates no \
+             Secret for the app, and ignores secrets in values",
         ),
         removed("citadel", "Renamed to `corveil` in chart 1.0.0"),
         removed("socketzero", "Removed in chart 1.0.0; the app's settings are under `corveil`"),
@@ -87,21 +87,23 @@ fn image() -> Key {
                 "repository",
                 Shape::Formed(Pattern::Repository),
                 released::current().repository(),
-                "Repository of the app's image; `global.imageRegistry` does not change one that you set with a registry",
+                "Repository of the app's image; `global.imageRegistry` does not change one that you set \
+                 with a registry",
             ),
             value("pullPolicy", PULL_POLICY, "IfNotPresent", "Pull policy of the app's image"),
             quoted(
                 "tag",
                 Pattern::Tag,
                 "",
-                "Tag of the app's image; if empty, the chart's appVersion, pinned by digest if the chart has one",
+                "Tag of the app's image; if empty, the chart's appVersion, pinned by digest if the chart \
+                 has one",
             ),
             quoted(
                 "digest",
                 Pattern::Digest,
                 &*released::current().digest,
-                "Digest of the app's image, `sha256:…`; a digest that you set overrides the tag, so that the \
-                 migration Job and the pods run the same build",
+                "Digest of the app's image, `sha256:…`; a digest that you set overrides the tag, so that \
+                 the migration Job and the pods run the same build",
             ),
         ],
     )
@@ -181,8 +183,7 @@ fn okta() -> Key {
             text(
                 "sessionSecret",
                 "",
-                "Key with which the app signs sessions of the UI if `corveil.uiSessionSecret` \
-             is empty",
+                "Key with which the app signs sessions of the UI if `corveil.uiSessionSecret` is empty",
             )
             .sets(&["UI_SESSION_SECRET"]),
             integer("sessionExpiryHours", 1, 24, "Lifetime of a UI session in hours, for login with Okta")
@@ -269,14 +270,14 @@ pub(crate) fn extras() -> Vec<Key> {
         list_of(
             "extraEnvFrom",
             Part::EnvFrom,
-            "Secrets and ConfigMaps with additional environment variables for the app and `wait-for-db`, as in a \
-             container's `envFrom`; variables that the chart sets take precedence",
+            "Secrets and ConfigMaps with additional environment variables for the app and `wait-for-db`, as \
+             in a container's `envFrom`; variables that the chart sets take precedence",
         ),
         objects(
             "extraInitContainers",
-            "Init containers that the app's pods and the pod of `helm test` start before `wait-for-db`; one with \
-             `restartPolicy: Always` is a sidecar, such as a proxy to the database, which the migration Job needs in \
-             `migrate.extraInitContainers`",
+            "Init containers that the app's pods and the pod of `helm test` start before `wait-for-db`; one \
+             with `restartPolicy: Always` is a sidecar, such as a proxy to the database, which the \
+             migration Job needs in `migrate.extraInitContainers`",
         ),
         objects("extraContainers", "Additional containers of the app's pods"),
         list_of("extraVolumes", Part::Volumes, "Additional volumes of the app's pods"),

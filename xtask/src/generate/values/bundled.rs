@@ -12,20 +12,22 @@ pub(crate) fn keys() -> Vec<Key> {
     vec![
         former_subchart(
             "postgresql",
-            "The bundled PostgreSQL, for evaluation; uses the volume that chart 1.0.0 created, if there is one",
+            "The bundled PostgreSQL, for evaluation; uses the volume that chart 1.0.0 created, if there is \
+             one",
             vec![
                 flag(
                     "enabled",
                     true,
-                    "Run the bundled PostgreSQL; if false, `externalDatabase.url` or `existingSecret` names the database",
+                    "Run the bundled PostgreSQL; if false, `externalDatabase.url` or `existingSecret` names \
+                     the database",
                 ),
                 image(
                     "PostgreSQL",
                     "library/postgres",
                     "18-bookworm",
                     // Debian 12, as the image that wrote the volumes of 1.0.0: another libc sorts text differently, and breaks indexes.
-                    "Tag of the image of the bundled PostgreSQL: version 18 on Debian 12, which wrote the volume of \
-                     chart 1.0.0",
+                    "Tag of the image of the bundled PostgreSQL: version 18 on Debian 12, which wrote the \
+                     volume of chart 1.0.0",
                 ),
                 auth(),
                 primary(),
@@ -72,7 +74,7 @@ pub(crate) fn keys() -> Vec<Key> {
                     "url",
                     "",
                     "URL of an existing Redis, used if `redis.enabled` is false: \
-             `redis://:password@host:6379`",
+                     `redis://:password@host:6379`",
                 )
                 .sets(&["REDIS_URL"]),
             ],
@@ -96,16 +98,13 @@ fn image(server: &str, repository: &'static str, tag: &'static str, tag_doc: &'s
                 "repository",
                 Pattern::Repository,
                 repository,
-                "Repository of the image of the bundled {}; `global.imageRegistry` does not change one that names a \
-                 registry",
+                "Repository of the image of the bundled {}; `global.imageRegistry` does not change one that \
+                 names a registry",
             ),
             quoted("tag", Pattern::Tag, tag, tag_doc),
             quoted("digest", Pattern::Digest, "", "Digest of the image of the bundled {}; overrides the tag"),
             value("pullPolicy", PULL_POLICY, "IfNotPresent", "Pull policy of the image of the bundled {}"),
-            pull_secrets(
-                "pullSecrets",
-                "Image pull secrets for the bundled {}, added to `imagePullSecrets`",
-            ),
+            pull_secrets("pullSecrets", "Image pull secrets for the bundled {}, added to `imagePullSecrets`"),
         ],
     )
     .about(server)
@@ -121,8 +120,8 @@ fn placement(server: &str, bounds: &'static str) -> Vec<Key> {
                 flag(
                     "enabled",
                     true,
-                    "Set the user and group IDs of the bundled {}; if false, the cluster has to choose them, as \
-                     OpenShift does, because the image's default user is root",
+                    "Set the user and group IDs of the bundled {}; if false, the cluster has to choose \
+                     them, as OpenShift does, because the image's default user is root",
                 ),
                 integer("runAsUser", 1, 1001, "User ID that the bundled {} runs as"),
                 integer("runAsGroup", 0, 1001, "Group ID that the bundled {} runs as"),
@@ -140,7 +139,8 @@ fn placement(server: &str, bounds: &'static str) -> Vec<Key> {
 fn auth() -> Key {
     former_subchart(
         "auth",
-        "Database and user that the bundled PostgreSQL creates in an empty volume; later changes have no effect",
+        "Database and user that the bundled PostgreSQL creates in an empty volume; later changes have no \
+         effect",
         vec![
             text("database", "citadel", "Name of the database that the bundled PostgreSQL creates"),
             text("username", "citadel", "Name of the user that the bundled PostgreSQL creates for the app"),
@@ -149,8 +149,8 @@ fn auth() -> Key {
                 "existingSecret",
                 Pattern::Name,
                 "",
-                "Name of a Secret with the password of the user that the bundled PostgreSQL creates; the app's URL \
-                 has to be in the Secret that the top-level `existingSecret` names",
+                "Name of a Secret with the password of the user that the bundled PostgreSQL creates; the \
+                 app's URL has to be in the Secret that the top-level `existingSecret` names",
             ),
             former_subchart(
                 "secretKeys",
@@ -178,8 +178,8 @@ fn primary() -> Key {
             flag(
                 "enabled",
                 true,
-                "Set the group ID of the bundled PostgreSQL's volume; if false, the cluster has to choose one, as \
-                 OpenShift does",
+                "Set the group ID of the bundled PostgreSQL's volume; if false, the cluster has to choose \
+                 one, as OpenShift does",
             ),
             integer("fsGroup", 1, 1001, "Group ID that owns the bundled PostgreSQL's volume"),
         ],
@@ -196,7 +196,8 @@ fn persistence() -> Key {
             flag(
                 "enabled",
                 true,
-                "Keep the bundled PostgreSQL's data in a persistent volume; if false, the data are lost with the pod",
+                "Keep the bundled PostgreSQL's data in a persistent volume; if false, the data are lost \
+                 with the pod",
             ),
             text(
                 "existingClaim",
@@ -207,7 +208,8 @@ fn persistence() -> Key {
             text(
                 "storageClass",
                 "",
-                "Storage class of the bundled PostgreSQL's volume; empty is the cluster's default, `-` is none",
+                "Storage class of the bundled PostgreSQL's volume; empty is the cluster's default, `-` is \
+                 none",
             ),
             value(
                 "accessModes",
@@ -219,15 +221,13 @@ fn persistence() -> Key {
                 "annotations",
                 TemplateMap,
                 from_yaml("{}"),
-                "Annotations of the bundled PostgreSQL's \
-             PersistentVolumeClaim; templates are evaluated",
+                "Annotations of the bundled PostgreSQL's PersistentVolumeClaim; templates are evaluated",
             ),
             value(
                 "labels",
                 TemplateMap,
                 from_yaml("{}"),
-                "Labels of the bundled PostgreSQL's PersistentVolumeClaim; \
-             templates are evaluated",
+                "Labels of the bundled PostgreSQL's PersistentVolumeClaim; templates are evaluated",
             ),
             part(
                 "selector",

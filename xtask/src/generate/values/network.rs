@@ -9,62 +9,7 @@ use crate::generate::values::{
 
 pub(crate) fn keys() -> Vec<Key> {
     vec![
-        section(
-            "service",
-            "The app's Service",
-            vec![
-                value(
-                    "type",
-                    OneOf(&["ClusterIP", "NodePort", "LoadBalancer"]),
-                    "ClusterIP",
-                    "Type of the app's Service",
-                ),
-                value(
-                    "port",
-                    Port,
-                    8000,
-                    "Port of the app's Service, which forwards to port 8000 of the container",
-                ),
-                unset(
-                    "nodePort",
-                    Port,
-                    30080,
-                    "Port of the app's Service on every node, for type NodePort or LoadBalancer",
-                ),
-                formed(
-                    "loadBalancerClass",
-                    Pattern::QualifiedName,
-                    "",
-                    "Load balancer class of the app's Service, for type LoadBalancer",
-                ),
-                value(
-                    "loadBalancerSourceRanges",
-                    TextList(Pattern::Cidr),
-                    from_yaml("[]"),
-                    "Networks that may connect to the load balancer of the app's Service, as CIDR, for type LoadBalancer",
-                ),
-                value(
-                    "externalTrafficPolicy",
-                    OneOf(&["", "Cluster", "Local"]),
-                    "",
-                    "External traffic policy of the app's Service, for type NodePort or LoadBalancer; empty is \
-                     Kubernetes' default, `Cluster`",
-                ),
-                value(
-                    "ipFamilyPolicy",
-                    OneOf(&["", "SingleStack", "PreferDualStack", "RequireDualStack"]),
-                    "",
-                    "IP family policy of the app's Service: IPv4, IPv6 or both; empty is the cluster's default",
-                ),
-                value(
-                    "ipFamilies",
-                    TextList(Pattern::IpFamily),
-                    from_yaml("[]"),
-                    "IP families of the app's Service in order, such as `[IPv6, IPv4]`; empty is the cluster's default",
-                ),
-                annotations("annotations", "Annotations of the app's Service"),
-            ],
-        ),
+        service(),
         http_route(),
         service_monitor(),
         section(
@@ -90,8 +35,8 @@ pub(crate) fn keys() -> Vec<Key> {
         istio(),
         section(
             "networkPolicy",
-            "NetworkPolicies, which allow connections to port 8000, and from the pods to DNS, PostgreSQL, Redis and \
-             HTTPS, and no others",
+            "NetworkPolicies, which allow connections to port 8000, and from the pods to DNS, PostgreSQL, \
+             Redis and HTTPS, and no others",
             vec![
                 flag(
                     "enabled",
@@ -101,11 +46,74 @@ pub(crate) fn keys() -> Vec<Key> {
                 list_of(
                     "additionalEgressRules",
                     Part::EgressRules,
-                    "Additional egress rules for the app and the migration Job, such as for a database on another port",
+                    "Additional egress rules for the app and the migration Job, such as for a database on \
+                     another port",
                 ),
             ],
         ),
     ]
+}
+
+fn service() -> Key {
+    section(
+        "service",
+        "The app's Service",
+        vec![
+            value(
+                "type",
+                OneOf(&["ClusterIP", "NodePort", "LoadBalancer"]),
+                "ClusterIP",
+                "Type of the app's Service",
+            ),
+            value(
+                "port",
+                Port,
+                8000,
+                "Port of the app's Service, which forwards to port 8000 of the container",
+            ),
+            unset(
+                "nodePort",
+                Port,
+                30080,
+                "Port of the app's Service on every node, for type NodePort or LoadBalancer",
+            ),
+            formed(
+                "loadBalancerClass",
+                Pattern::QualifiedName,
+                "",
+                "Load balancer class of the app's Service, for type LoadBalancer",
+            ),
+            value(
+                "loadBalancerSourceRanges",
+                TextList(Pattern::Cidr),
+                from_yaml("[]"),
+                "Networks that may connect to the load balancer of the app's Service, as CIDR, for type \
+                 LoadBalancer",
+            ),
+            value(
+                "externalTrafficPolicy",
+                OneOf(&["", "Cluster", "Local"]),
+                "",
+                "External traffic policy of the app's Service, for type NodePort or LoadBalancer; empty \
+                 is Kubernetes' default, `Cluster`",
+            ),
+            value(
+                "ipFamilyPolicy",
+                OneOf(&["", "SingleStack", "PreferDualStack", "RequireDualStack"]),
+                "",
+                "IP family policy of the app's Service: IPv4, IPv6 or both; empty is the cluster's \
+                 default",
+            ),
+            value(
+                "ipFamilies",
+                TextList(Pattern::IpFamily),
+                from_yaml("[]"),
+                "IP families of the app's Service in order, such as `[IPv6, IPv4]`; empty is the \
+                 cluster's default",
+            ),
+            annotations("annotations", "Annotations of the app's Service"),
+        ],
+    )
 }
 
 /// As in the chart that `helm create` writes.
@@ -130,7 +138,8 @@ fn http_route() -> Key {
                 "rules",
                 ObjectList,
                 from_yaml("[{matches: [{path: {type: PathPrefix, value: /}}]}]"),
-                "Rules of the app's HTTPRoute, with matches, filters and timeouts; the backend is always the app's Service",
+                "Rules of the app's HTTPRoute, with matches, filters and timeouts; the backend is always \
+                 the app's Service",
             ),
         ],
     )
@@ -173,9 +182,9 @@ fn istio() -> Key {
             flag(
                 "enabled",
                 false,
-                "Create an Istio VirtualService and a PeerAuthentication for the app, and exclude the database's port \
-                 (5432, or that of `externalDatabase.url`) from the sidecar; `podAnnotations` may name other ports in \
-                 `traffic.sidecar.istio.io/excludeOutboundPorts`",
+                "Create an Istio VirtualService and a PeerAuthentication for the app, and exclude the \
+                 database's port (5432, or that of `externalDatabase.url`) from the sidecar; \
+                 `podAnnotations` may name other ports in `traffic.sidecar.istio.io/excludeOutboundPorts`",
             ),
             section(
                 "corveil",

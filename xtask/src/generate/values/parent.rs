@@ -8,8 +8,8 @@ pub(crate) fn keys() -> Vec<Key> {
         flag(
             "enabled",
             true,
-            "Condition that a parent chart can name for its dependency on this chart; the chart itself does not \
-             render with `false`",
+            "Condition that a parent chart can name for its dependency on this chart; the chart itself does \
+             not render with `false`",
         ),
         global(),
     ]
@@ -22,23 +22,24 @@ fn global() -> Key {
             "imageRegistry",
             Pattern::Registry,
             "",
-            "Registry, with an optional path, from which all images are pulled: the app's and those of the bundled \
-             PostgreSQL and Redis",
+            "Registry, with an optional path, from which all images are pulled: the app's and those of the \
+             bundled PostgreSQL and Redis",
         ),
         pull_secrets(
             "imagePullSecrets",
-            "Image pull secrets that a parent chart sets for all its charts, added to \
-         `imagePullSecrets`",
+            "Image pull secrets that a parent chart sets for all its charts, added to `imagePullSecrets`",
         ),
         text(
             "storageClass",
             "",
-            "Storage class of the bundled PostgreSQL's volume; overrides `postgresql.primary.persistence.storageClass`",
+            "Storage class of the bundled PostgreSQL's volume; overrides \
+             `postgresql.primary.persistence.storageClass`",
         ),
         text(
             "defaultStorageClass",
             "",
-            "Storage class of the bundled PostgreSQL's volume if `postgresql.primary.persistence.storageClass` is empty",
+            "Storage class of the bundled PostgreSQL's volume if \
+             `postgresql.primary.persistence.storageClass` is empty",
         ),
         compatibility(),
     ];
@@ -54,8 +55,8 @@ fn compatibility() -> Key {
         "adaptSecurityContext",
         OneOf(&["auto", "force", "disabled"]),
         "auto",
-        "When pods leave out the chart's default user and group IDs, so that OpenShift chooses them: `auto` only on \
-         OpenShift, `force` always, `disabled` never",
+        "When pods leave out the chart's default user and group IDs, so that OpenShift chooses them: `auto` \
+         only on OpenShift, `force` always, `disabled` never",
     );
     let openshift =
         Key::new("openshift", "Settings for OpenShift", Kind::Section(vec![adapt], Others::Passed));

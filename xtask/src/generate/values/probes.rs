@@ -23,8 +23,8 @@ pub(crate) fn keys() -> Vec<Key> {
             "lifecycle",
             Shape::Object,
             from_yaml("{}"),
-            "Lifecycle hooks of the app's container; a `preStop` hook replaces the chart's, which sleeps for 5 s, \
-             because requests arrive until every node has removed the endpoint",
+            "Lifecycle hooks of the app's container; a `preStop` hook replaces the chart's, which sleeps \
+             for 5 s, because requests arrive until every node has removed the endpoint",
         ),
     ]
 }

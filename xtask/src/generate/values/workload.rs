@@ -14,8 +14,8 @@ pub(crate) fn keys() -> Vec<Key> {
             "replicaCount",
             0,
             1,
-            "Number of the app's pods unless `autoscaling.enabled`; null leaves the number to another autoscaler, \
-             such as KEDA",
+            "Number of the app's pods unless `autoscaling.enabled`; null leaves the number to another \
+             autoscaler, such as KEDA",
         ),
         strategy(),
         integer(
@@ -60,8 +60,8 @@ pub(crate) fn keys() -> Vec<Key> {
                     "minAvailable",
                     IntegerOrPercent,
                     1,
-                    "Number or percentage of the app's pods that stay available while a node is drained; no effect if \
-                     `podDisruptionBudget.maxUnavailable` is set",
+                    "Number or percentage of the app's pods that stay available while a node is drained; no \
+                     effect if `podDisruptionBudget.maxUnavailable` is set",
                 ),
                 unset(
                     "maxUnavailable",
@@ -81,8 +81,8 @@ pub(crate) fn keys() -> Vec<Key> {
                     "name",
                     Pattern::Name,
                     "",
-                    "Name of the app's ServiceAccount; if empty, the name of the app's objects, or `default` if none \
-                     is created",
+                    "Name of the app's ServiceAccount; if empty, the name of the app's objects, or \
+                     `default` if none is created",
                 ),
             ],
         ),
@@ -106,8 +106,8 @@ fn pod() -> Vec<Key> {
             "securityContext",
             Part::SecurityContext,
             "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}",
-            "Security context of the app's containers; the migration Job takes only the user and group IDs from it, \
-             and `wait-for-db` adds a read-only root file system",
+            "Security context of the app's containers; the migration Job takes only the user and group IDs \
+             from it, and `wait-for-db` adds a read-only root file system",
         ),
         resources(
             "resources",
@@ -148,12 +148,14 @@ fn pod() -> Vec<Key> {
             "dnsPolicy",
             OneOf(&["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
             "",
-            "DNS policy of the pods of the app, the migration Job and `helm test`; empty is Kubernetes' default",
+            "DNS policy of the pods of the app, the migration Job and `helm test`; empty is Kubernetes' \
+             default",
         ),
         flag(
             "automountServiceAccountToken",
             true,
-            "Mount the token of the ServiceAccount in the app's pods; the migration Job's pod never has a token",
+            "Mount the token of the ServiceAccount in the app's pods; the migration Job's pod never has a \
+             token",
         ),
     ]
 }
@@ -168,8 +170,8 @@ fn strategy() -> Key {
                 "type",
                 OneOf(&["RollingUpdate"]),
                 "RollingUpdate",
-                "Update strategy of the Deployment, always `RollingUpdate`: `Recreate` would end the old pods while \
-                 the new ones wait for their migrations",
+                "Update strategy of the Deployment, always `RollingUpdate`: `Recreate` would end the old \
+                 pods while the new ones wait for their migrations",
             ),
             section(
                 "rollingUpdate",
@@ -179,14 +181,15 @@ fn strategy() -> Key {
                         "maxSurge",
                         IntegerOrPercent,
                         "25%",
-                        "Number or percentage of pods that a rolling update may run above the number of replicas",
+                        "Number or percentage of pods that a rolling update may run above the number of \
+                         replicas",
                     ),
                     value(
                         "maxUnavailable",
                         IntegerOrPercent,
                         0,
-                        "Number or percentage of replicas that may be unavailable during a rolling update; 0 keeps \
-                         every old pod until a new one is ready",
+                        "Number or percentage of replicas that may be unavailable during a rolling update; \
+                         0 keeps every old pod until a new one is ready",
                     ),
                 ],
             ),
