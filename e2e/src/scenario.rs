@@ -334,7 +334,7 @@ impl<'a> Gated<'a> {
         Ok(())
     }
 
-    /// Fails if a pod of this build ever existed, or a ReplicaSet that would create one.
+    /// Fails if a pod of this build ever existed, or a `ReplicaSet` that would create one.
     fn expect_no_pod(&self, build: Build) -> Result<()> {
         ensure!(!self.pods.events()?.iter().any(|pod| pod.is_app(build)), "a pod of the new build existed");
         let sets = self.world.list("replicasets", "")?;

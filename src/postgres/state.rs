@@ -19,7 +19,7 @@ const OLDEST_SERVER: i32 = 140_000;
 /// What the server is and what it remembers.
 #[derive(Debug, Default)]
 pub(crate) struct DatabaseState {
-    /// ServerState about server and session.
+    /// Which server and session this is, and the tables in it.
     pub(crate) server: ServerState,
     /// Applied migrations and files under way.
     pub(crate) history: History,
@@ -27,7 +27,7 @@ pub(crate) struct DatabaseState {
     pub(crate) invalid: Vec<InvalidIndex>,
 }
 
-/// ServerState about server and session.
+/// Which server and session this is, and the tables in it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct ServerState {
     /// `server_version_num`, such as 150018.
@@ -142,12 +142,12 @@ pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Res
 
 const DOING: &str = "reading the migration history";
 
-/// ServerState, with the tables that may be used.
+/// The server, with the tables that may be used.
 pub(super) async fn read_server(connection: &mut PgConnection, scope: Scope<'_>) -> Result<ServerState> {
     facts_and(connection, scope, "").await.map(|(server, ..)| server)
 }
 
-/// ServerState, what may be left of failed statements, and the answers to `more`, which belongs to the same message and may fail.
+/// The server, what may be left of failed statements, and the answers to `more`, which belongs to the same message and may fail.
 async fn facts_and(
     connection: &mut PgConnection,
     scope: Scope<'_>,

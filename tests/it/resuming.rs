@@ -83,7 +83,7 @@ async fn a_resumed_file_whose_finished_part_was_edited_is_refused() {
 async fn a_half_done_file_cannot_become_a_transaction() {
     let (database, folder) = failed().await;
     folder.put("2_half.sql", THREE.replace('$', "1"));
-    migrate(&database, &folder).await.expect_code(4).expect_stderr("`-- no-transaction` is gone");
+    migrate(&database, &folder).await.expect_code(4).expect_stderr("`-- no-transaction` was removed");
     assert_eq!(count(&database, "t").await, 2);
     // With the flag it goes on.
     Corveil::migrate(&database, &folder).args(["--no-transaction", "2"]).run().await.expect_code(0);

@@ -48,6 +48,22 @@ fn digest(checkout: &Checkout) -> String {
     text.lines().find_map(|line| line.strip_prefix("digest: ")).expect("a digest").to_owned()
 }
 
+/// The release's folder has a program for each architecture, which runs. The one that is not this machine's runs in an emulator.
+fn expect_programs(checkout: &Checkout, version: &str) {
+    let made = checkout.root.join(format!("target/publish/{version}"));
+    let _folder = checkout.sh.push_dir(&made);
+    cmd!(checkout.sh, "sha256sum --quiet --check SHA256SUMS").quiet().run().expect("the sums match");
+    for (name, machine) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
+        let archive = format!("corveil-{version}-linux-{name}.tar.gz");
+        cmd!(checkout.sh, "tar --extract --gzip --file {archive}").quiet().run().expect("a program");
+        let emulator = (machine != std::env::consts::ARCH).then(|| format!("qemu-{machine}-static"));
+        let call = emulator.as_deref().into_iter().chain(["./corveil", "--version"]);
+        let call: Vec<_> = call.collect();
+        let printed = cmd!(checkout.sh, "env {call...}").quiet().read().expect("the program runs");
+        assert_eq!(printed, format!("corveil {version}"), "{name}");
+    }
+}
+
 #[test]
 fn what_must_not_be_released_is_refused() {
     let checkout = checkout();
@@ -212,19 +228,7 @@ fn a_release_is_complete_and_a_second_run_changes_nothing() {
     let images = index["manifests"].as_array().expect("a list").iter();
     let images: Vec<_> = images.map(|image| image["platform"]["architecture"].clone()).collect();
     assert_eq!(images, ["amd64", "arm64"]);
-    let made = checkout.root.join(format!("target/publish/{version}"));
-    let _made = checkout.sh.push_dir(&made);
-    cmd!(checkout.sh, "sha256sum --quiet --check SHA256SUMS").quiet().run().expect("the sums match");
-    for (name, machine) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
-        let archive = format!("corveil-{version}-linux-{name}.tar.gz");
-        cmd!(checkout.sh, "tar --extract --gzip --file {archive}").quiet().run().expect("a program");
-        let emulator = (machine != std::env::consts::ARCH).then(|| format!("qemu-{machine}-static"));
-        let call = emulator.as_deref().into_iter().chain(["./corveil", "--version"]);
-        let call: Vec<_> = call.collect();
-        let printed = cmd!(checkout.sh, "env {call...}").quiet().read().expect("the program runs");
-        assert_eq!(printed, format!("corveil {version}"), "{name}");
-    }
-    drop(_made);
+    expect_programs(&checkout, &version);
 
     // A second run changes nothing.
     let before = (checkout.state(), registry.tags());

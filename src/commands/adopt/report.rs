@@ -98,7 +98,7 @@ fn text(report: &Report) -> String {
     let accepted = report.accepted.iter().map(|difference| format!("in spite of {difference}\n"));
     match report.outcome {
         Outcome::Current => {
-            format!("nothing to adopt: the database has a history of ours already, and is {at}\n")
+            format!("nothing to adopt: the database already has a migration history, and is {at}\n")
         }
         Outcome::Adopted => {
             let line = format!("{}: the schema is {at}\n", recorded(report.recorded.len()));

@@ -41,7 +41,7 @@ pub(crate) struct Created {
 /// own (casts, operators), belong to the whole cluster (roles) or may come with the server (extensions) are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ObjectKind {
-    /// A table, other_tool, partitioned or made by a query included.
+    /// A table, foreign, partitioned or made by a query included.
     Table,
     Index,
     View,

@@ -24,8 +24,8 @@ pub(super) fn expect_kept(sh: &Shell) -> Result<()> {
 /// unchanged.
 fn broken(changes: &str) -> Vec<String> {
     let changes = changes.lines().filter_map(|line| line.split_once('\t'));
-    let changed = changes.filter(|(status, path)| *status != "A" && is_sql(path));
-    changed
+    let broken = changes.filter(|(status, path)| *status != "A" && is_sql(path));
+    broken
         .map(|(status, path)| match status {
             "D" => format!("  `{path}` was removed"),
             _ => format!("  `{path}` was edited"),

@@ -170,11 +170,11 @@ fn each_variable_that_a_job_sets_is_refused_with_a_key_that_exists() {
     for name in names {
         let extra = json!({"migrate": {"extraEnv": [{"name": name, "value": "x"}]}});
         let error = render(HELMS[1], &[], &with(external(), extra)).expect_err(&name).to_string();
-        let named = error
+        let keys = error
             .split_once("`migrate.extraEnv` sets what `")
             .and_then(|(_, rest)| rest.split_once("` is for"));
-        let (named, _) = named.unwrap_or_else(|| panic!("{name}: {error}"));
-        for key in named.split("` or `") {
+        let (keys, _) = keys.unwrap_or_else(|| panic!("{name}: {error}"));
+        for key in keys.split("` or `") {
             assert!(is_key(&values::keys(), key), "{name}: there is no `{key}`");
         }
     }
