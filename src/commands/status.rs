@@ -142,11 +142,11 @@ fn versions(catalog: &Catalog, history: &History, findings: &[Finding], last: Op
     };
     let files = catalog.migrations().iter().map(|file| {
         let row = history.applied(file.version);
-        let step = history.steps_of(file.version).find_map(|step| step.error.clone());
+        let record = history.records_of(file.version).find_map(|record| record.error.clone());
         let run = last
             .filter(|run| run.outcome == Outcome::Failed && run.failed_version == Some(file.version))
             .and_then(|run| run.error.clone());
-        let error = step.or(run).filter(|_| row.is_none());
+        let error = record.or(run).filter(|_| row.is_none());
         let state = match (row, &error) {
             _ if disagrees(file.version) => State::Mismatch,
             (Some(_), _) => State::Applied,
@@ -240,7 +240,7 @@ mod tests {
             checksum: catalog.get(version).map_or_else(Vec::new, |m| m.checksum.clone()),
             execution_time: -1,
         };
-        let history = History { applied: vec![row(1), row(9)], steps: Vec::new() };
+        let history = History { applied: vec![row(1), row(9)], records: Vec::new() };
         let states: Vec<_> = versions(&catalog, &history, &[], None)
             .into_iter()
             .map(|v| (v.version, v.state, v.duration_ms))

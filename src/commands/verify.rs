@@ -91,7 +91,7 @@ pub(crate) async fn run(
     let (differences, not_compared) = compared.unzip();
     findings.extend(plan::disagreements(catalog, &state.history));
     let files = Files { catalog, history: &state.history, pending: &[] };
-    let removed = files.removed(&state.history.steps);
+    let removed = files.removed(&state.history.records);
     findings.extend(unfinished(catalog, &state.history, &removed));
     findings.extend(removed);
     findings.extend(state.invalid.iter().map(InvalidIndex::finding));
@@ -194,27 +194,30 @@ fn text(findings: &[Finding], differences: Option<&[Difference]>) -> String {
 /// Files without a transaction of which some statements are done and others are not, but for those that were removed.
 fn unfinished(catalog: &Catalog, history: &History, removed: &[Finding]) -> Vec<Finding> {
     history
-        .steps
+        .records
         .iter()
-        .filter(|step| step.state != RecordState::Finished && history.applied(step.version).is_none())
-        .filter(|step| removed.iter().all(|finding| finding.version != Some(step.version)))
-        .map(|step| {
-            let file = catalog.get(step.version).map(|m| m.file.clone());
-            let failed = step.state == RecordState::Failed || step.error.is_some();
-            let (what, n) = (if failed { "failed" } else { "was not finished" }, step.ordinal);
-            let reason = step.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        .filter(|record| record.state != RecordState::Finished && history.applied(record.version).is_none())
+        .filter(|record| removed.iter().all(|finding| finding.version != Some(record.version)))
+        .map(|record| {
+            let file = catalog.get(record.version).map(|m| m.file.clone());
+            let failed = record.state == RecordState::Failed || record.error.is_some();
+            let (what, n) = (if failed { "failed" } else { "was not finished" }, record.number);
+            let reason = record.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             Finding::new(
                 FindingKind::Unfinished,
                 match &file {
                     Some(_) => format!("is half applied: its statement {n} {what}{reason}"),
                     None => {
-                        format!("version {} is half applied: its statement {n} {what}{reason}", step.version)
+                        format!(
+                            "version {} is half applied: its statement {n} {what}{reason}",
+                            record.version
+                        )
                     }
                 },
                 "`corveil migrate`",
             )
             .file(file)
-            .version(step.version)
+            .version(record.version)
         })
         .collect()
 }

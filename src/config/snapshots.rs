@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::core::batch::hex;
 use crate::core::catalog::Catalog;
-use crate::core::message::hex;
 use crate::core::schema::quoting::quoted;
 use crate::core::schema::{Schema, changes};
 use crate::error::{Error, Result};

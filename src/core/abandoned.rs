@@ -46,9 +46,9 @@ impl Files<'_> {
     fn is_sent_again(self, record: &StatementRecord) -> bool {
         self.pending.iter().any(|(prepared, resume)| {
             prepared.migration.version == record.version
-                && record.ordinal > resume.done
-                && matches!(&prepared.mode, Mode::Statements(units)
-                    if units.get(record.ordinal - 1).is_some_and(|unit| unit.checksum == record.checksum))
+                && record.number > resume.done
+                && matches!(&prepared.mode, Mode::Statements(statements)
+                    if statements.get(record.number - 1).is_some_and(|statement| statement.checksum == record.checksum))
         })
     }
 
@@ -128,10 +128,10 @@ mod tests {
             .unwrap()
     }
 
-    fn record(version: i64, ordinal: usize, sql: &str, state: RecordState) -> StatementRecord {
+    fn record(version: i64, number: usize, sql: &str, state: RecordState) -> StatementRecord {
         StatementRecord {
             version,
-            ordinal,
+            number,
             checksum: Sha384::digest(sql).to_vec(),
             state,
             error: None,

@@ -448,7 +448,7 @@ mod tests {
                     execution_time: -1,
                 })
                 .collect(),
-            steps: Vec::new(),
+            records: Vec::new(),
         };
         for (versions, to, is_recorded) in [
             (&[1, 2][..], None, true),

@@ -228,7 +228,7 @@ mod tests {
                 execution_time: 1,
             })
             .collect();
-        History { applied, steps: Vec::new() }
+        History { applied, records: Vec::new() }
     }
 
     fn kinds(result: Result<Plan<'_>>) -> Vec<FindingKind> {

@@ -103,7 +103,7 @@ mod tests {
             },
             execution_time: 1,
         };
-        let history = History { applied: rows.iter().map(row).collect(), steps: Vec::new() };
+        let history = History { applied: rows.iter().map(row).collect(), records: Vec::new() };
         let unmet = unmet(&catalog, &history);
         (unmet.iter().map(|u| (u.migration.version, u.why)).collect(), sentence(&unmet))
     }

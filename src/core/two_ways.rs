@@ -78,7 +78,7 @@ mod tests {
             checksum: vec![0; 48],
             execution_time: 1,
         };
-        History { applied: versions.iter().map(row).collect(), steps: Vec::new() }
+        History { applied: versions.iter().map(row).collect(), records: Vec::new() }
     }
 
     fn refused(catalog: &Catalog, applied: &[i64]) -> Vec<i64> {

@@ -60,7 +60,7 @@ impl Baseline<'_> {
             checksum: migration.checksum.clone(),
             execution_time: -1,
         };
-        History { applied: self.migrations.iter().map(row).collect(), steps: Vec::new() }
+        History { applied: self.migrations.iter().map(row).collect(), records: Vec::new() }
     }
 }
 

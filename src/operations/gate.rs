@@ -93,7 +93,7 @@ impl<'a> Gate<'a> {
             && self.app_finds_it_ready().await?
         {
             query::close(connection).await;
-            self.refuse_invalid(&state.invalid, &history.steps)?;
+            self.refuse_invalid(&state.invalid, &history.records)?;
             return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
         }
         let (server, from, seen) = (state.server, history.newest(), history.clone());
@@ -152,9 +152,9 @@ impl<'a> Gate<'a> {
         let pending: Vec<_> = pending
             .into_iter()
             .map(|prepared| {
-                let steps: Vec<_> = history.steps_of(prepared.migration.version).collect();
-                let from = if steps.is_empty() { None } else { from.take() };
-                let resume = resume(&prepared, &steps, from)?;
+                let records: Vec<_> = history.records_of(prepared.migration.version).collect();
+                let from = if records.is_empty() { None } else { from.take() };
+                let resume = resume(&prepared, &records, from)?;
                 Ok((prepared, resume))
             })
             .collect::<Result<_>>()?;

@@ -59,5 +59,5 @@ pub(crate) async fn read(connection: &mut PgConnection, wanted: Wanted<'_>) -> R
     let mut results = query::all(connection, "reading the migration history", sql).await?;
     let applied = applied_rows(&results.pop().unwrap_or_default())?;
     let last_run = results.iter().flatten().next().map(runs::run).transpose()?;
-    Ok(Glance { server, history: History { applied, steps: Vec::new() }, last_run })
+    Ok(Glance { server, history: History { applied, records: Vec::new() }, last_run })
 }

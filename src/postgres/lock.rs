@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
 use crate::config::database::Database;
-use crate::core::message::durable;
+use crate::core::batch::durable;
 use crate::core::progress::SAY_EVERY;
 use crate::error::{Error, Result, ServerError};
 use crate::postgres::connect::Patience;

@@ -16,7 +16,7 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow, PgSeverity};
 use sqlx::{AssertSqlSafe, ColumnIndex, Connection, Decode, Either, Postgres, Row, Type};
 
-use crate::core::message::{OWN_LIMITS, OWN_SETTINGS};
+use crate::core::batch::{OWN_LIMITS, OWN_SETTINGS};
 use crate::error::{Error, Result, ServerError};
 use crate::postgres::decode;
 

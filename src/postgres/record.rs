@@ -1,7 +1,7 @@
 //! Records migrations that the database already contains, without running them.
 
+use crate::core::batch::history_row;
 use crate::core::catalog::Migration;
-use crate::core::message::history_row;
 use crate::core::trust;
 use crate::error::{Error, Result};
 use crate::postgres::lock::LockGuard;

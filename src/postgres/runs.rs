@@ -4,8 +4,8 @@ use serde::Serialize;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::config::{host, secret};
+use crate::core::batch::hex;
 use crate::core::catalog::Migration;
-use crate::core::message::hex;
 use crate::core::sql::quote::{ident, literal};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;

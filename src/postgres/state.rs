@@ -120,23 +120,23 @@ pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Res
         Some(_) => applied_rows(answers?.get(1).map(Vec::as_slice).unwrap_or_default())?,
     };
     let mut state =
-        DatabaseState { history: History { applied, steps: Vec::new() }, server, invalid: Vec::new() };
+        DatabaseState { history: History { applied, records: Vec::new() }, server, invalid: Vec::new() };
     let is_applied = |version| state.history.applied(version).is_some();
     let all_applied =
         scope.files.is_some_and(|files| files.migrations().iter().all(|m| is_applied(m.version)));
     // A run deletes records that outlived their file; who only reads need not know of them.
     let may_matter = !all_applied || any_left.records && matches!(scope.purpose, Use::Write);
-    let steps = match state.server.home.table(trust::STATEMENTS) {
-        Some(table) if may_matter => steps_sql(table),
+    let records = match state.server.home.table(trust::STATEMENTS) {
+        Some(table) if may_matter => records_sql(table),
         _ => String::new(),
     };
-    if !any_left.invalid && steps.is_empty() {
+    if !any_left.invalid && records.is_empty() {
         return Ok(state);
     }
-    let results = query::all(connection, DOING, format!("{} {steps}", indexes::INVALID)).await?;
+    let results = query::all(connection, DOING, format!("{} {records}", indexes::INVALID)).await?;
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
     state.invalid = rows(0).iter().map(indexes::invalid).collect::<Result<_>>()?;
-    state.history.steps = rows(1).iter().map(step).collect::<Result<_>>()?;
+    state.history.records = rows(1).iter().map(record).collect::<Result<_>>()?;
     Ok(state)
 }
 
@@ -244,7 +244,7 @@ pub(super) fn applied_sql(table: &GateTable) -> String {
     format!("{row_security} SELECT {COLUMNS} FROM {};", qualified(&table.schema, &table.name))
 }
 
-fn steps_sql(table: &GateTable) -> String {
+fn records_sql(table: &GateTable) -> String {
     format!(include_str!("state/statement_records.sql"), table = qualified(&table.schema, &table.name))
 }
 
@@ -276,10 +276,10 @@ fn whole_seconds(time: &str) -> String {
     }
 }
 
-fn step(row: &PgRow) -> Result<StatementRecord> {
+fn record(row: &PgRow) -> Result<StatementRecord> {
     Ok(StatementRecord {
         version: get(row, "version")?,
-        ordinal: usize::try_from(get::<i32>(row, "ordinal")?).unwrap_or_default(),
+        number: usize::try_from(get::<i32>(row, "ordinal")?).unwrap_or_default(),
         checksum: get(row, "checksum")?,
         state: RecordState::from_word(get(row, "state")?),
         error: get(row, "error")?,

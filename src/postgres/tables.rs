@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sqlx::postgres::PgConnection;
 
-use crate::core::message;
+use crate::core::batch;
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::trust::{HISTORY, RUNS, STATEMENTS, TABLES};
 use crate::error::{Error, Result, sqlstate};
@@ -104,8 +104,7 @@ pub(crate) async fn complete_statements(guard: &mut LockGuard) -> Result<()> {
     if query::get(&query::one(connection, "reading the columns of the statement records", sql).await?, 0)? {
         return Ok(());
     }
-    let sql =
-        message::own(&format!("ALTER TABLE {table} ADD COLUMN statement text, ADD COLUMN relation oid;"));
+    let sql = batch::own(&format!("ALTER TABLE {table} ADD COLUMN statement text, ADD COLUMN relation oid;"));
     query::as_is(connection, "adding columns to the statement records", sql).await.map(drop)
 }
 

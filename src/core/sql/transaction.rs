@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_a_no_transaction_file_is_one_unit() {
+    fn a_block_of_a_no_transaction_file_is_one_statement() {
         use Part::{Begin, Commit, Inside, Single};
         let cases = [
             ("", vec![]),

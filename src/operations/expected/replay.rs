@@ -11,9 +11,9 @@ use tracing::{debug, info};
 
 use crate::config::database::Database;
 use crate::config::env;
+use crate::core::batch::Timeouts;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::directives::Timeout;
-use crate::core::message::Timeouts;
 use crate::core::prepared;
 use crate::core::progress::{IndexBuild, Progress};
 use crate::core::resume::Resume;

@@ -27,7 +27,7 @@ impl<'a> Gate<'a> {
         if !lost.is_empty() {
             return Err(Error::Findings(lost));
         }
-        self.refuse_invalid(&state.invalid, &state.history.steps)?;
+        self.refuse_invalid(&state.invalid, &state.history.records)?;
         self.let_the_app_in(guard, &state.server).await
     }
 

@@ -69,7 +69,7 @@ impl PendingFile {
     pub(crate) fn of(prepared: &Prepared<'_>) -> Self {
         let (transaction, statements) = match &prepared.mode {
             Mode::Transaction { statements, .. } => (true, *statements),
-            Mode::Statements(units) => (false, units.len()),
+            Mode::Statements(statements) => (false, statements.len()),
         };
         Self {
             version: prepared.migration.version,

@@ -6,8 +6,8 @@ use tracing::warn;
 
 use super::Session;
 use super::send::Sent;
+use crate::core::batch::Timeouts;
 use crate::core::directives::Timeout;
-use crate::core::message::Timeouts;
 use crate::core::prepared::Prepared;
 use crate::core::retry;
 use crate::error::{Result, ServerError, sqlstate};

@@ -1,6 +1,6 @@
-//! The messages that apply a file: what stands around its SQL, and where its SQL starts in them.
+//! The batches that apply a file: what stands around its SQL, and where its SQL starts in them.
 //!
-//! A simple query is one message, so a transactional file costs one round trip. Nothing may precede BEGIN in it:
+//! A simple query is one batch, so a transactional file costs one round trip. Nothing may precede BEGIN in it:
 //! a SELECT there makes the file's own SET TRANSACTION fail (SQLSTATE 25001).
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET
 /// Whoever may create objects in a schema of the session's `search_path` can offer functions, operators and types that
 /// fit better than those of `pg_catalog` ([PostgreSQL](https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATTERNS)).
 /// Without row security the server refuses what a policy would hide. How values are written is fixed, too: a pooler may
-/// keep to itself what a session asked for when it began. An error ends no session: some are expected. A message of several
+/// keep to itself what a session asked for when it began. An error ends no session: some are expected. A batch of several
 /// statements is one transaction, so LOCAL ends with it.
 pub(crate) const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; \
                                 SET LOCAL bytea_output = hex; SET LOCAL datestyle = iso; \
@@ -60,8 +60,8 @@ pub(crate) struct Timeouts {
 
 /// What applies a file, with what is needed to find a statement of the file in the server's answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Message {
-    /// The SQL, sent part by part: one message, unless the file changes how the server reads what follows. It is shared with
+pub(crate) struct Batch {
+    /// The SQL, sent part by part: one batch, unless the file changes how the server reads what follows. It is shared with
     /// whoever sends it, as it may be large and be sent again.
     pub(crate) parts: Vec<Arc<String>>,
     /// Characters before the file's own SQL: the server counts positions in characters.
@@ -75,7 +75,7 @@ pub(crate) const BEFORE_HISTORY_ROW: usize = 2;
 
 /// A transactional file with its history row, committed together; `after` follows the COMMIT. Spaces are sent in the place of
 /// what wraps the file, so that the server's positions are the file's. `cuts` are the offsets in bytes, in the file, at which
-/// another message starts.
+/// another batch starts.
 ///
 /// The newline before the appendix ends a line comment that the file may end with. The semicolon ends a statement
 /// that lacks its own.
@@ -87,7 +87,7 @@ pub(crate) fn transaction(
     application_name: &str,
     history_row: &str,
     after: &str,
-) -> Message {
+) -> Batch {
     let begin = match wrapping.map(|wrapping| wrapping.modes.as_str()) {
         None | Some("") => "BEGIN;".into(),
         Some(modes) => format!("BEGIN {modes};"),
@@ -117,11 +117,11 @@ pub(crate) fn transaction(
         cuts.iter().rev().map(|cut| Arc::new(sql.split_off(prefix.len() + cut))).collect();
     parts.push(sql.into());
     parts.reverse();
-    Message { parts, prefix_chars: prefix.chars().count(), prefix_commands: 4 }
+    Batch { parts, prefix_chars: prefix.chars().count(), prefix_commands: 4 }
 }
 
-/// A BEGIN … COMMIT unit of a non-transactional file, recorded as finished in its own transaction.
-pub(crate) fn recorded_unit(body: &str, record: &str) -> String {
+/// A BEGIN … COMMIT statement of a non-transactional file, recorded as finished in its own transaction.
+pub(crate) fn recorded_block(body: &str, record: &str) -> String {
     format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true))
 }
 
@@ -172,26 +172,26 @@ mod tests {
 
     #[test]
     fn a_file_that_ends_in_a_comment_does_not_swallow_its_history_row() {
-        let message = transaction("SELECT 1 -- done", None, &[], TIMEOUTS, "corveil", "INSERT;", "");
-        assert!(message.parts[0].contains("-- done\n; SET SESSION"), "{message:?}");
+        let batch = transaction("SELECT 1 -- done", None, &[], TIMEOUTS, "corveil", "INSERT;", "");
+        assert!(batch.parts[0].contains("-- done\n; SET SESSION"), "{batch:?}");
     }
 
     #[test]
     fn the_file_starts_where_the_message_says() {
         let file = "BEGIN; ÄÖ; END";
         let wrapping = Wrapping { blanks: vec![0..5, 5..6, 13..16], modes: "READ WRITE".into() };
-        let message = transaction(file, Some(&wrapping), &[], TIMEOUTS, "corveil é", "", "");
-        let [sql] = &message.parts[..] else { panic!("{message:?}") };
-        let rest: String = sql.chars().skip(message.prefix_chars).collect();
+        let batch = transaction(file, Some(&wrapping), &[], TIMEOUTS, "corveil é", "", "");
+        let [sql] = &batch.parts[..] else { panic!("{batch:?}") };
+        let rest: String = sql.chars().skip(batch.prefix_chars).collect();
         assert!(rest.starts_with("       ÄÖ;    \n; SET"), "{rest}");
         assert!(sql.starts_with("BEGIN READ WRITE;"));
-        assert_eq!(sql.matches(';').count() - 6, message.prefix_commands);
+        assert_eq!(sql.matches(';').count() - 6, batch.prefix_commands);
     }
 
     #[test]
     fn a_file_is_sent_in_parts_where_it_is_cut() {
-        let message = transaction("SET a; é; c", None, &[7, 11], TIMEOUTS, "corveil", "INSERT;", "");
-        let [first, second, third] = &message.parts[..] else { panic!("{message:?}") };
+        let batch = transaction("SET a; é; c", None, &[7, 11], TIMEOUTS, "corveil", "INSERT;", "");
+        let [first, second, third] = &batch.parts[..] else { panic!("{batch:?}") };
         assert!(first.ends_with("\nSET a; ") && *second.as_str() == *"é; " && third.starts_with("c\n; SET"));
     }
 }
