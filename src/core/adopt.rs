@@ -52,12 +52,12 @@ pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: BaselineRequ
         findings.push(file.finding(
             FindingKind::OtherTool,
             format!(
-                "is to be recorded, but the database has a history of ours already, and it is not \
-                in it: the newest there is {}",
+                "cannot be baselined: the database already has a migration history without it, and the \
+                newest version there is {}",
                 history.newest().map_or_else(|| "none".into(), |newest| newest.to_string())
             ),
-            "`corveil migrate` applies what is pending; if the schema has it already, correct \
-                that history with `sqlx migrate override`",
+            "`corveil migrate` applies the pending migrations; if the schema already has this one, \
+                correct the history with `sqlx migrate override`",
         ));
     }
     if findings.is_empty() { Ok(()) } else { Err(Error::Mismatch(findings)) }
@@ -81,11 +81,11 @@ pub(crate) fn source(
         let file = &version(catalog, to)?.file;
         return Ok(BaselineSource::Version {
             version: to,
-            how: format!("version {to} is asked for, `{file}`"),
+            how: format!("version {to} (`{file}`) was requested"),
         });
     }
     Ok(match other_tool::only(histories, asked.from)? {
-        None => BaselineSource::Schema { why: "there is no history of a tool that is known".into() },
+        None => BaselineSource::Schema { why: "the database has no history of a known tool".into() },
         Some(history) => match mapping::map(history, catalog) {
             Mapping::To { version, how } => BaselineSource::Version { version, how },
             Mapping::Unknown { why } => BaselineSource::Schema { why },
@@ -98,7 +98,7 @@ pub(crate) fn nothing_there(histories: &[ToolHistory]) -> Error {
     if histories.is_empty() {
         return Error::config(
             "the database is empty: there is nothing to adopt",
-            "`corveil migrate` makes the schema",
+            "`corveil migrate` creates the schema",
         );
     }
     Error::Mismatch(vec![Finding::new(
@@ -107,8 +107,8 @@ pub(crate) fn nothing_there(histories: &[ToolHistory]) -> Error {
             "the database has the history {} and nothing else: there is nothing to adopt",
             other_tool::listed(histories)
         ),
-        "see that it is the right database; if so, drop that table, and `corveil migrate` \
-            makes the schema",
+        "check that this is the right database; if so, drop that table, and `corveil migrate` \
+            creates the schema",
     )])
 }
 
@@ -147,20 +147,18 @@ impl Comparison {
     pub(crate) fn conclude(self, catalog: &Catalog, why: &str) -> Result<(i64, String)> {
         let equal: Vec<_> = self.equal.iter().filter_map(|version| catalog.get(*version)).collect();
         match equal[..] {
-            [only] => {
-                Ok((only.version, format!("the schema is that of `{}`, and of no other version", only.file)))
-            }
+            [only] => Ok((only.version, format!("the schema matches `{}` and no other version", only.file))),
             [.., newest] => {
                 let names: Vec<_> = equal.iter().map(|file| format!("`{}`", file.file)).collect();
                 Err(Error::config(
                     format!(
-                        "the schema is that of {} versions alike, {}; which one cannot be told: {why}",
+                        "the schema matches {} versions ({}), so the current one is ambiguous: {why}",
                         equal.len(),
-                        names.join(" and ")
+                        names.join(", ")
                     ),
                     format!(
-                        "say it with `--to`, for a Job of the chart `migrate.adopt.to`: {} if what the later ones do to \
-                         the data is done",
+                        "set it with `--to`, or for the chart's Job with `migrate.adopt.to`: {} if the later ones' changes \
+                         of data are already there",
                         newest.version
                     ),
                 ))
@@ -173,13 +171,13 @@ impl Comparison {
         let Some((version, differences)) = self.nearest.filter(|_| self.meets) else {
             return Error::Mismatch(vec![Finding::new(
                 FindingKind::ExistingObject,
-                format!("the schema has nothing of these migrations: {why}"),
-                "see that it is the right database, and the right files",
+                format!("the database has no object that these migrations create: {why}"),
+                "check that this is the right database, and that these are the right files",
             )]);
         };
         let hint = format!(
-            "the schema is that of no version, and this is the nearest: {}mend it and try again, or record it all the \
-             same with `{} --to {version} --accept ID,…`",
+            "the schema matches no version, and this is the nearest: {}fix the schema and try again, or baseline \
+             it as it is with `{} --to {version} --accept ID,…`",
             order(&differences),
             adopt(catalog, None)
         );
@@ -201,10 +199,10 @@ pub(crate) fn accept(
         let ids: Vec<_> = differences.iter().map(|difference| difference.id.as_str()).collect();
         return Err(Error::Config {
             message: format!(
-                "`--accept {unknown}` is no difference between the schema and version {version}"
+                "`--accept {unknown}` is not the ID of a difference between the schema and version {version}"
             ),
             hint: match ids[..] {
-                [] => "there is none: leave `--accept` out".into(),
+                [] => "there is no difference: remove `--accept`".into(),
                 _ => format!("the differences are {}", ids.join(", ")),
             },
         });
@@ -215,7 +213,7 @@ pub(crate) fn accept(
         return Ok(accepted);
     }
     let hint = format!(
-        "{}mend the schema and try again, or record it all the same with `{} --to {version} --accept ID,…`",
+        "{}fix the schema and try again, or baseline it as it is with `{} --to {version} --accept ID,…`",
         order(&rest),
         adopt(catalog, None)
     );
@@ -228,8 +226,8 @@ fn order(differences: &[Difference]) -> String {
         return String::new();
     };
     format!(
-        "where `{file}` was applied before files that come first here, rename it so that its version has its place: \
-         versions are numbers here, while Diesel and Prisma compare them as text; otherwise "
+        "if `{file}` was applied before files that sort before it here, rename it so that its version sorts as it was applied: \
+         Corveil compares versions as numbers, Diesel and Prisma as text; otherwise "
     )
 }
 
@@ -244,7 +242,7 @@ pub(crate) fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &st
     match error {
         Error::Differs(mut differs) => {
             differs.hint = format!(
-                "{how}: if the versions of that history are not those of these files, record it with `{} --to {version}`; \
+                "{how}: if the versions in that history do not mean these files, baseline with `{} --to {version}`; \
                  otherwise {}",
                 adopt(catalog, None),
                 differs.hint
@@ -283,7 +281,7 @@ pub(crate) fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
         if runs_outside {
             format!("{leave}; on an empty database run `corveil migrate --no-transaction {outside}`")
         } else {
-            format!("{leave}; make a new database from a dump of this one, and adopt that")
+            format!("{leave}; create a new database from a dump of this one, and adopt that")
         }
     };
     refused.into_iter().map(|(outside, finding)| Finding { hint: hint(outside), ..finding }).collect()
@@ -316,7 +314,7 @@ fn adopt(catalog: &Catalog, from: Option<Tool>) -> String {
 fn version(catalog: &Catalog, version: i64) -> Result<&Migration> {
     catalog.get(version).ok_or_else(|| {
         Error::config(
-            format!("version {version}, which is asked for, is that of no migration file"),
+            format!("no migration file has the requested version {version}"),
             "`corveil status` lists the versions",
         )
     })
@@ -406,16 +404,16 @@ mod tests {
         let (code, said) = conclude([&["a"], &[], &[], &["c"]], true).unwrap_err();
         assert_eq!(code, 2);
         assert!(
-            said.contains("`2_m.sql` and `3_m.sql`") && said.contains("`migrate.adopt.to`: 3 if"),
+            said.contains("(`2_m.sql`, `3_m.sql`)") && said.contains("`migrate.adopt.to`: 3 if"),
             "{said}"
         );
         let (code, said) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], true).unwrap_err();
         assert_eq!(code, 4);
-        assert!(said.contains("up to `3_m.sql` make: c: is missing") && said.contains("--to 3"), "{said}");
+        assert!(said.contains("up to `3_m.sql` create: c: is missing") && said.contains("--to 3"), "{said}");
         let (code, said) =
             conclude([&["a", "b"], &["a", "b"], &["a", "b"], &["a", "b", "c"]], false).unwrap_err();
         assert_eq!(code, 4);
-        assert!(said.contains("nothing of these migrations"), "{said}");
+        assert!(said.contains("no object that these migrations create"), "{said}");
     }
 
     #[test]
@@ -427,7 +425,8 @@ mod tests {
         assert_eq!(accept(&[], &[]), Ok(2));
         assert_eq!(accept(&["a", "b"], &["b", "a"]), Ok(2));
         assert!(accept(&["a", "b"], &["b"]).unwrap_err().1.contains("a: is missing"));
-        for (there, says) in [(&["a", "b"][..], "the differences are a, b"), (&[], "there is none")] {
+        for (there, says) in [(&["a", "b"][..], "the differences are a, b"), (&[], "there is no difference")]
+        {
             let (code, said) = accept(there, &["c"]).unwrap_err();
             assert!(code == 2 && said.contains(says), "{said}");
         }

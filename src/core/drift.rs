@@ -21,7 +21,7 @@ impl Drift {
         let two_ways = files.clone().find_map(|file| {
             let ways = two_ways(file.content.as_deref().ok()?)?;
             let why = format!(
-                "`{}` holds a way down of {} too, which ran where the files were replayed, and may not have run here",
+                "`{}` also has a down migration of {}, which ran when the files were replayed but may not have run here",
                 file.file, ways.tool
             );
             Some((file.version, why))
@@ -51,7 +51,7 @@ pub(crate) fn explain(differences: &mut [Difference], file: &Migration, later: &
                 || (other.is_extra() && difference.object.starts_with(&format!("{}.", other.object)))
         });
         if !is_still_there {
-            difference.withhold(&format!("`{}`, a later file here, makes it so", file.file));
+            difference.withhold(&format!("`{}` is a later file that makes this change", file.file));
             difference.made_by = Some(file.file.clone());
         }
     }
@@ -131,7 +131,7 @@ mod tests {
             ]
         );
         assert!(
-            found[0].to_string().ends_with("; `2_m.sql`, a later file here, makes it so"),
+            found[0].to_string().ends_with("; `2_m.sql` is a later file that makes this change"),
             "{}",
             found[0]
         );

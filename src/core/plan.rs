@@ -99,7 +99,7 @@ fn unreadable(file: &Migration) -> Finding {
     file.finding(
         FindingKind::Unreadable,
         format!("is applied and cannot be read here: {reason}"),
-        "let the user who runs corveil read it",
+        "give the user that runs corveil permission to read it",
     )
 }
 
@@ -109,12 +109,12 @@ fn edited(file: &Migration, row: &Applied) -> Finding {
     let (message, hint) = match endings {
         Some(LineEndings { here, applied }) => (
             format!(
-                "differs from what was applied on {} in its line endings alone: {here} here, {applied} there",
+                "differs only in its line endings from the file applied on {}: {here} here, {applied} there",
                 row.installed_on
             ),
             format!(
                 "`echo '*.sql text eol={}' >> .gitattributes`, then `rm {f} && git checkout -- {f}`; if they are \
-                 committed so, `git add --renormalize .`",
+                 committed that way, `git add --renormalize .`",
                 if applied == "LF" { "lf" } else { "crlf" },
                 f = file.file
             ),
@@ -150,13 +150,13 @@ fn dirty(row: &Applied, file: Option<&Migration>) -> Finding {
     Finding::new(
         FindingKind::Dirty,
         match file {
-            Some(_) => "is recorded as failed by another tool; what of it was applied is not known".into(),
+            Some(_) => "is recorded as failed by another tool; how much of it was applied is unknown".into(),
             None => format!("version {} is recorded as failed by another tool", row.version),
         },
         format!(
-            "mend the schema by hand, then `UPDATE _sqlx_migrations SET success = true WHERE \
-            version = {v}`, or `DELETE FROM _sqlx_migrations WHERE version = {v}` if nothing \
-            of it is there",
+            "fix the schema by hand, then `UPDATE _sqlx_migrations SET success = true WHERE \
+            version = {v}`, or `DELETE FROM _sqlx_migrations WHERE version = {v}` if none \
+            of it was applied",
             v = row.version
         ),
     )
@@ -199,8 +199,8 @@ pub(crate) fn longer_than_its_neighbours(catalog: &Catalog) -> &[Migration] {
 /// What such a file does, as a sentence.
 pub(crate) fn slip(file: &Migration) -> String {
     format!(
-        "`{}` has a version with more digits than all files before it, so every file that is added with as many digits as \
-         those is out of order",
+        "`{}` has a version with more digits than all files before it, so every later file with \
+         their number of digits is out of order",
         file.file
     )
 }

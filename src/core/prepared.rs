@@ -206,7 +206,7 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepa
                 FindingKind::Unreadable,
                 None,
                 format!("cannot be read: {reason}"),
-                "let the user who runs corveil read it".into(),
+                "give the user that runs corveil permission to read it".into(),
             ),
         }]
     })?;

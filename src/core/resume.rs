@@ -59,7 +59,10 @@ pub(crate) fn resume(
         } else {
             Err(Error::config(
                 format!("`--resume-from {from}`: `{file}` has {} statements", statements.len()),
-                format!("give a number from 1 to {}, the last one for \"all done\"", statements.len() + 1),
+                format!(
+                    "use a number from 1 to {}; the last one means that every statement is done",
+                    statements.len() + 1
+                ),
             ))
         };
     }
@@ -102,7 +105,7 @@ pub(crate) fn resume(
         return Err(effect_unknown(
             file,
             resume.done + 1,
-            "the statements before it made temporary objects, which ended with their session",
+            "the statements before it created temporary objects, which ended with their session",
         ));
     }
     Ok(resume)
@@ -115,8 +118,8 @@ pub(crate) fn effect_unknown(file: &str, statement: usize, reason: &str) -> Erro
         statement,
         reason: reason.to_owned(),
         hint: format!(
-            "look whether the effect of statement {statement} is there, then run `corveil migrate --resume-from {}` if \
-             it is, or `corveil migrate --resume-from {statement}` if it is not",
+            "check whether statement {statement} took effect, then run `corveil migrate --resume-from {}` if it \
+             did, or `corveil migrate --resume-from {statement}` if it did not",
             statement + 1
         ),
     }
@@ -127,14 +130,14 @@ fn half_committed(file: &str, statement: usize) -> Error {
 }
 
 fn edited(prepared: &Prepared<'_>, start: Option<usize>, what: &str) -> Error {
-    let hint = "restore the finished statements; a change to them belongs into a new migration";
+    let hint = "restore the finished statements, and put the change into a new migration";
     mismatch(prepared, start, what, hint.into())
 }
 
 fn no_transaction_gone(prepared: &Prepared<'_>) -> Error {
     let version = prepared.migration.version;
     let hint = format!("put it back as the first line, or run `corveil migrate --no-transaction {version}`");
-    mismatch(prepared, None, "its `-- no-transaction` is gone", hint)
+    mismatch(prepared, None, "its `-- no-transaction` was removed", hint)
 }
 
 fn mismatch(prepared: &Prepared<'_>, start: Option<usize>, what: &str, hint: String) -> Error {

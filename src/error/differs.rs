@@ -21,7 +21,7 @@ pub struct Differs {
 impl fmt::Display for Differs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, differences, .. } = self;
-        write!(f, "the schema is not what the files up to `{file}` make: ")?;
+        write!(f, "the schema differs from what the migrations up to `{file}` create: ")?;
         match &differences[..] {
             [only] => write!(f, "{only}"),
             several => write!(f, "{} differences", several.len()),

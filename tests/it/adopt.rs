@@ -122,7 +122,7 @@ async fn a_history_of_ours_is_enough_or_contradicts() {
     {
         let run = adopt(&database, &folder).args(arguments).run().await.expect_code(0);
         run.expect_stdout(
-            "nothing to adopt: the database has a history of ours already, and is at version 2\n",
+            "nothing to adopt: the database already has a migration history, and is at version 2\n",
         );
     }
     assert_eq!(database.value::<i64>("SELECT count(*) FROM _corveil_runs").await, 1);
@@ -143,9 +143,12 @@ async fn a_history_of_ours_is_enough_or_contradicts() {
 async fn wrong_questions_are_refused_before_anything_is_compared() {
     let (database, folder) = (at_two().await, folder());
     for (arguments, says) in [
-        (["--to", "7"], "version 7, which is asked for, is that of no migration file"),
+        (["--to", "7"], "no migration file has the requested version 7"),
         (["--from", "goose"], "there is no migration history of goose in this database"),
-        (["--accept", "nothing"], "`--accept nothing` is no difference between the schema and version 2"),
+        (
+            ["--accept", "nothing"],
+            "`--accept nothing` is not the ID of a difference between the schema and version 2",
+        ),
         (["--from", "make"], "[possible values: auto, golang-migrate, goose"),
     ] {
         expect_refused(&database, adopt(&database, &folder).args(arguments), 2, &[says]).await;
@@ -178,7 +181,13 @@ async fn of_several_histories_one_has_to_be_named() {
     expect_refused(&database, adopt(&database, &folder), 2, &says).await;
     // The wrong one is not believed.
     let run = adopt(&database, &folder).args(["--from", "goose"]);
-    expect_refused(&database, run, 4, &["not what the files up to `1_users.sql` make", "public.keys"]).await;
+    expect_refused(
+        &database,
+        run,
+        4,
+        &["differs from what the migrations up to `1_users.sql` create", "public.keys"],
+    )
+    .await;
 
     let run = adopt(&database, &folder).args(["--from", "golang-migrate"]).run().await.expect_code(0);
     run.expect_stdout("the schema is at version 2");
@@ -193,13 +202,13 @@ const UNKNOWN: &str =
 #[tokio::test]
 async fn without_versions_the_only_equal_schema_tells() {
     for (history, why) in [
-        ("", "there is no history of a tool that is known"),
+        ("", "the database has no history of a known tool"),
         (UNKNOWN, "table public.schema_migrations, the migration history of an app that migrates itself"),
     ] {
         let (database, folder) = (Database::fresh().await, folder());
         database.execute(&format!("{USERS}; {history}")).await;
         let run = adopt(&database, &folder).run().await.expect_code(0);
-        run.expect_stderr(why).expect_stderr("the schema is that of `1_users.sql`, and of no other version");
+        run.expect_stderr(why).expect_stderr("the schema matches `1_users.sql` and no other version");
         assert_eq!(database.applied().await, [1]);
         Corveil::migrate(&database, &folder)
             .run()
@@ -214,8 +223,8 @@ async fn a_history_whose_numbers_mean_something_else_is_not_believed() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {}", golang_migrate(4, false))).await;
     let says = [
-        "not what the files up to `4_name.sql` make: 2 differences",
-        "the schema is that of `1_users.sql`, and of no other version",
+        "differs from what the migrations up to `4_name.sql` create: 2 differences",
+        "the schema matches `1_users.sql` and no other version",
         "--to 1`",
     ];
     expect_refused(&database, adopt(&database, &folder), 4, &says).await;
@@ -227,7 +236,7 @@ async fn a_history_whose_numbers_mean_something_else_is_not_believed() {
 async fn versions_that_change_data_alone_cannot_be_told_apart() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {KEYS}; {UNKNOWN}")).await;
-    let says = ["2 versions alike, `2_keys.sql` and `3_fill.sql`", "`migrate.adopt.to`: 3 if"];
+    let says = ["2 versions (`2_keys.sql`, `3_fill.sql`)", "`migrate.adopt.to`: 3 if"];
     expect_refused(&database, adopt(&database, &folder), 2, &says).await;
 
     adopt(&database, &folder).args(["--to", "3"]).run().await.expect_code(0);
@@ -240,7 +249,7 @@ async fn versions_that_change_data_alone_cannot_be_told_apart() {
 async fn of_a_schema_that_is_no_version_s_the_nearest_is_shown() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {KEYS}; {NAME}; ALTER TABLE keys ADD hash text; {UNKNOWN}")).await;
-    let says = ["not what the files up to `4_name.sql` make", "hash", "--to 4 --accept"];
+    let says = ["differs from what the migrations up to `4_name.sql` create", "hash", "--to 4 --accept"];
     expect_refused(&database, adopt(&database, &folder), 4, &says).await;
 
     // Nothing in it is quite as the files have it, and it is the same all the same.
@@ -251,8 +260,13 @@ async fn of_a_schema_that_is_no_version_s_the_nearest_is_shown() {
     // Something else altogether.
     let other = Database::fresh().await;
     other.execute("CREATE TABLE something (id int)").await;
-    expect_refused(&other, adopt(&other, &folder), 4, &["nothing of these migrations", "right database"])
-        .await;
+    expect_refused(
+        &other,
+        adopt(&other, &folder),
+        4,
+        &["no object that these migrations create", "right database"],
+    )
+    .await;
 }
 
 /// Four versions of 14 digits and, as text between the first two of them, one of 18.
@@ -284,15 +298,15 @@ async fn what_a_tool_that_compares_versions_as_text_applied_before_is_not_offere
                 })
                 .await;
         }
-        let made = "`202301020000001234_b.sql`, a later file here, makes it so";
+        let made = "`202301020000001234_b.sql` is a later file that makes this change";
         for arguments in [&[][..], &["--to", "20230101000000"]] {
             let run = adopt(&database, &folder).args(arguments);
             let says = [
-                "table-public.b-extra: table public.b is not what any file makes; ",
-                "column-public.a.b-extra: column public.a.b is not what any file makes; ",
+                "table-public.b-extra: table public.b exists but no migration creates it; ",
+                "column-public.a.b-extra: column public.a.b exists but no migration creates it; ",
                 made,
                 "hint: ",
-                "where `202301020000001234_b.sql` was applied before files that come first here, rename it",
+                "if `202301020000001234_b.sql` was applied before files that sort before it here, rename it",
             ];
             let outcome = expect_refused(&database, run, 4, &says).await;
             assert!(!outcome.stderr.contains("DROP"), "{outcome}");
@@ -374,9 +388,13 @@ async fn each_kind_of_difference_is_told_refused_and_can_be_accepted() {
         database.execute(EVERYTHING).await;
         database.execute(change).await;
         let to_one = || adopt(&database, &folder).args(["--to", "1", "--output", "json"]);
-        let outcome =
-            expect_refused(&database, to_one(), 4, &["not what the files up to `1_everything.sql` make"])
-                .await;
+        let outcome = expect_refused(
+            &database,
+            to_one(),
+            4,
+            &["differs from what the migrations up to `1_everything.sql` create"],
+        )
+        .await;
         let ids = ids(&outcome);
         assert_eq!(ids.len(), 1, "{what}: {outcome}");
         // One line has all of it, or begins with it.
@@ -513,7 +531,7 @@ async fn the_embedded_migrations_need_no_scratch_database() {
     let as_owner = |command| Corveil::new(command).url(&database.url_as(&owner));
 
     let run = as_owner("adopt").run().await.expect_code(0);
-    run.expect_stderr("the schema is that of `0006_add_api_keys_name.sql`, and of no other version");
+    run.expect_stderr("the schema matches `0006_add_api_keys_name.sql` and no other version");
     assert_eq!(database.applied().await, [1, 2, 3, 4, 5, 6]);
     as_owner("status").run().await.expect_code(1);
 }

@@ -130,5 +130,5 @@ async fn a_history_that_is_not_read_is_passed_over_for_the_schema() {
     let corveil = |command: &str| Corveil::new(command).url(&theirs.url());
     corveil("migrate").run().await.expect_code(4).expect_stderr("`corveil adopt --dry-run`");
     let run = corveil("adopt").run().await.expect_code(0);
-    run.expect_stderr("the schema is that of `0006_add_api_keys_name.sql`, and of no other version");
+    run.expect_stderr("the schema matches `0006_add_api_keys_name.sql` and no other version");
 }

@@ -220,7 +220,9 @@ async fn a_file_that_git_checked_out_with_other_line_endings_is_not_called_edite
     migrate(&database, &folder).await.expect_code(0);
     folder.put("1_t.sql", "SELECT 1;\r\nSELECT 2;\r\n");
     let run = migrate(&database, &folder).await.expect_code(4);
-    let run = run.expect_stderr("in its line endings alone: CR LF here, LF there");
+    let run = run
+        .expect_stderr("differs only in its line endings from the file applied on")
+        .expect_stderr(": CR LF here, LF there");
     run.expect_stderr("*.sql text eol=lf").expect_no_stderr("was edited");
 }
 

@@ -83,7 +83,7 @@ async fn a_resumed_file_whose_finished_part_was_edited_is_refused() {
 async fn a_half_done_file_cannot_become_a_transaction() {
     let (database, folder) = failed().await;
     folder.put("2_half.sql", THREE.replace('$', "1"));
-    migrate(&database, &folder).await.expect_code(4).expect_stderr("`-- no-transaction` is gone");
+    migrate(&database, &folder).await.expect_code(4).expect_stderr("`-- no-transaction` was removed");
     assert_eq!(count(&database, "t").await, 2);
     // With the flag it goes on.
     Corveil::migrate(&database, &folder).args(["--no-transaction", "2"]).run().await.expect_code(0);
@@ -139,7 +139,7 @@ async fn a_begun_statement_without_a_trace_is_asked_for_never_guessed() {
         let database = begun(update, 1).await;
         let run = Corveil::migrate(&database, &folder).args(["--output", "json"]).run().await.expect_code(3);
         assert_eq!(run.json()["error"]["kind"], json!("unsettled"));
-        run.expect_stderr("--resume-from 2` if it is").expect_stderr("--resume-from 1` if it is not");
+        run.expect_stderr("--resume-from 2` if it did").expect_stderr("--resume-from 1` if it did not");
         assert_eq!(database.values::<i32>("SELECT a FROM t").await, [1]);
 
         Corveil::migrate(&database, &folder).args(["--resume-from", from]).run().await.expect_code(0);

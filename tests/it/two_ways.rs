@@ -174,8 +174,8 @@ async fn what_the_way_up_of_a_recorded_file_made_is_not_offered_to_be_dropped() 
     // As an older build adopted it.
     let to_one = ["adopt", "--run-whole", "1", "--accept"];
     let refused = run(&to_one[..3], &database, &folder).run().await.expect_code(4);
-    let line = "- table-public.users-extra: table public.users is not what any file makes; `0001_users.sql` holds a way \
-                down of goose too, which ran where the files were replayed, and may not have run here\n";
+    let line = "- table-public.users-extra: table public.users exists but no migration creates it; `0001_users.sql` also has a \
+                down migration of goose, which ran when the files were replayed but may not have run here\n";
     refused.expect_stderr(line);
     run(&to_one, &database, &folder).arg("table-public.users-extra").run().await.expect_code(0);
 

@@ -69,7 +69,7 @@ impl Report {
         }
     }
 
-    /// Of a database that has a history of ours.
+    /// Of a database that already has a history.
     fn current(version: Option<i64>) -> Self {
         let (histories, recorded, accepted, refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { outcome: Outcome::Current, version, how: None, histories, recorded, accepted, refused }
@@ -98,7 +98,7 @@ fn text(report: &Report) -> String {
     let accepted = report.accepted.iter().map(|difference| format!("in spite of {difference}\n"));
     match report.outcome {
         Outcome::Current => {
-            format!("nothing to adopt: the database has a history of ours already, and is {at}\n")
+            format!("nothing to adopt: the database already has a migration history, and is {at}\n")
         }
         Outcome::Adopted => {
             let line = format!("{}: the schema is {at}\n", recorded(report.recorded.len()));

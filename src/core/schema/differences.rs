@@ -101,7 +101,14 @@ impl Found {
     }
 
     fn extra(&mut self, step: Step, kind: &str, object: &str, sql: String) {
-        self.add(step, kind, object, "extra", format!("{kind} {object} is not what any file makes"), sql);
+        self.add(
+            step,
+            kind,
+            object,
+            "extra",
+            format!("{kind} {object} exists but no migration creates it"),
+            sql,
+        );
     }
 
     /// Whether an object is in a schema that is itself no file's.
@@ -200,7 +207,7 @@ fn schemas(found: &mut Found, expected: &Schema, live: &Schema) {
         found.missing(Step::Schema, "schema", name, format!("CREATE SCHEMA {name};"));
     }
     for name in found.extra_schemas.clone() {
-        let message = format!("schema {name} with everything in it is not what any file makes");
+        let message = format!("schema {name} exists, with everything in it, but no migration creates it");
         let sql = format!("DROP SCHEMA {name} CASCADE;");
         found.add(Step::DropSchema, "schema", &name, "extra", message, sql);
     }
