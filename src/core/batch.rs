@@ -1,7 +1,7 @@
-//! The batches that apply a file: what stands around its SQL, and where its SQL starts in them.
+//! Builds the batches that apply a file: the SQL around the file's, and where the file's SQL starts in them.
 //!
 //! A simple query is one batch, so a transactional file costs one round trip. Nothing may precede BEGIN in it:
-//! a SELECT there makes the file's own SET TRANSACTION fail (SQLSTATE 25001).
+//! a SELECT there would make the file's SET TRANSACTION fail (SQLSTATE 25001).
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use crate::core::sql::transaction::Wrapping;
 pub(crate) const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DEALLOCATE ALL; \
                                  CLOSE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES;";
 
-/// Settings for the rest of a transaction in which the program asks and writes for itself.
+/// Settings for the rest of a transaction in which Corveil reads and writes its own data.
 ///
-/// Whoever may create objects in a schema of the session's `search_path` can offer functions, operators and types that
-/// fit better than those of `pg_catalog` ([PostgreSQL](https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATTERNS)).
-/// Without row security the server refuses what a policy would hide. How values are written is fixed, too: a pooler may
-/// keep to itself what a session asked for when it began. An error ends no session: some are expected. A batch of several
+/// A role that may create objects in a schema of the session's `search_path` can create functions, operators and types that
+/// match better than those of `pg_catalog` ([PostgreSQL](https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATTERNS)).
+/// With `row_security` off the server refuses a query whose rows a policy would hide. The format of values is fixed, too: a
+/// pooler may not pass on the settings with which a session starts. An error must not end the session: some are expected. A batch of several
 /// statements is one transaction, so LOCAL ends with it.
 pub(crate) const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; \
                                 SET LOCAL bytea_output = hex; SET LOCAL datestyle = iso; \
                                 SET LOCAL timezone = utc; SET LOCAL exit_on_error = off; \
                                 SET LOCAL quote_all_identifiers = off;";
 
-/// How long a statement of the program's own may wait for a lock, and how long it may work.
+/// How long a statement of Corveil may wait for a lock, and how long it may run.
 ///
 /// Neither ends a COMMIT that waits for a synchronous standby: the server stops its clock before.
 pub(crate) const OWN_LIMITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = '10s';";
@@ -44,9 +44,9 @@ pub(crate) fn durable(is_local: bool) -> String {
     )
 }
 
-/// The gate's own rights for the rest of a transaction, whatever role the file has taken on.
+/// Restores the gate's rights for the rest of a transaction, after the file may have set another role.
 ///
-/// Its own role is the default one, not NONE: `ALTER ROLE … SET role` may have given the session another from the start.
+/// The gate's role is the default one, not NONE: `ALTER ROLE … SET role` may have given the session another from the start.
 const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT;";
 
 /// The timeouts of a file.
@@ -54,15 +54,15 @@ const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL rol
 pub(crate) struct Timeouts {
     /// `lock_timeout`.
     pub(crate) lock: Timeout,
-    /// `statement_timeout`; a role may have a default of its own, so none is set, too.
+    /// `statement_timeout`; it is also set to none, because a role may have another default.
     pub(crate) statement: Timeout,
 }
 
-/// What applies a file, with what is needed to find a statement of the file in the server's answer.
+/// The batches that apply a file, and what locates a statement of the file in the server's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Batch {
     /// The SQL, sent part by part: one batch, unless the file changes how the server reads what follows. It is shared with
-    /// whoever sends it, as it may be large and be sent again.
+    /// the sender, because it may be large and be sent again.
     pub(crate) parts: Vec<Arc<String>>,
     /// Characters before the file's own SQL: the server counts positions in characters.
     pub(crate) prefix_chars: usize,
@@ -73,8 +73,8 @@ pub(crate) struct Batch {
 /// Statements between the file's own and the INSERT of its history row.
 pub(crate) const BEFORE_HISTORY_ROW: usize = 2;
 
-/// A transactional file with its history row, committed together; `after` follows the COMMIT. Spaces are sent in the place of
-/// what wraps the file, so that the server's positions are the file's. `cuts` are the offsets in bytes, in the file, at which
+/// A transactional file with its history row, committed together; `after` follows the COMMIT. Spaces replace
+/// the BEGIN and COMMIT that wrap the file, so that the server's positions are the file's. `cuts` are the offsets in bytes, in the file, at which
 /// another batch starts.
 ///
 /// The newline before the appendix ends a line comment that the file may end with. The semicolon ends a statement
@@ -125,8 +125,7 @@ pub(crate) fn recorded_block(body: &str, record: &str) -> String {
     format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true))
 }
 
-/// Statements of the gate's own, in a transaction of their own that leaves the file's session state alone, and does not
-/// mind it.
+/// Statements of the gate, in a separate transaction that neither changes the file's session state nor depends on it.
 pub(crate) fn own(statements: &str) -> String {
     format!(
         "BEGIN READ WRITE; {OWN_RIGHTS} {OWN_SETTINGS} {OWN_LIMITS} SELECT {}; {statements} COMMIT;",
@@ -136,7 +135,8 @@ pub(crate) fn own(statements: &str) -> String {
 
 /// The INSERT of a history row, equal to what sqlx 0.9 writes.
 ///
-/// It is free of anything that a `search_path` decides, which is the file's own: its deferred triggers still fire at COMMIT.
+/// Nothing in it depends on the `search_path`. That stays as the file set it, because the file's deferred triggers fire at
+/// COMMIT.
 /// `execution_time` is an SQL expression in nanoseconds. The checksum goes through `decode`, so that the row is the
 /// same under any `standard_conforming_strings` that the file may have set.
 pub(crate) fn history_row(schema: &str, migration: &Migration, execution_time: &str) -> String {

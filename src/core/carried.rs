@@ -63,7 +63,7 @@ impl Leaves {
 pub(crate) fn leaves(file: &Migration) -> Option<String> {
     SETTINGS.into_iter().find_map(|setting| match effect_of(file, setting) {
         Effect::Leaves(left) => Some(format!(
-            "{}, and sqlx-cli keeps that for the next files of a run, so this may be what one of them made",
+            "{}, and sqlx-cli keeps that for the next files of a run, so one of them may have created this",
             sentence(file, &left)
         )),
         Effect::None | Effect::Default => None,

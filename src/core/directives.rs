@@ -77,7 +77,7 @@ pub(crate) fn parse(sql: &str, strings: Strings) -> Result<Directives, Directive
             let reason =
                 "`-- no-transaction` counts only as the file's first bytes, for sqlx and for corveil"
                     .to_owned();
-            return Err(error(reason, "make it the first line, spelled exactly so".to_owned()));
+            return Err(error(reason, "make it the first line, spelled exactly like this".to_owned()));
         }
         let Some(directive) = directive(comment) else { continue };
         if !leading {

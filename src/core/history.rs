@@ -1,4 +1,4 @@
-//! What the database says has happened: the rows of our tables, as plain data.
+//! The rows of Corveil's tables, as plain data.
 
 use crate::core::sql::concurrent::{Concurrent, concurrent};
 use crate::core::sql::split::statements;
@@ -28,7 +28,7 @@ pub(crate) struct StatementRecord {
     /// SHA-384 of the statement's text.
     pub(crate) checksum: Vec<u8>,
     pub(crate) state: RecordState,
-    /// What the server said when it failed.
+    /// The server's error, when it failed.
     pub(crate) error: Option<String>,
     /// The text of a statement that works concurrently: what it leaves half done outlives the file.
     pub(crate) statement: Option<String>,
@@ -74,7 +74,7 @@ impl RecordState {
     }
 }
 
-/// Everything that the database remembers of migrations.
+/// Everything that the database records of migrations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct History {
     /// Applied migrations, oldest version first.
@@ -84,7 +84,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Whether no run of sqlx or corveil has left a trace.
+    /// Whether no run of sqlx or corveil is recorded.
     pub(crate) fn is_blank(&self) -> bool {
         self.applied.is_empty() && self.records.is_empty()
     }

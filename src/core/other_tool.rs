@@ -174,20 +174,20 @@ pub fn only(histories: &[ToolHistory], from: Option<Tool>) -> Result<Option<&Too
     match (histories, from) {
         ([], Some(tool)) => Err(Error::config(
             format!("there is no migration history of {tool} in this database"),
-            "run it with `--from auto` to see what is there",
+            "run it with `--from auto` to list the histories that exist",
         )),
         ([], None) => Ok(None),
         ([only], _) => Ok(Some(only)),
         (several, Some(tool)) => Err(Error::config(
             format!("there are several migration histories of {tool}: {}", listed(several)),
-            "set `search_path` to the schema of the one that is meant",
+            "set `search_path` to the schema of the right one",
         )),
         (several, None) => {
             let names: Vec<_> = several.iter().filter_map(|history| history.tool.name()).collect();
             Err(Error::config(
                 format!("there are several migration histories: {}", listed(several)),
                 format!(
-                    "say which one is meant: `--from {}`; for a Job of the chart, \
+                    "choose one with `--from {}`, or for the chart's Job with \
                     `migrate.adopt.from`",
                     names.join("` or `--from ")
                 ),

@@ -8,7 +8,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 /// What to do with a pending version that is older than the newest applied one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum OutOfOrder {
-    /// End with exit code 4: the file was tested on another schema than it would meet.
+    /// End with exit code 4: the file was tested on another schema than the one that it would run on.
     #[default]
     Fail,
     /// Apply it, as sqlx does.
@@ -20,14 +20,14 @@ pub(crate) enum OutOfOrder {
 pub(crate) struct Plan<'a> {
     /// Migrations to apply, in this order.
     pub(crate) pending: Vec<&'a Migration>,
-    /// Applied versions newer than our newest: a newer build has been here.
+    /// Applied versions newer than this build's newest: a newer build has run.
     pub(crate) newer: Vec<i64>,
 }
 
 /// Compares files and history.
 ///
 /// # Errors
-/// [`Error::Mismatch`] with every disagreement; [`Error::Config`] for a target that is no version of ours.
+/// [`Error::Mismatch`] with every disagreement; [`Error::Config`] for a target that no migration file has as its version.
 pub(crate) fn plan<'a>(
     catalog: &'a Catalog,
     history: &History,
@@ -63,7 +63,7 @@ pub(crate) fn plan<'a>(
     }
 }
 
-/// Every applied row that disagrees with its file, or has none although it is older than our newest.
+/// Every applied row that disagrees with its file, or has no file although it is older than this build's newest.
 pub(crate) fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
     history
         .applied
@@ -80,7 +80,7 @@ pub(crate) fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding
         .collect()
 }
 
-/// Applied versions newer than our newest.
+/// Applied versions newer than this build's newest.
 pub(crate) fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
     history
         .applied
@@ -90,7 +90,7 @@ pub(crate) fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
         .collect()
 }
 
-/// Without its content nobody can say whether the file is what was applied.
+/// Without the content, the file cannot be compared with what was applied.
 fn unreadable(file: &Migration) -> Finding {
     let reason = match &file.content {
         Err(Unreadable::Io(reason)) => reason.as_str(),

@@ -1,4 +1,4 @@
-//! A pending file, made ready to be applied, or refused as it is.
+//! Reads, checks and wraps a pending file, or refuses it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::core::sql::strings::Strings;
 use crate::core::sql::transaction::{Control, Outline, Pairing, Part, Wrapping, control};
 use crate::error::{Finding, FindingKind};
 
-/// A pending file, ready to be applied.
+/// A pending file that is read, checked and wrapped.
 #[derive(Debug)]
 pub(crate) struct Prepared<'a> {
     pub(crate) migration: &'a Migration,
@@ -28,16 +28,16 @@ pub(crate) struct Prepared<'a> {
     pub(crate) sql: &'a str,
     /// How the session reads its strings.
     strings: Strings,
-    /// What its leading comments ask for.
+    /// The directives in its leading comments.
     pub(crate) directives: Directives,
     pub(crate) mode: Mode,
     /// Whether it has no statement.
     is_empty: bool,
-    /// What it leaves to other files, in words.
+    /// Warnings about settings that it leaves to other files.
     leaves: Vec<String>,
 }
 
-/// A prepared migration, and where it goes on. It is shared, as a run decides again where the history has changed.
+/// A prepared migration, and where it resumes. It is shared, because a run plans again when the history has changed.
 pub(crate) type Pending<'a> = (Arc<Prepared<'a>>, Resume);
 
 impl<'a> Prepared<'a> {
@@ -45,8 +45,8 @@ impl<'a> Prepared<'a> {
         each(self.sql, self.strings)
     }
 
-    /// Offsets in bytes at which the statements of a transactional file start, without those that wrap it. They are read again:
-    /// only a file that failed has a need for them.
+    /// Offsets in bytes at which the statements of a transactional file start, without those that wrap it. They are read again,
+    /// because only a file that failed needs them.
     pub(crate) fn starts(&self) -> Vec<usize> {
         let starts = self.statements().map_while(|statement| Some(statement.ok()?.start));
         match &self.mode {
@@ -57,7 +57,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// What a person should know about the file, each as a predicate of its name. `others_follow`: the run applies files after it.
+    /// Warnings about the file, each as a predicate of its name. `others_follow`: the run applies files after it.
     pub(crate) fn warnings(&self, others_follow: bool) -> impl Iterator<Item = &str> {
         let is_empty = self.is_empty.then_some("has no statement; it is recorded as applied");
         is_empty.into_iter().chain(self.leaves.iter().map(String::as_str).filter(move |_| others_follow))
@@ -69,13 +69,13 @@ impl<'a> Prepared<'a> {
 pub(crate) enum Mode {
     /// All of it and its history row in one transaction.
     Transaction {
-        /// The BEGIN and COMMIT that wrap the file whole, if they do: spaces are sent in their place.
+        /// The BEGIN and COMMIT that wrap the whole file, if there are any: spaces replace them.
         wrapping: Option<Wrapping>,
-        /// How many statements it has besides.
+        /// The number of its other statements.
         statements: usize,
         /// Offsets in bytes at which another batch starts: where the file changes how its strings are read, and at the first
-        /// statement beyond each MiB. The server reads a batch as a whole before it carries out any of it, and keeps twenty
-        /// times its size while it does.
+        /// statement beyond each MiB. The server parses a whole batch before it runs any of it, and needs twenty times
+        /// its size in memory meanwhile.
         cuts: Vec<usize>,
     },
     /// Statement by statement, each recorded.
@@ -91,7 +91,7 @@ pub(crate) struct PreparedStatement {
     pub(crate) start: usize,
     pub(crate) checksum: Vec<u8>,
     pub(crate) kind: StatementKind,
-    /// Its SETs that outlive it: a later session has to repeat them, and nothing else.
+    /// Its SETs that outlive it: a session that resumes the file repeats them, and nothing else.
     pub(crate) replay: Vec<String>,
     /// Whether it leaves something in its session that cannot be repeated, such as a temporary table.
     pub(crate) temporary: bool,
@@ -143,7 +143,7 @@ impl PreparedStatement {
     }
 }
 
-/// What is still prepared of the pending files for a session that reads strings so, and the files that are not.
+/// The pending files that are already prepared for a session that reads strings this way, and the files that are not.
 pub(crate) fn kept<'a>(
     pending: &[&'a Migration],
     before: &[Pending<'a>],
@@ -162,7 +162,7 @@ pub(crate) fn kept<'a>(
     (kept, others)
 }
 
-/// Makes pending files ready for a session that reads strings so.
+/// Prepares pending files for a session that reads strings this way.
 ///
 /// # Errors
 /// Every refusal of every file.
@@ -174,7 +174,7 @@ pub(crate) fn prepare<'a>(
     let mut all = Vec::with_capacity(pending.len());
     let mut findings = Vec::new();
     for migration in pending {
-        match script(migration, no_transaction.contains(&migration.version), strings) {
+        match prepare_one(migration, no_transaction.contains(&migration.version), strings) {
             Ok(prepared) => all.push(prepared),
             Err(refused) => findings.extend(refused),
         }
@@ -182,7 +182,7 @@ pub(crate) fn prepare<'a>(
     if findings.is_empty() { Ok(all) } else { Err(findings) }
 }
 
-fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepared<'_>, Vec<Finding>> {
+fn prepare_one(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepared<'_>, Vec<Finding>> {
     let finding =
         |kind, line, message: String, hint: String| migration.finding(kind, message, hint).line(line);
     let sql = migration.content.as_deref().map_err(|unreadable| {
@@ -245,7 +245,7 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepa
 /// A batch is not continued with another statement beyond this size, in bytes. Half as much or twice as much is as fast.
 const BATCH: usize = 1024 * 1024;
 
-/// What is kept of a file that is read statement by statement. The statements themselves are not: of a file of rows they would
+/// The state of reading a file statement by statement. The statements themselves are not: of a file of rows they would
 /// take many times its size.
 #[derive(Default)]
 struct Reading<'a> {
@@ -284,7 +284,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A CALL, and a DO that commits or calls. Looking for the words errs towards asking.
+/// A CALL, and a DO that commits or calls. The search for the words rather asks the user once too often.
 fn may_commit_in_between(statement: &Statement<'_>) -> bool {
     let text = statement.text.to_ascii_lowercase();
     statement.starts_with(&["call"])

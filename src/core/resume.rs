@@ -1,4 +1,4 @@
-//! Where a half-done non-transactional file goes on, from its recorded statements alone.
+//! Decides where a half-done non-transactional file resumes, from its statement records alone.
 
 use crate::core::history::{RecordState, StatementRecord};
 use crate::core::prepared::{Mode, Prepared, PreparedStatement, StatementKind};
@@ -6,39 +6,39 @@ use crate::core::sql::concurrent::Concurrent;
 use crate::core::sql::position::position;
 use crate::error::{Error, FindingKind, Result};
 
-/// Where a file goes on.
+/// Where a file resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Resume {
-    /// Statements that are done: the file goes on after them.
+    /// Statements that are done: the file resumes after them.
     pub(crate) done: usize,
     /// What is recorded of the next statement, unless it was edited since.
     pub(crate) begun: Option<Begun>,
 }
 
-/// What is recorded of a statement that was begun before.
+/// What is recorded of a statement that was started before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Begun {
-    /// Its intent is recorded and nothing more: whether it was carried out is for the catalog to say.
+    /// Only its start is recorded: the catalog has to show whether it took effect.
     pub(crate) is_unknown: bool,
     /// The table that it works on concurrently, as it was found at the time.
     pub(crate) relation: Option<u32>,
 }
 
-/// Whether a statement that was begun before has nothing left to do, as what it drops or detaches is gone. `found` is the table
-/// of what it works on, none where that does not exist; `before` is the table as it was found when the statement was begun.
+/// Whether a statement that was started before has nothing left to do, because what it drops or detaches is gone. `found` is
+/// the table of what it works on, none where that does not exist. `before` is the table when the statement was started.
 pub(crate) fn is_done(statement: &PreparedStatement, found: Option<u32>, before: Option<u32>) -> bool {
-    let takes_away =
+    let removes =
         matches!(statement.kind, StatementKind::Concurrent(Concurrent::DropIndex(_) | Concurrent::Detach(_)));
-    takes_away && found.is_none() && before.is_some()
+    removes && found.is_none() && before.is_some()
 }
 
-/// Where the file goes on, given its recorded statements.
+/// Where the file resumes, given its statement records.
 ///
 /// `from` is the number that `--resume-from` gives: everything before it counts as done, and it as not done.
 ///
 /// # Errors
-/// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the file needs to be told;
-/// [`Error::Config`] when `from` does not fit.
+/// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the user has to decide;
+/// [`Error::Config`] when `from` is out of range.
 pub(crate) fn resume(
     prepared: &Prepared<'_>,
     records: &[&StatementRecord],
@@ -46,7 +46,7 @@ pub(crate) fn resume(
 ) -> Result<Resume> {
     let file = &prepared.migration.file;
     let Mode::Statements(statements) = &prepared.mode else {
-        // What failed has left nothing that a transaction could repeat.
+        // A failed statement has left nothing that the transaction would repeat.
         return if records.iter().all(|record| record.state == RecordState::Failed) {
             Ok(Resume::default())
         } else {
@@ -111,7 +111,7 @@ pub(crate) fn resume(
     Ok(resume)
 }
 
-/// The error that asks which way it was.
+/// The error that asks the user whether a statement took effect.
 pub(crate) fn effect_unknown(file: &str, statement: usize, reason: &str) -> Error {
     Error::Unsettled {
         file: file.to_owned(),

@@ -136,8 +136,8 @@ fn elsewhere(histories: &[&GateTable], path: &[String], database: &str) -> Error
     };
     let hint = if histories.iter().all(|table| table.in_reach) {
         format!(
-            "set `--history-schema {there}` (`CORVEIL_HISTORY_SCHEMA`) if that is the history of these migrations, or name \
-             the schema in which this app has or shall have its own"
+            "set `--history-schema {there}` (`CORVEIL_HISTORY_SCHEMA`) if that is the history of these migrations, or to \
+             the schema for this app's own history"
         )
     } else {
         format!(
@@ -198,7 +198,7 @@ fn distrust(table: &GateTable, purpose: Use, wanted: Wanted<'_>) -> Vec<Finding>
     if !table.is_ordinary {
         return vec![finding(
             FindingKind::UntrustedTable,
-            format!("{name} is no ordinary table, and so not one that Corveil or sqlx made"),
+            format!("{name} is not an ordinary table, so neither Corveil nor sqlx created it"),
             format!("let its owner, role `{}`, rename or drop it", table.owner.name),
         )];
     }
@@ -238,7 +238,7 @@ fn untrusted_owner(table: &GateTable, name: &str, purpose: Use) -> Finding {
         Use::Write => "this role, a role that it is a member of, the owner of the database or a superuser",
         Use::Read => {
             "this role, a role that it is a member of, the owner of the database or of the schema, a role that may create in \
-             the schema by a grant of its own, or a superuser"
+             the schema by a direct grant, or a superuser"
         }
     };
     finding(
@@ -247,7 +247,7 @@ fn untrusted_owner(table: &GateTable, name: &str, purpose: Use) -> Finding {
             "table {name} belongs to role `{owner}`, and only one of {theirs} is trusted with the history"
         ),
         format!(
-            "set `CORVEIL_HISTORY_OWNER` to `{owner}` if that is the role that migrates; if not, see what it made, and drop it"
+            "set `CORVEIL_HISTORY_OWNER` to `{owner}` if that is the role that migrates; if not, inspect the table and drop it"
         ),
     )
 }
@@ -350,6 +350,6 @@ mod tests {
         let secured = GateTable { row_security: true, ..table("public", mine.clone()) };
         assert!(seen(secured).unwrap().contains("row security"));
         let view = GateTable { is_ordinary: false, ..table("public", mine.clone()) };
-        assert!(seen(view).unwrap().contains("no ordinary table"));
+        assert!(seen(view).unwrap().contains("not an ordinary table"));
     }
 }

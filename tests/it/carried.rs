@@ -137,7 +137,7 @@ async fn a_table_that_sqlx_made_in_the_path_left_behind_is_never_offered_to_be_d
     let found = verify(&database, &folder, 4).await;
     assert!(!found.stdout.contains("DROP") && !found.stdout.contains("CREATE"), "{found}");
     let found = found
-        .expect_stdout("- table-public.bins-missing: table public.bins is missing; depot.bins may be it\n")
+        .expect_stdout("- table-public.bins-missing: table public.bins is missing; it may be depot.bins\n")
         .expect_stdout("- table-depot.bins-extra: ")
         .expect_stdout("`1_parcels.sql` line 2 leaves the search path set")
         .expect_stdout(": ALTER TABLE depot.bins SET SCHEMA public;\n");

@@ -239,7 +239,7 @@ async fn a_history_that_is_no_ordinary_table_is_refused() {
         database.execute(&sql).await;
         for command in ["migrate", "status", "wait"] {
             let run = Corveil::with(command, &database, &one_file()).run().await;
-            assert!(run.code == Some(4) && run.stderr.contains("is no ordinary table"), "{form}: {run}");
+            assert!(run.code == Some(4) && run.stderr.contains("is not an ordinary table"), "{form}: {run}");
         }
     }
 }

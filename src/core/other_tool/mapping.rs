@@ -52,7 +52,10 @@ fn prefix<'a>(history: &ToolHistory, catalog: &'a Catalog) -> Result<(&'a Migrat
             }
             (_, None) if is_start(history.tool, recorded.version()) => {}
             (_, None) => {
-                return Err(format!("has `{}`, which is no version of our files", recorded.version()));
+                return Err(format!(
+                    "has `{}`, which is the version of no migration file",
+                    recorded.version()
+                ));
             }
         }
     }
@@ -75,7 +78,7 @@ fn how(history: &ToolHistory, count: usize, newest: &Recorded, last: &Migration)
         (1, Recorded::UpTo(_)) => format!("{history} is at `{version}`, which is `{file}` here"),
         (1, Recorded::One(_)) => format!("{history} has `{version}` alone, which is `{file}` here"),
         _ => format!(
-            "{history} has {count} versions, which are ours without a gap; its last, `{version}`, is `{file}` here"
+            "{history} has {count} versions, which match the migration files without a gap; its last, `{version}`, is `{file}` here"
         ),
     }
 }
@@ -184,16 +187,20 @@ mod tests {
             (Tool::Goose, &[][..], "records nothing as applied"),
             (Tool::Tern, &[up_to("0")], "records nothing as applied"),
             (Tool::Goose, &[one("1"), one("3")], "has version 3 and lacks 2 before it, `0002_b.sql`"),
-            (Tool::Goose, &[one("1"), one("7")], "has `7`, which is no version of our files"),
-            (Tool::GolangMigrate, &[up_to("4")], "has `4`, which is no version of our files"),
-            (Tool::Flyway, &[one("1"), one("1.1")], "has `1.1`, which is no version of our files"),
-            (Tool::Alembic, &[up_to("2b1ae634e5cd")], "has `2b1ae634e5cd`, which is no version of our files"),
+            (Tool::Goose, &[one("1"), one("7")], "has `7`, which is the version of no migration file"),
+            (Tool::GolangMigrate, &[up_to("4")], "has `4`, which is the version of no migration file"),
+            (Tool::Flyway, &[one("1"), one("1.1")], "has `1.1`, which is the version of no migration file"),
+            (
+                Tool::Alembic,
+                &[up_to("2b1ae634e5cd")],
+                "has `2b1ae634e5cd`, which is the version of no migration file",
+            ),
             (Tool::Alembic, &[up_to("0001"), up_to("0002")], "has 2 heads: `0001`, `0002`"),
-            (Tool::Prisma, &[one("0_init")], "has `0_init`, which is no version of our files"),
+            (Tool::Prisma, &[one("0_init")], "has `0_init`, which is the version of no migration file"),
             (
                 Tool::Liquibase,
                 &[one("a.xml::1700000000000-1::me (generated)")],
-                "which is no version of our files",
+                "which is the version of no migration file",
             ),
         ] {
             let said = mapped(tool, recorded).unwrap_err();

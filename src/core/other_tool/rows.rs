@@ -78,7 +78,7 @@ fn golang_migrate(rows: &[Row]) -> Applied {
         Dirty {
             reason: format!("version {version} is marked dirty: it failed, or is being applied now"),
             hint: format!(
-                "see what of version {version} is in the schema, complete or undo it by hand, and say so with \
+                "check how much of version {version} is in the schema, complete or undo it by hand, and record that with \
                  `migrate force VERSION`"
             ),
         }
@@ -128,7 +128,7 @@ fn flyway(rows: &mut [Row]) -> Applied {
     let dirty = failed.map(|(prepared, version)| Dirty {
         reason: format!("{version}, `{prepared}`, failed"),
         hint: format!(
-            "see what of `{prepared}` is in the schema, complete or undo it by hand, and then `flyway repair`"
+            "check how much of `{prepared}` is in the schema, complete or undo it by hand, and run `flyway repair`"
         ),
     });
     (applied, dirty)
@@ -143,11 +143,11 @@ fn liquibase(rows: &mut [Row], lock: &[Row]) -> Applied {
     };
     let is_failed = |row: &&Row| matches!(row.text("exectype").as_deref(), Some("FAILED" | "SKIPPED"));
     let held = lock.iter().find(|row| row.is("locked", true)).map(|row| {
-        let by = row.text("lockedby").unwrap_or_else(|| "somebody".into());
+        let by = row.text("lockedby").unwrap_or_else(|| "an unknown host".into());
         let since = row.text("lockgranted").unwrap_or_else(|| "an unknown time".into());
         Dirty {
             reason: format!("its lock is held by {by} since {since}: Liquibase is at work, or was killed"),
-            hint: "let Liquibase end; if it was killed, `liquibase update` after `liquibase release-locks`"
+            hint: "wait until Liquibase ends; if it was killed, run `liquibase release-locks` and then `liquibase update`"
                 .into(),
         }
     });
@@ -171,7 +171,7 @@ fn prisma(rows: &mut [Row]) -> Applied {
     let dirty = failed.map(|name| Dirty {
         reason: format!("migration `{name}` was started and did not end"),
         hint: format!(
-            "see what of it is in the schema, complete or undo it by hand, and say so with \
+            "check how much of it is in the schema, complete or undo it by hand, and record that with \
              `prisma migrate resolve --applied {name}` or `--rolled-back {name}`"
         ),
     });
@@ -201,7 +201,8 @@ fn unknown(rows: &[Row]) -> Said {
     let failed = |row: &&Row| row.is("dirty", true) || row.is("success", false);
     let dirty = rows.iter().find(failed).map(|row| Dirty {
         reason: format!("version {} is marked as failed", row.text(column).unwrap_or_default()),
-        hint: "see what of it is in the schema, complete or undo it by hand, and correct the mark".into(),
+        hint: "check how much of it is in the schema, complete or undo it by hand, and correct the mark"
+            .into(),
     });
     let undone = |row: &&Row| row.is("applied", false) || row.is("is_applied", false);
     let rows: Vec<_> = rows.iter().filter(|row| !undone(row)).cloned().collect();

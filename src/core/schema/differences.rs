@@ -253,7 +253,7 @@ fn routines(found: &mut Found, expected: &Schema, live: &Schema) {
                 } else {
                     drop_routine(name, there) + "\n"
                 };
-                let message = format!("{} {name} is defined otherwise", kind(routine));
+                let message = format!("{} {name} has another definition", kind(routine));
                 let sql = drop + &create::terminated(&routine.definition);
                 found.add(step(routine), kind(routine), name, "definition", message, sql);
             }

@@ -43,7 +43,7 @@ async fn is_read_and_mapped(tool: Tool) {
     assert_eq!(explicit, std::slice::from_ref(&history));
     let mapped = map(&history, &catalog(&steps[..9]));
     assert!(
-        matches!(&mapped, Mapping::Unknown { why } if why.contains("no version of our files")),
+        matches!(&mapped, Mapping::Unknown { why } if why.contains("the version of no migration file")),
         "{mapped:?}"
     );
 

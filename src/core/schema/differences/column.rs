@@ -38,9 +38,7 @@ pub(super) fn compare(found: &mut Found, table: &str, name: &str, wanted: &Colum
                 format!("has the default {there}, and should have {wanted}"),
                 format!("SET DEFAULT {wanted}"),
             ),
-            (Some(wanted), None) => {
-                (format!("has not the default {wanted}"), format!("SET DEFAULT {wanted}"))
-            }
+            (Some(wanted), None) => (format!("lacks the default {wanted}"), format!("SET DEFAULT {wanted}")),
             (None, _) => ("has a default, and should have none".into(), "DROP DEFAULT".into()),
         };
         add("default", message, format!("{alter} {sql};"));

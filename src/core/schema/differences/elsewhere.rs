@@ -58,7 +58,7 @@ pub(super) fn keep(found: &mut Found) {
                 .withhold(&format!("{wanted} is missing, and may be the same {kind}"));
         }
         if is_movable {
-            found.entries[missing].difference.withhold(&format!("{there} may be it"));
+            found.entries[missing].difference.withhold(&format!("it may be {there}"));
         }
         if is_movable && is_one_to_one {
             let (entry, schema) = (&mut found.entries[extra], quoting::split(&wanted).0);
@@ -123,7 +123,7 @@ mod tests {
                 ("table-depot.bins-extra", "ALTER TABLE depot.bins SET SCHEMA public;"),
             ]
         );
-        assert!(found[0].message.ends_with("; depot.bins may be it"), "{found:?}");
+        assert!(found[0].message.ends_with("; it may be depot.bins"), "{found:?}");
         assert!(
             found[1].message.ends_with("; public.bins is missing, and may be the same table"),
             "{found:?}"

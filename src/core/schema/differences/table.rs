@@ -29,7 +29,7 @@ pub(super) fn compare_all(found: &mut Found, expected: &Schema, live: &Schema) {
 
 fn compare(found: &mut Found, name: &str, wanted: &Table, there: &Table) {
     if (&wanted.partition_by, &wanted.foreign) != (&there.partition_by, &there.foreign) {
-        let message = format!("table {name} is partitioned or foreign otherwise than it should be");
+        let message = format!("table {name} has another partitioning or foreign server than it should have");
         let sql = format!(
             "-- The rows are lost: copy them first.\nDROP TABLE {name};\n{}",
             create::table(name, wanted)
@@ -261,7 +261,7 @@ pub(super) fn triggers(
             }
             (None, Some(_)) => found.extra(Step::Free, "trigger", &object, drop),
             (Some(wanted), Some(there)) if wanted.definition != there.definition => {
-                let message = format!("trigger {object} is defined otherwise");
+                let message = format!("trigger {object} has another definition");
                 let sql = format!("{drop}\n{}", create::trigger(name, table, wanted));
                 found.add(Step::Trigger, "trigger", &object, "definition", message, sql);
             }
@@ -311,7 +311,7 @@ fn texts(
             (Some(wanted), None) => found.missing(Step::Trigger, kind, &object, create(name, wanted)),
             (None, Some(_)) => found.extra(Step::Free, kind, &object, drop),
             (Some(wanted), Some(there)) if wanted != there => {
-                let message = format!("{kind} {object} is defined otherwise");
+                let message = format!("{kind} {object} has another definition");
                 let sql = format!("{drop}\n{}", create(name, wanted));
                 found.add(Step::Trigger, kind, &object, "definition", message, sql);
             }

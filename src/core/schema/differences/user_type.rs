@@ -23,7 +23,7 @@ pub(super) fn compare(found: &mut Found, expected: &Schema, live: &Schema) {
                 domain(found, name, wanted, there);
             }
             (Some(wanted), Some(there)) if wanted != there => {
-                let message = format!("{} {name} is defined otherwise", word(wanted));
+                let message = format!("{} {name} has another definition", word(wanted));
                 let sql = replace(name, wanted, expected, live);
                 found.add(Step::Type, word(wanted), name, "definition", message, sql);
             }
@@ -91,7 +91,7 @@ fn domain(found: &mut Found, name: &str, wanted: &Domain, there: &Domain) {
     if wanted.default != there.default {
         let (message, sql) = match &wanted.default {
             Some(default) => {
-                (format!("domain {name} has not the default {default}"), format!("SET DEFAULT {default}"))
+                (format!("domain {name} lacks the default {default}"), format!("SET DEFAULT {default}"))
             }
             None => (format!("domain {name} has a default, and should have none"), "DROP DEFAULT".into()),
         };
