@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_starts_where_the_message_says() {
+    fn the_file_starts_at_the_recorded_offset() {
         let file = "BEGIN; ÄÖ; END";
         let wrapping = Wrapping { blanks: vec![0..5, 5..6, 13..16], modes: "READ WRITE".into() };
         let batch = transaction(file, Some(&wrapping), &[], TIMEOUTS, "corveil é", "", "");

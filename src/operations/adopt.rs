@@ -136,7 +136,7 @@ impl<'a> AdoptRequest<'a> {
         }
         self.expect(home, async |expected| {
             for file in self.target.catalog.migrations() {
-                if expected.at(file.version).await?.meets(&live) {
+                if expected.at(file.version).await?.shares_objects_with(&live) {
                     return Ok(true);
                 }
             }
@@ -264,7 +264,7 @@ impl<'a> AdoptRequest<'a> {
             if differences.is_empty() {
                 left_out = not_compared;
             }
-            comparison.add(file, made.meets(live), differences);
+            comparison.add(file, made.shares_objects_with(live), differences);
             if said.elapsed() >= SAY_EVERY && number < files.len() {
                 said = Instant::now();
                 info!("compared {number} of {} versions, up to `{}`", files.len(), file.file);
