@@ -36,11 +36,11 @@ pub(crate) struct Args {
     deadline: Deadline,
 }
 
-/// How a version stands.
+/// The state of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
-    /// It is in the history, as the file says.
+    /// It is in the history, with the checksum of the file.
     Applied,
     /// It is not.
     Pending,
@@ -85,7 +85,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode> {
     let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
-    let opened = open::open(databases, Purpose::Look, &stop).await?;
+    let opened = open::open(databases, Purpose::Read, &stop).await?;
     let read = tokio::select! {
         read = read(&args.common, catalog, &opened.database, &stop) => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
@@ -214,7 +214,7 @@ fn text(report: &Report) -> String {
                 format!("succeeded, {} to {}", number(run.from_version), number(run.to_version))
             }
             Outcome::Failed => format!("failed: {}", run.error.as_deref().unwrap_or("no reason recorded")),
-            Outcome::Died => "died without a word".into(),
+            Outcome::Died => "ended without recording a result (killed?)".into(),
         };
         let _ = writeln!(text, "{}  {} on {}: {what}", run.started_at, run.build, run.host);
     }
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_told_apart() {
+    fn every_version_has_its_state() {
         let file = |v: i64| (format!("{v}_m.sql"), Ok(vec![u8::try_from(v).unwrap()]));
         let catalog = Catalog::from_files([1, 2, 3].map(file)).unwrap();
         let row = |version: i64| Applied {

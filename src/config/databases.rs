@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Purpose {
     /// Change the schema: `MIGRATE_DATABASE_URL` wins.
     Migrate,
-    /// Look at it, with the app's own rights: `DATABASE_URL` wins.
-    Look,
+    /// Only read it, with the app's own rights: `DATABASE_URL` wins.
+    Read,
 }
 
 /// Which database a command works on.
@@ -80,7 +80,7 @@ impl Databases {
             (Purpose::Migrate, Some(database), None) => {
                 Configured::Server { database: database.for_writing(env::DATABASE_URL)?, app: None }
             }
-            (Purpose::Look, Some(database), _) | (Purpose::Look, None, Some(database)) => {
+            (Purpose::Read, Some(database), _) | (Purpose::Read, None, Some(database)) => {
                 Configured::Server { database, app: None }
             }
         })
@@ -118,12 +118,12 @@ mod tests {
             (Purpose::Migrate, app, None, "app"),
             (Purpose::Migrate, None, ddl, "ddl"),
             (Purpose::Migrate, app, app, "app for app"),
-            (Purpose::Look, app, ddl, "app"),
-            (Purpose::Look, None, ddl, "ddl"),
-            (Purpose::Look, None, None, "embedded"),
+            (Purpose::Read, app, ddl, "app"),
+            (Purpose::Read, None, ddl, "ddl"),
+            (Purpose::Read, None, None, "embedded"),
             (Purpose::Migrate, None, None, "embedded"),
             (Purpose::Migrate, Some(""), None, "exit 2"),
-            (Purpose::Look, app, Some(""), "exit 2"),
+            (Purpose::Read, app, Some(""), "exit 2"),
             (Purpose::Migrate, Some("postgres://app@h/d?target_session_attrs=standby"), ddl, "ddl for app"),
             (Purpose::Migrate, Some("postgres://app@h/d?target_session_attrs=standby"), None, "exit 2"),
         ] {

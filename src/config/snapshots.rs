@@ -55,7 +55,7 @@ pub(crate) fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<S
 fn missing(version: i64) -> Error {
     Error::config(
         format!("this build has no snapshot of the schema at version {version}"),
-        "build it anew after `cargo xtask gen`",
+        "run `cargo xtask gen` and build it again",
     )
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn only_named(databases: &Databases) {
     }
     let error = restart::with(&[(SSL_CERT_FILE, Some(NONE)), (SSL_CERT_DIR, None)]);
     tracing::warn!(
-        "the authorities of the system are trusted besides those of `sslrootcert`: the program cannot start itself \
+        "the authorities of the system are trusted in addition to those of `sslrootcert`: the program cannot start itself \
          anew without them: {error}"
     );
 }

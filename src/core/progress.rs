@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How often a waiting command prints what it waits for.
-pub(crate) const SAY_EVERY: Duration = Duration::from_secs(15);
+pub(crate) const LOG_EVERY: Duration = Duration::from_secs(15);
 
 /// How far an index build is, as `pg_stat_progress_create_index` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,10 +17,10 @@ use crate::core::ignore::{Compared, Ignore, LeftOut};
 use crate::core::other_tool::ToolHistory;
 use crate::core::schema::{Difference, Schema};
 use crate::error::{Error, Finding, Result};
-use crate::operations::expected::{Expected, say_what_was_left_out};
+use crate::operations::expected::{Expected, log_left_out};
 use crate::operations::target::Target;
 use crate::output::listing;
-use crate::postgres::connect::SAY_EVERY;
+use crate::postgres::connect::LOG_EVERY;
 use crate::postgres::state::{self, DatabaseState, ServerState};
 use crate::postgres::{other_tool, schema};
 
@@ -149,7 +149,7 @@ impl<'a> AdoptRequest<'a> {
         let ignore = self.scratch.ignore()?;
         // The schema in which the history would be.
         let home = server.schema()?;
-        let seen = self.look(connection, server).await?;
+        let seen = self.read(connection, server).await?;
         for history in &seen.histories {
             info!("found table {}, the migration history of {}", history.table, history.tool);
         }
@@ -196,16 +196,16 @@ impl<'a> AdoptRequest<'a> {
         server: &ServerState,
         found: &Baseline<'_>,
     ) -> Result<()> {
-        if self.look(connection, server).await? == found.seen {
+        if self.read(connection, server).await? == found.seen {
             return Ok(());
         }
         Err(Error::Interrupted {
-            message: "the database was changed while it was looked at; nothing was recorded".into(),
+            message: "the database changed while it was read; nothing was recorded".into(),
             hint: "stop what else migrates it, and run the command again".into(),
         })
     }
 
-    async fn look(&self, connection: &mut PgConnection, server: &ServerState) -> Result<Evidence> {
+    async fn read(&self, connection: &mut PgConnection, server: &ServerState) -> Result<Evidence> {
         let histories = other_tool::histories(connection, &server.path, self.asked.from).await?;
         Ok(Evidence { histories, schema: schema::read(connection).await? })
     }
@@ -248,7 +248,7 @@ impl<'a> AdoptRequest<'a> {
             BaselineSource::Version { version, how } => {
                 let made = expected.at(version).await?;
                 let (mut differences, left_out) = compare.with(version, &made);
-                say_what_was_left_out(left_out, &ignore.unused(&[&made, live]));
+                log_left_out(left_out, &ignore.unused(&[&made, live]));
                 self.explain(expected, &compare, version, &mut differences).await?;
                 return Ok((version, how, differences));
             }
@@ -257,7 +257,7 @@ impl<'a> AdoptRequest<'a> {
         info!("{why}; comparing the schema with that of each version");
         let mut comparison = Comparison::default();
         let mut left_out = LeftOut::default();
-        let (files, mut said) = (self.target.catalog.migrations(), Instant::now());
+        let (files, mut logged) = (self.target.catalog.migrations(), Instant::now());
         for (number, file) in (1..).zip(files) {
             let made = expected.at(file.version).await?;
             let (differences, not_compared) = compare.with(file.version, &made);
@@ -265,13 +265,13 @@ impl<'a> AdoptRequest<'a> {
                 left_out = not_compared;
             }
             comparison.add(file, made.shares_objects_with(live), differences);
-            if said.elapsed() >= SAY_EVERY && number < files.len() {
-                said = Instant::now();
+            if logged.elapsed() >= LOG_EVERY && number < files.len() {
+                logged = Instant::now();
                 info!("compared {number} of {} versions, up to `{}`", files.len(), file.file);
             }
         }
         let (version, how) = comparison.conclude(self.target.catalog, &why)?;
-        say_what_was_left_out(left_out, &ignore.unused(&[live]));
+        log_left_out(left_out, &ignore.unused(&[live]));
         Ok((version, how, Vec::new()))
     }
 

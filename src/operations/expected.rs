@@ -20,8 +20,8 @@ use crate::operations::target::Target;
 use crate::stop::Stop;
 use replay::Replay;
 
-/// Says what was not compared, and which patterns are of no use.
-pub(crate) fn say_what_was_left_out(left_out: LeftOut, unused: &[&str]) {
+/// Logs what was not compared, and which patterns match nothing.
+pub(crate) fn log_left_out(left_out: LeftOut, unused: &[&str]) {
     if let Some(line) = left_out.line() {
         info!("{line}");
     }

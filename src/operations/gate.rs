@@ -79,7 +79,7 @@ impl<'a> Gate<'a> {
         let work = self.decide(&state.server, history, &[], self.resume_from).await?;
         if !work.newer.is_empty() {
             warn!(
-                "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
+                "the database is ahead of this build, which does not know {}, as expected after a rollback",
                 numbers(&work.newer)
             );
         }
@@ -244,19 +244,19 @@ impl<'a> Gate<'a> {
         let mut state = state::read(&mut guard.connection, self.target.scope()).await?;
         let adopted = match found.filter(|_| state.history.is_blank()) {
             Some(found) => {
-                self.take_over(guard, &state.server, found).await?;
+                self.record_baseline(guard, &state.server, found).await?;
                 state = state::read(&mut guard.connection, self.target.scope()).await?;
                 Some(Adopted::of(found))
             }
             None => None,
         };
-        let decided_anew;
+        let decided_again;
         let work = if state.history == *seen {
             decided
         } else {
-            decided_anew =
+            decided_again =
                 self.decide(&state.server, &state.history, &decided.pending, self.resume_from).await?;
-            &decided_anew
+            &decided_again
         };
         if state.history.is_blank() {
             other_tool::refuse(
@@ -279,7 +279,7 @@ impl<'a> Gate<'a> {
         let mut session = Session::new(guard, self.settings, self.target.stop, progress.as_mut());
         session.clean_up(self.files(&state.history, work)).await?;
         if work.pending.is_empty() {
-            self.check_once_more(guard).await?;
+            self.check_at_the_end(guard).await?;
             let report = report(Outcome::Current, &state.history, work.newer.clone(), Vec::new());
             return Ok(Report { adopted, ..report });
         }
@@ -289,7 +289,7 @@ impl<'a> Gate<'a> {
         let mut ended = ended.map_err(|ended| ended.with_cause(self.target.catalog));
         progress.end();
         if ended.is_ok() {
-            ended = self.check_once_more(guard).await.map_err(Ended::from);
+            ended = self.check_at_the_end(guard).await.map_err(Ended::from);
         }
         if let (Ok(()), Some(reason)) = (&ended, self.target.stop.now()) {
             ended = Err(Ended::Failed(reason.error("after everything was applied")));
@@ -318,7 +318,7 @@ impl<'a> Gate<'a> {
     }
 
     /// Records what the database contains, unless it is another than it was.
-    async fn take_over(
+    async fn record_baseline(
         &self,
         guard: &mut LockGuard,
         server: &ServerState,
@@ -339,14 +339,14 @@ impl<'a> Gate<'a> {
     /// Its statement may still run on the server. The lock tells: it is free only once the old session has ended, and
     /// only then does the history say the last word.
     async fn recover(&self, server: ServerError, from: Option<i64>, before: &Work) -> Result<Report> {
-        warn!("{server}; connecting again to see what was committed");
+        warn!("{server}; connecting again to read what was committed");
         let lost = |what: String| Error::Interrupted {
             message: format!("{server}; {what}"),
             hint: "run `corveil migrate` again; nothing is applied twice".into(),
         };
         let (connection, state) = self.target.connect(self.begun.take()).await.map_err(|error| {
             lost(format!(
-                "the database did not come back ({error}), so what was committed is for the next run to read"
+                "the database did not come back ({error}), so the next run reads what was committed"
             ))
         })?;
         let server = state.server;
@@ -377,7 +377,7 @@ impl<'a> Gate<'a> {
         let result = match work.pending.first() {
             None => {
                 info!("everything had been committed before the connection broke");
-                self.check_once_more(guard).await
+                self.check_at_the_end(guard).await
             }
             Some((next, _)) => Err(lost(format!(
                 "the history says that everything before `{}` is applied, and {} files are pending",

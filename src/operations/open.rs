@@ -51,7 +51,7 @@ impl Opened {
 pub(crate) fn prepare(databases: &Databases, purpose: Purpose) -> Result<()> {
     use crate::postgres::embedded::{FOLDER, confine, exists};
     match databases.configured(purpose) {
-        Ok(Configured::Embedded) if purpose == Purpose::Look && !exists(std::path::Path::new(FOLDER)) => {
+        Ok(Configured::Embedded) if purpose == Purpose::Read && !exists(std::path::Path::new(FOLDER)) => {
             Err(Error::config(
                 format!("no database is configured, and there is no embedded one in `{FOLDER}` yet"),
                 format!("set `{}`, or run `corveil migrate`, which makes one", env::DATABASE_URL),

@@ -126,7 +126,7 @@ impl Watch {
     }
 
     /// Looks, or shares a look: one that ends while we wait for our turn, or a good one of just now.
-    pub(crate) async fn look(self: &Arc<Self>) -> Arc<Evidence> {
+    pub(crate) async fn check(self: &Arc<Self>) -> Arc<Evidence> {
         let asked = Instant::now();
         let state = Arc::clone(&self.state).lock_owned().await;
         if let Some((at, seen)) = &state.last
@@ -135,15 +135,15 @@ impl Watch {
             return Arc::clone(seen);
         }
         // A task of its own: a prober that hangs up must not break off a look that others wait for.
-        let look = tokio::spawn(Arc::clone(self).look_now(state));
-        look.await.unwrap_or_else(|_| Arc::new(self.seen(Err(Silence::of("the look was broken off")))))
+        let check = tokio::spawn(Arc::clone(self).check_now(state));
+        check.await.unwrap_or_else(|_| Arc::new(self.seen(Err(Silence::of("the check was cancelled")))))
     }
 
     /// Why this build can never be ready, once the database says so; without an end where nothing says so.
     pub(crate) async fn refusal(self: &Arc<Self>) -> Error {
         let may_be_refused = two_ways::refuse(&self.catalog, &History::default()).is_err();
         while may_be_refused && self.database.is_some() {
-            match &self.look().await.schema {
+            match &self.check().await.schema {
                 Ok(schema) if schema.refused.is_empty() => break,
                 Ok(schema) => return Error::Refused(schema.refused.clone()),
                 Err(_) => tokio::time::sleep(GOOD_FOR).await,
@@ -170,7 +170,7 @@ impl Watch {
         }
     }
 
-    async fn look_now(self: Arc<Self>, mut state: OwnedMutexGuard<State>) -> Arc<Evidence> {
+    async fn check_now(self: Arc<Self>, mut state: OwnedMutexGuard<State>) -> Arc<Evidence> {
         let schema = match &self.database {
             Some(database) => self.ask(database, &mut state.connection).await,
             None => Err(Silence::of(&format!("no database is configured: set `{}`", env::DATABASE_URL))),

@@ -95,7 +95,7 @@ pub(crate) fn panicked(place: &str, log_format: Format, termination_log: Option<
     static ALREADY: AtomicBool = AtomicBool::new(false);
     if !ALREADY.swap(true, Ordering::Relaxed) {
         let error = Error::Interrupted {
-            message: format!("the program met something that it cannot deal with: {}", one_line(place, 1024)),
+            message: format!("the program hit an internal error: {}", one_line(place, 1024)),
             hint: "run the command again, nothing is applied twice; if it ends so again, report it with this text".into(),
         };
         let path = termination_log.map(Path::to_path_buf);

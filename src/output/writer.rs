@@ -82,7 +82,7 @@ impl Buffer {
 
     fn add(&self, bytes: usize, item: impl FnOnce() -> Item) {
         if !self.has_thread {
-            return item().carry_out();
+            return item().write();
         }
         let mut queue = self.lock();
         let has_room = queue.bytes + bytes <= MOST_BYTES && queue.items.len() < MOST_BYTES / 64;
@@ -114,7 +114,7 @@ impl Buffer {
             };
             queue.is_busy = true;
             drop(queue);
-            let bytes = item.carry_out_and_count();
+            let bytes = item.write_and_count();
             queue = self.lock();
             queue.is_busy = false;
             queue.bytes -= bytes;
@@ -141,16 +141,16 @@ impl Buffer {
 }
 
 impl Item {
-    fn carry_out_and_count(self) -> usize {
+    fn write_and_count(self) -> usize {
         let bytes = match &self {
             Self::Text(text) => text.len(),
             Self::Bar(_) => 0,
         };
-        self.carry_out();
+        self.write();
         bytes
     }
 
-    fn carry_out(self) {
+    fn write(self) {
         match self {
             // A reader that went away is no failure of the command.
             Self::Text(text) if terminal::is_one() => {

@@ -20,7 +20,7 @@ use crate::stop::Stop;
 const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// How often a waiting run says so.
-pub(crate) const SAY_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Connects once.
 ///
@@ -40,13 +40,13 @@ pub(crate) struct Patience {
     start: Instant,
     limit: Duration,
     tries: u32,
-    said: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Patience {
     /// Starts a wait of at most `limit`.
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { start: Instant::now(), limit, tries: 0, said: None }
+        Self { start: Instant::now(), limit, tries: 0, logged: None }
     }
 
     /// What is left of it.
@@ -60,10 +60,10 @@ impl Patience {
     }
 
     /// Whether it is time to say again what is waited for.
-    pub(crate) fn should_say(&mut self, every: Duration) -> bool {
-        let due = self.said.is_none_or(|said| said.elapsed() >= every);
+    pub(crate) fn should_log(&mut self, every: Duration) -> bool {
+        let due = self.logged.is_none_or(|logged| logged.elapsed() >= every);
         if due {
-            self.said = Some(Instant::now());
+            self.logged = Some(Instant::now());
         }
         due
     }
@@ -187,7 +187,7 @@ async fn wait_on(
     if unusable.permanent.is_some() {
         return Err(unusable.after(database, patience.limit));
     }
-    if patience.should_say(SAY_EVERY) {
+    if patience.should_log(LOG_EVERY) {
         info!("waiting for {database}: {}", unusable.reason);
     }
     if patience.pause(Duration::from_millis(100), Duration::from_secs(2), stop).await? {

@@ -166,7 +166,7 @@ fn broken(cause: &Cause) -> Error {
     }
     Error::config(
         format!("the embedded PostgreSQL in `{FOLDER}` cannot be started: {reason}"),
-        format!("set `{}` to a server, or remove `{FOLDER}` to start anew", crate::config::env::DATABASE_URL),
+        format!("set `{}` to a server, or remove `{FOLDER}` to start over", crate::config::env::DATABASE_URL),
     )
 }
 

@@ -21,7 +21,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// Runs a look of which the server ends each message after `limit`, or sooner where a table is locked.
 pub(crate) async fn within<T>(limit: Duration, look: impl Future<Output = T>) -> T {
-    query::within(Limit { message: limit, lock: LOCK_WAIT }, look).await
+    query::within(Limit { batch: limit, lock: LOCK_WAIT }, look).await
 }
 
 #[derive(Debug)]

@@ -36,11 +36,7 @@ pub(crate) fn invalid(row: &PgRow) -> Result<InvalidIndex> {
 
 /// Reads what [`INVALID`] lists.
 pub(crate) async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidIndex>> {
-    query::last(connection, "looking for INVALID indexes", INVALID.into())
-        .await?
-        .iter()
-        .map(invalid)
-        .collect()
+    query::last(connection, "reading INVALID indexes", INVALID.into()).await?.iter().map(invalid).collect()
 }
 
 /// The INVALID indexes that earlier tries of a statement left on the table that it works on.
@@ -112,7 +108,7 @@ pub(crate) async fn built(
            WHERE t.oid = {table} AND c.relname = {}",
         literal(name)
     );
-    let rows = query::last(connection, "looking for an index", sql).await?;
+    let rows = query::last(connection, "reading an index", sql).await?;
     let Some(row) = rows.first() else { return Ok(Built::Absent) };
     match get::<Option<bool>>(row, 0)? {
         Some(false) => Ok(Built::Invalid),

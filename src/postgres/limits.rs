@@ -25,7 +25,7 @@ pub(crate) async fn too_low_for_two(connection: &mut PgConnection) -> Result<Opt
     Ok(Some(Error::config(
         format!(
             "{what} allows one connection at a time, and a run needs two: one applies files, \
-            the other one cancels and sees who is in the way"
+            the other one cancels statements and reads which sessions block them"
         ),
         format!("`{sql} CONNECTION LIMIT 2` or more, as the app's own connections count too"),
     )))

@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::database::Database;
 use crate::core::batch::durable;
-use crate::core::progress::SAY_EVERY;
+use crate::core::progress::LOG_EVERY;
 use crate::error::{Error, Result, ServerError};
 use crate::postgres::connect::Patience;
 use crate::postgres::control::{Control, SESSION_LINE};
@@ -60,7 +60,7 @@ pub fn lock_holders_sql(database: &str) -> String {
 /// Whether any session holds the lock of a database.
 pub(crate) async fn is_taken(connection: &mut PgConnection, database: &str) -> Result<bool> {
     let sql = format!("SELECT EXISTS ({})", lock_holders_sql(database));
-    get(&query::one(connection, "looking who holds the migration lock", sql).await?, 0)
+    get(&query::one(connection, "reading who holds the migration lock", sql).await?, 0)
 }
 
 /// A session that holds the migration lock. Whatever applies a file asks for one.
@@ -130,7 +130,7 @@ impl LockGuard {
     /// repeated until it met the right one.
     async fn unlock_through_pooler(&mut self) -> Result<()> {
         for _ in 0..UNLOCK_TRIES {
-            let row = query::one(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await?;
+            let row = query::one(&mut self.connection, "releasing the lock", unlock_sql(self.key)).await?;
             if get::<bool>(&row, 0)? {
                 return Ok(());
             }
@@ -188,7 +188,7 @@ impl LockGuard {
 
     /// Gives the lock back and ends both connections.
     pub(crate) async fn release(mut self) {
-        match query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await {
+        match query::all(&mut self.connection, "releasing the lock", unlock_sql(self.key)).await {
             Ok(_) => query::close(self.connection).await,
             Err(error) => {
                 debug!("{error}");
@@ -281,7 +281,7 @@ async fn take(
             return Ok(backend);
         }
         let holder = holder(connection, &server.database).await?;
-        if patience.should_say(SAY_EVERY) {
+        if patience.should_log(LOG_EVERY) {
             info!("waiting for the migration lock: {holder}");
         }
         if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
@@ -353,10 +353,10 @@ async fn holder(connection: &mut PgConnection, database: &str) -> Result<String>
         "SELECT {SESSION_LINE} FROM pg_catalog.pg_stat_activity a WHERE a.pid IN ({})",
         lock_holders_sql(database)
     );
-    let rows = query::last(connection, "looking who holds the migration lock", sql).await?;
+    let rows = query::last(connection, "reading who holds the migration lock", sql).await?;
     match rows.first() {
         Some(row) => Ok(format!("it is held by {}", get::<String>(row, 0)?)),
-        None => Ok("it was given back a moment ago".into()),
+        None => Ok("it was released a moment ago".into()),
     }
 }
 

@@ -68,7 +68,8 @@ async fn findings(
     }
     let wanted: Vec<String> =
         objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
-    let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted, server)).await?;
+    let rows =
+        query::last(connection, "checking for existing objects", existing_sql(&wanted, server)).await?;
     for row in &rows {
         let (file, object) = &objects[usize::try_from(get::<i32>(row, "number")?).unwrap_or_default()];
         findings.push(file.finding(
@@ -105,7 +106,7 @@ async fn others(
     server: &ServerState,
 ) -> Result<(Vec<Finding>, Option<Tool>)> {
     let all = histories::tables(connection, &server.path).await?;
-    let theirs: Vec<_> = all.iter().filter(|table| !table.is_beside(&all)).collect();
+    let theirs: Vec<_> = all.iter().filter(|table| !table.is_companion(&all)).collect();
     let finding = |table: &&histories::Table| {
         let tool = table.tool(&all);
         Finding::new(

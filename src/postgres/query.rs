@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit {
     /// How long the message may take.
-    pub(crate) message: Duration,
+    pub(crate) batch: Duration,
     /// How much of that it may wait for one lock.
     pub(crate) lock: Duration,
 }
@@ -55,8 +55,8 @@ pub(crate) async fn within<T>(limit: Limit, look: impl Future<Output = T>) -> T 
 pub(super) fn own_settings() -> String {
     let limit = LIMIT.try_with(|limit| {
         // Zero would be no limit at all.
-        let (message, lock) = (limit.message.as_millis().max(1), limit.lock.as_millis().max(1));
-        format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {message};")
+        let (batch, lock) = (limit.batch.as_millis().max(1), limit.lock.as_millis().max(1));
+        format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {batch};")
     });
     format!("{OWN_SETTINGS} {}", limit.unwrap_or_else(|_| OWN_LIMITS.into()))
 }

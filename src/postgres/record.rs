@@ -38,7 +38,7 @@ pub(crate) async fn record(
             Err(reason.error(match write.await {
                 Ok(()) => "after everything was recorded",
                 Err(Error::Server { source, .. }) if source.connection_lost() => {
-                    "while it recorded; whether that was committed is for the next run to read"
+                    "while it recorded; the next run reads whether that was committed"
                 }
                 Err(_) => "before anything was recorded",
             }))

@@ -22,8 +22,8 @@ const DOING: &str = "reading the schema";
 /// # Errors
 /// [`crate::error::Error::Server`] when the server cannot be asked.
 pub async fn read(connection: &mut PgConnection) -> Result<Schema> {
-    let message = queries::message(other_tool::history_tables());
-    let answers = match query::work_as_is(connection, DOING, message).await {
+    let batch = queries::batch(other_tool::history_tables());
+    let answers = match query::work_as_is(connection, DOING, batch).await {
         Ok(answers) => answers,
         Err(error) => {
             query::roll_back_after(connection, &error).await;

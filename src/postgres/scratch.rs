@@ -107,7 +107,7 @@ impl ScratchDatabase {
                    SELECT r.rolcreatedb OR r.rolsuper, current_user::text, \
                      pg_catalog.current_setting('server_version_num')::int4 \
                    FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
-        let row = query::one(&mut maintenance, "looking up the role's rights", sql.into()).await?;
+        let row = query::one(&mut maintenance, "reading the role's rights", sql.into()).await?;
         if !get::<bool>(&row, 0)? {
             let role = get::<String>(&row, 1)?;
             query::close(maintenance).await;
@@ -190,7 +190,7 @@ async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
         literal(PREFIX)
     );
     // In this order: a database that is made in between is not in the list.
-    let answers = query::all(maintenance, "looking for scratch databases of earlier runs", sql).await?;
+    let answers = query::all(maintenance, "listing scratch databases of earlier runs", sql).await?;
     let [names, marks] = answers.as_slice() else { return Ok(()) };
     let marks = marks.iter().map(|row| get::<i64>(row, 0)).collect::<Result<Vec<_>>>()?;
     for row in names {

@@ -115,7 +115,7 @@ async fn grants(connection: &mut PgConnection, schema: &str, role: &str) -> Resu
         literal(schema),
         literal(role)
     );
-    let rows = query::last(connection, "looking up the app's role", sql).await?;
+    let rows = query::last(connection, "reading the app's role", sql).await?;
     let Some(row) = rows.first() else {
         tracing::warn!("role `{role}` of `DATABASE_URL` does not exist here, so it is granted nothing");
         return Ok(String::new());
@@ -154,7 +154,7 @@ pub(crate) async fn open_to(connection: &mut PgConnection, server: &ServerState,
         TABLES.map(literal).join(", "),
         literal(role)
     );
-    for row in query::last(connection, "looking for row security", secured).await? {
+    for row in query::last(connection, "reading row security", secured).await? {
         let table = qualified(schema, query::get(&row, 0)?);
         let _ = write!(
             sql,

@@ -52,7 +52,7 @@ pub(crate) fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     let config = |message: String, hint: &str| Some(Error::config(message, hint));
     let permanent = match (error, source.sqlstate.as_deref()) {
         (sqlx::Error::Configuration(_), _) => config(
-            format!("{database} cannot be connected to as its URL says: {reason}"),
+            format!("cannot connect to {database} as its URL says: {reason}"),
             "correct the URL in `MIGRATE_DATABASE_URL` or `DATABASE_URL`",
         ),
         // rustls has what it refuses in an error of the socket.
@@ -63,7 +63,7 @@ pub(crate) fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
         }
         (sqlx::Error::Tls(_), _) if reason.contains(NO_TLS) => config(
             format!("{database} has no TLS, which `sslmode` asks for: {reason}"),
-            "switch `ssl` on in the server; only where nobody else is on the way, set `sslmode=prefer`",
+            "switch `ssl` on in the server; only in a network that you trust, set `sslmode=prefer`",
         ),
         (sqlx::Error::Tls(_), _) => config(
             format!("the TLS connection to {database} cannot be made: {reason}"),

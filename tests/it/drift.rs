@@ -18,7 +18,7 @@ async fn each_snapshot_is_what_its_migration_makes_on_this_server() {
     for version in 1..=10 {
         migrate(&database).args(["--target", &version.to_string()]).run().await.expect_code(0);
         let verified = verify(&database).run().await;
-        verified.expect_code(0).expect_stdout("files, history, indexes and schema fit together");
+        verified.expect_code(0).expect_stdout("files, history, indexes and schema match");
     }
     migrate(&database).run().await.expect_code(0).expect_stderr("");
     verify(&database).run().await.expect_code(0);

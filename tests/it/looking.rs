@@ -165,7 +165,7 @@ async fn status_shows_the_last_runs_and_those_that_died() {
     let outcomes: Vec<_> = seen["runs"].as_array().unwrap().iter().map(|run| &run["outcome"]).collect();
     assert_eq!(outcomes, ["died", "succeeded"]);
     let text = look("status", &database, &folder).await.stdout;
-    assert!(text.contains("9.9.9 on the-pod: died without a word"), "{text}");
+    assert!(text.contains("9.9.9 on the-pod: ended without recording a result (killed?)"), "{text}");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn a_server_that_restarts_or_crashes_costs_the_run_and_nothing_else() {
         disturb(&server);
 
         let outcome = run.wait().await.expect_code(75);
-        let outcome = outcome.expect_stderr("connecting again to see what was committed");
+        let outcome = outcome.expect_stderr("connecting again to read what was committed");
         outcome.expect_stderr("everything before `0002_sleep.sql` is applied, and 2 files are pending");
         assert_eq!(database.applied().await, [1]);
         complete(&database, &folder).await;

@@ -53,10 +53,10 @@ async fn a_file_goes_on_at_the_statement_that_failed() {
     // Without a change it fails again, and again nothing is done twice.
     let run = migrate(&database, &folder).await.expect_code(3);
     run.expect_stderr("1 of the file's 3 statements stay applied")
-        .expect_stderr("goes on at statement 2 of 3");
+        .expect_stderr("resumes at statement 2 of 3");
 
     folder.put("2_half.sql", format!("-- no-transaction\n{}", THREE.replace('$', "1")));
-    migrate(&database, &folder).await.expect_code(0).expect_stderr("goes on at statement 2 of 3");
+    migrate(&database, &folder).await.expect_code(0).expect_stderr("resumes at statement 2 of 3");
     assert_eq!(database.values::<i32>("SELECT a FROM t ORDER BY a").await, [1, 2, 3, 4]);
     assert_eq!(database.applied().await, [1, 2]);
     assert_eq!(count(&database, "_corveil_statements").await, 0);

@@ -76,7 +76,7 @@ async fn what_reaches_beyond_its_database_is_tried_on_no_server_in_use() {
     let refused = verify(&database, &folder).run().await.expect_code(2);
     refused
         .expect_stderr("`2_role.sql` is replayed on no server that is in use")
-        .expect_stderr("hint: set `CORVEIL_SCRATCH_URL` to a server that nobody uses");
+        .expect_stderr("hint: set `CORVEIL_SCRATCH_URL` to a server that is not in use");
     assert_eq!(database.value::<String>(&settings).await, before);
 
     let elsewhere = Server::private();

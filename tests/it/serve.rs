@@ -434,7 +434,7 @@ async fn a_taken_port_is_a_usage_error_with_a_hint() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let outcome = Corveil::new("serve").args(["--listen", &address]).run().await.expect_code(2);
-    outcome.expect_stderr(&format!("`{address}` cannot be listened on")).expect_stderr("--listen");
+    outcome.expect_stderr(&format!("cannot listen on `{address}`")).expect_stderr("--listen");
 
     let wrong = Corveil::new("serve").env("DATABASE_URL", "").run().await;
     wrong.expect_code(2).expect_stderr("`DATABASE_URL`");

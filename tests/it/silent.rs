@@ -68,7 +68,7 @@ async fn a_network_that_falls_silent_in_a_statement_is_a_lost_connection() {
 
     let run = run.wait().await.expect_code(75);
     run.expect_stderr("the server answered none of")
-        .expect_stderr("connecting again to see what was committed");
+        .expect_stderr("connecting again to read what was committed");
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn an_answer_that_is_lost_while_the_server_is_in_reach_is_read_from_the_hi
     }
     for (folder, (code, says), database, _proxy, run) in runs {
         let run = run.wait().await.expect_code(code).expect_stderr(says);
-        run.expect_stderr("connecting again to see what was committed");
+        run.expect_stderr("connecting again to read what was committed");
         assert!(database.is_unlocked().await);
         Corveil::migrate(&database, folder).run().await.expect_code(0);
         assert_eq!(database.applied().await, [1, 2]);

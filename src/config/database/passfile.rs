@@ -1,6 +1,6 @@
 //! libpq's [password file](https://www.postgresql.org/docs/current/libpq-pgpass.html).
 //!
-//! One that others may read is not used, as by libpq, and that is said: a secret that is mounted into a pod is readable for
+//! One that others may read is not used, as by libpq, and a warning reports it: a secret that is mounted into a pod is readable for
 //! its group unless its volume says otherwise.
 
 use std::io::ErrorKind;
@@ -13,8 +13,8 @@ const PGPASSFILE: &str = "PGPASSFILE";
 /// What libpq looks for where a connection goes through the default socket.
 const LOCAL: &str = "localhost";
 
-/// What was said already: a URL is read several times.
-static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// The warnings that were logged already: a URL is read several times.
+static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A password file that is read.
 pub(super) struct Passfile(String);
@@ -98,10 +98,10 @@ fn fields(line: &str) -> Vec<String> {
 }
 
 fn warn_once(text: String) {
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if !said.contains(&text) {
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !warned.contains(&text) {
         tracing::warn!("{text}");
-        said.push(text);
+        warned.push(text);
     }
 }
 

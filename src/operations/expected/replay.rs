@@ -23,7 +23,7 @@ use crate::core::sql::strings::Strings;
 use crate::core::trust::{Use, Wanted};
 use crate::error::{Detail, Error, Result};
 use crate::postgres::apply::{Ended, Session, Settings};
-use crate::postgres::connect::{SAY_EVERY, Standby, connect_and_read};
+use crate::postgres::connect::{LOG_EVERY, Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::scratch::{self, Likeness, ScratchDatabase};
 use crate::postgres::state::Scope;
@@ -104,12 +104,12 @@ impl<'a> Replay<'a> {
         }
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
         let (start, count) = (Instant::now(), files.len());
-        let mut said = start;
+        let mut logged = start;
         for (number, file) in (1..).zip(files) {
             apply(guard, self.catalog, file, self.stop).await?;
             self.done = file.version;
-            if said.elapsed() >= SAY_EVERY && number < count {
-                said = Instant::now();
+            if logged.elapsed() >= LOG_EVERY && number < count {
+                logged = Instant::now();
                 info!("replayed {number} of {count} files, up to `{}`", file.file);
             }
         }
@@ -188,7 +188,7 @@ fn reaches_out(files: &[&Migration], strings: Strings) -> Option<Error> {
             as it contains `{}`",
             file.file, found.statement, found.words
         ),
-        format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
+        format!("set `{}` to a server that is not in use", env::SCRATCH_URL),
     ))
 }
 

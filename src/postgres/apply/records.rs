@@ -88,7 +88,7 @@ impl Session<'_> {
     /// Forgets the statements of the file.
     pub(super) async fn forget(&mut self, prepared: &Prepared<'_>) -> Result<()> {
         let sql = self.forget_sql(prepared)?;
-        self.execute("forgetting the statements of a file", &sql).await
+        self.execute("deleting the statement records of a file", &sql).await
     }
 
     fn forget_sql(&self, prepared: &Prepared<'_>) -> Result<String> {

@@ -60,7 +60,7 @@ impl Session<'_> {
 }
 
 /// How long a statement works before somebody looks what it waits for: less than its lock timeout.
-pub(super) fn first_look(timeouts: Timeouts) -> Duration {
+pub(super) fn first_check(timeouts: Timeouts) -> Duration {
     // Half of PostgreSQL's `deadlock_timeout`, after which a deadlock is over.
     const LONGEST: Duration = Duration::from_millis(500);
     const SHORTEST: Duration = Duration::from_millis(50);

@@ -10,14 +10,14 @@ use tokio::time::Interval;
 use tracing::{info, warn};
 
 use super::Session;
-use crate::core::progress::SAY_EVERY;
+use crate::core::progress::LOG_EVERY;
 use crate::postgres::control::{Observation, Pulse};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
 use crate::stop::Reason;
 
 /// How often the second connection looks at a statement that is at work.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a statement may take to end after its cancellation, before its backend is told to end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -40,16 +40,16 @@ pub(super) struct Sent {
 /// When somebody looks at a message, or at several that are one piece of work.
 pub(super) struct Watch {
     start: Instant,
-    look: Interval,
-    said: Option<Instant>,
+    check: Interval,
+    logged: Option<Instant>,
     pulse: Pulse,
 }
 
 impl Watch {
-    /// Begins now. `first_look` is how long the work goes on before somebody looks at it.
-    pub(super) fn begin(first_look: Duration) -> Self {
-        let look = tokio::time::interval_at(tokio::time::Instant::now() + first_look, LOOK_EVERY);
-        Self { start: Instant::now(), look, said: None, pulse: Pulse::default() }
+    /// Begins now. `first_check` is how long the work goes on before somebody looks at it.
+    pub(super) fn begin(first_check: Duration) -> Self {
+        let check = tokio::time::interval_at(tokio::time::Instant::now() + first_check, CHECK_EVERY);
+        Self { start: Instant::now(), check, logged: None, pulse: Pulse::default() }
     }
 }
 
@@ -58,7 +58,7 @@ impl Session<'_> {
     pub(super) async fn send(&mut self, sql: Arc<String>, watch: &mut Watch) -> Sent {
         let Session { guard, stop, progress, .. } = self;
         let LockGuard { connection, control, server, .. } = &mut **guard;
-        let Watch { start, look, said, pulse } = watch;
+        let Watch { start, check, logged, pulse } = watch;
         let mut sent = Sent {
             commands: 0,
             last_row: None,
@@ -94,7 +94,7 @@ impl Session<'_> {
                     }
                     ending = Ending::Terminated;
                 }
-                _ = look.tick(), if sent.stopped.is_none() => {
+                _ = check.tick(), if sent.stopped.is_none() => {
                     let seen = match control.as_ref() {
                         Some(control) => control.observe(server.backend, pulse).await,
                         None => Ok(Observation::default()),
@@ -106,8 +106,8 @@ impl Session<'_> {
                             break;
                         }
                     };
-                    if !seen.blockers.is_empty() && said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-                        *said = Some(Instant::now());
+                    if !seen.blockers.is_empty() && logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+                        *logged = Some(Instant::now());
                         info!("waiting behind {}", seen.blockers.join(" and "));
                     }
                     progress.working(start.elapsed(), seen.build.as_ref());

@@ -112,7 +112,7 @@ impl<'a> Session<'a> {
         Err(Error::Mismatch(vec![migration.finding(
             FindingKind::Edited,
             "was applied by another tool in the meantime, with other content",
-            "see that all of them run the same build",
+            "check that all of them run the same build",
         )]))
     }
 }

@@ -8,7 +8,7 @@ use tracing::info;
 use super::failure::{failure, locate};
 use super::leftovers::Tidied;
 use super::records::Record;
-use super::retry::{first_look, is_worth_a_retry};
+use super::retry::{first_check, is_worth_a_retry};
 use super::send::{Sent, Watch};
 use super::{Ended, Session};
 use crate::config::database::application_name;
@@ -98,7 +98,7 @@ impl File<'_, '_> {
         if resume.done > 0 {
             self.session.record_done(self.prepared, &self.statements[..resume.done]).await?;
             info!(
-                "`{}` goes on at statement {} of {}",
+                "`{}` resumes at statement {} of {}",
                 self.prepared.migration.file,
                 resume.done + 1,
                 self.statements.len()
@@ -163,7 +163,7 @@ impl File<'_, '_> {
             if let LockTimeout::Milliseconds(ms) = lock_timeout {
                 self.session.set(format!("SET lock_timeout = {ms}")).await?;
             }
-            let sent = self.carry_out(index, subject).await?;
+            let sent = self.run_statement(index, subject).await?;
             let Some(error) = &sent.error else {
                 if !matches!(statement.kind, StatementKind::Transaction { .. }) {
                     self.session.record(self.prepared, &Record::finished(statement, number)).await?;
@@ -202,13 +202,13 @@ impl File<'_, '_> {
     }
 
     /// Sends the statement, after what earlier tries of it left behind is dropped.
-    async fn carry_out(&mut self, index: usize, subject: Option<Subject>) -> Result<Sent, Ended> {
+    async fn run_statement(&mut self, index: usize, subject: Option<Subject>) -> Result<Sent, Ended> {
         let (statement, number) = (&self.statements[index], index + 1);
-        let mut look = first_look(self.timeouts);
+        let mut wait = first_check(self.timeouts);
         let work = statement.concurrent();
         if let Some(work) = &work {
             let relation = subject.map(|subject| subject.relation);
-            match self.session.tidy(&statement.text, work, relation, look).await? {
+            match self.session.tidy(&statement.text, work, relation, wait).await? {
                 Tidied::Failed(sent) => return Ok(*sent),
                 Tidied::Clean | Tidied::Kept(_) => {}
             }
@@ -232,9 +232,9 @@ impl File<'_, '_> {
         {
             // A database is copied while nobody else is connected to it, and it may be this one.
             control.close().await;
-            look = UNSEEN;
+            wait = UNSEEN;
         }
-        Ok(self.session.send(sql, &mut Watch::begin(look)).await)
+        Ok(self.session.send(sql, &mut Watch::begin(wait)).await)
     }
 
     /// Whether a statement of which only the intent is recorded did what it says.
@@ -295,7 +295,7 @@ impl File<'_, '_> {
     fn stopped_at(&self, done: usize) -> String {
         let total = self.statements.len();
         format!(
-            "in `{}`; {done} of its {total} statements are done, the next run goes on there",
+            "in `{}`; {done} of its {total} statements are done, the next run resumes there",
             self.prepared.migration.file
         )
     }

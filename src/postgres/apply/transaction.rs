@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::{failure, locate};
-use super::retry::{first_look, is_worth_a_retry};
+use super::retry::{first_check, is_worth_a_retry};
 use super::send::{Sent, Watch};
 use super::{Ended, Session};
 use crate::config::database::application_name;
@@ -32,7 +32,7 @@ impl Session<'_> {
             &self.reset_sql(),
         );
         for attempt in 1.. {
-            let (sent, sent_before) = self.send_parts(&batch.parts, first_look(timeouts)).await;
+            let (sent, sent_before) = self.send_parts(&batch.parts, first_check(timeouts)).await;
             let Some(error) = &sent.error else {
                 return Ok(is_held(sent.last_row.as_ref())?);
             };
@@ -43,7 +43,7 @@ impl Session<'_> {
             if let Some(reason) = sent.stopped {
                 let file = &prepared.migration.file;
                 let what = if server.connection_lost() || self.roll_back().await.is_err() {
-                    format!("in `{file}`; whether it was committed before is for the next run to read")
+                    format!("in `{file}`; the next run reads whether it was committed before")
                 } else {
                     format!("in `{file}`, which was rolled back whole")
                 };
@@ -85,9 +85,9 @@ impl Session<'_> {
     async fn send_parts<'m>(
         &mut self,
         parts: &'m [Arc<String>],
-        first_look: Duration,
+        first_check: Duration,
     ) -> (Sent, &'m [Arc<String>]) {
-        let mut watch = Watch::begin(first_look);
+        let mut watch = Watch::begin(first_check);
         let (mut at, mut commands) = (0, 0);
         loop {
             let part = Arc::clone(&parts[at]);

@@ -9,7 +9,7 @@ use crate::core::sql::quote::literal;
 ///
 /// The settings decide how the server prints: everything qualified, constants the same whatever the role prefers. It looks
 /// at a view under a lock, for which it may have to wait while somebody changes a table.
-pub(super) fn message<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn batch<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
     let hidden: Vec<_> = hidden.map(literal).collect();
     let mut sql = String::from(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = ''; \
@@ -31,7 +31,7 @@ pub(super) fn message<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
     sql
 }
 
-/// Statements of [`message`] before the first question.
+/// Statements of [`batch`] before the first question.
 pub(super) const BEFORE: usize = 11;
 
 /// In the order in which the answers are read.
