@@ -20,13 +20,13 @@ pub(crate) enum Configured {
     Server {
         /// How to reach it.
         database: Database,
-        /// The same database as the app reaches it, where a URL of its own says how.
+        /// The same database as the app reaches it, where the app has its own URL.
         app: Option<Database>,
     },
     Embedded,
 }
 
-/// The databases that are named, each as it was read: what is wrong with one is said when it is needed.
+/// The databases that are named, each as it was read: an error in one is reported when that database is needed.
 #[derive(Debug)]
 pub(crate) struct Databases {
     app: Named,
@@ -44,7 +44,7 @@ impl Databases {
         databases
     }
 
-    /// An empty variable is never taken for none.
+    /// An empty variable is an error, not an unset one.
     fn of(app: Option<String>, migrate: Option<String>) -> Self {
         let named = |variable: &str, url: Option<String>| url.map(|url| Database::from_url(variable, &url));
         Self {

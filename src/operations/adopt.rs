@@ -1,4 +1,4 @@
-//! What a database contains of our migrations: looked at, decided, and compared before it is believed.
+//! Which migrations a database already contains: reads it, decides on a version, and compares its schema with that version.
 
 pub(crate) mod adoption;
 
@@ -29,7 +29,7 @@ pub(crate) struct AdoptRequest<'a> {
     pub(crate) target: Target<'a>,
     pub(crate) scratch: &'a Scratch,
     pub(crate) asked: BaselineRequest,
-    /// Ids of differences that are put up with.
+    /// IDs of differences to accept.
     pub(crate) accept: &'a [String],
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Baseline<'a> {
     pub(crate) how: String,
     /// The migrations that it contains, oldest first.
     pub(crate) migrations: Vec<&'a Migration>,
-    /// Differences that are put up with.
+    /// Differences that are accepted.
     pub(crate) accepted: Vec<Difference>,
     /// Why a run on an empty database would refuse files of them.
     pub(crate) refused: Vec<Finding>,
@@ -104,11 +104,11 @@ impl Compare<'_> {
 }
 
 impl<'a> AdoptRequest<'a> {
-    /// Looks, decides and compares, where `state` has no history of ours. Nothing where another run took the database over
-    /// meanwhile, and perhaps went on from there; then `state` is what there is now.
+    /// Reads, decides and compares, where `state` has no Corveil history. None where another run has adopted the database
+    /// meanwhile, and may have applied more; then `state` is read again.
     ///
     /// # Errors
-    /// Every reason for which the database cannot be taken over as it is.
+    /// Every reason for which the database cannot be adopted as it is.
     pub(crate) async fn answer(
         &self,
         connection: &mut PgConnection,
@@ -127,8 +127,8 @@ impl<'a> AdoptRequest<'a> {
         }
     }
 
-    /// Whether any object that the files make is there: `IF NOT EXISTS` and code in `DO` hide from whoever reads the files
-    /// that they would be applied to their own work.
+    /// Whether any object that the files make is there: `IF NOT EXISTS` and code in `DO` hide in
+    /// the text of the files that the files have been applied here already.
     pub(crate) async fn is_met(&self, connection: &mut PgConnection, home: &str) -> Result<bool> {
         let live = schema::read(connection).await?;
         if live.is_bare() {
@@ -164,7 +164,7 @@ impl<'a> AdoptRequest<'a> {
                 let lead = BaselineSource::Schema {
                     why: "the schema is not that of the version in the history".into(),
                 };
-                // Where that cannot be told either, the difference is all that there is to tell.
+                // Where no other version matches either, only the difference is reported.
                 return Err(match self.compare(lead, &ignore, &seen.schema, home).await {
                     Ok((version, how, _)) => adopt::with_equal(error, self.target.catalog, version, &how),
                     Err(interrupted @ Error::Interrupted { .. }) => interrupted,
@@ -186,10 +186,10 @@ impl<'a> AdoptRequest<'a> {
         Ok(Baseline { version, how, migrations, accepted, refused, seen })
     }
 
-    /// Looks again, under the lock.
+    /// Reads again, under the lock.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] when somebody has changed the database since.
+    /// [`Error::Interrupted`] when the database has changed since.
     pub(crate) async fn expect_unchanged(
         &self,
         connection: &mut PgConnection,
@@ -221,7 +221,7 @@ impl<'a> AdoptRequest<'a> {
         self.expect(home, async |expected| self.compare_with(expected, lead, ignore, live).await).await
     }
 
-    /// Does something with the schemas that the files make, and clears up behind it.
+    /// Compares with the schemas that the files make, and drops the scratch database afterwards.
     async fn expect<T>(
         &self,
         home: &str,
@@ -275,7 +275,7 @@ impl<'a> AdoptRequest<'a> {
         Ok((version, how, Vec::new()))
     }
 
-    /// Says which of the differences later files make so: another tool may have applied them in another order.
+    /// Names the differences that later files make: another tool may have applied them in another order.
     async fn explain(
         &self,
         expected: &mut Expected<'_>,

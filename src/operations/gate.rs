@@ -1,4 +1,4 @@
-//! The gate itself: look, decide, lock, look again, apply, look once more.
+//! The gate itself: read, decide, lock, read again, apply, check.
 
 mod app;
 mod check;
@@ -47,7 +47,7 @@ pub(crate) struct Gate<'a> {
     pub(crate) lock_wait: Duration,
     pub(crate) settings: Settings,
     pub(crate) dry_run: bool,
-    /// What to ask of a database that something else migrated, where it is to be taken over.
+    /// The request to baseline a database that something else migrated, with `--adopt`.
     pub(crate) adopt: Option<AdoptRequest<'a>>,
 }
 
@@ -58,7 +58,7 @@ struct Work {
 }
 
 impl<'a> Gate<'a> {
-    /// Lets the rollout pass, or says why not.
+    /// Lets the rollout pass, or returns why not.
     pub(crate) async fn pass(&self) -> Result<Report> {
         tokio::select! {
             // A statement may end well although it was cancelled, and the signal may come after the last one.
@@ -111,7 +111,7 @@ impl<'a> Gate<'a> {
         result
     }
 
-    /// What the database contains, where it is to be taken over and is one that a run would otherwise refuse.
+    /// The migrations that the database contains, with `--adopt` and where a run would otherwise refuse it.
     async fn adoptable(
         &self,
         connection: &mut PgConnection,
@@ -167,7 +167,7 @@ impl<'a> Gate<'a> {
                 ),
                 "run `corveil migrate` without it",
             )),
-            // A Job that keeps the variable has done what it was told by its second try.
+            // A Job that keeps the variable has nothing left to resume at its second try.
             (Some(_), None) => {
                 warn!("`--resume-from` has nothing to resume: no migration is pending");
                 Ok(())
@@ -317,7 +317,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// Records what the database contains, unless it is another than it was.
+    /// Records the migrations that the database contains, unless the database has changed.
     async fn record_baseline(
         &self,
         guard: &mut LockGuard,
@@ -334,10 +334,10 @@ impl<'a> Gate<'a> {
         Ok(())
     }
 
-    /// Finds out what became of the file that was under way when the connection broke.
+    /// Finds out whether the file that was running when the connection broke is applied.
     ///
-    /// Its statement may still run on the server. The lock tells: it is free only once the old session has ended, and
-    /// only then does the history say the last word.
+    /// Its statement may still run on the server. The lock shows when it ended: it is free only once the old session has
+    /// ended, and only then is the history final.
     async fn recover(&self, server: ServerError, from: Option<i64>, before: &Work) -> Result<Report> {
         warn!("{server}; connecting again to read what was committed");
         let lost = |what: String| Error::Interrupted {

@@ -193,7 +193,7 @@ async fn a_planted_history_is_not_believed() {
     // A probe says no more to a stranger than that.
     let serve = Corveil::with("serve", &database, &folder).env("CORVEIL_LISTEN", "127.0.0.1:0").spawn();
     let reply = probe(&serve).await;
-    assert!(reply.status == 503 && reply.body.contains("the log says why"), "{reply:?}");
+    assert!(reply.status == 503 && reply.body.contains("the log has the reason"), "{reply:?}");
     assert!(!reply.body.contains(&low), "{reply:?}");
     serve.until_it_says(&low).await;
     // The user's word counts.

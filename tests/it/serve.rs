@@ -325,7 +325,7 @@ async fn wrong_credentials_are_told_to_the_log_and_not_to_strangers() {
     let serving = Serving::with(&url, &folder).await;
     let ready = serving.ready().await;
     assert_eq!(ready.status, 503);
-    assert!(!ready.body.contains("postgres") && ready.body.contains("the log says why"), "{ready:?}");
+    assert!(!ready.body.contains("postgres") && ready.body.contains("the log has the reason"), "{ready:?}");
     let log = serving.end().await;
     assert!(log.contains("password authentication failed") && !log.contains("wr0ng"), "{log}");
 }

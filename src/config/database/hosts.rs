@@ -1,4 +1,4 @@
-//! The hosts of a URL, in the order in which they are tried, and which of them will do.
+//! The hosts of a URL, in the order in which they are tried, and which of them are acceptable.
 //!
 //! As in libpq: [several hosts](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS),
 //! `target_session_attrs` and `load_balance_hosts`.
@@ -25,7 +25,7 @@ pub(super) struct Place {
 pub(crate) enum Wanted {
     #[default]
     Any,
-    /// One on which transactions may write unless they say otherwise.
+    /// One on which transactions may write by default.
     ReadWrite,
     /// One on which they may not.
     ReadOnly,
@@ -47,7 +47,7 @@ pub(crate) struct State {
     pub(crate) read_only: bool,
 }
 
-/// How well a server fits.
+/// How well a server matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
     /// It is what is wanted.
@@ -71,7 +71,7 @@ impl Wanted {
         })
     }
 
-    /// How well a server fits.
+    /// How well a server matches.
     pub(crate) fn fit(self, State { standby, read_only }: State) -> Fit {
         let only = |fits: bool, why| if fits { Fit::Good } else { Fit::Bad(why) };
         let at_least = |fits: bool| if fits { Fit::Good } else { Fit::Spare };
@@ -88,10 +88,10 @@ impl Wanted {
     }
 }
 
-/// What is said of a server that cannot be written to.
+/// Why a server cannot be written to.
 const STANDBY: &str = "the server is a read-only standby";
 
-/// What the URL and the environment say of hosts.
+/// The hosts that the URL and the environment name.
 ///
 /// # Errors
 /// What is wrong, without any part of a value.
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_fits_as_target_session_attrs_says() {
+    fn a_server_matches_target_session_attrs() {
         use Wanted::{Any, PreferStandby, Primary, ReadOnly, ReadWrite, Standby, ToWrite};
         let primary = State { standby: false, read_only: false };
         let reading = State { standby: false, read_only: true };

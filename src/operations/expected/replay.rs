@@ -33,7 +33,7 @@ use crate::stop::Stop;
 /// How long a server that was just reached is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A scratch database has a history of its own, wherever that of the live one is.
+/// A scratch database has a separate history, wherever that of the live one is.
 const SCRATCH: Scope<'static> =
     Scope { purpose: Use::Write, wanted: Wanted { schema: None, owner: None }, app_role: None, files: None };
 
@@ -195,7 +195,7 @@ fn reaches_out(files: &[&Migration], strings: Strings) -> Option<Error> {
 /// Applies a file as a run does, so that what applies there applies here.
 async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop: &Stop) -> Result<()> {
     let none = BTreeSet::new();
-    // A file may have been applied with `--no-transaction`, which nobody remembers.
+    // A file may have been applied with `--no-transaction`, which is recorded nowhere.
     let pending = prepared::prepare(&[file], &none, guard.server.strings)
         .or_else(|refused| {
             let outside = BTreeSet::from([file.version]);

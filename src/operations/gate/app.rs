@@ -1,7 +1,7 @@
-//! What the app finds: whether its role, with its own search path and rights, would find the schema ready.
+//! Checks what the app finds: whether its role, with its own search path and rights, would find the schema ready.
 //!
-//! A run that ends with 0 while every new pod waits has gated nothing. So the app's own connection is opened, as the pods
-//! will open it, and asked what they will ask.
+//! A run that ends with 0 while every new pod waits is useless. So the run opens the app's own connection as the pods
+//! will open it, and sends the same queries.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use crate::postgres::connect::{self, Patience};
 use crate::postgres::query::{self, Limit};
 use crate::postgres::state::{self, DatabaseState, Scope};
 
-/// How long the app's connection is tried and asked: what it tells is never worth more.
+/// How long the app's connection is tried and queried: its answer is not worth a longer wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the app's role finds.
 pub(super) enum AppReadiness {
     Ready,
-    /// Its database does not answer from here, which says nothing of where the pods run.
+    /// Its database does not answer from here, which proves nothing about where the pods run.
     Unknown(String),
     /// The schema is not ready, for this reason.
     NotReady(Error),
@@ -133,7 +133,7 @@ impl App<'_> {
     }
 }
 
-/// What an error says to do, also where it is a list of findings.
+/// The hint of an error, also where the error is a list of findings.
 fn hint_of(error: &Error) -> String {
     let finding = error.findings().first().map(|finding| finding.hint.clone());
     finding.or_else(|| error.hint()).unwrap_or_else(|| "run `corveil status` as that role".into())

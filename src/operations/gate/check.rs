@@ -49,7 +49,7 @@ impl<'a> Gate<'a> {
         app.readiness().await?.expect_ready()
     }
 
-    /// The app's connection; where it has no URL of its own, a new session, which finds what a file set for the database or
+    /// The app's connection; where the app has no separate URL, a new session, which finds what a file set for the database or
     /// the role. None where the server accepts a single connection.
     fn app(&self, guard: &LockGuard) -> Option<App<'a>> {
         let database = self

@@ -24,7 +24,7 @@ pub(crate) struct Report {
     pub(crate) newer: Vec<i64>,
 }
 
-/// A database that was taken over, or would be.
+/// The baseline that was recorded, or would be.
 #[derive(Debug, Serialize)]
 pub(crate) struct Adopted {
     /// The version that it was at.
