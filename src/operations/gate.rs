@@ -380,7 +380,7 @@ impl<'a> Gate<'a> {
                 self.check_at_the_end(guard).await
             }
             Some((next, _)) => Err(lost(format!(
-                "the history says that everything before `{}` is applied, and {} files are pending",
+                "the history shows that everything before `{}` is applied, and {} files are pending",
                 next.migration.file,
                 work.pending.len()
             ))),

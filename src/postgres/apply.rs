@@ -58,7 +58,7 @@ impl AppliedFile {
 
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// The connection broke while this file was under way: whether it is applied is for the history to say.
+    /// The connection broke while this file was under way: only the history shows whether it is applied.
     ConnectionLost(ServerError),
     Failed(Error),
 }

@@ -12,7 +12,7 @@ use crate::postgres::query::{self, get};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) relation: u32,
-    /// Whether the partition that the statement detaches is half detached already: only `FINALIZE` goes on from there.
+    /// Whether the partition that the statement detaches is half detached already: only `FINALIZE` completes it.
     pub(crate) detach_pending: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::stop::Stop;
 /// What sqlx's own `migrate override skip` writes where a migration was recorded and not run.
 const NOT_RUN: &str = "-1";
 
-/// Writes the rows of these migrations, the newest last, and one that tells of this run: all in one transaction, with
+/// Writes the rows of these migrations, the newest last, and one that records this run: all in one transaction, with
 /// the tables where they are missing.
 pub(crate) async fn record(
     guard: &mut LockGuard,

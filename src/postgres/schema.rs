@@ -1,4 +1,4 @@
-//! Reads what a database is made of, in one message.
+//! Reads the schema of a database, in one batch.
 
 mod queries;
 

@@ -1,4 +1,4 @@
-//! What a command reads before it decides: facts about the server and the whole history, in one round trip, or two.
+//! What a command reads before it decides: the state of the server and the whole history, in one round trip, or two.
 
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -23,7 +23,7 @@ pub(crate) struct DatabaseState {
     pub(crate) server: ServerState,
     /// Applied migrations and files under way.
     pub(crate) history: History,
-    /// INVALID indexes of the database that nobody is building.
+    /// INVALID indexes of the database that no session is building.
     pub(crate) invalid: Vec<InvalidIndex>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Scope<'a> {
 
 /// Reads server, INVALID indexes and history.
 ///
-/// For a run with nothing pending it is one message. Another asks for what only matters otherwise: the statements of files
+/// For a run with nothing pending it is one batch. Another asks for what only matters otherwise: the statements of files
 /// under way, and which indexes are INVALID.
 ///
 /// # Errors
@@ -147,7 +147,7 @@ pub(super) async fn read_server(connection: &mut PgConnection, scope: Scope<'_>)
     facts_and(connection, scope, "").await.map(|(server, ..)| server)
 }
 
-/// ServerState, what may be left of failed statements, and the answers to `more`, which belongs to the same message and may fail.
+/// ServerState, what may be left of failed statements, and the answers to `more`, which belongs to the same batch and may fail.
 async fn facts_and(
     connection: &mut PgConnection,
     scope: Scope<'_>,
@@ -195,7 +195,7 @@ async fn facts_and(
     Ok((server, any_left, more))
 }
 
-/// Keeps the existing schemas of the session's own search path, before it is set, for the rest of the message.
+/// Keeps the existing schemas of the session's own search path, before it is set, for the rest of the batch.
 const OWN_PATH: &str = "SELECT pg_catalog.set_config('corveil.path', \
                         pg_catalog.current_schemas(false)::pg_catalog.text, true);";
 
@@ -218,7 +218,7 @@ struct AnyLeft {
 }
 
 /// The columns of the history, to be read by [`applied_rows`]. There is no cast: it could be one that another role made for
-/// a type of its own, and the table is read before it is known whose it is.
+/// its own type, and the table is read before it is known whose it is.
 const COLUMNS: &str = "version, description, installed_on, success, checksum, execution_time";
 
 /// Selects the history where [`trust::home`] will find it, without another round trip: the search path leads to the one

@@ -66,11 +66,11 @@ pub(crate) async fn prepare_and(
     Ok(())
 }
 
-/// Whether another process has made a table of that name since the facts were read. sqlx-cli takes no lock, and an app that
+/// Whether another process has made a table of that name since the database state was read. sqlx-cli takes no lock, and an app that
 /// carries sqlx's Migrator makes the table before it takes one.
 ///
 /// Which error the server finds depends on how far the other has come: the table is committed (42P07); or its row type is,
-/// which is looked up a moment later (42710, `heap_create_with_catalog` of PostgreSQL's `catalog/heap.c`); or neither is,
+/// which is checked a moment later (42710, `heap_create_with_catalog` of PostgreSQL's `catalog/heap.c`); or neither is,
 /// and the wait for the other's transaction ends in a duplicate key of `pg_type` or `pg_class` (23505).
 fn is_rivalry(error: &Error) -> bool {
     let Error::Server { source, .. } = error else { return false };
@@ -134,7 +134,7 @@ async fn grants(connection: &mut PgConnection, schema: &str, role: &str) -> Resu
 /// The name of the policies that let the app's role read.
 const POLICY: &str = "corveil_read";
 
-/// Lets the app's role read the tables once more: a migration may have taken its rights away, and an event trigger may have
+/// Grants the app's role the right to read the tables again: a migration may have taken its rights away, and an event trigger may have
 /// switched row security on, as Supabase's does for every new table.
 ///
 /// # Errors

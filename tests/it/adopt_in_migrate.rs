@@ -183,7 +183,7 @@ async fn a_pod_that_waits_does_not_give_up_while_somebody_has_the_lock() {
     let mut other = database.connect().await;
     other.lock().await.unwrap();
     let wait = Corveil::with("wait", &database, &folder).spawn();
-    wait.until_it_says("waiting: 2 migrations are not applied").await;
+    wait.until_it_logs("waiting: 2 migrations are not applied").await;
     other.ensure_migrations_table("_sqlx_migrations").await.unwrap();
     for migration in Migrator::new(folder.path()).await.unwrap().iter() {
         other.skip("_sqlx_migrations", migration).await.unwrap();

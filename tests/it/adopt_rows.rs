@@ -31,7 +31,7 @@ async fn waiting(database: &Database, folder: &Folder) -> (PgConnection, Running
     let mut other = database.connect().await;
     other.lock().await.unwrap();
     let run = adopt(database, folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    run.until_it_logs("waiting for the migration lock").await;
     (other, run)
 }
 
@@ -93,7 +93,7 @@ async fn it_waits_for_whoever_migrates_and_gives_up_with_75() {
     assert!(!database.is_touched().await);
 
     let run = adopt(&database, &folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    run.until_it_logs("waiting for the migration lock").await;
     other.unlock().await.unwrap();
     run.wait().await.expect_code(0);
     assert_eq!(database.applied().await, [1, 2]);

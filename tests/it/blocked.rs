@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::migrate::Migrate;
 use sqlx::{Connection, Executor};
 
-use crate::support::look::{SOON, ask, backend};
+use crate::support::inspect::{SOON, ask, backend};
 use crate::support::{Corveil, Database, Folder, wait_until};
 
 fn alter() -> Folder {
@@ -73,7 +73,7 @@ async fn a_statement_outside_a_transaction_is_tried_again_too() {
     let content = "-- no-transaction\nCREATE TABLE b ();\nALTER TABLE t ADD COLUMN a int;";
     let folder = Folder::new().file("0001_alter.sql", content);
     let run = Corveil::migrate(&database, &folder).args(["--lock-timeout", "100ms"]).spawn();
-    run.until_it_says("retry 1 of 10").await;
+    run.until_it_logs("retry 1 of 10").await;
     reader.close().await.unwrap();
 
     run.wait().await.expect_code(0);
@@ -167,7 +167,7 @@ async fn a_concurrent_build_that_sqlx_deadlocks_is_built_again() {
     .await;
     writer.close().await.unwrap();
 
-    run.until_it_says("; retry 1 of 10").await;
+    run.until_it_logs("; retry 1 of 10").await;
     assert!(database.value::<bool>(&format!("SELECT pg_terminate_backend({pid})")).await);
     assert!((&mut waiting).await.unwrap().is_err());
     let run = run.wait().await.expect_code(0).expect_stderr(&format!("blocked by process {pid}."));

@@ -17,7 +17,7 @@ async fn a_server_that_starts_in_time_is_waited_for() {
     let database = Database::on(&server).await;
     server.stop();
     let run = Corveil::migrate(&database, &folder).args(["--wait-for-db", "60s"]).spawn();
-    run.until_it_says("waiting for postgres://").await;
+    run.until_it_logs("waiting for postgres://").await;
     assert!(run.stderr().contains("Connection refused"), "{}", run.stderr());
     server.start();
 
@@ -76,7 +76,7 @@ async fn a_database_that_is_created_in_time_is_waited_for() {
     let late = format!("{}_late", database.name());
     let url = Url { database: late.clone(), ..database.url() };
     let run = Corveil::migrate(&database, &folder).url(&url).spawn();
-    run.until_it_says("3D000").await;
+    run.until_it_logs("3D000").await;
     database.execute(&format!("CREATE DATABASE {late} TEMPLATE template0")).await;
 
     run.wait().await.expect_code(0);
@@ -111,7 +111,7 @@ async fn a_run_is_patient_with_a_server_that_is_full() {
     let run = migrate().args(["--wait-for-db", "300ms"]).run().await;
     run.expect_code(75).expect_stderr("SQLSTATE 53300");
     let run = migrate().spawn();
-    run.until_it_says("SQLSTATE 53300").await;
+    run.until_it_logs("SQLSTATE 53300").await;
     for connection in taken {
         connection.close().await.unwrap();
     }
@@ -192,7 +192,7 @@ async fn the_password_is_in_nothing_that_is_printed_or_listed() {
             let run = Corveil::migrate(&database, &failing).url(&url);
             let run = run.args(["--wait-for-db", "300ms", "--log-level", "debug", "--log-format", format]);
             let run = run.args(["--output", format]).spawn();
-            run.until_it_says(if code == 2 { "waiting for" } else { "lock obtained" }).await;
+            run.until_it_logs(if code == 2 { "waiting for" } else { "lock obtained" }).await;
             // `ps` shows it to everybody on the machine.
             let listed = std::fs::read(format!("/proc/{}/cmdline", run.process())).unwrap_or_default();
             assert!(!String::from_utf8_lossy(&listed).contains(PASSWORD));

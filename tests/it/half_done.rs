@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use crate::support::corveil::Outcome;
-use crate::support::look::backend;
+use crate::support::inspect::backend;
 use crate::support::{Corveil, Database, Folder, SOON, wait_until};
 
 /// What every database here starts with: indexes of constraints and with a name as long as names may be, a TOAST table, and
@@ -150,7 +150,7 @@ async fn copies_of_several_tries_are_all_dropped() {
         .await;
     let writer = database.begin(WRITER).await;
     let run = Corveil::migrate(&database, &folder).args(["--statement-timeout", "300ms"]).spawn();
-    run.until_it_says("retry 2 of 10").await;
+    run.until_it_logs("retry 2 of 10").await;
     writer.close().await.unwrap();
     run.wait().await.expect_code(0);
     is_well(&database, &folder).await;
@@ -265,7 +265,7 @@ async fn dropping_what_an_edited_statement_left_waits_for_readers_whatever_timeo
     folder.put("2_second.sql", "CREATE TABLE after ()");
     let reader = database.begin(READER).await;
     let run = Corveil::migrate(&database, &folder).spawn();
-    run.until_it_says("waiting behind pid").await;
+    run.until_it_logs("waiting behind pid").await;
     reader.close().await.unwrap();
     run.wait().await.expect_code(0);
     is_well(&database, &folder).await;
@@ -378,7 +378,7 @@ async fn a_detachment_that_times_out_is_completed_while_the_reader_is_still_ther
         let database = first_only(&folder).await;
         let reader = database.begin(READER).await;
         let run = Corveil::migrate(&database, &folder).spawn();
-        run.until_it_says("retry 2 of 10").await;
+        run.until_it_logs("retry 2 of 10").await;
         reader.close().await.unwrap();
         run.wait().await.expect_code(0);
         assert!(!database.has("m1").await);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::support::look::backend;
+use crate::support::inspect::backend;
 use crate::support::{
     Corveil, Database, Folder, Moment, PgBouncer, PoolMode, Proxy, SOON, Server, Url, schema, wait_until,
 };
@@ -226,7 +226,7 @@ async fn the_program_can_be_watched_signalled_and_killed() {
     run.wait().await.expect_code(75).expect_stdout("").expect_stderr("stopped by SIGTERM");
 
     let run = wait();
-    run.until_it_says("waiting: ").await;
+    run.until_it_logs("waiting: ").await;
     assert!(std::path::Path::new(&format!("/proc/{}", run.process())).exists() || !cfg!(target_os = "linux"));
     assert_eq!(run.kill().await.code, None);
 }

@@ -195,7 +195,7 @@ async fn a_planted_history_is_not_believed() {
     let reply = probe(&serve).await;
     assert!(reply.status == 503 && reply.body.contains("the log has the reason"), "{reply:?}");
     assert!(!reply.body.contains(&low), "{reply:?}");
-    serve.until_it_says(&low).await;
+    serve.until_it_logs(&low).await;
     // The user's word counts.
     let run = Corveil::with("wait", &database, &folder).env("CORVEIL_HISTORY_OWNER", &low).run().await;
     run.expect_code(0);
@@ -335,7 +335,7 @@ async fn a_table_that_appears_between_look_and_creation_is_not_taken() {
     let mut holder = database.connect().await;
     holder.lock().await.unwrap();
     let run = Corveil::migrate(&database, &folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    run.until_it_logs("waiting for the migration lock").await;
     let mut session = database.url_as(&low).connect().await.unwrap();
     let plant =
         format!("CREATE TABLE public._corveil_runs {RUNS}; GRANT ALL ON public._corveil_runs TO PUBLIC");

@@ -1,4 +1,4 @@
-//! Where a half-done file goes on: after what failed, after what was killed, or where `--resume-from` says.
+//! Where a half-done file resumes: after what failed, after what was killed, or at `--resume-from`.
 
 use serde_json::json;
 
@@ -48,7 +48,7 @@ async fn failed() -> (Database, Folder) {
 }
 
 #[tokio::test]
-async fn a_file_goes_on_at_the_statement_that_failed() {
+async fn a_file_resumes_at_the_statement_that_failed() {
     let (database, folder) = failed().await;
     // Without a change it fails again, and again nothing is done twice.
     let run = migrate(&database, &folder).await.expect_code(3);
@@ -85,7 +85,7 @@ async fn a_half_done_file_cannot_become_a_transaction() {
     folder.put("2_half.sql", THREE.replace('$', "1"));
     migrate(&database, &folder).await.expect_code(4).expect_stderr("`-- no-transaction` was removed");
     assert_eq!(count(&database, "t").await, 2);
-    // With the flag it goes on.
+    // With the flag it resumes.
     Corveil::migrate(&database, &folder).args(["--no-transaction", "2"]).run().await.expect_code(0);
     assert_eq!(count(&database, "t").await, 4);
 }
@@ -156,7 +156,7 @@ async fn a_begun_statement_that_was_edited_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_begun_transaction_was_not_carried_out_when_no_record_says_so() {
+async fn a_begun_transaction_without_a_record_was_not_committed() {
     let unit = "BEGIN;\nUPDATE t SET a = a + 1;\nCOMMIT";
     let database = begun(unit, 1).await;
     migrate(&database, &half(&format!("{unit};"))).await.expect_code(0);

@@ -89,8 +89,8 @@ where
         if *address != place.name && matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
             return Err(Error::config(
                 format!(
-                    "`{variable}` has `hostaddr` and `sslmode=verify-full`, and Corveil would compare the certificate with the address \
-                     instead of the name"
+                    "`{variable}` has `hostaddr` and `sslmode=verify-full`, and Corveil would compare the \
+                     certificate with the address instead of the name"
                 ),
                 "leave `hostaddr` out, or write `sslmode=verify-ca` with `sslrootcert`",
             ));

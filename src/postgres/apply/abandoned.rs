@@ -20,7 +20,7 @@ use crate::postgres::concurrent::{HalfDetached, half_detached, has_index, has_pa
 use crate::postgres::indexes::{self, Built};
 use crate::postgres::query;
 
-/// How long a DROP works before the sessions that block it are looked up.
+/// How long a DROP works before the sessions that block it are read.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// Whether [`Session::clean_up`] has anything to do.
@@ -32,7 +32,7 @@ pub(crate) fn is_any(files: Files<'_>) -> bool {
 }
 
 impl Session<'_> {
-    /// Removes what statements left that are not sent again, and the records that have nothing more to say.
+    /// Removes what statements left that are not sent again, and the records that are no longer needed.
     ///
     /// # Errors
     /// [`Error::Findings`] for what a person has to decide, [`Error::Mismatch`] for a half applied file that was removed.
@@ -123,7 +123,7 @@ impl Session<'_> {
         }
     }
 
-    /// Whether a statement of which only the intent is recorded did what it says.
+    /// Whether a statement of which only the intent is recorded took effect.
     async fn took_effect(&mut self, record: &StatementRecord, half_done: &HalfDone) -> Result<bool> {
         let connection = self.connection();
         match (&half_done.work, half_done.relation) {

@@ -58,7 +58,7 @@ impl Session<'_> {
         if kept.is_empty() { Tidied::Clean } else { Tidied::Kept(kept) }
     }
 
-    /// Drops what a statement that failed for good left, as far as that is done at once: the version that goes on serving pays for
+    /// Drops what a statement that failed for good left, as far as that is done at once: the version that keeps serving pays for
     /// an INVALID index with every write, and a unique one may reject rows of it.
     pub(super) async fn drop_now(&mut self, text: &str, work: &Concurrent, relation: Option<u32>) {
         let limit = format!("SET statement_timeout = {}", AT_ONCE.as_millis());

@@ -53,8 +53,8 @@ impl Session<'_> {
         self.execute("recording a statement", &sql).await
     }
 
-    /// Records exactly these statements as finished, in one transaction: the catalog may just have told of one, and
-    /// `--resume-from` may count as done what no record says, and as not done what one says.
+    /// Records exactly these statements as finished, in one transaction: the catalog may just have shown one, and
+    /// `--resume-from` may count as done what has no record, and as not done what has one.
     pub(super) async fn record_done(
         &mut self,
         prepared: &Prepared<'_>,

@@ -1,4 +1,4 @@
-//! Sends a message of a migration and watches over it: progress, who blocks it, and what ends it from outside.
+//! Sends a batch of a migration and watches it: progress, which sessions block it, and what ends it from outside.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,13 +16,13 @@ use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
 use crate::stop::Reason;
 
-/// How often the second connection looks at a statement that is at work.
+/// How often the second connection checks a statement that is running.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a statement may take to end after its cancellation, before its backend is told to end.
+/// How long a statement may take to end after its cancellation, before its backend is terminated.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What came of a message.
+/// The result of a batch.
 pub(super) struct Sent {
     /// Statements that ended: the server answers each with a `CommandComplete`.
     pub(super) commands: usize,
@@ -31,13 +31,13 @@ pub(super) struct Sent {
     pub(super) error: Option<sqlx::Error>,
     /// How long it took, with those that were watched before.
     pub(super) elapsed: Duration,
-    /// Why it was cancelled by us.
+    /// Why Corveil cancelled it.
     pub(super) stopped: Option<Reason>,
-    /// Who blocked it when somebody last looked.
+    /// The sessions that blocked it at the last check.
     pub(super) blockers: Vec<String>,
 }
 
-/// When somebody looks at a message, or at several that are one piece of work.
+/// When the second connection checks a batch, or several that are one piece of work.
 pub(super) struct Watch {
     start: Instant,
     check: Interval,
@@ -46,7 +46,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins now. `first_check` is how long the work goes on before somebody looks at it.
+    /// Begins now. `first_check` is how long the work runs before its first check.
     pub(super) fn begin(first_check: Duration) -> Self {
         let check = tokio::time::interval_at(tokio::time::Instant::now() + first_check, CHECK_EVERY);
         Self { start: Instant::now(), check, logged: None, pulse: Pulse::default() }
@@ -54,7 +54,7 @@ impl Watch {
 }
 
 impl Session<'_> {
-    /// Sends a message and waits for its end.
+    /// Sends a batch and waits for its end.
     pub(super) async fn send(&mut self, sql: Arc<String>, watch: &mut Watch) -> Sent {
         let Session { guard, stop, progress, .. } = self;
         let LockGuard { connection, control, server, .. } = &mut **guard;
@@ -122,14 +122,14 @@ impl Session<'_> {
     }
 }
 
-/// How far the ending of a message from outside is.
+/// How far the ending of a batch from outside is.
 enum Ending {
     /// It is not to end.
     None,
     Cancelled {
         at: Instant,
     },
-    /// Its backend was told to end. If that does not help either, the whole run is given up (see [`crate::stop::Stop::overdue`]).
+    /// Its backend was terminated. If that does not help either, the whole run is given up (see [`crate::stop::Stop::overdue`]).
     Terminated,
 }
 

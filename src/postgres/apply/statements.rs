@@ -65,7 +65,7 @@ struct File<'f, 's> {
     retries: u32,
 }
 
-/// Who carried out a statement, or all of them.
+/// Who ran a statement, or all of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Done {
     Here,
@@ -83,7 +83,7 @@ impl File<'_, '_> {
             literal(&application_name(Some(&self.prepared.migration.file)))
         );
         self.session.set(settings).await?;
-        // First the session as it was: what the next statement finds, and so whether it was carried out, depends on it.
+        // First the session as it was: what the next statement finds, and so whether it took effect, depends on it.
         for set in self.statements[..resume.done].iter().flat_map(|statement| &statement.replay) {
             query::as_is(self.session.connection(), "replaying the SETs of finished statements", set.clone())
                 .await?;
@@ -121,7 +121,7 @@ impl File<'_, '_> {
         Ok(Done::Here)
     }
 
-    /// A CONCURRENTLY statement waits for other transactions without blocking anybody, also on other tables: with a
+    /// A CONCURRENTLY statement waits for other transactions without blocking another session, also on other tables: with a
     /// timeout it would only end INVALID. So it has none unless the file asks for one.
     fn lock_timeout(&self, statement: &PreparedStatement, sets_own: bool) -> LockTimeout {
         if sets_own {
@@ -230,14 +230,14 @@ impl File<'_, '_> {
         if copies_a_database(&statement.text)
             && let Some(control) = &self.session.guard.control
         {
-            // A database is copied while nobody else is connected to it, and it may be this one.
+            // A database is copied while no other session is connected to it, and it may be this one.
             control.close().await;
             wait = UNSEEN;
         }
         Ok(self.session.send(sql, &mut Watch::begin(wait)).await)
     }
 
-    /// Whether a statement of which only the intent is recorded did what it says.
+    /// Whether a statement of which only the intent is recorded took effect.
     async fn took_effect(&mut self, index: usize, begun: Begun) -> Result<bool> {
         let (statement, number) = (&self.statements[index], index + 1);
         let unknown = |reason| Err(effect_unknown(&self.prepared.migration.file, number, reason));
@@ -258,7 +258,7 @@ impl File<'_, '_> {
                     ),
                 }
             }
-            // What it takes away is gone, but nothing says that it was there: an earlier build recorded no table.
+            // What it takes away is gone, but nothing shows that it was there: an earlier build recorded no table.
             StatementKind::Concurrent(work @ (Concurrent::DropIndex(_) | Concurrent::Detach(_)))
                 if begun.relation.is_none() && subject(self.session.connection(), work).await?.is_none() =>
             {
@@ -267,7 +267,7 @@ impl File<'_, '_> {
             StatementKind::Procedure => unknown(UNKNOWN),
             StatementKind::Statement if statement.replay.is_empty() => unknown(UNKNOWN),
             // The end of a transaction is recorded in itself: no record, no effect. What there is left to do for a concurrent
-            // statement the catalog tells when it is applied. The others may be repeated.
+            // statement the catalog shows when it is applied. The others may be repeated.
             StatementKind::Transaction { .. }
             | StatementKind::Concurrent(_)
             | StatementKind::Maintenance
@@ -309,7 +309,7 @@ enum LockTimeout {
     Milliseconds(u128),
 }
 
-/// How long a statement works that nobody looks at.
+/// How long a statement works without a check.
 const UNSEEN: Duration = Duration::from_hours(24);
 
 fn copies_a_database(statement: &str) -> bool {
@@ -317,5 +317,5 @@ fn copies_a_database(statement: &str) -> bool {
     ["create", "database"].iter().all(|word| words.next().is_some_and(|next| next.eq_ignore_ascii_case(word)))
 }
 
-/// Why it cannot be known whether a statement was carried out.
+/// Why it cannot be known whether a statement took effect.
 const UNKNOWN: &str = "the process stopped after sending the statement and before recording its result, so its effect is unknown";

@@ -1,4 +1,4 @@
-//! Other tools' history tables: found by their names, told apart by their columns, and read as they are.
+//! Other tools' history tables: found by their names, distinguished by their columns, and read as they are.
 
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -110,7 +110,7 @@ fn table(row: &PgRow) -> Result<Table> {
 }
 
 impl Table {
-    /// Whose history it is, as far as its columns and what is beside it tell.
+    /// Whose history it is, from its columns and the tables next to it.
     pub(super) fn tool(&self, all: &[Self]) -> Tool {
         let is_rails = self.has_table(all, RAILS_METADATA);
         tables::keepers(&self.name, &self.columns)
@@ -119,7 +119,7 @@ impl Table {
             .unwrap_or(Tool::SchemaMigrations)
     }
 
-    /// Whether it is what a tool keeps beside its history, and the history is there.
+    /// Whether it is a table that a tool keeps next to its history, and the history is there.
     pub(super) fn is_companion(&self, all: &[Self]) -> bool {
         let history = match self.name.as_str() {
             RAILS_METADATA => "schema_migrations",
