@@ -283,11 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_line_endings_git_changed_is_told_from_one_that_was_edited() {
+    fn a_file_whose_line_endings_git_changed_is_distinguished_from_an_edited_one() {
         let here = Catalog::from_files([("1_m.sql".into(), Ok(b"SELECT 1;\r\n".to_vec()))]).unwrap();
         let there = Catalog::from_files([("1_m.sql".into(), Ok(b"SELECT 1;\n".to_vec()))]).unwrap();
         let findings = disagreements(&here, &history(&there, &[1]));
-        assert!(findings[0].message.contains("line endings alone: CR LF here, LF there"), "{findings:?}");
+        assert!(
+            findings[0].message.contains("only in its line endings from the file applied on"),
+            "{findings:?}"
+        );
         assert!(findings[0].hint.contains("eol=lf' >> .gitattributes"), "{findings:?}");
     }
 
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_order_says_how_it_is_allowed_and_which_slip_is_the_cause() {
+    fn a_version_out_of_order_gets_a_hint_and_the_slip_that_caused_it() {
         let time = 20_231_213_192_338;
         let files = catalog(&[time, time + 1, time + 2, time * 10]);
         let history = history(&files, &[time, time + 1, time * 10]);

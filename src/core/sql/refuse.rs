@@ -562,7 +562,7 @@ mod tests {
         for sql in always {
             for transactional in [true, false] {
                 let found = refusal(sql, transactional);
-                assert!(found.reason.contains("not even that the file was applied"), "{sql}: {found:?}");
+                assert!(found.reason.contains("not even the history row can be written"), "{sql}: {found:?}");
             }
         }
         let for_later_ones = [
