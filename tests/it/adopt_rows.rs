@@ -1,4 +1,4 @@
-//! What `corveil adopt` writes is what sqlx writes, all of it or nothing, also beside others and when it is stopped.
+//! `corveil adopt` writes the same rows as sqlx, all of them or none, also next to other sessions and when it is stopped.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn folder() -> Folder {
 
 const TWO: &str = "CREATE TABLE a (); CREATE TABLE b ();";
 
-/// A run that writes, and cannot go on.
+/// A run that writes, and is blocked.
 const WRITES: &str = "query LIKE '%BEGIN%CREATE TABLE%' AND wait_event_type = 'Lock'";
 
 fn adopt(database: &Database, folder: &Folder) -> Corveil {
@@ -100,7 +100,7 @@ async fn it_waits_for_whoever_migrates_and_gives_up_with_75() {
 }
 
 #[tokio::test]
-async fn what_changes_before_the_lock_is_there_is_not_believed() {
+async fn changes_before_the_lock_is_held_are_noticed() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
     let (mut other, run) = waiting(&database, &folder).await;
@@ -111,7 +111,7 @@ async fn what_changes_before_the_lock_is_there_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_signal_leaves_nothing_behind() {
+async fn a_signal_leaves_no_rows() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
     // While it waits for the lock.
@@ -133,7 +133,7 @@ async fn a_signal_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_kill_leaves_nothing_behind() {
+async fn a_kill_leaves_no_rows() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
     let (blocker, run) = writing(&database, &folder).await;
@@ -146,9 +146,9 @@ async fn a_kill_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_is_told_what_it_lacks() {
+async fn a_role_without_a_right_gets_an_error_that_names_it() {
     let (database, folder) = (Database::fresh().await, folder());
-    // Before PostgreSQL 15 everybody may create in `public`.
+    // Before PostgreSQL 15 every role may create in `public`.
     database.execute(&format!("{TWO}; REVOKE CREATE ON SCHEMA public FROM PUBLIC")).await;
     let role = database.create_role("CREATEDB").await;
     let run = adopt(&database, &folder).url(&database.url_as(&role)).run().await.expect_code(2);

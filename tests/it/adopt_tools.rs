@@ -16,7 +16,7 @@ const DOCUMENTED: [(Tool, &str); 3] = [
          CREATE TABLE ar_internal_metadata (key varchar NOT NULL PRIMARY KEY, value varchar,
            created_at timestamp(6) NOT NULL, updated_at timestamp(6) NOT NULL);",
     ),
-    // Of an older Corveil: nobody knows what else is in it.
+    // Of an older Corveil: its other contents are unknown.
     (
         Tool::SchemaMigrations,
         "CREATE TABLE schema_migrations (version text, at timestamptz DEFAULT now(), by text);",
@@ -41,7 +41,7 @@ async fn is_adopted(tool: Tool, theirs: &Database) {
     }
 }
 
-/// By the tool's own program.
+/// With the tool's program.
 async fn made_is_adopted(tool: Tool) {
     let theirs = Database::fresh().await;
     Migrator::new(tool, &Step::product()[..APPLIED]).migrate(&theirs).await;

@@ -73,13 +73,13 @@ async fn row_security_that_a_file_forces_on_the_history_is_no_success() {
     let migrate = || Corveil::migrate(&database, &folder).url(&database.url_as(&owner)).run();
     // The history row of the file itself is refused.
     migrate().await.expect_code(3).expect_stderr("violates row-level security policy");
-    // A policy that lets it be written does not make it safe: the next run could read less than was written.
+    // A policy that allows writes does not make it safe: the next run could read less than was written.
     database.execute("CREATE POLICY everything ON _sqlx_migrations FOR INSERT WITH CHECK (true)").await;
     migrate().await.expect_code(4).expect_stderr("row security on table public._sqlx_migrations");
     migrate().await.expect_code(4).expect_stderr("NO FORCE ROW LEVEL SECURITY");
 }
 
-/// Two URLs: `own` migrates, `app` looks.
+/// Two URLs: `own` migrates, `app` reads.
 struct Two {
     database: Database,
     own: String,
@@ -108,7 +108,7 @@ impl Two {
 }
 
 #[tokio::test]
-async fn the_app_is_let_in_again_after_a_file_shut_it_out() {
+async fn the_app_gets_its_rights_back_after_a_file_revoked_them() {
     for (form, last_file) in [
         ("tables", "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {app}; GRANT SELECT ON a TO {app}"),
         ("the schema", "REVOKE ALL ON SCHEMA public FROM PUBLIC"),
@@ -131,7 +131,7 @@ async fn the_app_is_let_in_again_after_a_file_shut_it_out() {
 }
 
 #[tokio::test]
-async fn the_app_is_let_in_where_an_event_trigger_switches_row_security_on() {
+async fn the_app_gets_its_rights_where_an_event_trigger_enables_row_security() {
     let (two, folder) = (Two::new().await, two_files());
     two.database
         .execute(
@@ -143,7 +143,7 @@ async fn the_app_is_let_in_where_an_event_trigger_switches_row_security_on() {
         .await;
     two.migrate(&folder).run().await.expect_code(0);
     two.wait(&folder).run().await.expect_code(0);
-    // A policy that lets one role read is no door for others.
+    // A policy that lets one role read does not let others read.
     let other = two.database.create_role("").await;
     two.database.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {other}")).await;
     let status =
@@ -154,7 +154,7 @@ async fn the_app_is_let_in_where_an_event_trigger_switches_row_security_on() {
 
 #[tokio::test]
 async fn an_app_that_finds_nothing_fails_the_run() {
-    // The role that migrates has a search path of its own.
+    // The role that migrates has another search path.
     let (two, folder) = (Two::new().await, two_files());
     let Two { database, own, app } = &two;
     database
@@ -168,7 +168,7 @@ async fn an_app_that_finds_nothing_fails_the_run() {
         .expect_stderr("has a migration history in schema `corv`")
         .expect_stderr("--history-schema corv");
     two.wait(&folder).run().await.expect_code(4);
-    // The way out that it names.
+    // The fix in the hint.
     database.execute(&format!("GRANT USAGE ON SCHEMA corv TO {app}")).await;
     two.migrate(&folder).env("CORVEIL_HISTORY_SCHEMA", "corv").run().await.expect_code(0);
     two.wait(&folder).env("CORVEIL_HISTORY_SCHEMA", "corv").run().await.expect_code(0);
@@ -218,7 +218,7 @@ async fn a_search_path_that_a_file_sets_for_later_sessions_is_noticed() {
 }
 
 #[tokio::test]
-async fn what_exit_0_says_outlives_a_crash_of_the_server() {
+async fn what_exit_0_reports_survives_a_crash_of_the_server() {
     let server = Server::private();
     // Nothing but a durable commit writes to the disk.
     let url = server.url("postgres");

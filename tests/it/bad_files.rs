@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::corveil::Outcome;
 use crate::support::{Corveil, Database, Folder};
 
-/// Bad files: the name, the content, the line that is named, and what is said.
+/// Bad files: the name, the content, the line in the message, and the message.
 const BAD: [(&str, &[u8], Option<usize>, &str); 18] = [
     ("2_latin1.sql", b"SELECT '\xe4'", None, "is not UTF-8: the byte at offset 8"),
     ("2_utf16.sql", b"\xff\xfeS\0E\0", None, "is UTF-16"),
@@ -237,7 +237,7 @@ async fn an_applied_file_that_cannot_be_read_is_not_called_edited() {
 }
 
 #[tokio::test]
-async fn versions_newer_than_ours_are_a_rollback_and_older_ones_a_loss() {
+async fn unknown_newer_versions_are_a_rollback_and_unknown_older_ones_an_error() {
     let (database, folder) = with_a_gap().await;
     folder.remove("3_t.sql");
     folder.remove("4_t.sql");

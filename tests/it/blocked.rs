@@ -1,4 +1,4 @@
-//! Locks and timeouts: a file gives way after a moment and comes again, and says who was in its way.
+//! Locks and timeouts: a blocked file gives up its lock after a moment, tries again, and names the blockers.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn with_table() -> Database {
 }
 
 #[tokio::test]
-async fn readers_behind_a_blocked_alter_wait_no_longer_than_lock_timeout() {
+async fn readers_queued_after_a_blocked_alter_wait_no_longer_than_lock_timeout() {
     const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
     let (database, folder) = (with_table().await, alter());
     let mut reader = database.begin("SELECT FROM t").await;
@@ -85,7 +85,7 @@ async fn a_deadlock_is_tried_again() {
     let database = Database::fresh().await;
     database.execute("CREATE TABLE a (); CREATE TABLE b ()").await;
     let folder = Folder::new().file("0001_lock.sql", "LOCK TABLE a; LOCK TABLE b;");
-    // The server ends whoever looks first: this session never does.
+    // The server cancels the session that checks for the deadlock first: this session never does.
     let mut other = database.begin("SET deadlock_timeout = '1h'; LOCK TABLE b").await;
     let run = Corveil::migrate(&database, &folder).args(["--lock-timeout", "none"]).spawn();
     database.runner("query LIKE '%LOCK TABLE b%' AND wait_event_type = 'Lock'").await;
@@ -110,7 +110,7 @@ async fn a_statement_that_takes_too_long_is_tried_again_and_then_given_up() {
 }
 
 #[tokio::test]
-async fn a_cancellation_by_somebody_else_is_no_timeout() {
+async fn a_cancellation_by_an_administrator_is_not_a_timeout() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("0001_sleep.sql", "SELECT pg_sleep(60)");
     for timeout in ["none", "30s"] {
@@ -118,7 +118,7 @@ async fn a_cancellation_by_somebody_else_is_no_timeout() {
         let pid = database.sleeper("0001_sleep.sql").await;
         assert!(database.value::<bool>(&format!("SELECT pg_cancel_backend({pid})")).await);
 
-        // Somebody wanted it to end, so it does not come again by itself.
+        // An administrator cancelled it, so it is not retried.
         let outcome = run.wait().await.expect_code(75).expect_stderr("SQLSTATE 57014");
         assert!(!outcome.stderr.contains("; retry "), "{outcome}");
         assert!(database.applied().await.is_empty());

@@ -51,7 +51,7 @@ async fn a_host_without_a_name_may_be_tried_again_later() {
 }
 
 #[tokio::test]
-async fn refused_credentials_and_missing_databases_are_the_configurations_fault_after_the_wait() {
+async fn refused_credentials_and_missing_databases_are_configuration_errors_after_the_wait() {
     let (database, folder) = (Database::fresh().await, folder());
     let no_login = database.create_role("").await;
     database.execute(&format!("ALTER ROLE {no_login} NOLOGIN")).await;
@@ -122,7 +122,7 @@ async fn a_run_is_patient_with_a_server_that_is_full() {
 }
 
 #[tokio::test]
-async fn a_limit_of_one_connection_is_the_configurations_fault() {
+async fn a_limit_of_one_connection_is_a_configuration_error() {
     let (database, folder) = (Database::fresh().await, folder());
     let role = database.create_role("CONNECTION LIMIT 1").await;
     database.execute(&format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}")).await;
@@ -130,7 +130,7 @@ async fn a_limit_of_one_connection_is_the_configurations_fault() {
     let run = as_role("migrate").run().await.expect_code(2);
     run.expect_stderr(&format!("role `{role}` allows one connection at a time"))
         .expect_stderr(&format!("hint: `ALTER ROLE {role} CONNECTION LIMIT 2`"));
-    // Who only looks needs no more.
+    // A command that only reads needs no more.
     as_role("status").run().await.expect_code(1);
 
     database.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 2")).await;
@@ -142,7 +142,7 @@ async fn a_limit_of_one_connection_is_the_configurations_fault() {
 }
 
 #[tokio::test]
-async fn a_setting_that_the_server_does_not_know_is_the_configurations_fault() {
+async fn a_setting_that_the_server_does_not_know_is_a_configuration_error() {
     let (database, folder) = (Database::fresh().await, folder());
     for (options, reason) in [
         ("-c nonsense=1", "42704"),
@@ -165,7 +165,7 @@ async fn a_setting_that_the_server_does_not_know_is_the_configurations_fault() {
 }
 
 #[tokio::test]
-async fn a_standby_is_good_enough_to_look_at_and_no_place_to_migrate() {
+async fn a_standby_can_be_read_and_not_migrated() {
     let (server, folder) = (Server::private(), folder());
     let database = Database::on(&server).await;
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
@@ -193,7 +193,7 @@ async fn the_password_is_in_nothing_that_is_printed_or_listed() {
             let run = run.args(["--wait-for-db", "300ms", "--log-level", "debug", "--log-format", format]);
             let run = run.args(["--output", format]).spawn();
             run.until_it_logs(if code == 2 { "waiting for" } else { "lock obtained" }).await;
-            // `ps` shows it to everybody on the machine.
+            // `ps` shows it to every user of the machine.
             let listed = std::fs::read(format!("/proc/{}/cmdline", run.process())).unwrap_or_default();
             assert!(!String::from_utf8_lossy(&listed).contains(PASSWORD));
 
