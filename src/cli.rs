@@ -158,7 +158,7 @@ mod tests {
         let parsed = Cli::try_parse_from(["corveil", "baseline", "--to", "7", "--dry-run"]).unwrap();
         assert!(matches!(parsed.command, Command::Adopt(_)));
         let help = Cli::command().render_help().to_string();
-        assert!(help.contains("[aliases: baseline]"), "{help}");
+        assert!(help.contains("[alias: baseline]"), "{help}");
     }
 
     #[test]

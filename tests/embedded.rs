@@ -98,7 +98,7 @@ fn the_program_s_own_migrations_apply_without_a_database() {
     run(place, &["wait", "--for", "db", "--timeout", "60s"], 0);
     run(place, &["verify"], 0);
     let verified = run(place, &["verify", "--schema"], 0);
-    assert!(text(&verified.stdout).contains("and schema fit together"), "{}", text(&verified.stdout));
+    assert!(text(&verified.stdout).contains("and schema match"), "{}", text(&verified.stdout));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) use host::{Host, OnTheWay};
-pub(crate) use hosts::{Fit, State, Wanted};
+pub(crate) use hosts::{State, Suitability, Wanted};
 
 use crate::config::env;
 use crate::config::trust::Trust;

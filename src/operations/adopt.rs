@@ -129,7 +129,7 @@ impl<'a> AdoptRequest<'a> {
 
     /// Whether any object that the files make is there: `IF NOT EXISTS` and code in `DO` hide in
     /// the text of the files that the files have been applied here already.
-    pub(crate) async fn is_met(&self, connection: &mut PgConnection, home: &str) -> Result<bool> {
+    pub(crate) async fn has_any_object(&self, connection: &mut PgConnection, home: &str) -> Result<bool> {
         let live = schema::read(connection).await?;
         if live.is_bare() {
             return Ok(false);

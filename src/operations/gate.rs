@@ -122,7 +122,7 @@ impl<'a> Gate<'a> {
         };
         let server = &state.server;
         if other_tool::found(connection, self.target.catalog, server, self.target.scope()).await?.is_empty()
-            && !question.is_met(connection, server.schema()?).await?
+            && !question.has_any_object(connection, server.schema()?).await?
         {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use crate::error::{Error, Result};
 use crate::postgres::query::{self, get};
 
-/// The error of a limit that a run, which needs two connections, never fits into; none where there is no such limit.
+/// The error of a limit that a run, which needs two connections, always exceeds; none where there is no such limit.
 ///
 /// A superuser has none ([source](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/utils/init/postinit.c)).
 pub(crate) async fn too_low_for_two(connection: &mut PgConnection) -> Result<Option<Error>> {

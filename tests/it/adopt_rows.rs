@@ -106,7 +106,7 @@ async fn changes_before_the_lock_is_held_are_noticed() {
     let (mut other, run) = waiting(&database, &folder).await;
     database.execute("ALTER TABLE a ADD x int").await;
     other.unlock().await.unwrap();
-    run.wait().await.expect_code(75).expect_stderr("changed while it was looked at; nothing was recorded");
+    run.wait().await.expect_code(75).expect_stderr("changed while it was read; nothing was recorded");
     assert!(!database.is_touched().await);
 }
 

@@ -61,7 +61,7 @@ async fn a_seed_file_takes_three_times_its_size_of_memory() {
         outcome.expect_code(0);
         assert_eq!(database.applied().await, [1]);
         let most = base + 3 * sql.len() + 2 * MEBIBYTE;
-        assert!(peak <= most, "{peak} bytes for {} beside {base}", sql.len());
+        assert!(peak <= most, "{peak} bytes for {} on top of {base}", sql.len());
     }
 }
 
@@ -77,9 +77,9 @@ async fn a_large_file_takes_little_memory_of_the_server() {
     let database = Database::fresh().await;
     database.execute("CREATE TABLE peaks (kilobytes int)").await;
     // The parent of what the server's process starts is that process.
-    let look = "COPY peaks FROM PROGRAM 'grep VmPeak /proc/$PPID/status | tr -dc 0-9';\n";
+    let measure = "COPY peaks FROM PROGRAM 'grep VmPeak /proc/$PPID/status | tr -dc 0-9';\n";
     let seed = statements(8 * MEBIBYTE);
-    let folder = Folder::new().file("1_look.sql", look).file("2_seed.sql", seed + look);
+    let folder = Folder::new().file("1_measure.sql", measure).file("2_seed.sql", seed + measure);
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     let grown: i32 = database.value("SELECT max(kilobytes) - min(kilobytes) FROM peaks").await;
     // Sent at once it would be twenty times the file.
@@ -212,7 +212,7 @@ async fn a_log_that_is_read_late_reports_what_it_lacks() {
     let (mut log, mut chunk) = (String::new(), [0; 8192]);
     while !log.contains("lines of the log are missing here") {
         let length = pipe.read(&mut chunk).await.unwrap();
-        assert!(length > 0, "the log ended without a word of what it lacks");
+        assert!(length > 0, "the log ended without a line about what it lacks");
         log += &String::from_utf8_lossy(&chunk[..length]);
     }
     reader.close().await.unwrap();

@@ -19,7 +19,7 @@ mod answers;
 mod directives;
 // A file and its history row in one transaction, whatever the file does to roles, paths and its own last line.
 mod transactions; // on each version
-// What a failure reports, in which line and column, and what of it fits into the termination log.
+// What a failure reports, in which line and column, and what of it is in the termination log.
 mod failures; // on each version
 // What a file does to its session does not reach the next file, nor the lock.
 mod session_state; // on each version

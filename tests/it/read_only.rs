@@ -190,7 +190,7 @@ async fn verify_is_content_with_a_schema_as_it_should_be() {
     let (database, folder) = applied().await;
     // It does not report pending and newer versions.
     folder.remove("3_three.sql");
-    read("verify", &database, &folder).await.expect_code(0).expect_stdout("fit together");
+    read("verify", &database, &folder).await.expect_code(0).expect_stdout("files, history and indexes match");
     folder.put("3_three.sql", "CREATE TABLE three ()");
     folder.put("4_four.sql", "");
     read("verify", &database, &folder).await.expect_code(0);

@@ -157,9 +157,9 @@ async fn a_begun_statement_that_was_edited_is_asked_for() {
 
 #[tokio::test]
 async fn a_begun_transaction_without_a_record_was_not_committed() {
-    let unit = "BEGIN;\nUPDATE t SET a = a + 1;\nCOMMIT";
-    let database = begun(unit, 1).await;
-    migrate(&database, &half(&format!("{unit};"))).await.expect_code(0);
+    let statement = "BEGIN;\nUPDATE t SET a = a + 1;\nCOMMIT";
+    let database = begun(statement, 1).await;
+    migrate(&database, &half(&format!("{statement};"))).await.expect_code(0);
     assert_eq!(database.values::<i32>("SELECT a FROM t").await, [2]);
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct State {
 
 /// How well a server matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fit {
+pub(crate) enum Suitability {
     /// It is what is wanted.
     Good,
     /// It will do where no other is better.
@@ -72,12 +72,13 @@ impl Wanted {
     }
 
     /// How well a server matches.
-    pub(crate) fn fit(self, State { standby, read_only }: State) -> Fit {
-        let only = |fits: bool, why| if fits { Fit::Good } else { Fit::Bad(why) };
-        let at_least = |fits: bool| if fits { Fit::Good } else { Fit::Spare };
+    pub(crate) fn suitability(self, State { standby, read_only }: State) -> Suitability {
+        let only =
+            |is_suitable: bool, why| if is_suitable { Suitability::Good } else { Suitability::Bad(why) };
+        let at_least = |is_suitable: bool| if is_suitable { Suitability::Good } else { Suitability::Spare };
         match self {
-            Self::Any => Fit::Good,
-            Self::ReadWrite | Self::ToWrite if standby => Fit::Bad(STANDBY),
+            Self::Any => Suitability::Good,
+            Self::ReadWrite | Self::ToWrite if standby => Suitability::Bad(STANDBY),
             Self::ReadWrite => only(!read_only, "transactions are read-only by default on it"),
             Self::ToWrite => at_least(!read_only),
             Self::ReadOnly => only(standby || read_only, "it is not read-only"),
@@ -242,10 +243,10 @@ mod tests {
             (PreferStandby, "spare spare good"),
             (ToWrite, "good spare bad"),
         ] {
-            let word = |state| match wanted.fit(state) {
-                Fit::Good => "good",
-                Fit::Spare => "spare",
-                Fit::Bad(_) => "bad",
+            let word = |state| match wanted.suitability(state) {
+                Suitability::Good => "good",
+                Suitability::Spare => "spare",
+                Suitability::Bad(_) => "bad",
             };
             assert_eq!([primary, reading, standby].map(word).join(" "), expected, "{wanted:?}");
         }

@@ -49,9 +49,9 @@ impl Passfile {
         self.0.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
             let fields = fields(line);
             let [first @ .., password] = fields.as_slice() else { return None };
-            let fits = first.len() == wanted.len()
+            let matches = first.len() == wanted.len()
                 && first.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
-            fits.then(|| password.clone())
+            matches.then(|| password.clone())
         })
     }
 }

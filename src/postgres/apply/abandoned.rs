@@ -118,7 +118,7 @@ impl Session<'_> {
                 (None, Some(error)) => {
                     query::failed("dropping an INVALID index of a failed statement", error).into()
                 }
-                (None, None) => unreachable!("a message that failed has an error"),
+                (None, None) => unreachable!("a batch that failed has an error"),
             }),
         }
     }

@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
         query::roll_back(self.connection()).await
     }
 
-    /// What brings the session, which is in no transaction, back to the state in which every file starts. Its last answer says
+    /// What brings the session, which is in no transaction, back to the state in which every file starts. Its last answer shows
     /// whether the lock is still held.
     pub(super) fn reset_sql(&self) -> String {
         format!("{RESET_SESSION} {}", self.guard.configure_session)

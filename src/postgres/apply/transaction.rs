@@ -1,4 +1,4 @@
-//! A transactional file: one transaction, one commit, and one message unless the file is large or changes how the server reads it.
+//! A transactional file: one transaction, one commit, and one batch unless the file is large or changes how the server reads it.
 
 use std::sync::Arc;
 use std::time::Duration;
