@@ -109,12 +109,12 @@ fn flyway(rows: &mut [Row]) -> Applied {
     for row in rows {
         let version = row.text("version");
         let kind = row.text("type").unwrap_or_default();
-        let prepared = row.text("prepared").unwrap_or_default();
+        let script = row.text("script").unwrap_or_default();
         // A migration that failed before has succeeded now.
-        failed = failed.filter(|(earlier, _)| *earlier != prepared);
+        failed = failed.filter(|(earlier, _)| *earlier != script);
         if row.is("success", false) {
             let version = version.map_or_else(|| "a repeatable migration".into(), |v| format!("version {v}"));
-            failed = Some((prepared, version));
+            failed = Some((script, version));
             continue;
         }
         let Some(version) = version else { continue };
@@ -125,10 +125,10 @@ fn flyway(rows: &mut [Row]) -> Applied {
             applied.push(Recorded::One(version));
         }
     }
-    let dirty = failed.map(|(prepared, version)| Dirty {
-        reason: format!("{version}, `{prepared}`, failed"),
+    let dirty = failed.map(|(script, version)| Dirty {
+        reason: format!("{version}, `{script}`, failed"),
         hint: format!(
-            "check how much of `{prepared}` is in the schema, complete or undo it by hand, and run `flyway repair`"
+            "check how much of `{script}` is in the schema, complete or undo it by hand, and run `flyway repair`"
         ),
     });
     (applied, dirty)
@@ -238,7 +238,7 @@ mod tests {
     fn flyway_goes_by_what_was_undone_deleted_and_repeated() {
         let row = |rank: i32, version: &str, kind: &str| {
             format!(
-                r#"{{"installed_rank": {rank}, "version": {version}, "type": "{kind}", "prepared": "", "success": true}}"#
+                r#"{{"installed_rank": {rank}, "version": {version}, "type": "{kind}", "script": "", "success": true}}"#
             )
         };
         let rows = [
@@ -256,8 +256,9 @@ mod tests {
 
     #[test]
     fn flyway_forgives_a_failure_that_went_well_later() {
-        let failed = r#"{"installed_rank": 1, "version": null, "type": "SQL", "prepared": "R__a.sql", "success": false}"#;
-        let well = r#"{"installed_rank": 2, "version": null, "type": "SQL", "prepared": "R__a.sql", "success": true}"#;
+        let failed = r#"{"installed_rank": 1, "version": null, "type": "SQL", "script": "R__a.sql", "success": false}"#;
+        let well =
+            r#"{"installed_rank": 2, "version": null, "type": "SQL", "script": "R__a.sql", "success": true}"#;
         assert!(
             rows_of(Tool::Flyway, &[failed])
                 .1
