@@ -157,8 +157,8 @@ impl Comparison {
                         names.join(", ")
                     ),
                     format!(
-                        "set it with `--to`, or for the chart's Job with `migrate.adopt.to`: {} if the later ones' changes \
-                         of data are already there",
+                        "set it with `--to`, or for the chart's Job with `migrate.adopt.to`: {} if the data changes of all \
+                         these versions are already there",
                         newest.version
                     ),
                 ))

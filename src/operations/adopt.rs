@@ -291,7 +291,7 @@ impl<'a> AdoptRequest<'a> {
                 Ok(made) => drift::explain(differences, file, &compare.with(file.version, &made).0),
                 Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
                 Err(error) => {
-                    let why = format!("a later file may make it, which is not known: {error}");
+                    let why = format!("a later file may create it, but that is unknown: {error}");
                     let drops = |of: &&mut Difference| of.is_extra() && !of.sql.is_empty();
                     differences.iter_mut().filter(drops).for_each(|extra| extra.withhold(&why));
                     break;

@@ -111,8 +111,8 @@ async fn an_empty_database_has_nothing_to_adopt() {
     }
     // The history of a tool that has applied nothing.
     database.execute(&golang_migrate(2, false)).await;
-    let says = ["public.schema_migrations of golang-migrate and nothing else", "right database"];
-    expect_refused(&database, adopt(&database, &folder), 4, &says).await;
+    let messages = ["public.schema_migrations of golang-migrate and nothing else", "right database"];
+    expect_refused(&database, adopt(&database, &folder), 4, &messages).await;
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn corveils_history_is_enough_or_contradicts() {
         &database,
         run,
         4,
-        &["`3_fill.sql` is to be recorded", "the newest there is 2", "corveil migrate"],
+        &["`3_fill.sql` cannot be baselined", "the newest version there is 2", "corveil migrate"],
     )
     .await;
     folder.put("1_users.sql", "CREATE TABLE edited ()");
@@ -143,7 +143,7 @@ async fn corveils_history_is_enough_or_contradicts() {
 #[tokio::test]
 async fn wrong_arguments_are_refused_before_anything_is_compared() {
     let (database, folder) = (at_two().await, folder());
-    for (arguments, says) in [
+    for (arguments, message) in [
         (["--to", "7"], "no migration file has the requested version 7"),
         (["--from", "goose"], "there is no migration history of goose in this database"),
         (
@@ -152,7 +152,7 @@ async fn wrong_arguments_are_refused_before_anything_is_compared() {
         ),
         (["--from", "make"], "[possible values: auto, golang-migrate, goose"),
     ] {
-        expect_refused(&database, adopt(&database, &folder).args(arguments), 2, &[says]).await;
+        expect_refused(&database, adopt(&database, &folder).args(arguments), 2, &[message]).await;
     }
 }
 
@@ -177,9 +177,9 @@ async fn of_several_histories_one_has_to_be_named() {
              INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true)",
         )
         .await;
-    let says =
+    let messages =
         ["public.goose_db_version of goose", "public.schema_migrations of golang-migrate", "`--from goose`"];
-    expect_refused(&database, adopt(&database, &folder), 2, &says).await;
+    expect_refused(&database, adopt(&database, &folder), 2, &messages).await;
     // The wrong one does not count.
     let run = adopt(&database, &folder).args(["--from", "goose"]);
     expect_refused(
@@ -223,12 +223,12 @@ async fn without_versions_the_only_matching_schema_decides() {
 async fn a_history_whose_numbers_mean_other_migrations_is_not_trusted() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {}", golang_migrate(4, false))).await;
-    let says = [
+    let messages = [
         "differs from what the migrations up to `4_name.sql` create: 2 differences",
         "the schema matches `1_users.sql` and no other version",
         "--to 1`",
     ];
-    expect_refused(&database, adopt(&database, &folder), 4, &says).await;
+    expect_refused(&database, adopt(&database, &folder), 4, &messages).await;
     adopt(&database, &folder).args(["--to", "1"]).run().await.expect_code(0);
     assert_eq!(database.applied().await, [1]);
 }
@@ -237,8 +237,8 @@ async fn a_history_whose_numbers_mean_other_migrations_is_not_trusted() {
 async fn versions_that_only_change_data_are_ambiguous() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {KEYS}; {UNKNOWN}")).await;
-    let says = ["2 versions (`2_keys.sql`, `3_fill.sql`)", "`migrate.adopt.to`: 3 if"];
-    expect_refused(&database, adopt(&database, &folder), 2, &says).await;
+    let messages = ["2 versions (`2_keys.sql`, `3_fill.sql`)", "`migrate.adopt.to`: 3 if"];
+    expect_refused(&database, adopt(&database, &folder), 2, &messages).await;
 
     adopt(&database, &folder).args(["--to", "3"]).run().await.expect_code(0);
     assert_eq!(database.applied().await, [1, 2, 3]);
@@ -250,13 +250,13 @@ async fn versions_that_only_change_data_are_ambiguous() {
 async fn for_a_schema_that_matches_no_version_the_nearest_is_shown() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {KEYS}; {NAME}; ALTER TABLE keys ADD hash text; {UNKNOWN}")).await;
-    let says = ["differs from what the migrations up to `4_name.sql` create", "hash", "--to 4 --accept"];
-    expect_refused(&database, adopt(&database, &folder), 4, &says).await;
+    let messages = ["differs from what the migrations up to `4_name.sql` create", "hash", "--to 4 --accept"];
+    expect_refused(&database, adopt(&database, &folder), 4, &messages).await;
 
-    // Everything in it is written differently from the files, and still it matches.
+    // Its only table differs, but still counts as an object that the migrations create.
     let renamed = Database::fresh().await;
     renamed.execute(&format!("{USERS}; ALTER TABLE users RENAME email TO mail")).await;
-    expect_refused(&renamed, adopt(&renamed, &folder), 4, &["up to `1_users.sql` make", "mail"]).await;
+    expect_refused(&renamed, adopt(&renamed, &folder), 4, &["up to `1_users.sql` create", "mail"]).await;
 
     // Something else altogether.
     let other = Database::fresh().await;
@@ -302,14 +302,14 @@ async fn sql_drops_nothing_that_a_tool_applied_earlier_because_it_compares_versi
         let made = "`202301020000001234_b.sql` is a later file that makes this change";
         for arguments in [&[][..], &["--to", "20230101000000"]] {
             let run = adopt(&database, &folder).args(arguments);
-            let says = [
+            let messages = [
                 "table-public.b-extra: table public.b exists but no migration creates it; ",
                 "column-public.a.b-extra: column public.a.b exists but no migration creates it; ",
                 made,
                 "hint: ",
                 "if `202301020000001234_b.sql` was applied before files that sort before it here, rename it",
             ];
-            let outcome = expect_refused(&database, run, 4, &says).await;
+            let outcome = expect_refused(&database, run, 4, &messages).await;
             assert!(!outcome.stderr.contains("DROP"), "{outcome}");
         }
         let json = adopt(&database, &folder).args(["--output", "json"]).run().await.expect_code(4).json();
@@ -332,11 +332,11 @@ async fn sql_drops_nothing_where_later_files_cannot_be_replayed() {
     folder.put("2_fails.sql", "SELECT 1/0");
     database.execute("CREATE TABLE a (); CREATE TABLE x ()").await;
     let run = adopt(&database, &folder).args(["--to", "1"]);
-    let says = [
+    let messages = [
         "table-public.x-extra",
-        "a later file may make it, which is not known: `2_fails.sql` cannot be replayed",
+        "a later file may create it, but that is unknown: `2_fails.sql` cannot be replayed",
     ];
-    let outcome = expect_refused(&database, run, 4, &says).await;
+    let outcome = expect_refused(&database, run, 4, &messages).await;
     assert!(!outcome.stderr.contains("DROP"), "{outcome}");
 }
 
@@ -565,7 +565,7 @@ async fn files_that_a_new_database_would_refuse_are_listed_before_they_are_recor
             .expect_code(0)
             .json();
         let refused = json["refused"].as_array().unwrap().len();
-        assert_eq!(refused, arguments.len(), "what is recorded already is not told again: {json}");
+        assert_eq!(refused, arguments.len(), "what is recorded already is not reported again: {json}");
     }
     // That is the way.
     let empty = Database::fresh().await;

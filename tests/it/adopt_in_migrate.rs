@@ -101,8 +101,8 @@ async fn files_that_would_apply_again_are_not_run_on_what_is_there() {
         database.execute("CREATE TABLE accounts (cents int); INSERT INTO accounts VALUES (500)").await;
         let run = Corveil::migrate(&database, &folder).arg("--adopt").run().await.expect_code(2);
         run.expect_stderr("(`1_accounts.sql`, `2_cents.sql`), so the current one is ambiguous");
-        let told = Corveil::migrate(&database, &folder).args(["--adopt", "--adopt-to", "2"]);
-        told.run().await.expect_code(0).expect_stdout("recorded 2 migrations");
+        let with_version = Corveil::migrate(&database, &folder).args(["--adopt", "--adopt-to", "2"]);
+        with_version.run().await.expect_code(0).expect_stdout("recorded 2 migrations");
         assert_eq!(database.value::<i32>("SELECT cents FROM accounts").await, 500);
     }
 }

@@ -46,25 +46,25 @@ async fn writing(database: &Database, folder: &Folder) -> (PgConnection, Running
 
 #[tokio::test]
 async fn sqlx_s_own_record_is_the_same_and_it_runs_nothing() {
-    let (ours, theirs, folder) = (Database::fresh().await, Database::fresh().await, folder());
-    for database in [&ours, &theirs] {
+    let (adopted, by_sqlx, folder) = (Database::fresh().await, Database::fresh().await, folder());
+    for database in [&adopted, &by_sqlx] {
         database.execute(&format!("{TWO} CREATE TABLE c ();")).await;
     }
-    adopt(&ours, &folder).run().await.expect_code(0);
+    adopt(&adopted, &folder).run().await.expect_code(0);
     let migrator = Migrator::new(folder.path()).await.unwrap();
-    let mut connection = theirs.connect().await;
+    let mut connection = by_sqlx.connect().await;
     connection.ensure_migrations_table("_sqlx_migrations").await.unwrap();
     for migration in migrator.iter().filter(|migration| migration.migration_type.is_up_migration()) {
         connection.skip("_sqlx_migrations", migration).await.unwrap();
     }
     let rows = "SELECT row(version, description, success, checksum, execution_time)::text || (installed_on > now() - interval '1h')
                 FROM _sqlx_migrations ORDER BY version";
-    assert_eq!(ours.values::<String>(rows).await, theirs.values::<String>(rows).await);
-    ours.execute("DROP TABLE _corveil_runs, _corveil_statements").await;
-    assert_eq!(schema::dump(&ours).await, schema::dump(&theirs).await);
+    assert_eq!(adopted.values::<String>(rows).await, by_sqlx.values::<String>(rows).await);
+    adopted.execute("DROP TABLE _corveil_runs, _corveil_statements").await;
+    assert_eq!(schema::dump(&adopted).await, schema::dump(&by_sqlx).await);
 
-    migrator.run(&mut ours.connect().await).await.unwrap();
-    assert_eq!(ours.applied().await, [1, 2, 3]);
+    migrator.run(&mut adopted.connect().await).await.unwrap();
+    assert_eq!(adopted.applied().await, [1, 2, 3]);
 }
 
 #[tokio::test]

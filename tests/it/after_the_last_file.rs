@@ -41,7 +41,7 @@ async fn rows_that_something_removes_are_missed() {
         ),
         ("a file that deletes an earlier row", "", "DELETE FROM _sqlx_migrations WHERE version = 1"),
         ("a file that changes an earlier row", "", "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1"),
-        ("a file that says that one failed", "", "UPDATE _sqlx_migrations SET success = false WHERE version = 1"),
+        ("a file that marks one as failed", "", "UPDATE _sqlx_migrations SET success = false WHERE version = 1"),
         ("a file that empties the history", "", "TRUNCATE _sqlx_migrations"),
         ("without a transaction", "", "-- no-transaction\nDELETE FROM _sqlx_migrations WHERE version = 1;"),
     ] {
@@ -53,8 +53,8 @@ async fn rows_that_something_removes_are_missed() {
         }
         folder.put("0002_b.sql", last_file);
         let run = Corveil::migrate(&database, &folder).run().await;
-        let said = run.stderr.contains("in the history") || run.stderr.contains("migration history");
-        assert!(run.code == Some(4) && said, "{form}: {run}");
+        let is_named = run.stderr.contains("in the history") || run.stderr.contains("migration history");
+        assert!(run.code == Some(4) && is_named, "{form}: {run}");
         let outcome: String =
             database.value("SELECT outcome FROM _corveil_runs ORDER BY id DESC LIMIT 1").await;
         assert_eq!(outcome, "failed", "{form}");
@@ -195,8 +195,8 @@ async fn an_app_that_cannot_log_in_fails_the_run() {
 #[tokio::test]
 async fn an_app_whose_database_does_not_answer_from_here_is_a_warning() {
     let (two, folder) = (Two::new().await, two_files());
-    let nobody = crate::support::Url { port: 1, ..two.database.url_as(&two.app) };
-    let run = two.migrate(&folder).url(&nobody).run().await.expect_code(0);
+    let closed = crate::support::Url { port: 1, ..two.database.url_as(&two.app) };
+    let run = two.migrate(&folder).url(&closed).run().await.expect_code(0);
     run.expect_stderr("what the app finds could not be checked");
 }
 

@@ -64,10 +64,10 @@ async fn expect_untouched(database: &Database) {
 #[tokio::test]
 async fn a_bad_file_is_refused_with_its_line_and_what_to_do() {
     let database = Database::fresh().await;
-    for (name, content, line, says) in BAD {
+    for (name, content, line, message) in BAD {
         let run = migrate(&database, &with_good_file().file(name, content)).await.expect_code(2);
         let place = line.map_or_else(|| format!("`{name}` "), |line| format!("`{name}` line {line} "));
-        run.expect_stderr(&place).expect_stderr(says).expect_stderr("hint: ");
+        run.expect_stderr(&place).expect_stderr(message).expect_stderr("hint: ");
     }
     expect_untouched(&database).await;
 }
@@ -89,7 +89,7 @@ async fn all_bad_files_are_named_at_once() {
 #[tokio::test]
 async fn names_that_cannot_be_are_refused() {
     let database = Database::fresh().await;
-    for (name, says) in [
+    for (name, message) in [
         ("v2_users.sql", "`v2_users.sql` has a name that starts with no version number"),
         ("20240101-a_b.sql", "`20240101-a_b.sql` has a name"),
         ("99999999999999999999_a.sql", "`99999999999999999999_a.sql` has a name"),
@@ -99,7 +99,7 @@ async fn names_that_cannot_be_are_refused() {
         ("1_again.up.sql", "`1_good.sql` has the same version 1 as `1_again.up.sql`"),
     ] {
         let run = migrate(&database, &with_good_file().file(name, "SELECT 1")).await.expect_code(2);
-        run.expect_stderr(says).expect_stderr("hint: ");
+        run.expect_stderr(message).expect_stderr("hint: ");
     }
     let folder = with_good_file().file("1_again.sql", "").file("v_a.sql", "").file("w_b.sql", "");
     migrate(&database, &folder).await.expect_code(2).expect_stderr("in 3 places");

@@ -35,7 +35,7 @@ async fn readers_queued_after_a_blocked_alter_wait_no_longer_than_lock_timeout()
         run.stderr().contains("retry 2 of 10")
     })
     .await;
-    assert!(longest > LOCK_TIMEOUT / 4, "nobody was ever behind the file: {longest:?}");
+    assert!(longest > LOCK_TIMEOUT / 4, "no reader was ever queued after the file: {longest:?}");
     assert!(longest < LOCK_TIMEOUT + Duration::from_secs(1), "{longest:?}");
 
     let pid = backend(&mut reader).await;

@@ -198,8 +198,8 @@ async fn the_password_is_in_nothing_that_is_printed_or_listed() {
             assert!(!String::from_utf8_lossy(&listed).contains(PASSWORD));
 
             let outcome = run.wait().await.expect_code(code);
-            for said in [&outcome.stdout, &outcome.stderr, &outcome.termination_log] {
-                assert!(!said.contains(PASSWORD), "{outcome}");
+            for output in [&outcome.stdout, &outcome.stderr, &outcome.termination_log] {
+                assert!(!output.contains(PASSWORD), "{outcome}");
             }
         }
     }

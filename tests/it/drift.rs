@@ -91,7 +91,12 @@ async fn the_app_s_role_may_compare() {
             .env("MIGRATE_DATABASE_URL", database.url_as(&ddl).to_string())
     };
     as_two("migrate").run().await.expect_code(0);
-    as_two("verify").env("CORVEIL_SCHEMA", "true").run().await.expect_code(0).expect_stdout("and schema fit");
+    as_two("verify")
+        .env("CORVEIL_SCHEMA", "true")
+        .run()
+        .await
+        .expect_code(0)
+        .expect_stdout("and schema match");
 }
 
 #[tokio::test]

@@ -247,7 +247,7 @@ async fn a_history_that_is_not_an_ordinary_table_is_refused() {
 #[tokio::test]
 async fn what_another_role_attached_to_the_history_is_refused_by_name() {
     let folder = one_file();
-    for (attach, said) in [
+    for (attach, reason) in [
         (
             "CREATE TRIGGER spy BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.spy()",
             "trigger spy on table public._sqlx_migrations runs code of role",
@@ -268,7 +268,7 @@ async fn what_another_role_attached_to_the_history_is_refused_by_name() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(attach.to_owned())).execute(&mut session).await.unwrap();
         let more = one_file().file("0002_b.sql", "CREATE TABLE b (id int)");
         let run = Corveil::migrate(&database, &more).run().await.expect_code(4);
-        run.expect_stderr(&format!("{said} `{low}`"));
+        run.expect_stderr(&format!("{reason} `{low}`"));
         assert_eq!(database.applied().await, [1]);
     }
 }
@@ -295,7 +295,7 @@ async fn an_owner_counts_by_what_it_could_do_anyway() {
     let folder = one_file();
     for (form, make, trusted) in [
         ("nothing", "", false),
-        ("a role that ours is a member of", "GRANT {owner} TO {me}", true),
+        ("a role that the migrating role is a member of", "GRANT {owner} TO {me}", true),
         ("the owner of the database", "ALTER DATABASE {database} OWNER TO {owner}", true),
         ("a superuser", "ALTER ROLE {owner} SUPERUSER", true),
     ] {
