@@ -58,7 +58,7 @@ struct State {
 }
 
 impl State {
-    async fn give_back(&mut self) {
+    async fn close_connection(&mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = timeout(HELD, connection.close()).await;
         }
@@ -155,7 +155,7 @@ impl Watch {
     /// Closes the connection. The next check opens another one.
     pub(crate) async fn close(&self) {
         if let Ok(mut state) = timeout(HELD, self.state.lock()).await {
-            state.give_back().await;
+            state.close_connection().await;
         }
     }
 
@@ -165,7 +165,7 @@ impl Watch {
             tokio::time::sleep(IDLE / 3).await;
             let mut state = self.state.lock().await;
             if state.last.as_ref().is_some_and(|(at, _)| at.elapsed() >= IDLE) {
-                state.give_back().await;
+                state.close_connection().await;
             }
         }
     }
@@ -177,7 +177,7 @@ impl Watch {
         };
         let seen = Arc::new(self.seen(schema));
         if seen.obstacle().is_some() {
-            state.give_back().await;
+            state.close_connection().await;
         }
         let before = state.last.replace((Instant::now(), Arc::clone(&seen)));
         if before.is_none_or(|(_, before)| before.logged() != seen.logged()) {
