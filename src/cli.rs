@@ -18,17 +18,17 @@ use crate::output::{Format, log};
 
 /// Schema migrations that gate rollouts
 ///
-/// Runs before a Deployment rolls; its exit code tells whether the schema is as this build requires.
+/// Runs before a Deployment rolls; its exit code reports whether the schema is as this build requires.
 #[derive(Debug, Parser)]
 #[command(name = "corveil", version, after_help = after_help())]
 pub struct Cli {
-    /// How logs on stderr look
+    /// Format of the log on stderr
     #[arg(long, global = true, env = env::LOG_FORMAT, value_enum, default_value_t)]
     pub(crate) log_format: Format,
     /// What is logged on stderr
     #[arg(long, global = true, env = env::LOG_LEVEL, value_enum, default_value_t)]
     pub(crate) log_level: log::Level,
-    /// How results on stdout look
+    /// Format of results on stdout
     #[arg(long, global = true, env = env::OUTPUT, value_enum, default_value_t)]
     pub(crate) output: Format,
     /// What to do
@@ -41,13 +41,14 @@ pub struct Cli {
 pub(crate) enum Command {
     /// Apply the pending migrations
     Migrate(migrate::Args),
-    /// Record what a database contains that something else migrated, without running it
+    /// Baseline: record migrations that the database already contains as applied, without running them
+    #[command(visible_alias = "baseline")]
     Adopt(adopt::Args),
     /// Show applied, pending, failed and unknown migrations
     Status(status::Args),
     /// Wait for the database, or until every migration of this build is applied
     Wait(wait::Args),
-    /// Look for edited and missing files, INVALID indexes, unfinished statements and drift
+    /// Check for edited and missing files, INVALID indexes, unfinished statements and drift
     Verify(verify::Args),
     /// Answer liveness and readiness probes, and serve metrics, over HTTP
     Serve(serve::Args),
@@ -71,7 +72,7 @@ impl Cli {
     pub(crate) fn purpose(&self) -> Option<Purpose> {
         match &self.command {
             Command::Migrate(_) | Command::Adopt(_) => Some(Purpose::Migrate),
-            Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Some(Purpose::Look),
+            Command::Status(_) | Command::Wait(_) | Command::Verify(_) => Some(Purpose::Read),
             Command::Serve(_) => None,
         }
     }
@@ -86,7 +87,7 @@ impl Cli {
         })
     }
 
-    /// Where a failure of this command is also written, if the command says so.
+    /// The file into which a failure of this command is also written, if a flag names one.
     pub(crate) fn termination_log(&self) -> Option<PathBuf> {
         match &self.command {
             Command::Migrate(args) => args.termination_log.clone(),
@@ -150,6 +151,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn baseline_is_another_name_of_adopt() {
+        let parsed = Cli::try_parse_from(["corveil", "baseline", "--to", "7", "--dry-run"]).unwrap();
+        assert!(matches!(parsed.command, Command::Adopt(_)));
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("[alias: baseline]"), "{help}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Work for the processor, on a thread of its own: a signal and the deadline are heard meanwhile.
+//! Runs work for the processor on a separate thread, so that a signal and the deadline are noticed meanwhile.
 //!
-//! The runtime has one thread, and what keeps it busy keeps it from everything else. Threads of the runtime's own are not used,
+//! The runtime has one thread, and what keeps it busy keeps it from everything else. The runtime's own blocking threads are not used,
 //! as it panics where the system has none left.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub(crate) fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
         move || {
             let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some((work, sender)) = taken {
-                // Nobody waits for it any more if it is given up.
+                // The receiver is gone when the work was given up.
                 let _ = sender.send(work());
             }
         }
@@ -39,7 +39,7 @@ impl<T> Begun<T> {
     /// Waits for it. Where the run is to stop, it is given up and ends with the process.
     ///
     /// # Errors
-    /// [`crate::error::Error::Interrupted`] when the run is to stop; `what` says where it was.
+    /// [`crate::error::Error::Interrupted`] when the run is to stop; `what` describes what it was doing.
     pub(crate) async fn end(self, stop: &Stop, what: &str) -> Result<T> {
         tokio::select! {
             // A thread that panics ends the process.

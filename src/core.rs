@@ -3,6 +3,7 @@
 
 pub(crate) mod abandoned;
 pub(crate) mod adopt;
+pub(crate) mod batch;
 pub(crate) mod carried;
 pub(crate) mod catalog;
 pub(crate) mod directives;
@@ -11,7 +12,6 @@ pub(crate) mod history;
 pub(crate) mod ignore;
 pub(crate) mod invalid;
 pub(crate) mod line_endings;
-pub(crate) mod message;
 pub(crate) mod other_tool;
 pub(crate) mod percent;
 pub(crate) mod plan;

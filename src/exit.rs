@@ -5,14 +5,14 @@
 pub enum ExitCode {
     /// The schema is as this build requires.
     Ok,
-    /// Migrations are pending. `corveil status` alone says so.
+    /// Migrations are pending. Only `corveil status` ends with this code.
     Pending,
     /// Usage or configuration is wrong, or a file was refused before anything ran.
     Usage,
     /// A migration failed, and would fail again.
     Failed,
-    /// The database does not match the files: its history, an INVALID index, its schema, something else migrated it, or the app's role would not find it
-    /// ready.
+    /// The database does not match the files: its history, an INVALID index, its schema, something else migrated it, or the app's role
+    /// would not find it ready.
     Mismatch,
     /// The cause may pass: database unreachable, lock not obtained, timeout, cancelled by a signal.
     TryAgain,

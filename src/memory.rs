@@ -1,7 +1,7 @@
 //! The memory that the process may have, and an orderly end before the kernel makes one.
 //!
-//! A container that reaches its limit is killed without a word, and sqlx reads a message of whatever size a server announces. Nobody
-//! can be asked to allocate less, so the process watches its own size.
+//! A container that reaches its limit is killed without a log line, and sqlx reads a message of whatever size a server announces.
+//! sqlx has no limit to set, so the process watches its own size.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// How often it is looked at. A server next door sends some 10 MiB in this time.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often the memory is checked. A server in the same data center sends some 10 MiB in this time.
+const CHECK_EVERY: Duration = Duration::from_millis(10);
 
-/// How much a process may have that nothing limits, besides what its files take: schemas of many thousand tables take less. A build
+/// How much a process without a limit may have, in addition to what its files take: schemas of many thousand tables take less. A build
 /// with an embedded server has a whole server in it.
 const MOST: Option<u64> = if cfg!(feature = "embedded") { None } else { Some(1024 * MIB) };
 
-/// How many times the size of the files: they are read, put into a message, and put into sqlx's buffer.
+/// How many times the size of the files: they are read, put into a batch, and put into sqlx's buffer.
 const OF_FILES: u64 = 4;
 
 const MIB: u64 = 1024 * 1024;
@@ -25,22 +25,22 @@ const MIB: u64 = 1024 * 1024;
 /// The size of what was read from files, in bytes.
 static FILES: AtomicU64 = AtomicU64::new(0);
 
-/// Says that so many bytes of files are kept.
+/// Records that so many bytes of files are kept.
 pub(crate) fn expect(bytes: u64) {
     FILES.fetch_add(bytes, Ordering::Relaxed);
 }
 
-/// Calls `end` when the process is about to have more memory than it may. Never where the system does not tell, or has no thread for
+/// Calls `end` when the process is about to have more memory than it may. Never where the system does not report it, or has no thread for
 /// it: the one of the runtime may be busy with what takes the memory.
 pub(crate) fn watch(end: impl FnOnce(&Error) + Send + 'static) {
-    let look = || {
+    let check = || {
         let mut limit = None;
         loop {
-            // A short run needs no look.
-            thread::sleep(LOOK_EVERY);
+            // A short run needs no check.
+            thread::sleep(CHECK_EVERY);
             let used = resident()?;
             let limit = *limit.get_or_insert_with(limit_of_the_system);
-            // Between two looks there is more.
+            // Memory grows between two checks.
             let most = limit.map(|limit| limit - limit / 10);
             let most = most.or(MOST.map(|most| most + OF_FILES * FILES.load(Ordering::Relaxed)));
             if most.is_some_and(|most| used > most) {
@@ -49,11 +49,11 @@ pub(crate) fn watch(end: impl FnOnce(&Error) + Send + 'static) {
         }
     };
     let watch = move || {
-        if let Some(error) = look() {
+        if let Some(error) = check() {
             end(&error);
         }
     };
-    // Whoever has no thread left ends for another reason.
+    // A process that has no thread left ends for another reason.
     let _ = thread::Builder::new().name("memory".into()).spawn(watch);
 }
 
@@ -83,13 +83,13 @@ fn resident() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The smallest limit that the process was given, in bytes: by its container, or by `ulimit -m`, which Linux itself does not heed.
+/// The smallest limit that the process was given, in bytes: by its container, or by `ulimit -m`, which Linux itself does not enforce.
 fn limit_of_the_system() -> Option<u64> {
     // Within a container these are its own (<https://docs.kernel.org/admin-guide/cgroup-v2.html>).
     let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let groups = files.into_iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
     let resident_set = fs::read_to_string("/proc/self/limits").ok().and_then(|limits| resident_set(&limits));
-    // The first version of cgroups writes a number that nobody has for no limit.
+    // The first version of cgroups has no word for "no limit": it writes a number larger than any memory.
     groups.chain(resident_set).filter(|bytes| *bytes < 1 << 60).min()
 }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_how_much_of_what() {
+    fn the_error_names_the_memory_in_use_and_its_limit() {
         let text = error(120 * MIB, Some(128 * MIB)).to_string();
         assert!(
             text.starts_with("the process has 120 MiB of memory of the 128 MiB that it may have"),

@@ -1,4 +1,4 @@
-//! What commands do: opening a database, the schema that files make, adopting, the gate itself, watching. Flags and results are
+//! The work of the commands: opening a database, the schema that files make, adopting, the gate itself, watching. Flags and results are
 //! the commands'.
 
 pub(crate) mod adopt;

@@ -56,9 +56,9 @@ pub(crate) fn text(text: &str) {
 }
 
 fn write(text: &str) {
-    // Where both are one terminal or file, what was said before stands before.
+    // Where both are one terminal or file, earlier lines of the log come first.
     writer::flush();
-    // A reader that went away, as `head` does, is no failure of the command.
+    // A reader that has closed the pipe, as `head` does, is no failure of the command.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 

@@ -1,6 +1,6 @@
-//! The conversation with the server: connecting, the lock, the history, applying files.
+//! Everything that is sent to the server: connecting, the lock, the history, applying files.
 //!
-//! Every statement of the gate's own is a simple query: it needs no prepared statement, so it works through poolers
+//! Every statement that Corveil itself sends is a simple query: it needs no prepared statement, so it works through poolers
 //! and survives the DEALLOCATE ALL between files.
 
 pub(crate) mod apply;

@@ -41,19 +41,19 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => output::failure::report(&error, format, log_format, termination_log.as_deref()),
     };
-    // A name look-up that still hangs in its thread must not delay the end.
+    // A name resolution that still hangs in its thread must not delay the end.
     runtime.shutdown_background();
     ended(code)
 }
 
-/// What was said is written before the process ends, if anybody reads it.
+/// The log is written before the process ends, if anything reads it.
 fn ended(code: crate::exit::ExitCode) -> ExitCode {
     output::writer::flush();
     code.into()
 }
 
-/// A panic, also of another thread and of a library, ends the process with a code of ours: aborting has one that tells nobody
-/// whether to try again.
+/// A panic, also of another thread and of a library, ends the process with one of Corveil's codes: the code of an abort does not
+/// show whether to try again.
 fn end_on_panic(log_format: Format, termination_log: Option<PathBuf>) {
     std::panic::set_hook(Box::new(move |panic| {
         let code = output::failure::panicked(&panic.to_string(), log_format, termination_log.as_deref());

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 
-/// How long an orderly end may take: Kubernetes sends SIGKILL after a grace period, and the promise is five seconds.
+/// How long an orderly end may take: Kubernetes sends SIGKILL after a grace period, and the end is promised within five seconds.
 const OVERDUE: Duration = Duration::from_millis(4500);
 
 /// Why a run is to stop.
@@ -29,7 +29,7 @@ impl Reason {
         }
     }
 
-    /// The error of a run that stops, saying where it was.
+    /// The error of a run that stops; `what` describes what it was doing.
     pub(crate) fn error(self, what: &str) -> Error {
         Error::Interrupted {
             message: format!("{} {what}", self.sentence()),
@@ -43,7 +43,7 @@ impl Reason {
     }
 }
 
-/// Tells everyone who waits that the run is to stop.
+/// Notifies every waiting task that the run is to stop.
 #[derive(Debug, Clone)]
 pub struct Stop {
     requested: watch::Receiver<Option<Reason>>,
@@ -103,7 +103,7 @@ impl Stop {
     }
 
     /// Resolves when the run was to stop and did not: the server does not even answer a cancellation, or the gate waits
-    /// for an answer to a question of its own.
+    /// for an answer to one of Corveil's own queries.
     pub(crate) async fn overdue(&self) -> Error {
         let reason = self.requested().await;
         tokio::time::sleep(OVERDUE).await;

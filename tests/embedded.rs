@@ -1,4 +1,4 @@
-//! `corveil` without a database: the embedded PostgreSQL, in a working folder of the test's own.
+//! `corveil` without a database: the embedded PostgreSQL, in a working folder that only the test uses.
 #![cfg(feature = "embedded")]
 
 use std::path::Path;
@@ -41,7 +41,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Starts `corveil migrate` in the background and waits until it says `part`. It logs to a file, so that it can be read
+/// Starts `corveil migrate` in the background and waits until it logs `part`. It logs to a file, so that it can be read
 /// while it runs.
 fn start(place: &Path, arguments: &[&str], part: &str) -> Child {
     let log = place.join("log");
@@ -49,7 +49,7 @@ fn start(place: &Path, arguments: &[&str], part: &str) -> Child {
     let mut command = corveil(place, &["migrate", "--log-level", "debug"]);
     let child = command.args(arguments).stdout(Stdio::null()).stderr(stderr).spawn().expect("start corveil");
     let start = Instant::now();
-    while !std::fs::read_to_string(&log).is_ok_and(|said| said.contains(part)) {
+    while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains(part)) {
         assert!(start.elapsed() < PATIENCE, "no `{part}` in {:?}", std::fs::read_to_string(&log));
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -68,12 +68,12 @@ fn readme_run() -> &'static str {
     run.split_once("```").expect("the block ends").0
 }
 
-/// What a run said, without what differs from one to the next: the clock, and how long things took.
-fn said(run: &str) -> Vec<&str> {
+/// The log of a run, without what differs from one to the next: the clock, and how long things took.
+fn logged(run: &str) -> Vec<&str> {
     run.lines()
-        .map(|line| line.split_once("INFO ").map_or(line, |(_, said)| said))
+        .map(|line| line.split_once("INFO ").map_or(line, |(_, text)| text))
         .map(|line| {
-            line.split_once(" in ").filter(|(_, rest)| rest.contains('s')).map_or(line, |(said, _)| said)
+            line.split_once(" in ").filter(|(_, rest)| rest.contains('s')).map_or(line, |(text, _)| text)
         })
         .collect()
 }
@@ -89,7 +89,7 @@ fn the_program_s_own_migrations_apply_without_a_database() {
     let first = run(place, &["migrate"], 0);
     assert!(text(&first.stdout).starts_with("applied 10 migrations"), "{}", text(&first.stdout));
     let real = text(&first.stderr) + &text(&first.stdout);
-    assert_eq!(said(&real), said(readme_run()), "the README shows another run:\n{real}");
+    assert_eq!(logged(&real), logged(readme_run()), "the README shows another run:\n{real}");
     assert!(place.join(".corveil").is_dir());
 
     assert!(text(&run(place, &["migrate"], 0).stdout).starts_with("nothing to do"));
@@ -98,7 +98,7 @@ fn the_program_s_own_migrations_apply_without_a_database() {
     run(place, &["wait", "--for", "db", "--timeout", "60s"], 0);
     run(place, &["verify"], 0);
     let verified = run(place, &["verify", "--schema"], 0);
-    assert!(text(&verified.stdout).contains("and schema fit together"), "{}", text(&verified.stdout));
+    assert!(text(&verified.stdout).contains("and schema match"), "{}", text(&verified.stdout));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn an_empty_url_is_a_mistake_and_not_a_wish_for_the_embedded_server() {
 }
 
 #[test]
-fn looking_at_a_server_that_was_never_made_makes_none() {
+fn a_command_that_only_reads_makes_no_server() {
     let place = place();
     for subcommand in ["status", "wait", "verify"] {
         let output = run(place.path(), &[subcommand], 2);

@@ -1,4 +1,4 @@
-//! `corveil adopt`: takes over a database that something else migrated, and runs nothing.
+//! `corveil adopt`, alias `corveil baseline`: records the migrations that a database already contains as applied, and runs none.
 
 pub(crate) mod report;
 
@@ -23,14 +23,14 @@ use crate::output::Format;
 use crate::stop::Stop;
 use report::Report;
 
-/// Record what a database contains that something else migrated, without running it
+/// Baseline: record migrations that the database already contains as applied, without running them
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Before it records a migration, it compares the schema with the one that the files up
-to there make. Each difference is one line with its id and the SQL that mends it, and
+to there make. Each difference is one line with its id and the SQL that fixes it, and
 ends the run with 4 unless `--accept` names it. The other tool's table stays as it is.
 
 Examples:
-  corveil adopt --dry-run              say what is there, which version that is, what differs
+  corveil adopt --dry-run              show the version and what differs, and record nothing
   corveil adopt --from golang-migrate
   corveil adopt --to 7 --accept ID,ID  the schema is at version 7, but for these differences")]
 pub(crate) struct Args {
@@ -41,13 +41,13 @@ pub(crate) struct Args {
     /// Tool that migrated the database; `auto` finds its table
     #[arg(long, value_name = "TOOL", env = env::FROM, value_enum, default_value_t)]
     from: Origin,
-    /// Version that the database is at; by default what the tool's history says, or else the only one whose schema it has
+    /// Version that the database is at; by default the one in the tool's history, or else the only one whose schema matches
     #[arg(long, value_name = "VERSION", env = env::TO)]
     to: Option<i64>,
-    /// Differences of the schema to put up with, separated by commas
+    /// IDs of schema differences to accept, comma-separated
     #[arg(long, value_name = "DIFFERENCE-ID", env = env::ACCEPT, value_delimiter = ',')]
     accept: Vec<String>,
-    /// How long to wait for another run to give back the migration lock
+    /// How long to wait for another run to release the migration lock
     #[arg(long, value_name = "DURATION", env = env::LOCK_WAIT, default_value = "5m", value_parser = duration::parse)]
     lock_wait: Duration,
     /// When to cancel and end with exit code 75, counted from the start of the process
@@ -64,7 +64,7 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// Every reason for which the database was not taken over; nothing was written then.
+/// Every reason for which the database was not adopted; nothing was written then.
 pub(crate) async fn run(
     args: Args,
     databases: &Databases,

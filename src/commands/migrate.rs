@@ -1,4 +1,4 @@
-//! `corveil migrate`: applies what is pending.
+//! `corveil migrate`: applies the pending migrations.
 
 mod report;
 
@@ -15,8 +15,8 @@ use crate::config::flags::{Common, Scratch};
 use crate::config::origin::Origin;
 use crate::config::{duration, env};
 use crate::core::adopt::BaselineRequest;
+use crate::core::batch::Timeouts;
 use crate::core::directives::Timeout;
-use crate::core::message::Timeouts;
 use crate::core::plan::OutOfOrder;
 use crate::core::retry::DEFAULT_RETRIES;
 use crate::error::{Detail, Result};
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// Newest version to apply
     #[arg(long, value_name = "VERSION", env = env::TARGET)]
     target: Option<i64>,
-    /// How long to wait for another run to give back the migration lock
+    /// How long to wait for another run to release the migration lock
     #[arg(long, value_name = "DURATION", env = env::LOCK_WAIT, default_value = "5m", value_parser = duration::parse)]
     lock_wait: Duration,
     /// How long a statement may wait for a lock on a table; `-- corveil:lock-timeout` in a file wins
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// How long a statement may take; `-- corveil:statement-timeout` in a file wins
     #[arg(long, value_name = "DURATION", env = env::STATEMENT_TIMEOUT, default_value = "none")]
     statement_timeout: Timeout,
-    /// How often a file is tried again after a timeout or a deadlock; `-- corveil:retries` in a file wins
+    /// How often a file is retried after a timeout or a deadlock; `-- corveil:retries` in a file wins
     #[arg(long, value_name = "NUMBER", env = env::RETRIES, default_value_t = DEFAULT_RETRIES)]
     retries: u32,
     /// Whether an error's DETAIL is shown where it may quote a row, as that of a constraint does
@@ -62,14 +62,14 @@ pub(crate) struct Args {
     /// What to do with pending versions below the newest applied one
     #[arg(long, env = env::OUT_OF_ORDER, value_enum, default_value_t)]
     out_of_order: OutOfOrder,
-    /// Versions to run statement by statement, as if they began with `-- no-transaction`, separated by commas
+    /// Versions to run statement by statement, as if they began with `-- no-transaction`, comma-separated
     #[arg(long, value_name = "VERSION", env = env::NO_TRANSACTION, value_delimiter = ',')]
     no_transaction: Vec<i64>,
-    /// Statement at which the half-done file goes on; those before it count as done
+    /// Statement at which to resume the partly applied file; those before it count as applied
     #[arg(long, value_name = "N", env = env::RESUME_FROM)]
     resume_from: Option<usize>,
-    /// Take over a database that something else migrated, as `corveil adopt --from TOOL` does, before applying the rest;
-    /// does nothing where the database is empty or has our history
+    /// Baseline a database that something else migrated, as `corveil adopt --from TOOL` does, before applying the rest;
+    /// no effect on a database that is empty or already has Corveil's history
     #[arg(
         long,
         value_name = "TOOL",
@@ -105,7 +105,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode> {
     let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
     let reading = open::read(&args.common);
-    // Whatever is wrong with the files is said before anything else; only the connection is made meanwhile.
+    // Errors in the files are reported before anything else; only the connection is made meanwhile.
     let begun = open::begin_connecting(databases, Purpose::Migrate);
     let catalog = reading.end(&stop).await?;
     let opened = open::open(databases, Purpose::Migrate, &stop).await?;

@@ -56,7 +56,7 @@ pub(crate) struct Args {
 /// Runs the command, until a signal ends it.
 ///
 /// # Errors
-/// When files or settings are wrong, or the address cannot be listened on; also later, once the database answers and a
+/// When files or settings are wrong, or the process cannot listen on the address; also later, once the database answers and a
 /// file is refused.
 pub(crate) async fn run(args: Args, databases: &Databases, started: Instant) -> Result<ExitCode> {
     let stop = Stop::listen(started, None)?;
@@ -76,14 +76,14 @@ pub(crate) async fn run(args: Args, databases: &Databases, started: Instant) -> 
     ended
 }
 
-/// The database to ask; none where none is configured, which is for the readiness probe to say.
+/// The database to query; none where none is configured, which the readiness probe reports.
 ///
-/// Never the embedded one: it has room for one process, and `corveil migrate` would find it taken.
+/// Never the embedded one: it serves one process at a time, and `corveil migrate` would find it in use.
 fn database(databases: &Databases) -> Result<Option<Database>> {
-    match databases.configured(Purpose::Look)? {
+    match databases.configured(Purpose::Read)? {
         Configured::Server { database, .. } => Ok(Some(database)),
         Configured::Embedded => {
-            warn!("`{}` is not set; probes will be told so", env::DATABASE_URL);
+            warn!("`{}` is not set; probes report that", env::DATABASE_URL);
             Ok(None)
         }
     }
@@ -112,10 +112,10 @@ async fn until_stopped(listener: TcpListener, routes: Router, stop: &Stop, patie
     }
 }
 
-/// The address cannot be listened on.
+/// The error of an address on which the process cannot listen.
 fn deaf(address: SocketAddr, error: &std::io::Error) -> Error {
     Error::config(
-        format!("`{address}` cannot be listened on: {error}"),
+        format!("cannot listen on `{address}`: {error}"),
         match error.kind() {
             ErrorKind::AddrInUse => {
                 format!(

@@ -36,11 +36,11 @@ pub(crate) struct Args {
     deadline: Deadline,
 }
 
-/// How a version stands.
+/// The state of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
-    /// It is in the history, as the file says.
+    /// It is in the history, with the checksum of the file.
     Applied,
     /// It is not.
     Pending,
@@ -85,7 +85,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode> {
     let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
-    let opened = open::open(databases, Purpose::Look, &stop).await?;
+    let opened = open::open(databases, Purpose::Read, &stop).await?;
     let read = tokio::select! {
         read = read(&args.common, catalog, &opened.database, &stop) => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
@@ -142,11 +142,11 @@ fn versions(catalog: &Catalog, history: &History, findings: &[Finding], last: Op
     };
     let files = catalog.migrations().iter().map(|file| {
         let row = history.applied(file.version);
-        let step = history.steps_of(file.version).find_map(|step| step.error.clone());
+        let record = history.records_of(file.version).find_map(|record| record.error.clone());
         let run = last
             .filter(|run| run.outcome == Outcome::Failed && run.failed_version == Some(file.version))
             .and_then(|run| run.error.clone());
-        let error = step.or(run).filter(|_| row.is_none());
+        let error = record.or(run).filter(|_| row.is_none());
         let state = match (row, &error) {
             _ if disagrees(file.version) => State::Mismatch,
             (Some(_), _) => State::Applied,
@@ -214,7 +214,7 @@ fn text(report: &Report) -> String {
                 format!("succeeded, {} to {}", number(run.from_version), number(run.to_version))
             }
             Outcome::Failed => format!("failed: {}", run.error.as_deref().unwrap_or("no reason recorded")),
-            Outcome::Died => "died without a word".into(),
+            Outcome::Died => "ended without recording a result (killed?)".into(),
         };
         let _ = writeln!(text, "{}  {} on {}: {what}", run.started_at, run.build, run.host);
     }
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_told_apart() {
+    fn every_version_has_its_state() {
         let file = |v: i64| (format!("{v}_m.sql"), Ok(vec![u8::try_from(v).unwrap()]));
         let catalog = Catalog::from_files([1, 2, 3].map(file)).unwrap();
         let row = |version: i64| Applied {
@@ -240,7 +240,7 @@ mod tests {
             checksum: catalog.get(version).map_or_else(Vec::new, |m| m.checksum.clone()),
             execution_time: -1,
         };
-        let history = History { applied: vec![row(1), row(9)], steps: Vec::new() };
+        let history = History { applied: vec![row(1), row(9)], records: Vec::new() };
         let states: Vec<_> = versions(&catalog, &history, &[], None)
             .into_iter()
             .map(|v| (v.version, v.state, v.duration_ms))

@@ -1,4 +1,4 @@
-//! `corveil verify`: whether files, history and schema fit together.
+//! `corveil verify`: whether files, history and schema match.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::core::plan;
 use crate::core::schema::Difference;
 use crate::error::{Error, Finding, FindingKind, Result};
 use crate::exit::ExitCode;
-use crate::operations::expected::{Expected, say_what_was_left_out};
+use crate::operations::expected::{Expected, log_left_out};
 use crate::operations::open;
 use crate::operations::target::Target;
 use crate::output::{self, Format, listing};
@@ -30,10 +30,10 @@ use crate::postgres::state::{DatabaseState, Scope};
 use crate::postgres::{other_tool, query, schema};
 use crate::stop::Stop;
 
-/// Look for edited and missing files, INVALID indexes, unfinished statements and drift
+/// Check for edited and missing files, INVALID indexes, unfinished statements and drift
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Exit code 0: nothing found; 4: each finding is listed with the command that mends it.
+    after_help = "Exit code 0: nothing found; 4: each finding is listed with the command that fixes it.
 
 Examples:
   corveil verify
@@ -58,10 +58,10 @@ pub(crate) struct Args {
 struct Report {
     exit_code: u8,
     findings: Vec<Finding>,
-    /// Nothing where nobody asked.
+    /// None without `--schema`.
     #[serde(skip_serializing_if = "Option::is_none")]
     differences: Option<Vec<Difference>>,
-    /// What was not compared; nothing where nobody asked.
+    /// What was not compared; none without `--schema`.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_compared: Option<NotCompared>,
 }
@@ -84,14 +84,15 @@ pub(crate) async fn run(
     let stop = Stop::listen(started, args.deadline.limit())?;
     let catalog = open::read(&args.common).end(&stop).await?;
     let ignore = args.scratch.ignore()?;
-    let opened = open::open(databases, Purpose::Look, &stop).await?;
-    let looked = look(&args, Target::new(&args.common, catalog, (databases, &opened), &stop), &ignore).await;
+    let opened = open::open(databases, Purpose::Read, &stop).await?;
+    let checked =
+        check(&args, Target::new(&args.common, catalog, (databases, &opened), &stop), &ignore).await;
     opened.close().await;
-    let Looked { state, mut findings, compared } = looked?;
+    let Checked { state, mut findings, compared } = checked?;
     let (differences, not_compared) = compared.unzip();
     findings.extend(plan::disagreements(catalog, &state.history));
     let files = Files { catalog, history: &state.history, pending: &[] };
-    let removed = files.removed(&state.history.steps);
+    let removed = files.removed(&state.history.records);
     findings.extend(unfinished(catalog, &state.history, &removed));
     findings.extend(removed);
     findings.extend(state.invalid.iter().map(InvalidIndex::finding));
@@ -106,16 +107,16 @@ pub(crate) async fn run(
     Ok(code)
 }
 
-/// What there is to see.
-struct Looked {
+/// What was read, found and compared.
+struct Checked {
     state: DatabaseState,
-    /// Half detached partitions, and what is not ours where there is no history of ours.
+    /// Half detached partitions, and where Corveil has no history, what another tool made.
     findings: Vec<Finding>,
-    /// How the schema differs, if that is asked, and what was not compared.
+    /// How the schema differs, with `--schema`, and what was not compared.
     compared: Option<(Vec<Difference>, NotCompared)>,
 }
 
-async fn look(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Looked> {
+async fn check(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Checked> {
     let Target { catalog, opened, stop, .. } = target;
     let read = async {
         let scope = Scope::reading(target.wanted, None);
@@ -139,7 +140,7 @@ async fn look(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Looked
         read = read => read,
         reason = stop.requested() => Err(reason.error("while reading the database")),
     }?;
-    let Some(live) = live else { return Ok(Looked { state, findings, compared: None }) };
+    let Some(live) = live else { return Ok(Checked { state, findings, compared: None }) };
     let home = state.server.schema()?;
     let newest = newest_known(catalog, &state.history)?;
     let mut expected = Expected::new(&target, home)?;
@@ -148,11 +149,11 @@ async fn look(args: &Args, target: Target<'_>, ignore: &Ignore) -> Result<Looked
     let wanted = wanted?;
     let Compared { expected, live: there, left_out } = ignore.compared(&wanted, &live);
     let unused = ignore.unused(&[&wanted, &live]);
-    say_what_was_left_out(left_out, &unused);
+    log_left_out(left_out, &unused);
     let differences = Drift::new(catalog).differences(newest, &expected, &there);
     let unused_patterns = unused.into_iter().map(ToOwned::to_owned).collect();
     let compared = Some((differences, NotCompared { left_out, unused_patterns }));
-    Ok(Looked { state, findings, compared })
+    Ok(Checked { state, findings, compared })
 }
 
 /// The version that the schema should be at. An older build does not know what a newer one made, and files that were
@@ -185,8 +186,8 @@ fn newest_known(catalog: &Catalog, history: &History) -> Result<i64> {
 fn text(findings: &[Finding], differences: Option<&[Difference]>) -> String {
     let text = listing::findings(findings) + &listing::differences(differences.unwrap_or_default());
     match (text.is_empty(), differences) {
-        (true, None) => "files, history and indexes fit together\n".into(),
-        (true, Some(_)) => "files, history, indexes and schema fit together\n".into(),
+        (true, None) => "files, history and indexes match\n".into(),
+        (true, Some(_)) => "files, history, indexes and schema match\n".into(),
         (false, _) => text,
     }
 }
@@ -194,27 +195,30 @@ fn text(findings: &[Finding], differences: Option<&[Difference]>) -> String {
 /// Files without a transaction of which some statements are done and others are not, but for those that were removed.
 fn unfinished(catalog: &Catalog, history: &History, removed: &[Finding]) -> Vec<Finding> {
     history
-        .steps
+        .records
         .iter()
-        .filter(|step| step.state != RecordState::Finished && history.applied(step.version).is_none())
-        .filter(|step| removed.iter().all(|finding| finding.version != Some(step.version)))
-        .map(|step| {
-            let file = catalog.get(step.version).map(|m| m.file.clone());
-            let failed = step.state == RecordState::Failed || step.error.is_some();
-            let (what, n) = (if failed { "failed" } else { "was not finished" }, step.ordinal);
-            let reason = step.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        .filter(|record| record.state != RecordState::Finished && history.applied(record.version).is_none())
+        .filter(|record| removed.iter().all(|finding| finding.version != Some(record.version)))
+        .map(|record| {
+            let file = catalog.get(record.version).map(|m| m.file.clone());
+            let failed = record.state == RecordState::Failed || record.error.is_some();
+            let (what, n) = (if failed { "failed" } else { "was not finished" }, record.number);
+            let reason = record.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             Finding::new(
                 FindingKind::Unfinished,
                 match &file {
                     Some(_) => format!("is half applied: its statement {n} {what}{reason}"),
                     None => {
-                        format!("version {} is half applied: its statement {n} {what}{reason}", step.version)
+                        format!(
+                            "version {} is half applied: its statement {n} {what}{reason}",
+                            record.version
+                        )
                     }
                 },
                 "`corveil migrate`",
             )
             .file(file)
-            .version(step.version)
+            .version(record.version)
         })
         .collect()
 }

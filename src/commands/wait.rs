@@ -13,9 +13,9 @@ use crate::config::database::{Database, application_name};
 use crate::config::databases::{Databases, Purpose};
 use crate::config::flags::{Files, HistoryFlags};
 use crate::config::{duration, env};
+use crate::core::batch::hex;
 use crate::core::catalog::Catalog;
-use crate::core::message::hex;
-use crate::core::progress::SAY_EVERY;
+use crate::core::progress::LOG_EVERY;
 use crate::core::requirement::{self, Unmet};
 use crate::core::trust::Wanted;
 use crate::core::two_ways;
@@ -29,25 +29,25 @@ use crate::postgres::state::Scope;
 use crate::postgres::{glance, lock, other_tool, query};
 use crate::stop::Stop;
 
-/// First and longest pause between two looks, half of each random: hundreds of pods may wait for one run, and each should
-/// start within seconds of its end. Between two looks there is no connection: what a server has of them is for the run.
+/// First and longest pause between two checks, half of each random: hundreds of pods may wait for one run, and each should
+/// start within seconds of its end. Between two checks there is no connection: the run needs those that the server allows.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// How long one look may take.
-const LOOK: Duration = Duration::from_secs(10);
+/// How long one check may take.
+const CHECK: Duration = Duration::from_secs(10);
 
-/// How long the server may be at work on one message of a look.
-const MESSAGE: Duration = Duration::from_secs(5);
+/// How long the server may work on one batch of a check.
+const BATCH: Duration = Duration::from_secs(5);
 
-/// What it gets when the time is almost up.
-const SHORTEST_LOOK: Duration = Duration::from_secs(1);
+/// How long a check may take at least, also when the time is almost up.
+const SHORTEST_CHECK: Duration = Duration::from_secs(1);
 
 /// Wait for the database, or until every migration of this build is applied
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Versions that this build does not know are fine: a newer build has been here.
 Ends early, with the recorded error, when the last run failed for good on a migration that this build requires.
 
-Kubernetes shows why a container ended, never what a running one says. --restart-after ends the first one, so that
+Kubernetes shows why a container ended, never what a running one logs. --restart-after ends the first one, so that
 `kubectl describe pod` names the missing migrations while the second waits on.
 
 Examples:
@@ -60,10 +60,10 @@ pub(crate) struct Args {
     /// How long to wait; 0 waits without limit
     #[arg(long, value_name = "DURATION", env = env::TIMEOUT, default_value = "0", value_parser = duration::parse_or_none)]
     timeout: Duration,
-    /// End once with 75 when the schema is still missing after this time, and wait without that when started anew
+    /// End once with 75 when the schema is still missing after this time, and keep waiting when started again
     #[arg(long, value_name = "DURATION", env = env::RESTART_AFTER, value_parser = duration::parse, requires = "restart_marker")]
     restart_after: Option<Duration>,
-    /// File that tells the second start from the first; its folder has to outlive the container
+    /// File that marks the first end, so that the second start keeps waiting; its folder has to outlive the container
     #[arg(long, value_name = "PATH", env = env::RESTART_MARKER, requires = "restart_after")]
     restart_marker: Option<PathBuf>,
     #[command(flatten)]
@@ -95,7 +95,7 @@ struct Report {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Error::WaitTimeout`], [`Error::RunFailed`], and what waiting cannot mend.
+/// [`Error::WaitTimeout`], [`Error::RunFailed`], and whatever waiting cannot fix.
 pub(crate) async fn run(
     args: Args,
     databases: &Databases,
@@ -107,10 +107,10 @@ pub(crate) async fn run(
         What::Db => None,
         What::Schema => Some(args.files.load()?),
     };
-    let opened = open::open(databases, Purpose::Look, &stop).await?;
+    let opened = open::open(databases, Purpose::Read, &stop).await?;
     let restart = Restart::read(&args);
-    let looking = Looking { files: catalog.as_ref(), wanted: args.history.wanted() };
-    let waited = until(&opened.database, looking, args.timeout, restart, &stop).await;
+    let required = Required { files: catalog.as_ref(), wanted: args.history.wanted() };
+    let waited = until(&opened.database, required, args.timeout, restart, &stop).await;
     opened.close().await;
     waited?;
     match format {
@@ -153,16 +153,16 @@ impl Restart {
 
 async fn until(
     database: &Database,
-    looking: Looking<'_>,
+    required: Required<'_>,
     timeout: Duration,
     mut restart: Option<Restart>,
     stop: &Stop,
 ) -> Result<()> {
     let mut patience = Patience::new(if timeout.is_zero() { Duration::MAX } else { timeout });
     loop {
-        let limit = LOOK.min(patience.left().max(SHORTEST_LOOK));
+        let limit = CHECK.min(patience.left().max(SHORTEST_CHECK));
         let seen = tokio::select! {
-            seen = tokio::time::timeout(limit, glance::within(limit.min(MESSAGE), look(database, looking))) => {
+            seen = tokio::time::timeout(limit, glance::within(limit.min(BATCH), check(database, required))) => {
                 seen.unwrap_or_else(|_| Evidence::missing(format!("{database} does not answer")))
             }
             reason = stop.requested() => return Err(reason.error("while waiting")),
@@ -172,7 +172,7 @@ async fn until(
             Evidence::Failed(error) => return Err(error),
             Evidence::Missing(missing) => missing,
         };
-        if patience.should_say(SAY_EVERY) {
+        if patience.should_log(LOG_EVERY) {
             info!("waiting: {what}");
         }
         // It comes once, or never.
@@ -180,7 +180,7 @@ async fn until(
             let waited = Duration::from_millis(patience.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
             return Err(Error::WaitTimeout { waited, missing: what, goes_on: true });
         }
-        // On a full server the next connection that comes free is for whoever will end the waiting.
+        // On a full server the next free connection is left for the run that ends the wait.
         let first = if full { PAUSES.1 } else { PAUSES.0 };
         if !patience.pause(first, PAUSES.1, stop).await? {
             return Err(Error::WaitTimeout { waited: timeout, missing: what, goes_on: false });
@@ -188,17 +188,17 @@ async fn until(
     }
 }
 
-/// What a look is for.
+/// What has to be there for the wait to end.
 #[derive(Debug, Clone, Copy)]
-struct Looking<'a> {
+struct Required<'a> {
     /// The files that have to be applied; without them an answer is enough.
     files: Option<&'a Catalog>,
     wanted: Wanted<'a>,
 }
 
-/// What one look saw.
+/// The result of one check.
 enum Evidence {
-    /// What is waited for is there.
+    /// Everything that is required is there.
     Ready,
     /// It is not there yet.
     Missing(Missing),
@@ -209,27 +209,27 @@ enum Evidence {
 /// What is not there yet.
 struct Missing {
     what: String,
-    /// Whether the database said so.
+    /// Whether this is the database's answer.
     answered: bool,
     /// Whether the server has no connection to spare.
     full: bool,
 }
 
 impl Evidence {
-    /// The database does not say.
+    /// The database does not answer.
     fn missing(what: String) -> Self {
         Self::Missing(Missing { what, answered: false, full: false })
     }
 
-    /// The database says so.
+    /// The database answers so.
     fn answered(what: String) -> Self {
         Self::Missing(Missing { what, answered: true, full: false })
     }
 }
 
-/// Looks once, on a connection of its own.
-async fn look(database: &Database, looking: Looking<'_>) -> Evidence {
-    let mut connection = match connect::once(database, &application_name(None), LOOK).await {
+/// Checks once, on a new connection.
+async fn check(database: &Database, required: Required<'_>) -> Evidence {
+    let mut connection = match connect::once(database, &application_name(None), CHECK).await {
         Ok(connection) => connection,
         Err(unusable) => {
             let what = format!("{database}: {}", unusable.reason);
@@ -239,11 +239,11 @@ async fn look(database: &Database, looking: Looking<'_>) -> Evidence {
             };
         }
     };
-    let seen = match looking.files {
-        None => query::all(&mut connection, "asking the database", "SELECT 1".into())
+    let seen = match required.files {
+        None => query::all(&mut connection, "querying the database", "SELECT 1".into())
             .await
             .map(|_| Evidence::Ready),
-        Some(catalog) => schema(&mut connection, catalog, looking.wanted).await,
+        Some(catalog) => schema(&mut connection, catalog, required.wanted).await,
     };
     query::close(connection).await;
     match seen {
@@ -284,7 +284,7 @@ async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted
         }
         None => None,
     };
-    // Whoever holds the lock may be adopting the database.
+    // The session that holds the lock may be adopting the database.
     match error {
         Some(error) if !lock::is_taken(connection, &glance.server.database).await? => {
             Ok(Evidence::Failed(error))
@@ -296,11 +296,11 @@ async fn schema(connection: &mut PgConnection, catalog: &Catalog, wanted: Wanted
 /// The error of a run that failed for good on one of these files, unless the file was changed since.
 fn failed_for_good(run: &Run, unmet: &[Unmet<'_>]) -> Option<Error> {
     let code = ExitCode::ALL.into_iter().find(|code| Some(i16::from(code.code())) == run.exit_code)?;
-    let is_ours = unmet
+    let is_of_these = unmet
         .iter()
         .map(|unmet| unmet.migration)
         .any(|m| Some(m.version) == run.failed_version && Some(hex(&m.checksum)) == run.failed_checksum);
-    (run.outcome == Outcome::Failed && code.is_permanent() && is_ours).then(|| Error::RunFailed {
+    (run.outcome == Outcome::Failed && code.is_permanent() && is_of_these).then(|| Error::RunFailed {
         recorded: run.error.clone().unwrap_or_else(|| "no reason recorded".into()),
         code,
     })

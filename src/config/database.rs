@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) use host::{Host, OnTheWay};
-pub(crate) use hosts::{Fit, State, Wanted};
+pub(crate) use hosts::{State, Suitability, Wanted};
 
 use crate::config::env;
 use crate::config::trust::Trust;
@@ -26,7 +26,7 @@ pub struct Database {
     hosts: Vec<Host>,
     /// The host that answered last, which is tried first. All clones have the same.
     last: Arc<AtomicUsize>,
-    /// Which servers will do; none where nothing says so.
+    /// Which servers are acceptable; none where neither the URL nor the environment restricts it.
     wanted: Option<Wanted>,
     user: String,
     shown: String,
@@ -133,7 +133,7 @@ impl Database {
         }
     }
 
-    /// Which servers will do, where that is to be looked at.
+    /// Which servers are acceptable, where that has to be checked.
     pub(crate) fn wanted(&self) -> Option<Wanted> {
         self.wanted.filter(|wanted| *wanted != Wanted::Any)
     }
@@ -170,7 +170,7 @@ impl fmt::Debug for Database {
 /// What `pg_stat_activity` shows for a session: the version, the pod or host, and the file being applied.
 ///
 /// At most 63 bytes, of printable ASCII, as the server would cut and replace it anyway. The file's name is what a
-/// person on call looks for, so the host gives way first.
+/// person on call searches for, so the host is cut first.
 pub(crate) fn application_name(file: Option<&str>) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let name = match file {

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Purpose {
     /// Change the schema: `MIGRATE_DATABASE_URL` wins.
     Migrate,
-    /// Look at it, with the app's own rights: `DATABASE_URL` wins.
-    Look,
+    /// Only read it, with the app's own rights: `DATABASE_URL` wins.
+    Read,
 }
 
 /// Which database a command works on.
@@ -20,13 +20,13 @@ pub(crate) enum Configured {
     Server {
         /// How to reach it.
         database: Database,
-        /// The same database as the app reaches it, where a URL of its own says how.
+        /// The same database as the app reaches it, where the app has its own URL.
         app: Option<Database>,
     },
     Embedded,
 }
 
-/// The databases that are named, each as it was read: what is wrong with one is said when it is needed.
+/// The databases that are named, each as it was read: an error in one is reported when that database is needed.
 #[derive(Debug)]
 pub(crate) struct Databases {
     app: Named,
@@ -44,7 +44,7 @@ impl Databases {
         databases
     }
 
-    /// An empty variable is never taken for none.
+    /// An empty variable is an error, not an unset one.
     fn of(app: Option<String>, migrate: Option<String>) -> Self {
         let named = |variable: &str, url: Option<String>| url.map(|url| Database::from_url(variable, &url));
         Self {
@@ -80,7 +80,7 @@ impl Databases {
             (Purpose::Migrate, Some(database), None) => {
                 Configured::Server { database: database.for_writing(env::DATABASE_URL)?, app: None }
             }
-            (Purpose::Look, Some(database), _) | (Purpose::Look, None, Some(database)) => {
+            (Purpose::Read, Some(database), _) | (Purpose::Read, None, Some(database)) => {
                 Configured::Server { database, app: None }
             }
         })
@@ -118,12 +118,12 @@ mod tests {
             (Purpose::Migrate, app, None, "app"),
             (Purpose::Migrate, None, ddl, "ddl"),
             (Purpose::Migrate, app, app, "app for app"),
-            (Purpose::Look, app, ddl, "app"),
-            (Purpose::Look, None, ddl, "ddl"),
-            (Purpose::Look, None, None, "embedded"),
+            (Purpose::Read, app, ddl, "app"),
+            (Purpose::Read, None, ddl, "ddl"),
+            (Purpose::Read, None, None, "embedded"),
             (Purpose::Migrate, None, None, "embedded"),
             (Purpose::Migrate, Some(""), None, "exit 2"),
-            (Purpose::Look, app, Some(""), "exit 2"),
+            (Purpose::Read, app, Some(""), "exit 2"),
             (Purpose::Migrate, Some("postgres://app@h/d?target_session_attrs=standby"), ddl, "ddl for app"),
             (Purpose::Migrate, Some("postgres://app@h/d?target_session_attrs=standby"), None, "exit 2"),
         ] {

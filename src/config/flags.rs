@@ -29,7 +29,7 @@ pub(crate) struct Common {
 /// Which migration files a command reads.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Files {
-    /// Folder of migration files; by default those that the program carries
+    /// Folder of migration files; by default those built into the program
     #[arg(long, value_name = "DIR", env = env::SOURCE)]
     pub(crate) source: Option<PathBuf>,
     /// Versions whose files run whole although a comment in them is another tool's mark of a way up or down, separated by
@@ -95,7 +95,7 @@ impl HistoryFlags {
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Scratch {
     /// Server on which the files of `--source` may be replayed, in a database that is dropped again; set the variable rather
-    /// than the flag when there is a password in it: everybody on the machine can read a flag
+    /// than the flag when there is a password in it: every user of the machine can read a flag
     #[arg(id = "scratch_url", long = "scratch-url", value_name = "URL", env = env::SCRATCH_URL, hide_env_values = true)]
     pub(crate) url: Option<SecretUrl>,
     /// Objects that no comparison of schemas counts, as SCHEMA or SCHEMA.NAME with `*`, `?` and `[a-z]`; may be given several

@@ -11,7 +11,7 @@ pub(crate) fn name() -> &'static str {
         std::env::var(crate::config::env::HOSTNAME)
             .ok()
             .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
-            // It is stored with each run, and the variable is anybody's to set.
+            // It is stored with each run, and any user may set the variable.
             .map(|name| secret::hidden(&name))
             .map(|name| name.trim().chars().filter(char::is_ascii_graphic).take(63).collect())
             .filter(|name: &String| !name.is_empty())

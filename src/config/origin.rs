@@ -1,4 +1,4 @@
-//! What a flag says of the tool that migrated a database.
+//! The flag that names the tool that migrated a database.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -8,7 +8,7 @@ use crate::core::other_tool::Tool;
 /// What migrated a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Origin {
-    /// Whatever it was: its table tells.
+    /// The tool is found by its history table.
     #[default]
     Auto,
     /// This tool.

@@ -5,8 +5,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::{env, ffi::OsStr};
 
-/// Starts the program anew in this process, with these variables set, or unset where there is no value. Comes back only
-/// when that fails.
+/// Restarts the program in this process, with these variables set, or unset where there is no value. Returns only when that
+/// fails.
 pub(crate) fn with<V: AsRef<OsStr>>(variables: &[(&str, Option<V>)]) -> io::Error {
     let program = match env::current_exe() {
         Ok(program) => program,

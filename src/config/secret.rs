@@ -17,7 +17,7 @@ const PGPASSWORD: &str = "PGPASSWORD";
 /// Every secret that is known. One list for the process: what prints a text cannot know where its parts come from.
 static KNOWN: LazyLock<Mutex<Arc<BTreeSet<Secret>>>> = LazyLock::new(|| Mutex::new(Arc::new(given())));
 
-/// The text without any secret, for whatever prints or stores a text that is not all our own.
+/// The text without any secret, for code that prints or stores a text with parts from elsewhere.
 pub(crate) fn hidden(text: &str) -> String {
     // Nothing is done while they are locked: a panic in it could not be printed.
     let known = Arc::clone(&KNOWN.lock().unwrap_or_else(PoisonError::into_inner));
@@ -47,7 +47,7 @@ fn given() -> BTreeSet<Secret> {
     for value in values {
         let value = value.to_string_lossy();
         given.extend(secrets::of(&value));
-        // Where the query of a URL has an `@`, the password seems to go on until there.
+        // Where the query of a URL has an `@`, the password seems to end only there.
         given.extend(value.split_once('?').map(|(before, _)| secrets::of(before)).unwrap_or_default());
     }
     if let Some(password) = crate::config::env::read(PGPASSWORD) {

@@ -1,10 +1,10 @@
-//! The schemas that the migrations of this program make, as it carries them: what each migration changes.
+//! The schemas that this build's migrations make, from its embedded snapshots: what each migration changes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::core::batch::hex;
 use crate::core::catalog::Catalog;
-use crate::core::message::hex;
 use crate::core::schema::quoting::quoted;
 use crate::core::schema::{Schema, changes};
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ const HOME: &str = "public";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
-    /// Says where the file comes from.
+    /// Names the generator of the file.
     pub generated: String,
     /// The checksum of the migration, in hexadecimal, as the history has it.
     pub checksum: String,
@@ -30,7 +30,7 @@ pub struct Snapshot {
 /// unqualified.
 ///
 /// # Errors
-/// [`Error::Config`] when a migration of the program has no snapshot, which would be a mistake of ours.
+/// [`Error::Config`] when an embedded migration has no snapshot, which is a mistake in the build.
 pub(crate) fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<Schema> {
     let mut schema = Value::Object(Map::new());
     for migration in catalog.migrations().iter().filter(|migration| migration.version <= version) {
@@ -55,7 +55,7 @@ pub(crate) fn schema_at(catalog: &Catalog, version: i64, home: &str) -> Result<S
 fn missing(version: i64) -> Error {
     Error::config(
         format!("this build has no snapshot of the schema at version {version}"),
-        "build it anew after `cargo xtask gen`",
+        "run `cargo xtask gen` and build it again",
     )
 }
 
@@ -78,7 +78,7 @@ fn rename(value: &mut Value, home: &str) {
     }
 }
 
-/// Everything of ours is qualified, and nothing of ours says `public.` otherwise.
+/// Every name in the snapshots is qualified, and `public.` occurs in them only as a schema.
 fn requalified(text: &str, home: &str) -> String {
     let mut moved = String::with_capacity(text.len());
     let mut rest = text;

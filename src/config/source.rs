@@ -10,7 +10,7 @@ use crate::memory;
 
 include!(concat!(env!("OUT_DIR"), "/embedded_migrations.rs"));
 
-/// Reads the migrations of a folder, or those that the program carries.
+/// Reads the migrations of a folder, or the embedded ones.
 ///
 /// # Errors
 /// [`Error::Config`] for a folder that cannot be read or holds no migration, [`Error::Refused`] for names that cannot
@@ -31,7 +31,7 @@ pub fn load(folder: Option<&Path>) -> Result<Catalog> {
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();
-        // Links are followed, as Kubernetes mounts the files of a ConfigMap. What is no link needs no second look.
+        // Links are followed, as Kubernetes mounts the files of a ConfigMap. A file that is no link needs no further call.
         let is_file = match entry.file_type() {
             Ok(kind) if !kind.is_symlink() => kind.is_file(),
             _ => fs::metadata(&path).map_or(true, |metadata| metadata.is_file()),

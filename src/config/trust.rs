@@ -1,7 +1,7 @@
 //! Only the authorities that a URL names are trusted, as by libpq.
 //!
 //! sqlx adds those of the system to them. With `sslmode=verify-ca`, which does not compare names, a certificate of any of
-//! these for any server would do. Where the system's are is told to sqlx by variables, so the process is started anew with
+//! these for any server would do. sqlx reads from variables where the system's are, so the process is restarted with
 //! others.
 
 use crate::config::database::Database;
@@ -36,7 +36,7 @@ pub(crate) fn only_named(databases: &Databases) {
     }
     let error = restart::with(&[(SSL_CERT_FILE, Some(NONE)), (SSL_CERT_DIR, None)]);
     tracing::warn!(
-        "the authorities of the system are trusted besides those of `sslrootcert`: the program cannot start itself \
-         anew without them: {error}"
+        "the authorities of the system are trusted in addition to those of `sslrootcert`: the program cannot start itself \
+         again without them: {error}"
     );
 }

@@ -1,5 +1,5 @@
-//! Statement records that no pending file will replace: the statement was edited, its file was removed or became a
-//! transaction, or another tool has applied it.
+//! Finds the statement records that no pending file will replace: the statement was edited, its file was removed or now
+//! runs in a transaction, or another tool has applied it.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(crate) struct HalfDone {
     pub(crate) relation: Option<u32>,
 }
 
-/// What decides what becomes of a record.
+/// The files and the history that decide about a record.
 #[derive(Clone, Copy)]
 pub(crate) struct Files<'a> {
     /// The files of this build.
@@ -46,14 +46,14 @@ impl Files<'_> {
     fn is_sent_again(self, record: &StatementRecord) -> bool {
         self.pending.iter().any(|(prepared, resume)| {
             prepared.migration.version == record.version
-                && record.ordinal > resume.done
-                && matches!(&prepared.mode, Mode::Statements(units)
-                    if units.get(record.ordinal - 1).is_some_and(|unit| unit.checksum == record.checksum))
+                && record.number > resume.done
+                && matches!(&prepared.mode, Mode::Statements(statements)
+                    if statements.get(record.number - 1).is_some_and(|statement| statement.checksum == record.checksum))
         })
     }
 
-    /// The versions whose records have nothing more to say, once what their statements left is removed: their files are applied,
-    /// or nothing of them is and they start from the beginning, if they are there at all.
+    /// The versions whose records can be deleted once what their statements left is removed: their files are applied, or no
+    /// part of them is applied and they start over, if they exist at all.
     pub(crate) fn forgettable(self, records: &[StatementRecord]) -> BTreeSet<i64> {
         let is_transaction = |version| {
             self.pending.iter().any(|(prepared, _)| {
@@ -78,14 +78,14 @@ impl Files<'_> {
         self.catalog.get(version).is_none() && self.history.applied(version).is_none()
     }
 
-    /// Whether a later run is to go on with a file: it lies beyond `--target`, or is one of a newer build.
+    /// Whether a later run resumes the file: it is above `--target`, or belongs to a newer build.
     pub(crate) fn are_followed_by(self, version: i64) -> bool {
         self.history.applied(version).is_none()
             && self.pending.iter().all(|(prepared, _)| prepared.migration.version != version)
             && (self.catalog.get(version).is_some() || Some(version) > self.catalog.newest())
     }
 
-    /// Files of which a part is applied that were removed since, as newer ones are here.
+    /// Partly applied files that were removed since: newer files exist here.
     pub(crate) fn removed(self, records: &[StatementRecord]) -> Vec<Finding> {
         let versions: BTreeSet<i64> = records
             .iter()
@@ -128,10 +128,10 @@ mod tests {
             .unwrap()
     }
 
-    fn record(version: i64, ordinal: usize, sql: &str, state: RecordState) -> StatementRecord {
+    fn record(version: i64, number: usize, sql: &str, state: RecordState) -> StatementRecord {
         StatementRecord {
             version,
-            ordinal,
+            number,
             checksum: Sha384::digest(sql).to_vec(),
             state,
             error: None,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_forgotten_when_they_have_nothing_more_to_say() {
+    fn records_are_forgotten_when_nothing_depends_on_them() {
         use RecordState::{Failed, Finished, Started};
         let statements = catalog(&[("2_b.sql", "-- no-transaction\nSELECT 1")]);
         let transaction = catalog(&[("2_b.sql", "SELECT 1")]);

@@ -1,5 +1,5 @@
-//! Which of our versions a database is at that something else migrated: from what its history says, from what is asked,
-//! or from what its schema is equal to.
+//! Finds the version for the baseline of a database that another tool migrated: from the tool's history, from the
+//! requested version, or from the version whose schema the database matches.
 
 use std::collections::BTreeSet;
 
@@ -15,33 +15,33 @@ use crate::error::{Difference, Differs, Error, Finding, FindingKind, Result};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct BaselineRequest {
-    /// Whose history counts; none for whichever is there.
+    /// The tool whose history counts; none for any that exists.
     pub(crate) from: Option<Tool>,
-    /// The version that the database is said to be at.
+    /// The version that the user claims for the database.
     pub(crate) to: Option<i64>,
 }
 
-/// What is known of the version before the schema is looked at.
+/// What is known of the version before the schema is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BaselineSource {
     /// It is this one, if the schema agrees.
     Version {
         /// The version.
         version: i64,
-        /// How that follows, as a sentence.
+        /// The reason, as a sentence.
         how: String,
     },
-    /// The schema alone can tell.
+    /// Only the schema can show it.
     Schema {
         /// Why, as a sentence.
         why: String,
     },
 }
 
-/// Whether a history of ours has everything that is asked for.
+/// Checks that Corveil's history has everything that is requested.
 ///
 /// # Errors
-/// [`Error::Mismatch`] when it says something else, [`Error::Config`] for a version that is none of ours.
+/// [`Error::Mismatch`] when the history differs, [`Error::Config`] for a version that no migration file has.
 pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: BaselineRequest) -> Result<()> {
     let wanted = asked.to.map(|to| version(catalog, to)).transpose()?;
     let mut findings = plan::disagreements(catalog, history);
@@ -63,11 +63,11 @@ pub(crate) fn recorded(catalog: &Catalog, history: &History, asked: BaselineRequ
     if findings.is_empty() { Ok(()) } else { Err(Error::Mismatch(findings)) }
 }
 
-/// What the histories say, or what is asked for.
+/// Finds the version in the histories or in the request.
 ///
 /// # Errors
-/// [`Error::Mismatch`] for a history that its tool left half done, [`Error::Config`] where it cannot be said which counts,
-/// or the version is none of ours.
+/// [`Error::Mismatch`] for a history that its tool left half done, [`Error::Config`] where several histories exist, or no
+/// migration file has the version.
 pub(crate) fn source(
     catalog: &Catalog,
     histories: &[ToolHistory],
@@ -93,7 +93,7 @@ pub(crate) fn source(
     })
 }
 
-/// Where a database is that has no object at all.
+/// The error for a database that has no object at all.
 pub(crate) fn nothing_there(histories: &[ToolHistory]) -> Error {
     if histories.is_empty() {
         return Error::config(
@@ -112,21 +112,21 @@ pub(crate) fn nothing_there(histories: &[ToolHistory]) -> Error {
     )])
 }
 
-/// What came of comparing the schema with that of each version. It keeps the differences from the nearest alone: those
-/// from all versions of a large schema would fill the memory.
+/// The results of comparing the schema with that of each version. Only the differences from the nearest version are kept:
+/// those from all versions of a large schema would fill the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// Whether any object of any version is there.
-    meets: bool,
+    /// Whether any object of any version exists.
+    has_any: bool,
     equal: Vec<i64>,
     nearest: Option<(i64, Vec<Difference>)>,
 }
 
 impl Comparison {
-    /// Adds a version, newer than those before it: whether any object of it is there, and how it differs. Of several that are
-    /// nearest, the newest counts.
-    pub(crate) fn add(&mut self, file: &Migration, meets: bool, differences: Vec<Difference>) {
-        self.meets |= meets;
+    /// Adds a version, newer than those before it: whether any object of it exists, and how it differs. Of several nearest
+    /// versions, the newest counts.
+    pub(crate) fn add(&mut self, file: &Migration, has_any: bool, differences: Vec<Difference>) {
+        self.has_any |= has_any;
         if differences.is_empty() {
             self.equal.push(file.version);
         }
@@ -138,12 +138,12 @@ impl Comparison {
         }
     }
 
-    /// The version whose schema the database has, where exactly one is equal, and how that follows. `why` says why this was
-    /// asked.
+    /// The version whose schema the database matches, where exactly one does, and the reason. `why` is why the schemas were
+    /// compared.
     ///
     /// # Errors
-    /// [`Error::Config`] where several are equal, as migrations leave them that change data alone; [`Error::Differs`] with
-    /// the differences from the nearest version where none is.
+    /// [`Error::Config`] where several versions match, as after migrations that only change data; [`Error::Differs`] with the
+    /// differences from the nearest version where none matches.
     pub(crate) fn conclude(self, catalog: &Catalog, why: &str) -> Result<(i64, String)> {
         let equal: Vec<_> = self.equal.iter().filter_map(|version| catalog.get(*version)).collect();
         match equal[..] {
@@ -157,8 +157,8 @@ impl Comparison {
                         names.join(", ")
                     ),
                     format!(
-                        "set it with `--to`, or for the chart's Job with `migrate.adopt.to`: {} if the later ones' changes \
-                         of data are already there",
+                        "set it with `--to`, or for the chart's Job with `migrate.adopt.to`: {} if the data changes of all \
+                         these versions are already there",
                         newest.version
                     ),
                 ))
@@ -168,7 +168,7 @@ impl Comparison {
     }
 
     fn unlike_all(self, catalog: &Catalog, why: &str) -> Error {
-        let Some((version, differences)) = self.nearest.filter(|_| self.meets) else {
+        let Some((version, differences)) = self.nearest.filter(|_| self.has_any) else {
             return Error::Mismatch(vec![Finding::new(
                 FindingKind::ExistingObject,
                 format!("the database has no object that these migrations create: {why}"),
@@ -185,10 +185,10 @@ impl Comparison {
     }
 }
 
-/// Those of the differences that are put up with: all of them, or nothing is recorded.
+/// Accepts the differences that the user lists. Nothing is recorded unless all of them are accepted.
 ///
 /// # Errors
-/// [`Error::Differs`] with those that are not, [`Error::Config`] for an id that is none of theirs.
+/// [`Error::Differs`] with the differences that are not accepted, [`Error::Config`] for an ID that no difference has.
 pub(crate) fn accept(
     catalog: &Catalog,
     version: i64,
@@ -220,7 +220,7 @@ pub(crate) fn accept(
     Err(differs(catalog, version, rest, hint))
 }
 
-/// What to do about later files that are in the schema already.
+/// The advice about later files that the schema already contains.
 fn order(differences: &[Difference]) -> String {
     let Some(file) = differences.iter().find_map(|difference| difference.made_by.as_ref()) else {
         return String::new();
@@ -236,8 +236,8 @@ fn differs(catalog: &Catalog, version: i64, differences: Vec<Difference>, hint: 
     Error::Differs(Box::new(Differs { version, file, differences, hint }))
 }
 
-/// Adds to a difference that the schema is that of another version: versions of two histories may be the same numbers and
-/// mean something else.
+/// Adds to the hint that the schema matches another version: two tools may use the same version numbers for different
+/// migrations.
 pub(crate) fn with_equal(error: Error, catalog: &Catalog, version: i64, how: &str) -> Error {
     match error {
         Error::Differs(mut differs) => {
@@ -258,8 +258,8 @@ pub(crate) fn contained(catalog: &Catalog, version: i64) -> impl Iterator<Item =
     catalog.migrations().iter().filter(move |file| file.version <= version)
 }
 
-/// Why a run on an empty database would refuse some of these files. They are about to be recorded with their checksums, so
-/// editing them, as their own hints say of pending files, is no way any more.
+/// Why a run on an empty database would refuse some of these files. The baseline records their checksums, so they cannot be
+/// edited any more, although the hints for pending files advise it.
 pub(crate) fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
     let none = BTreeSet::new();
     let mut refused: Vec<(bool, Finding)> = Vec::new();
@@ -287,7 +287,7 @@ pub(crate) fn refused(files: &[&Migration], strings: Strings) -> Vec<Finding> {
     refused.into_iter().map(|(outside, finding)| Finding { hint: hint(outside), ..finding }).collect()
 }
 
-/// How many files that are, as a sentence's beginning.
+/// The start of a sentence with the number of files.
 pub(crate) fn refused_headline(refused: &[Finding]) -> String {
     let files: BTreeSet<_> = refused.iter().map(|finding| &finding.file).collect();
     match files.len() {
@@ -296,7 +296,7 @@ pub(crate) fn refused_headline(refused: &[Finding]) -> String {
     }
 }
 
-/// The command that shows what adopting would do: what somebody is told who meets such a database.
+/// The command that shows what the baseline would record, for the hint about a database that another tool migrated.
 pub(crate) fn command(catalog: &Catalog, from: Option<Tool>) -> String {
     format!("{} --dry-run", adopt(catalog, from))
 }
@@ -356,8 +356,8 @@ mod tests {
         ids.iter().map(difference).collect()
     }
 
-    /// The version, or the exit code and what is said.
-    fn told(result: Result<i64>) -> Result<i64, (u8, String)> {
+    /// The version, or the exit code and the message.
+    fn outcome(result: Result<i64>) -> Result<i64, (u8, String)> {
         result.map_err(|error| {
             let hint = error.hint().unwrap_or_default();
             (error.exit_code().code(), format!("{error}; {hint}"))
@@ -365,14 +365,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_wins_over_what_a_history_says_and_nothing_over_a_dirty_one() {
+    fn a_requested_version_wins_over_a_history_and_nothing_over_a_dirty_one() {
         let lead = |histories: &[ToolHistory], to| match source(&catalog(), histories, asked(to)) {
             Ok(BaselineSource::Version { version, .. }) => Ok(Some(version)),
             Ok(BaselineSource::Schema { .. }) => Ok(None),
             Err(error) => Err(error.exit_code()),
         };
         let dirty = || ToolHistory {
-            dirty: Some(Dirty { reason: "2 failed".into(), hint: "mend it".into() }),
+            dirty: Some(Dirty { reason: "2 failed".into(), hint: "fix it".into() }),
             ..goose(&["1"])
         };
         for (histories, to, expected) in [
@@ -392,48 +392,52 @@ mod tests {
     }
 
     #[test]
-    fn the_only_equal_version_is_taken_and_otherwise_the_nearest_is_shown() {
-        let conclude = |differences: [&[&str]; 4], meets| {
+    fn the_only_matching_version_is_taken_and_otherwise_the_nearest_is_shown() {
+        let conclude = |differences: [&[&str]; 4], has_any| {
             let mut comparison = Comparison::default();
             for (version, ids) in (1..).zip(differences) {
-                comparison.add(catalog().get(version).unwrap(), meets, some(ids));
+                comparison.add(catalog().get(version).unwrap(), has_any, some(ids));
             }
-            told(comparison.conclude(&catalog(), "why").map(|(version, _)| version))
+            outcome(comparison.conclude(&catalog(), "why").map(|(version, _)| version))
         };
         assert_eq!(conclude([&["a"], &[], &["b"], &["b", "c"]], true), Ok(2));
-        let (code, said) = conclude([&["a"], &[], &[], &["c"]], true).unwrap_err();
+        let (code, message) = conclude([&["a"], &[], &[], &["c"]], true).unwrap_err();
         assert_eq!(code, 2);
         assert!(
-            said.contains("(`2_m.sql`, `3_m.sql`)") && said.contains("`migrate.adopt.to`: 3 if"),
-            "{said}"
+            message.contains("(`2_m.sql`, `3_m.sql`)") && message.contains("`migrate.adopt.to`: 3 if"),
+            "{message}"
         );
-        let (code, said) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], true).unwrap_err();
+        let (code, message) = conclude([&["a", "b"], &["a"], &["c"], &["c", "d"]], true).unwrap_err();
         assert_eq!(code, 4);
-        assert!(said.contains("up to `3_m.sql` create: c: is missing") && said.contains("--to 3"), "{said}");
-        let (code, said) =
+        assert!(
+            message.contains("up to `3_m.sql` create: c: is missing") && message.contains("--to 3"),
+            "{message}"
+        );
+        let (code, message) =
             conclude([&["a", "b"], &["a", "b"], &["a", "b"], &["a", "b", "c"]], false).unwrap_err();
         assert_eq!(code, 4);
-        assert!(said.contains("no object that these migrations create"), "{said}");
+        assert!(message.contains("no object that these migrations create"), "{message}");
     }
 
     #[test]
-    fn each_difference_has_to_be_accepted_by_an_id_that_is_there() {
+    fn each_difference_has_to_be_accepted_by_an_existing_id() {
         let accept = |there: &[&str], ids: &[&str]| {
             let ids: Vec<_> = ids.iter().map(|id| (*id).to_owned()).collect();
-            told(accept(&catalog(), 2, some(there), &ids).map(|_| 2))
+            outcome(accept(&catalog(), 2, some(there), &ids).map(|_| 2))
         };
         assert_eq!(accept(&[], &[]), Ok(2));
         assert_eq!(accept(&["a", "b"], &["b", "a"]), Ok(2));
         assert!(accept(&["a", "b"], &["b"]).unwrap_err().1.contains("a: is missing"));
-        for (there, says) in [(&["a", "b"][..], "the differences are a, b"), (&[], "there is no difference")]
+        for (there, expected) in
+            [(&["a", "b"][..], "the differences are a, b"), (&[], "there is no difference")]
         {
-            let (code, said) = accept(there, &["c"]).unwrap_err();
-            assert!(code == 2 && said.contains(says), "{said}");
+            let (code, message) = accept(there, &["c"]).unwrap_err();
+            assert!(code == 2 && message.contains(expected), "{message}");
         }
     }
 
     #[test]
-    fn a_history_of_ours_has_what_is_asked_for_or_contradicts_it() {
+    fn corveils_history_has_what_is_requested_or_contradicts_it() {
         let catalog = catalog();
         let history = |versions: &[i64]| History {
             applied: versions
@@ -447,7 +451,7 @@ mod tests {
                     execution_time: -1,
                 })
                 .collect(),
-            steps: Vec::new(),
+            records: Vec::new(),
         };
         for (versions, to, is_recorded) in [
             (&[1, 2][..], None, true),

@@ -1,4 +1,4 @@
-//! Settings that a file leaves behind, as far as the files after it could need them.
+//! Settings that a file leaves set in its session, as far as later files could depend on them.
 //!
 //! sqlx-cli runs all pending files in one session and resets nothing between them, so a `SET search_path` or `SET ROLE`
 //! reaches the next files of the same run. Here every file starts from the same session state.
@@ -11,8 +11,8 @@ use crate::core::sql::strings::Strings;
 use crate::error::failure::{Cause, ServerError};
 use crate::error::sqlstate;
 
-/// What the server says to a name that means nothing, or nothing that the role may use: undefined table, schema, function,
-/// and type or other object, and a missing right.
+/// The errors for a name that does not exist, or that the role may not use: undefined table, schema, function, and type or
+/// other object, and a missing right.
 const NOT_FOUND: [&str; 5] = [
     sqlstate::UNDEFINED_TABLE,
     sqlstate::INVALID_SCHEMA_NAME,
@@ -23,7 +23,7 @@ const NOT_FOUND: [&str; 5] = [
 
 const SETTINGS: [Setting; 2] = [Setting::SearchPath, Setting::Role];
 
-/// What a file leaves behind, found out statement by statement.
+/// The settings that a file leaves set, read statement by statement.
 #[derive(Debug)]
 pub(crate) struct Leaves([Effect; 2]);
 
@@ -40,7 +40,7 @@ impl Leaves {
         }
     }
 
-    /// What a warning says of the file, where other files follow it.
+    /// The warnings about the file, if other files follow it.
     pub(crate) fn warnings(&self, sql: &str) -> Vec<String> {
         let left = self.0.iter().filter_map(|effect| match effect {
             Effect::Leaves(left) => Some(left),
@@ -59,18 +59,18 @@ impl Leaves {
     }
 }
 
-/// What a file leaves behind, if anything, as a sentence that says what may come of it.
+/// The setting that a file leaves set, if any, as a sentence with the possible consequence.
 pub(crate) fn leaves(file: &Migration) -> Option<String> {
     SETTINGS.into_iter().find_map(|setting| match effect_of(file, setting) {
         Effect::Leaves(left) => Some(format!(
-            "{}, and sqlx-cli keeps that for the next files of a run, so this may be what one of them made",
+            "{}, and sqlx-cli keeps that for the next files of a run, so one of them may have created this",
             sentence(file, &left)
         )),
         Effect::None | Effect::Default => None,
     })
 }
 
-/// The file before this one that leaves behind what may be missing, if the failure is of that kind.
+/// The earlier file that leaves a setting that this one may lack, if the failure is of that kind.
 pub(crate) fn cause(catalog: &Catalog, version: i64, server: &ServerError) -> Option<Cause> {
     server.sqlstate.as_deref().filter(|code| NOT_FOUND.contains(code))?;
     let failed = catalog.get(version)?;
@@ -78,7 +78,7 @@ pub(crate) fn cause(catalog: &Catalog, version: i64, server: &ServerError) -> Op
 }
 
 fn of_setting(catalog: &Catalog, failed: &Migration, setting: Setting) -> Option<Cause> {
-    // One that sets it itself does not depend on what was before.
+    // A file that sets it does not depend on earlier files.
     if !matches!(effect_of(failed, setting), Effect::None) {
         return None;
     }
@@ -111,7 +111,7 @@ fn of_setting(catalog: &Catalog, failed: &Migration, setting: Setting) -> Option
 fn effect_of(file: &Migration, setting: Setting) -> Effect {
     let mut effect = Effect::None;
     for statement in file.content.as_deref().ok().into_iter().flat_map(|sql| each(sql, Strings::Standard)) {
-        // A file that breaks off was not run.
+        // A file that ends inside a token does not run.
         let Ok(statement) = statement else { return Effect::None };
         effect.follow(&statement, setting);
     }
@@ -140,7 +140,7 @@ mod tests {
 
     const SETS_PATH: &str = "CREATE SCHEMA depot;\nSET search_path TO depot, public;";
 
-    fn told(files: &[&str], version: i64, sqlstate: &str) -> Option<Cause> {
+    fn cause_of(files: &[&str], version: i64, sqlstate: &str) -> Option<Cause> {
         let file = |(version, sql): (i64, &&str)| (format!("{version}_m.sql"), Ok(sql.as_bytes().to_vec()));
         let catalog = Catalog::from_files((1..).zip(files).map(file)).unwrap();
         let server = ServerError {
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_file_that_last_set_what_is_missing_is_named() {
-        let cause = told(&[SETS_PATH, "SELECT 1", "TABLE parcels"], 3, "42P01").unwrap();
+        let cause = cause_of(&[SETS_PATH, "SELECT 1", "TABLE parcels"], 3, "42P01").unwrap();
         assert_eq!(
             cause.sentence,
             "`1_m.sql` line 2 leaves the search path set (`SET search_path TO depot, public`); sqlx-cli keeps that for \
@@ -168,7 +168,7 @@ mod tests {
              must not change, make it the default with `ALTER ROLE … SET search_path` or `ALTER DATABASE … SET \
              search_path`, and run `corveil migrate` again"
         );
-        let role = told(&["SET ROLE app", "TABLE t"], 2, "42501").unwrap();
+        let role = cause_of(&["SET ROLE app", "TABLE t"], 2, "42501").unwrap();
         assert!(
             role.sentence.starts_with("`1_m.sql` line 1 leaves the role set (`SET ROLE app`)"),
             "{role:?}"
@@ -196,7 +196,7 @@ mod tests {
             (&[SETS_PATH, "SELECT 'never closed", "TABLE t"], 3, "42P01", true),
             (&["SELECT 1", "TABLE t"], 2, "42P01", false),
         ] {
-            assert_eq!(told(files, version, sqlstate).is_some(), expected, "{files:?} {sqlstate}");
+            assert_eq!(cause_of(files, version, sqlstate).is_some(), expected, "{files:?} {sqlstate}");
         }
     }
 

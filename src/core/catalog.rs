@@ -17,7 +17,7 @@ use crate::error::{Finding, FindingKind};
 pub struct Migration {
     /// Its version, unique in the set.
     pub version: i64,
-    /// What the name says, with `_` as spaces.
+    /// The description in the name, with `_` as spaces.
     pub(crate) description: String,
     /// The file's name without its folder.
     pub file: String,
@@ -45,7 +45,7 @@ impl Migration {
         self.created.get_or_init(|| self.content.as_deref().map(created).unwrap_or_default())
     }
 
-    /// Keeps what it creates, for one who has read the file for something else too.
+    /// Stores what it creates, for a caller that has read the file for another purpose.
     pub(crate) fn keep_created(&self, created: Vec<Created>) {
         // What was read before stays.
         let _ = self.created.set(created);
@@ -71,7 +71,7 @@ pub struct Catalog {
     migrations: Vec<Migration>,
     /// Names of `.sql` files that are no migrations, as sqlx ignores them.
     pub(crate) ignored: Vec<String>,
-    /// The folder that they are from, as it was given; none for those that the program carries.
+    /// Their folder, as it was given; none for those that are built into the program.
     pub(crate) folder: Option<String>,
     /// Versions whose files run whole although they have another tool's marks of a way up or down.
     pub(crate) run_whole: BTreeSet<i64>,
@@ -161,7 +161,7 @@ fn migration(version: i64, description: String, file: String, bytes: Result<Vec<
     Migration { version, description, file, checksum, content, created: OnceLock::new() }
 }
 
-/// Tells UTF-16 by its byte order mark, or by its first characters: SQL starts with those of ASCII, of which one byte is 0.
+/// Recognises UTF-16 by its byte order mark, or by its first characters: SQL starts with those of ASCII, of which one byte is 0.
 fn utf16(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("utf-16"),

@@ -1,4 +1,4 @@
-//! What a file asks of the run that applies it, in comments before its first statement.
+//! Reads directives: settings for applying a file, in comments before its first statement.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use crate::core::sql::lex::{Kind, Token, scan};
 use crate::core::sql::position::position;
 use crate::core::sql::strings::Strings;
 
-/// What sqlx looks for at a file's first byte, and so do we: a folder means the same to both.
+/// sqlx checks for it at a file's first byte, and Corveil does the same, so that a folder means the same to both.
 const NO_TRANSACTION: &str = "-- no-transaction";
 
-/// Every directive of our own. A new one is a line here and a field of [`Directives`].
+/// Every directive of Corveil. A new one is a line here and a field of [`Directives`].
 const KNOWN: [Known; 3] = [
     Known { name: "lock-timeout", example: "10s", read: |file, value| once(&mut file.lock_timeout, value) },
     Known {
@@ -28,7 +28,7 @@ struct Known {
     read: fn(&mut Directives, &str) -> Result<(), String>,
 }
 
-/// The directives of a file; what it does not say is the run's to decide.
+/// The directives of a file; the run has a default for each that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Directives {
     /// `-- no-transaction`: the file runs statement by statement, each committed by itself.
@@ -37,11 +37,11 @@ pub(crate) struct Directives {
     pub(crate) lock_timeout: Option<Timeout>,
     /// `-- corveil:statement-timeout 30min`: how long a statement runs.
     pub(crate) statement_timeout: Option<Timeout>,
-    /// `-- corveil:retries 20`: how often the file is tried again after it met a lock.
+    /// `-- corveil:retries 20`: how often the file is tried again after it was blocked by a lock.
     pub(crate) retries: Option<u32>,
 }
 
-/// A directive that is not understood, or stands where it would be overlooked.
+/// A directive that is invalid, or in a place where it would have no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub(crate) struct DirectiveError {
@@ -77,7 +77,7 @@ pub(crate) fn parse(sql: &str, strings: Strings) -> Result<Directives, Directive
             let reason =
                 "`-- no-transaction` counts only as the file's first bytes, for sqlx and for corveil"
                     .to_owned();
-            return Err(error(reason, "make it the first line, spelled exactly so".to_owned()));
+            return Err(error(reason, "make it the first line, spelled exactly like this".to_owned()));
         }
         let Some(directive) = directive(comment) else { continue };
         if !leading {
@@ -98,7 +98,7 @@ impl Directives {
     }
 }
 
-/// Whether a directive may stand anywhere in a text. Few files have one behind the first statement, and the others are not lexed
+/// Whether a directive may stand anywhere in a text. Few files have one after the first statement, and the others are not lexed
 /// for it.
 fn may_have_more(sql: &str) -> bool {
     sql.match_indices("--").any(|(at, dashes)| {
@@ -107,8 +107,8 @@ fn may_have_more(sql: &str) -> bool {
     })
 }
 
-/// What follows `corveil:` in a comment. Spaces and case before the name are forgiven, lest a slip turn a directive into a
-/// comment that nobody reads.
+/// What follows `corveil:` in a comment. Spaces and case before the name are ignored, so that a small slip does not turn a
+/// directive into a comment without effect.
 fn directive(comment: &str) -> Option<&str> {
     let (prefix, directive) = comment.split_once(':')?;
     prefix.trim().eq_ignore_ascii_case("corveil").then(|| directive.trim())
@@ -122,8 +122,8 @@ fn is_misplaced_no_transaction(token: &Token<'_>, comment: &str) -> bool {
 }
 
 fn known() -> String {
-    let ours = KNOWN.map(|known| format!("`-- corveil:{} {}`", known.name, known.example));
-    format!("the directives are {}, and `{NO_TRANSACTION}` as the first line", ours.join(", "))
+    let known = KNOWN.map(|known| format!("`-- corveil:{} {}`", known.name, known.example));
+    format!("the directives are {}, and `{NO_TRANSACTION}` as the first line", known.join(", "))
 }
 
 /// Sets a directive's value, the first time.

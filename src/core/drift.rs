@@ -1,16 +1,16 @@
-//! What a database has otherwise than the files of a set make it, without SQL that would drop what may be in use.
+//! Compares a database with what the migration files create, without SQL that would drop what may be in use.
 
 use crate::core::carried;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::schema::{Difference, Schema, differences_where};
 use crate::core::sql::marks::two_ways;
 
-/// What makes it doubtful that a database has too much.
+/// The reasons why an extra object may be in use after all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Drift {
     /// The first file that leaves a search path or role behind, as a version and a sentence.
     leaver: Option<(i64, String)>,
-    /// The first file that holds a way down too, likewise.
+    /// The first file that also has a down migration, likewise.
     two_ways: Option<(i64, String)>,
 }
 
@@ -29,7 +29,7 @@ impl Drift {
         Self { leaver, two_ways }
     }
 
-    /// What makes `live` another schema than the `expected` one, which the files up to a version make.
+    /// The differences of `live` from `expected`, which the files up to a version create.
     pub(crate) fn differences(&self, version: i64, expected: &Schema, live: &Schema) -> Vec<Difference> {
         let leaver = self.leaver.as_ref().filter(|(leaver, _)| *leaver < version);
         let mut differences = differences_where(expected, live, leaver.map(|(_, why)| why.as_str()));
@@ -41,11 +41,11 @@ impl Drift {
     }
 }
 
-/// Says which of the differences a later file makes so: those that are none from the schema after it, `later` being the
-/// differences from that.
+/// Names the later file for each difference that it explains: those that do not exist against the schema after the file.
+/// `later` are the differences from that schema.
 pub(crate) fn explain(differences: &mut [Difference], file: &Migration, later: &[Difference]) {
     for difference in differences.iter_mut().filter(|difference| difference.made_by.is_none()) {
-        // What is on a table that is itself too much shows no more.
+        // What belongs to an extra table is not listed separately.
         let is_still_there = later.iter().any(|other| {
             other.id == difference.id
                 || (other.is_extra() && difference.object.starts_with(&format!("{}.", other.object)))
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_dropped_that_a_path_left_behind_or_a_way_up_may_have_made() {
+    fn nothing_is_dropped_that_a_left_search_path_or_an_up_migration_may_have_created() {
         let expected = schema(&[("public.bins", &[])]);
         let live = schema(&[("public.bins", &[]), ("depot.bins", &[])]);
         for (files, version, drops) in [
@@ -109,21 +109,21 @@ mod tests {
     }
 
     #[test]
-    fn a_later_file_that_makes_it_so_is_named_and_nothing_is_dropped() {
+    fn a_later_file_that_makes_the_change_is_named_and_nothing_is_dropped() {
         let files = catalog(&["", "", ""]);
         let drift = Drift::new(&files);
         let live = schema(&[("public.t", &["a", "b"]), ("public.u", &[]), ("public.v", &["x"])]);
         let at = |version, tables: &[(&str, &[&str])]| drift.differences(version, &schema(tables), &live);
         let mut found = at(1, &[("public.t", &["a"]), ("public.v", &[])]);
-        // The second file drops v, and so its column is no difference any more, and yet not what the file makes.
+        // The second file drops v, so its column is not listed any more, although the file does not create it.
         explain(&mut found, files.get(2).unwrap(), &at(2, &[("public.t", &["a", "b"])]));
         explain(&mut found, files.get(3).unwrap(), &at(3, &[("public.t", &["a", "b"]), ("public.u", &[])]));
-        let told: Vec<_> = found
+        let explained: Vec<_> = found
             .iter()
             .map(|found| (found.id.as_str(), found.made_by.as_deref(), found.sql.is_empty()))
             .collect();
         assert_eq!(
-            told,
+            explained,
             [
                 ("column-public.t.b-extra", Some("2_m.sql"), true),
                 ("column-public.v.x-extra", None, false),

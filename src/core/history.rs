@@ -1,4 +1,4 @@
-//! What the database says has happened: the rows of our tables, as plain data.
+//! The rows of Corveil's tables, as plain data.
 
 use crate::core::sql::concurrent::{Concurrent, concurrent};
 use crate::core::sql::split::statements;
@@ -19,16 +19,16 @@ pub(crate) struct Applied {
     pub(crate) execution_time: i64,
 }
 
-/// A row of `_corveil_statements`: a unit of a non-transactional file that is under way.
+/// A row of `_corveil_statements`: a statement of a non-transactional file that is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StatementRecord {
     pub(crate) version: i64,
-    /// The unit's number in the file, from 1.
-    pub(crate) ordinal: usize,
-    /// SHA-384 of the unit's text.
+    /// The statement's number in the file, from 1.
+    pub(crate) number: usize,
+    /// SHA-384 of the statement's text.
     pub(crate) checksum: Vec<u8>,
     pub(crate) state: RecordState,
-    /// What the server said when it failed.
+    /// The server's error, when it failed.
     pub(crate) error: Option<String>,
     /// The text of a statement that works concurrently: what it leaves half done outlives the file.
     pub(crate) statement: Option<String>,
@@ -45,7 +45,7 @@ impl StatementRecord {
     }
 }
 
-/// How far a unit got.
+/// How far a statement got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordState {
     /// The intent is recorded, the end is not: it runs, or its runner died.
@@ -74,19 +74,19 @@ impl RecordState {
     }
 }
 
-/// Everything that the database remembers of migrations.
+/// Everything that the database records of migrations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct History {
     /// Applied migrations, oldest version first.
     pub(crate) applied: Vec<Applied>,
-    /// Units of files under way, by version and ordinal.
-    pub(crate) steps: Vec<StatementRecord>,
+    /// Statements of files under way, by version and number.
+    pub(crate) records: Vec<StatementRecord>,
 }
 
 impl History {
-    /// Whether no run of sqlx or corveil has left a trace.
+    /// Whether no run of sqlx or corveil is recorded.
     pub(crate) fn is_blank(&self) -> bool {
-        self.applied.is_empty() && self.steps.is_empty()
+        self.applied.is_empty() && self.records.is_empty()
     }
 
     /// The row of a version.
@@ -99,8 +99,8 @@ impl History {
         self.applied.last().map(|row| row.version)
     }
 
-    /// The units of one file.
-    pub(crate) fn steps_of(&self, version: i64) -> impl Iterator<Item = &StatementRecord> {
-        self.steps.iter().filter(move |step| step.version == version)
+    /// The statements of one file.
+    pub(crate) fn records_of(&self, version: i64) -> impl Iterator<Item = &StatementRecord> {
+        self.records.iter().filter(move |record| record.version == version)
     }
 }

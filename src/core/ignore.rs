@@ -1,4 +1,4 @@
-//! What a comparison of schemas leaves out: objects that patterns name, and partitions that the app makes while it runs.
+//! Leaves objects out of a comparison of schemas: those that patterns name, and partitions that the app creates.
 //!
 //! A pattern is `SCHEMA` or `SCHEMA.NAME`, and has to match the whole name, as the catalog has it and without quotes:
 //!
@@ -11,7 +11,7 @@
 //!
 //! `SCHEMA` leaves out the schemas that match, with everything in them. `SCHEMA.NAME` leaves out tables, views, types,
 //! sequences, routines of any arguments and indexes; with a table goes what is on it. An object is left out on both sides:
-//! it is neither missing, nor too much, nor different.
+//! it is neither missing, nor extra, nor different.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ pub(crate) struct Compared {
 /// How much of a live database was not compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct LeftOut {
-    /// Partitions that no file makes, of tables that files make.
+    /// Partitions that no migration creates, of tables that migrations create.
     pub(crate) partitions: usize,
     /// Schemas, tables, views, types, sequences, routines and indexes that a pattern names.
     pub(crate) ignored: usize,
@@ -81,7 +81,7 @@ impl Ignore {
     /// Reads patterns.
     ///
     /// # Errors
-    /// The first pattern that is none, and why.
+    /// The first invalid pattern, and why.
     pub(crate) fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         patterns.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)
     }
@@ -89,7 +89,7 @@ impl Ignore {
     /// Reads a file of patterns: one on each line, and `#` begins a line that is a comment.
     ///
     /// # Errors
-    /// The first line that is no pattern, by its number, and why.
+    /// The first line with an invalid pattern, by its number, and why.
     pub(crate) fn parse_file(text: &str) -> Result<Self, String> {
         let lines = (1..).zip(text.lines().map(str::trim));
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
@@ -102,8 +102,8 @@ impl Ignore {
         self
     }
 
-    /// Both schemas without what the patterns name, and `live` without the partitions that no file makes of tables that files
-    /// make.
+    /// Both schemas without what the patterns name, and `live` without the partitions that no migration creates, of
+    /// tables that migrations create.
     pub(crate) fn compared(&self, expected: &Schema, live: &Schema) -> Compared {
         let (expected, _) = self.without(expected);
         let (mut live, ignored) = self.without(live);
@@ -150,13 +150,13 @@ impl Ignore {
         let tables: BTreeSet<String> = left.tables.keys().filter(|name| !keeps(name)).cloned().collect();
         left.tables.retain(|name, _| !tables.contains(name));
         for (name, Table { indexes, .. }) in &mut left.tables {
-            indexes.retain(|index, _| keeps(&beside(name, index)));
+            indexes.retain(|index, _| keeps(&same_schema(name, index)));
         }
         for (name, view) in &mut left.views {
-            view.indexes.retain(|index, _: &mut Index| keeps(&beside(name, index)));
+            view.indexes.retain(|index, _: &mut Index| keeps(&same_schema(name, index)));
         }
         drop_sequences_of(&mut left, &tables);
-        // A schema that is itself no file's must not be dropped with what was left out in it.
+        // A schema that no migration creates must not be dropped with the objects that were left out in it.
         left.shared.extend(shared);
         (left, gone)
     }
@@ -224,7 +224,7 @@ impl Pattern {
     }
 }
 
-/// Reads a set behind its `[`. As in a shell, a `]` at its beginning is one of its characters.
+/// Reads a set after its `[`. As in a shell, a `]` at its beginning is one of its characters.
 fn set(chars: &mut std::str::Chars<'_>) -> Option<Part> {
     let rest = chars.as_str();
     let inner = rest.strip_prefix(['!', '^']).unwrap_or(rest);
@@ -300,7 +300,7 @@ fn run_time_partitions(expected: &Schema, live: &Schema) -> BTreeSet<String> {
     }
 }
 
-/// A sequence goes with the table that owns it.
+/// A sequence is left out with the table that owns it.
 fn drop_sequences_of(schema: &mut Schema, tables: &BTreeSet<String>) {
     let is_of = |owner: &str| {
         tables
@@ -311,7 +311,7 @@ fn drop_sequences_of(schema: &mut Schema, tables: &BTreeSet<String>) {
 }
 
 /// The name of an index, which is in the schema of its table.
-fn beside(table: &str, index: &str) -> String {
+fn same_schema(table: &str, index: &str) -> String {
     format!("{}.{index}", split(table).0)
 }
 
@@ -446,7 +446,7 @@ mod tests {
         let mut expected_ids = expected_left.map(str::to_owned).to_vec();
         expected_ids.sort();
         assert_eq!((ids, left_out), (expected_ids, (3, 0)));
-        // What a file makes is compared.
+        // What a migration creates is compared.
         let without =
             schema(&["public"], &[("public.events", partitioned()), ("public.plain", Table::default())]);
         let with = schema(
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_matches_nothing_is_told() {
+    fn a_pattern_that_matches_nothing_is_reported() {
         let live = schema(&["public"], &[("public.a", Table::default())]);
         let ignore = parsed(&["public.a", "public.b", "nowhere"]);
         assert_eq!(ignore.unused(&[&live, &Schema::default()]), ["public.b", "nowhere"]);

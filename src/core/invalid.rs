@@ -1,14 +1,14 @@
-//! INVALID indexes: which statement left one behind, and what removes it.
+//! INVALID indexes: the statement that left one, and the command that removes it.
 //!
 //! A CREATE INDEX CONCURRENTLY that fails leaves its index INVALID: it costs every write, serves no query, and a unique one may
-//! reject rows. `IF NOT EXISTS` then finds it there and reports success. A REINDEX CONCURRENTLY leaves copies, `…_ccnew` before
+//! reject rows. `IF NOT EXISTS` then finds it and reports success. A REINDEX CONCURRENTLY leaves copies, `…_ccnew` before
 //! it swaps them with the originals and `…_ccold` after it
-//! ([the manual](https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY) says to drop both), a
-//! DROP INDEX CONCURRENTLY the index itself.
+//! ([the manual](https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY) advises to drop both). A
+//! DROP INDEX CONCURRENTLY leaves the index itself.
 
 use crate::core::catalog::Migration;
 use crate::core::history::StatementRecord;
-use crate::core::schema::names::Made;
+use crate::core::schema::names::GeneratedName;
 use crate::core::sql::QualifiedName;
 use crate::core::sql::concurrent::{Concurrent, Reindex, concurrent};
 use crate::core::sql::index::{CreateIndex, create_index};
@@ -17,7 +17,7 @@ use crate::core::sql::split::each;
 use crate::core::sql::strings::Strings;
 use crate::error::{Finding, FindingKind};
 
-/// Why an INVALID index is not left where it is.
+/// Why an INVALID index is reported.
 const COSTS: &str = "it costs every write and serves no query";
 
 /// The schema of TOAST tables, which only a superuser may use.
@@ -38,7 +38,7 @@ pub(crate) struct InvalidIndex {
 /// A table in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Table {
-    /// What the catalog knows it by, whatever it is called.
+    /// Its key in the catalog, which a rename does not change.
     pub(crate) oid: u32,
     pub(crate) schema: String,
     pub(crate) name: String,
@@ -50,11 +50,11 @@ impl InvalidIndex {
         format!("{}.{}", ident(&self.schema), ident(&self.name))
     }
 
-    /// The finding that it is.
+    /// The finding about it.
     pub(crate) fn finding(&self) -> Finding {
         let (drop, reindex) = (self.drop_command(), self.reindex_command());
         match self.copy_of() {
-            // REINDEX would make a second index of it, and PostgreSQL refuses that for TOAST tables.
+            // REINDEX would create a second copy of it, and PostgreSQL refuses that for TOAST tables.
             Some(original) => self.because(
                 &format!(
                     "a REINDEX CONCURRENTLY that failed left this copy of \"{original}\", which costs every write and serves \
@@ -62,7 +62,7 @@ impl InvalidIndex {
                 ),
                 drop,
             ),
-            // The original was renamed or dropped, or it is an index that is called so.
+            // The original was renamed or dropped, or it is another index with such a name.
             None if self.is_called_as_copy() => self.because(
                 COSTS,
                 format!("{drop} if a REINDEX CONCURRENTLY left it, otherwise {reindex}"),
@@ -105,7 +105,7 @@ impl InvalidIndex {
         self.schema == TOAST_SCHEMA
     }
 
-    /// The index of which a REINDEX CONCURRENTLY made this copy.
+    /// The index that a REINDEX CONCURRENTLY copied to this one.
     pub(crate) fn copy_of(&self) -> Option<&str> {
         self.others.iter().map(String::as_str).find(|original| self.is_called_as_copy_of(original))
     }
@@ -118,10 +118,10 @@ impl InvalidIndex {
     fn is_called_as_copy_of(&self, original: &str) -> bool {
         ["ccnew", "ccold"]
             .iter()
-            .any(|label| Made { table: original, columns: &[], label }.by_server(&self.name))
+            .any(|label| GeneratedName { table: original, columns: &[], label }.by_server(&self.name))
     }
 
-    /// Whether a statement that failed left it behind. `table` is the table that the statement worked on; without one the
+    /// Whether a failed statement left it. `table` is the table that the statement worked on; without one the
     /// names in the statement decide.
     pub(crate) fn is_left_by(&self, statement: &Concurrent, table: Option<u32>) -> bool {
         let is_copy = self.is_called_as_copy();
@@ -157,7 +157,7 @@ impl InvalidIndex {
         }
     }
 
-    /// Whether a CREATE INDEX of a migration, CONCURRENTLY or not, made it: by name, or by its table when the statement leaves
+    /// Whether a CREATE INDEX of a migration, CONCURRENTLY or not, created it: by name, or by its table when the statement leaves
     /// the name to the server. A name stays when the table is renamed.
     pub(crate) fn is_made_by(&self, create: &CreateIndex) -> bool {
         create.table.schema.as_ref().is_none_or(|schema| *schema == self.table.schema)
@@ -172,8 +172,8 @@ fn is_called(name: &QualifiedName, schema: &str, plain: &str) -> bool {
     name.name == plain && name.schema.as_ref().is_none_or(|named| named == schema)
 }
 
-/// Those of the INVALID indexes that migrations left: the files by what they say, and statements that the files may not say any
-/// more by their records.
+/// The INVALID indexes that migrations left. Statements are found in the files and, where the files may have changed, in the
+/// statement records.
 pub(crate) fn left_by_migrations<'a>(
     invalid: &'a [InvalidIndex],
     files: &[&Migration],

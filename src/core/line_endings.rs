@@ -1,17 +1,17 @@
-//! Files that differ in nothing but how their lines end: git may change that at each checkout.
+//! Recognises files that differ only in their line endings, which git may change at each checkout.
 
 use sha2::{Digest, Sha384};
 
 /// How the lines of a file end here, and how they ended when it was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LineEndings {
-    /// As in `its lines end in CR LF`.
+    /// Of the file, such as `CR LF`.
     pub(crate) here: &'static str,
-    /// The same of the applied file.
+    /// Of the applied file.
     pub(crate) applied: &'static str,
 }
 
-/// The only difference between a file and what was applied, if it is that of their line endings.
+/// The line endings of a file and of what was applied, if these are the only difference.
 pub(crate) fn only_difference(sql: &str, applied_checksum: &[u8]) -> Option<LineEndings> {
     let is_applied = |text: &str| Sha384::digest(text).as_slice() == applied_checksum;
     let lf = sql.replace("\r\n", "\n");
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_differ_in_their_line_endings_alone() {
+    fn files_that_differ_only_in_their_line_endings() {
         let (lf, crlf, mixed) =
             ("SELECT 1;\nSELECT 2;\n", "SELECT 1;\r\nSELECT 2;\r\n", "SELECT 1;\r\nSELECT 2;\n");
         let here =

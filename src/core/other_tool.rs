@@ -1,4 +1,4 @@
-//! Other tools' histories: what they say is applied, and which of our versions that is.
+//! Other tools' histories: the versions that they record as applied, and the migration files that match them.
 
 pub(crate) mod mapping;
 pub(crate) mod rows;
@@ -34,14 +34,14 @@ pub enum Tool {
     Alembic,
     /// <https://github.com/prisma/prisma>
     Prisma,
-    /// A table `schema_migrations` of no tool that is known: an app that migrates itself, as Corveil once did.
+    /// A table `schema_migrations` of an unknown tool: an app that migrates itself, as Corveil once did.
     SchemaMigrations,
-    /// A tool whose history is known by its table, and not read.
+    /// A tool whose history is recognised by its table, and not read.
     Other(&'static str),
 }
 
 impl Tool {
-    /// Those whose history can be read.
+    /// The tools whose history can be read.
     pub const READABLE: [Self; 12] = [
         Self::GolangMigrate,
         Self::Goose,
@@ -108,14 +108,14 @@ impl FromStr for Tool {
     }
 }
 
-/// What a tool remembers.
+/// The history of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolHistory {
-    /// Whose history it is.
+    /// The tool.
     pub tool: Tool,
     /// The table, with its schema and quoted where that is needed.
     pub table: String,
-    /// What is applied, in the tool's order, or why that cannot be said.
+    /// The applied versions, in the tool's order, or why they are unknown.
     pub(crate) applied: Result<Vec<Recorded>, String>,
     /// What the tool left half done.
     pub(crate) dirty: Option<Dirty>,
@@ -137,11 +137,11 @@ impl Recorded {
     }
 }
 
-/// What a tool left half done: nobody can say what of it is in the schema.
+/// What a tool left half done: how much of it is in the schema is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dirty {
     pub(crate) reason: String,
-    /// What mends it, in that tool.
+    /// How to repair it, with that tool.
     pub(crate) hint: String,
 }
 
@@ -149,7 +149,7 @@ impl ToolHistory {
     /// Refuses a history that its tool left half done.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] with the reason, and what mends it.
+    /// [`Error::Mismatch`] with the reason and the fix.
     pub fn expect_clean(&self) -> Result<()> {
         let Some(Dirty { reason, hint }) = &self.dirty else { return Ok(()) };
         Err(Error::Mismatch(vec![Finding::new(
@@ -169,25 +169,25 @@ impl fmt::Display for ToolHistory {
 /// The only history, if there is one.
 ///
 /// # Errors
-/// [`Error::Config`] when there are several, and when there is none of the tool that was asked for.
+/// [`Error::Config`] when there are several, and when there is none of the requested tool.
 pub fn only(histories: &[ToolHistory], from: Option<Tool>) -> Result<Option<&ToolHistory>> {
     match (histories, from) {
         ([], Some(tool)) => Err(Error::config(
             format!("there is no migration history of {tool} in this database"),
-            "run it with `--from auto` to see what is there",
+            "run it with `--from auto` to list the histories that exist",
         )),
         ([], None) => Ok(None),
         ([only], _) => Ok(Some(only)),
         (several, Some(tool)) => Err(Error::config(
             format!("there are several migration histories of {tool}: {}", listed(several)),
-            "set `search_path` to the schema of the one that is meant",
+            "set `search_path` to the schema of the right one",
         )),
         (several, None) => {
             let names: Vec<_> = several.iter().filter_map(|history| history.tool.name()).collect();
             Err(Error::config(
                 format!("there are several migration histories: {}", listed(several)),
                 format!(
-                    "say which one is meant: `--from {}`; for a Job of the chart, \
+                    "choose one with `--from {}`, or for the chart's Job with \
                     `migrate.adopt.from`",
                     names.join("` or `--from ")
                 ),

@@ -1,6 +1,6 @@
 //! Percent-encoding, as URLs have it.
 
-/// Decodes percent signs; what is not of that form stays as it is.
+/// Decodes percent signs; other text stays as it is.
 pub(crate) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));

@@ -8,7 +8,7 @@ use crate::error::{Error, Finding, FindingKind, Result};
 /// What to do with a pending version that is older than the newest applied one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum OutOfOrder {
-    /// End with exit code 4: the file was tested on another schema than it would meet.
+    /// End with exit code 4: the file was tested on another schema than the one that it would run on.
     #[default]
     Fail,
     /// Apply it, as sqlx does.
@@ -20,14 +20,14 @@ pub(crate) enum OutOfOrder {
 pub(crate) struct Plan<'a> {
     /// Migrations to apply, in this order.
     pub(crate) pending: Vec<&'a Migration>,
-    /// Applied versions newer than our newest: a newer build has been here.
+    /// Applied versions newer than this build's newest: a newer build has run.
     pub(crate) newer: Vec<i64>,
 }
 
 /// Compares files and history.
 ///
 /// # Errors
-/// [`Error::Mismatch`] with every disagreement; [`Error::Config`] for a target that is no version of ours.
+/// [`Error::Mismatch`] with every disagreement; [`Error::Config`] for a target that no migration file has as its version.
 pub(crate) fn plan<'a>(
     catalog: &'a Catalog,
     history: &History,
@@ -63,7 +63,7 @@ pub(crate) fn plan<'a>(
     }
 }
 
-/// Every applied row that disagrees with its file, or has none although it is older than our newest.
+/// Every applied row that disagrees with its file, or has no file although it is older than this build's newest.
 pub(crate) fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding> {
     history
         .applied
@@ -80,7 +80,7 @@ pub(crate) fn disagreements(catalog: &Catalog, history: &History) -> Vec<Finding
         .collect()
 }
 
-/// Applied versions newer than our newest.
+/// Applied versions newer than this build's newest.
 pub(crate) fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
     history
         .applied
@@ -90,7 +90,7 @@ pub(crate) fn newer(catalog: &Catalog, history: &History) -> Vec<i64> {
         .collect()
 }
 
-/// Without its content nobody can say whether the file is what was applied.
+/// Without the content, the file cannot be compared with what was applied.
 fn unreadable(file: &Migration) -> Finding {
     let reason = match &file.content {
         Err(Unreadable::Io(reason)) => reason.as_str(),
@@ -228,7 +228,7 @@ mod tests {
                 execution_time: 1,
             })
             .collect();
-        History { applied, steps: Vec::new() }
+        History { applied, records: Vec::new() }
     }
 
     fn kinds(result: Result<Plan<'_>>) -> Vec<FindingKind> {
@@ -283,11 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_line_endings_git_changed_is_told_from_one_that_was_edited() {
+    fn a_file_whose_line_endings_git_changed_is_distinguished_from_an_edited_one() {
         let here = Catalog::from_files([("1_m.sql".into(), Ok(b"SELECT 1;\r\n".to_vec()))]).unwrap();
         let there = Catalog::from_files([("1_m.sql".into(), Ok(b"SELECT 1;\n".to_vec()))]).unwrap();
         let findings = disagreements(&here, &history(&there, &[1]));
-        assert!(findings[0].message.contains("line endings alone: CR LF here, LF there"), "{findings:?}");
+        assert!(
+            findings[0].message.contains("only in its line endings from the file applied on"),
+            "{findings:?}"
+        );
         assert!(findings[0].hint.contains("eol=lf' >> .gitattributes"), "{findings:?}");
     }
 
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_order_says_how_it_is_allowed_and_which_slip_is_the_cause() {
+    fn a_version_out_of_order_gets_a_hint_and_the_slip_that_caused_it() {
         let time = 20_231_213_192_338;
         let files = catalog(&[time, time + 1, time + 2, time * 10]);
         let history = history(&files, &[time, time + 1, time * 10]);

@@ -1,4 +1,4 @@
-//! A pending file, made ready to be applied, or refused as it is.
+//! Reads, checks and wraps a pending file, or refuses it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::core::sql::strings::Strings;
 use crate::core::sql::transaction::{Control, Outline, Pairing, Part, Wrapping, control};
 use crate::error::{Finding, FindingKind};
 
-/// A pending file, ready to be applied.
+/// A pending file that is read, checked and wrapped.
 #[derive(Debug)]
 pub(crate) struct Prepared<'a> {
     pub(crate) migration: &'a Migration,
@@ -28,16 +28,16 @@ pub(crate) struct Prepared<'a> {
     pub(crate) sql: &'a str,
     /// How the session reads its strings.
     strings: Strings,
-    /// What its leading comments ask for.
+    /// The directives in its leading comments.
     pub(crate) directives: Directives,
     pub(crate) mode: Mode,
     /// Whether it has no statement.
     is_empty: bool,
-    /// What it leaves to other files, in words.
+    /// Warnings about settings that it leaves to other files.
     leaves: Vec<String>,
 }
 
-/// A prepared migration, and where it goes on. It is shared, as a run decides again where the history has changed.
+/// A prepared migration, and where it resumes. It is shared, because a run plans again when the history has changed.
 pub(crate) type Pending<'a> = (Arc<Prepared<'a>>, Resume);
 
 impl<'a> Prepared<'a> {
@@ -45,8 +45,8 @@ impl<'a> Prepared<'a> {
         each(self.sql, self.strings)
     }
 
-    /// Offsets in bytes at which the statements of a transactional file start, without those that wrap it. They are read again:
-    /// only a file that failed has a need for them.
+    /// Offsets in bytes at which the statements of a transactional file start, without those that wrap it. They are read again,
+    /// because only a file that failed needs them.
     pub(crate) fn starts(&self) -> Vec<usize> {
         let starts = self.statements().map_while(|statement| Some(statement.ok()?.start));
         match &self.mode {
@@ -57,7 +57,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// What a person should know about the file, each as a predicate of its name. `others_follow`: the run applies files after it.
+    /// Warnings about the file, each as a predicate of its name. `others_follow`: the run applies files after it.
     pub(crate) fn warnings(&self, others_follow: bool) -> impl Iterator<Item = &str> {
         let is_empty = self.is_empty.then_some("has no statement; it is recorded as applied");
         is_empty.into_iter().chain(self.leaves.iter().map(String::as_str).filter(move |_| others_follow))
@@ -69,36 +69,36 @@ impl<'a> Prepared<'a> {
 pub(crate) enum Mode {
     /// All of it and its history row in one transaction.
     Transaction {
-        /// The BEGIN and COMMIT that wrap the file whole, if they do: spaces are sent in their place.
+        /// The BEGIN and COMMIT that wrap the whole file, if there are any: spaces replace them.
         wrapping: Option<Wrapping>,
-        /// How many statements it has besides.
+        /// The number of its other statements.
         statements: usize,
-        /// Offsets in bytes at which another message starts: where the file changes how its strings are read, and at the first
-        /// statement beyond each MiB. The server reads a message as a whole before it carries out any of it, and keeps twenty
-        /// times its size while it does.
+        /// Offsets in bytes at which another batch starts: where the file changes how its strings are read, and at the first
+        /// statement beyond each MiB. The server parses a whole batch before it runs any of it, and needs twenty times
+        /// its size in memory meanwhile.
         cuts: Vec<usize>,
     },
-    /// Unit by unit, each recorded.
-    Statements(Vec<Unit>),
+    /// Statement by statement, each recorded.
+    Statements(Vec<PreparedStatement>),
 }
 
 /// A part of a non-transactional file that is done or not done as a whole.
 #[derive(Debug)]
-pub(crate) struct Unit {
-    /// Its SQL, shared with the message that sends it.
+pub(crate) struct PreparedStatement {
+    /// Its SQL, shared with the batch that sends it.
     pub(crate) text: Arc<String>,
     /// Offset in bytes at which it starts in the file.
     pub(crate) start: usize,
     pub(crate) checksum: Vec<u8>,
-    pub(crate) kind: UnitKind,
-    /// Its SETs that outlive it: a later session has to repeat them, and nothing else.
+    pub(crate) kind: StatementKind,
+    /// Its SETs that outlive it: a session that resumes the file repeats them, and nothing else.
     pub(crate) replay: Vec<String>,
     /// Whether it leaves something in its session that cannot be repeated, such as a temporary table.
     pub(crate) temporary: bool,
 }
 
 #[derive(Debug)]
-pub(crate) enum UnitKind {
+pub(crate) enum StatementKind {
     Statement,
     Index(Box<CreateIndex>),
     /// One other statement that uses CONCURRENTLY.
@@ -115,35 +115,35 @@ pub(crate) enum UnitKind {
     },
 }
 
-impl Unit {
-    /// Whether the unit waits for other transactions rather than blocks them: it then needs no lock timeout.
+impl PreparedStatement {
+    /// Whether the statement waits for other transactions rather than blocks them: it then needs no lock timeout.
     pub(crate) fn is_concurrent(&self) -> bool {
         match &self.kind {
-            UnitKind::Concurrent(_) => true,
-            UnitKind::Index(index) => index.concurrently,
-            UnitKind::Statement
-            | UnitKind::Maintenance
-            | UnitKind::Procedure
-            | UnitKind::Transaction { .. } => false,
+            StatementKind::Concurrent(_) => true,
+            StatementKind::Index(index) => index.concurrently,
+            StatementKind::Statement
+            | StatementKind::Maintenance
+            | StatementKind::Procedure
+            | StatementKind::Transaction { .. } => false,
         }
     }
 
-    /// What the unit works on concurrently, or, for a CREATE INDEX without CONCURRENTLY, what an earlier text of it may have.
+    /// What the statement works on concurrently, or, for a CREATE INDEX without CONCURRENTLY, what an earlier text of it may have.
     pub(crate) fn concurrent(&self) -> Option<Concurrent> {
         match &self.kind {
-            UnitKind::Concurrent(work) => Some(work.clone()),
-            UnitKind::Index(index) => Some(Concurrent::CreateIndex(index.clone())),
+            StatementKind::Concurrent(work) => Some(work.clone()),
+            StatementKind::Index(index) => Some(Concurrent::CreateIndex(index.clone())),
             _ => None,
         }
     }
 
-    /// Whether the unit sets `lock_timeout` for the statements after it.
+    /// Whether the statement sets `lock_timeout` for the statements after it.
     pub(crate) fn sets_lock_timeout(&self) -> bool {
         self.replay.iter().any(|set| set.to_ascii_lowercase().contains("lock_timeout"))
     }
 }
 
-/// What is still prepared of the pending files for a session that reads strings so, and the files that are not.
+/// The pending files that are already prepared for a session that reads strings this way, and the files that are not.
 pub(crate) fn kept<'a>(
     pending: &[&'a Migration],
     before: &[Pending<'a>],
@@ -162,7 +162,7 @@ pub(crate) fn kept<'a>(
     (kept, others)
 }
 
-/// Makes pending files ready for a session that reads strings so.
+/// Prepares pending files for a session that reads strings this way.
 ///
 /// # Errors
 /// Every refusal of every file.
@@ -174,7 +174,7 @@ pub(crate) fn prepare<'a>(
     let mut all = Vec::with_capacity(pending.len());
     let mut findings = Vec::new();
     for migration in pending {
-        match script(migration, no_transaction.contains(&migration.version), strings) {
+        match prepare_one(migration, no_transaction.contains(&migration.version), strings) {
             Ok(prepared) => all.push(prepared),
             Err(refused) => findings.extend(refused),
         }
@@ -182,7 +182,7 @@ pub(crate) fn prepare<'a>(
     if findings.is_empty() { Ok(all) } else { Err(findings) }
 }
 
-fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepared<'_>, Vec<Finding>> {
+fn prepare_one(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepared<'_>, Vec<Finding>> {
     let finding =
         |kind, line, message: String, hint: String| migration.finding(kind, message, hint).line(line);
     let sql = migration.content.as_deref().map_err(|unreadable| {
@@ -237,15 +237,15 @@ fn script(migration: &Migration, forced: bool, strings: Strings) -> Result<Prepa
         let statements = reading.statements - if wrapping.is_some() { 2 } else { 0 };
         Mode::Transaction { wrapping, statements, cuts: reading.cuts }
     } else {
-        Mode::Statements(reading.units)
+        Mode::Statements(reading.prepared)
     };
     Ok(Prepared { migration, sql, strings, directives, mode, is_empty, leaves })
 }
 
-/// A message is not continued with another statement beyond this size, in bytes. Half as much or twice as much is as fast.
-const MESSAGE: usize = 1024 * 1024;
+/// A batch is not continued with another statement beyond this size, in bytes. Half as much or twice as much is as fast.
+const BATCH: usize = 1024 * 1024;
 
-/// What is kept of a file that is read statement by statement. The statements themselves are not: of a file of rows they would
+/// The state of reading a file statement by statement. The statements themselves are not: of a file of rows they would
 /// take many times its size.
 #[derive(Default)]
 struct Reading<'a> {
@@ -256,8 +256,8 @@ struct Reading<'a> {
     creations: Creations,
     pairing: Pairing,
     /// The BEGIN … COMMIT that is being read.
-    open: Option<Unit>,
-    units: Vec<Unit>,
+    open: Option<PreparedStatement>,
+    prepared: Vec<PreparedStatement>,
 }
 
 impl<'a> Reading<'a> {
@@ -267,7 +267,7 @@ impl<'a> Reading<'a> {
         self.creations.follow(statement);
         if transactional {
             let sent = self.cuts.last().copied().unwrap_or_default();
-            if statement.is_read_otherwise || statement.start - sent >= MESSAGE {
+            if statement.is_read_otherwise || statement.start - sent >= BATCH {
                 self.cuts.push(statement.start);
             }
             self.outline.follow(statement);
@@ -275,16 +275,16 @@ impl<'a> Reading<'a> {
         }
         // Control that does not pair up is refused, and nothing of this is used then.
         let Ok(part) = self.pairing.follow(statement) else { return };
-        let mut unit = self.open.take().unwrap_or_else(|| Unit::new(statement));
-        unit.add(statement);
+        let mut prepared = self.open.take().unwrap_or_else(|| PreparedStatement::new(statement));
+        prepared.add(statement);
         match part {
-            Part::Begin | Part::Inside => self.open = Some(unit),
-            Part::Single | Part::Commit => self.units.push(unit.end(sql, statement)),
+            Part::Begin | Part::Inside => self.open = Some(prepared),
+            Part::Single | Part::Commit => self.prepared.push(prepared.end(sql, statement)),
         }
     }
 }
 
-/// A CALL, and a DO that commits or calls. Looking for the words errs towards asking.
+/// A CALL, and a DO that commits or calls. The search for the words rather asks the user once too often.
 fn may_commit_in_between(statement: &Statement<'_>) -> bool {
     let text = statement.text.to_ascii_lowercase();
     statement.starts_with(&["call"])
@@ -299,24 +299,24 @@ fn is_maintenance(statement: &Statement<'_>) -> bool {
         .any(|keyword| statement.starts_with(&[keyword]))
 }
 
-fn kind(statement: &Statement<'_>) -> UnitKind {
+fn kind(statement: &Statement<'_>) -> StatementKind {
     if let Some(index) = create_index(statement) {
-        UnitKind::Index(Box::new(index))
+        StatementKind::Index(Box::new(index))
     } else if let Some(work) = concurrent(statement) {
-        UnitKind::Concurrent(work)
+        StatementKind::Concurrent(work)
     } else if is_maintenance(statement) {
-        UnitKind::Maintenance
+        StatementKind::Maintenance
     } else if may_commit_in_between(statement) {
-        UnitKind::Procedure
+        StatementKind::Procedure
     } else {
-        UnitKind::Statement
+        StatementKind::Statement
     }
 }
 
-impl Unit {
+impl PreparedStatement {
     fn new(first: &Statement<'_>) -> Self {
         let kind = match control(first) {
-            Some(Control::Begin) => UnitKind::Transaction { body: 0, starts: Vec::new() },
+            Some(Control::Begin) => StatementKind::Transaction { body: 0, starts: Vec::new() },
             _ => kind(first),
         };
         Self {
@@ -330,7 +330,7 @@ impl Unit {
     }
 
     fn add(&mut self, statement: &Statement<'_>) {
-        if let UnitKind::Transaction { starts, .. } = &mut self.kind {
+        if let StatementKind::Transaction { starts, .. } = &mut self.kind {
             starts.push(statement.start);
         }
         match session_state(statement) {
@@ -341,7 +341,7 @@ impl Unit {
     }
 
     fn end(mut self, sql: &str, last: &Statement<'_>) -> Self {
-        if let UnitKind::Transaction { body, .. } = &mut self.kind {
+        if let StatementKind::Transaction { body, .. } = &mut self.kind {
             *body = last.start - self.start;
         }
         self.text = Arc::new(sql[self.start..last.end()].to_owned());

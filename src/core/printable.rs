@@ -1,11 +1,11 @@
-//! Text of others, made safe to print: the server's, other sessions', other tools', of files and of the command line.
+//! Makes text from outside safe to print: from the server, other sessions, other tools, files and the command line.
 
 use std::borrow::Cow;
 
 /// The text with every control character written as an escape, except line breaks and tabs.
 ///
-/// Escape sequences reach a terminal from whatever it prints, and change its title, its colours or what it has printed
-/// before. Characters that set the direction of text, or are not visible, show another text than there is
+/// A terminal obeys escape sequences in the text that it prints: they change its title, its colours or earlier output.
+/// Characters that set the direction of text, or are invisible, make it look like another text
 /// ([CVE-2021-42574](https://trojansource.codes)).
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
@@ -18,7 +18,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     printable.into()
 }
 
-/// Whether a character does something else than to show itself, line breaks and tabs apart.
+/// Whether a character has another effect than to be visible, except line breaks and tabs.
 pub(crate) fn is_unprintable(c: char) -> bool {
     match c {
         '\n' | '\t' => false,

@@ -1,9 +1,9 @@
-//! What a run tells of itself while it works, for whoever shows it.
+//! The events of a run in progress, for the code that prints them.
 
 use std::time::Duration;
 
-/// How often somebody who waits is told what for.
-pub(crate) const SAY_EVERY: Duration = Duration::from_secs(15);
+/// How often a waiting command prints what it waits for.
+pub(crate) const LOG_EVERY: Duration = Duration::from_secs(15);
 
 /// How far an index build is, as `pg_stat_progress_create_index` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(crate) struct IndexBuild {
     pub(crate) phase: String,
     /// Blocks or tuples that are done in this phase.
     pub(crate) done: u64,
-    /// Blocks or tuples in this phase; zero when the server does not say.
+    /// Blocks or tuples in this phase; zero when the server does not report it.
     pub(crate) total: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a schema is as this build requires, or newer: what `wait` waits for, and what a readiness probe asks.
+//! Whether a schema has what this build requires, or is newer: `wait` and the readiness probe check it.
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ pub(crate) struct Unmet<'a> {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Why {
     NotApplied,
-    /// A row that says that it failed.
+    /// A row that records it as failed.
     Failed,
     /// A row of a file with other contents.
     Differs,
@@ -30,7 +30,7 @@ pub(crate) enum Why {
 
 /// The migrations of this build that the history does not have as they are here, oldest first.
 ///
-/// Versions that this build does not know are no obstacle: a newer one has been here.
+/// Versions that this build does not know are accepted: a newer build has run.
 pub(crate) fn unmet<'a>(catalog: &'a Catalog, history: &History) -> Vec<Unmet<'a>> {
     let why = |migration: &Migration| match history.applied(migration.version) {
         None => Some(Why::NotApplied),
@@ -67,7 +67,7 @@ pub(crate) fn lost(unmet: &Unmet<'_>) -> Finding {
     let what = match unmet.why {
         Why::NotApplied => "was applied, and its row is not in the history any more",
         Why::Differs => "was applied, and its row in the history has another checksum now",
-        Why::Failed => "was applied, and its row in the history says that it failed",
+        Why::Failed => "was applied, and its row in the history records it as failed",
         Why::Unreadable => "is applied and cannot be read here",
     };
     file.finding(
@@ -103,7 +103,7 @@ mod tests {
             },
             execution_time: 1,
         };
-        let history = History { applied: rows.iter().map(row).collect(), steps: Vec::new() };
+        let history = History { applied: rows.iter().map(row).collect(), records: Vec::new() };
         let unmet = unmet(&catalog, &history);
         (unmet.iter().map(|u| (u.migration.version, u.why)).collect(), sentence(&unmet))
     }
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         use Why::{Differs, Failed, NotApplied, Unreadable};
-        for (rows, expected, said) in [
+        for (rows, expected, sentence) in [
             (&[(1, None), (2, None), (3, None)][..], &[][..], None),
             (&[(1, None), (2, None), (3, None), (9, None)], &[], None),
             (&[(1, None), (2, None)], &[(3, NotApplied)], Some("migration `3_m.sql` is not applied")),
@@ -146,7 +146,7 @@ mod tests {
                 Some("2 migrations are not applied as they are here, `1_m.sql` to `3_m.sql`"),
             ),
         ] {
-            assert_eq!(seen(rows), (expected.to_vec(), said.map(Into::into)), "{rows:?}");
+            assert_eq!(seen(rows), (expected.to_vec(), sentence.map(Into::into)), "{rows:?}");
         }
     }
 }

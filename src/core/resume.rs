@@ -1,104 +1,108 @@
-//! Where a half-done non-transactional file goes on, from its recorded units alone.
+//! Decides where a half-done non-transactional file resumes, from its statement records alone.
 
 use crate::core::history::{RecordState, StatementRecord};
-use crate::core::prepared::{Mode, Prepared, Unit, UnitKind};
+use crate::core::prepared::{Mode, Prepared, PreparedStatement, StatementKind};
 use crate::core::sql::concurrent::Concurrent;
 use crate::core::sql::position::position;
 use crate::error::{Error, FindingKind, Result};
 
-/// Where a file goes on.
+/// Where a file resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Resume {
-    /// Units that are done: the file goes on after them.
+    /// Statements that are done: the file resumes after them.
     pub(crate) done: usize,
-    /// What is recorded of the next unit, unless it was edited since.
+    /// What is recorded of the next statement, unless it was edited since.
     pub(crate) begun: Option<Begun>,
 }
 
-/// What is recorded of a unit that was begun before.
+/// What is recorded of a statement that was started before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Begun {
-    /// Its intent is recorded and nothing more: whether it was carried out is for the catalog to say.
-    pub(crate) unsettled: bool,
+    /// Only its start is recorded: the catalog has to show whether it took effect.
+    pub(crate) is_unknown: bool,
     /// The table that it works on concurrently, as it was found at the time.
     pub(crate) relation: Option<u32>,
 }
 
-/// Whether a statement that was begun before has nothing left to do, as what it drops or detaches is gone. `found` is the table
-/// of what it works on, none where that does not exist; `before` is the table as it was found when the statement was begun.
-pub(crate) fn is_done(unit: &Unit, found: Option<u32>, before: Option<u32>) -> bool {
-    let takes_away =
-        matches!(unit.kind, UnitKind::Concurrent(Concurrent::DropIndex(_) | Concurrent::Detach(_)));
-    takes_away && found.is_none() && before.is_some()
+/// Whether a statement that was started before has nothing left to do, because what it drops or detaches is gone. `found` is
+/// the table of what it works on, none where that does not exist. `before` is the table when the statement was started.
+pub(crate) fn is_done(statement: &PreparedStatement, found: Option<u32>, before: Option<u32>) -> bool {
+    let removes =
+        matches!(statement.kind, StatementKind::Concurrent(Concurrent::DropIndex(_) | Concurrent::Detach(_)));
+    removes && found.is_none() && before.is_some()
 }
 
-/// Where the file goes on, given its recorded units.
+/// Where the file resumes, given its statement records.
 ///
 /// `from` is the number that `--resume-from` gives: everything before it counts as done, and it as not done.
 ///
 /// # Errors
-/// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the file needs to be told;
-/// [`Error::Config`] when `from` does not fit.
+/// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the user has to decide;
+/// [`Error::Config`] when `from` is out of range.
 pub(crate) fn resume(
     prepared: &Prepared<'_>,
-    steps: &[&StatementRecord],
+    records: &[&StatementRecord],
     from: Option<usize>,
 ) -> Result<Resume> {
     let file = &prepared.migration.file;
-    let Mode::Statements(units) = &prepared.mode else {
-        // What failed has left nothing that a transaction could repeat.
-        return if steps.iter().all(|step| step.state == RecordState::Failed) {
+    let Mode::Statements(statements) = &prepared.mode else {
+        // A failed statement has left nothing that the transaction would repeat.
+        return if records.iter().all(|record| record.state == RecordState::Failed) {
             Ok(Resume::default())
         } else {
             Err(no_transaction_gone(prepared))
         };
     };
     if let Some(from) = from {
-        return if (1..=units.len() + 1).contains(&from) {
+        return if (1..=statements.len() + 1).contains(&from) {
             Ok(Resume { done: from - 1, begun: None })
         } else {
             Err(Error::config(
-                format!("`--resume-from {from}`: `{file}` has {} statements", units.len()),
+                format!("`--resume-from {from}`: `{file}` has {} statements", statements.len()),
                 format!(
                     "use a number from 1 to {}; the last one means that every statement is done",
-                    units.len() + 1
+                    statements.len() + 1
                 ),
             ))
         };
     }
     let mut resume = Resume::default();
-    for step in steps {
-        let unit = units.get(step.ordinal.wrapping_sub(1));
-        let unchanged = unit.is_some_and(|unit| unit.checksum == step.checksum);
-        if unchanged && step.ordinal == resume.done + 1 {
-            let unsettled = step.state == RecordState::Started;
-            resume.begun = Some(Begun { unsettled, relation: step.relation });
+    for record in records {
+        let statement = statements.get(record.number.wrapping_sub(1));
+        let unchanged = statement.is_some_and(|statement| statement.checksum == record.checksum);
+        if unchanged && record.number == resume.done + 1 {
+            let is_unknown = record.state == RecordState::Started;
+            resume.begun = Some(Begun { is_unknown, relation: record.relation });
         }
-        match step.state {
+        match record.state {
             RecordState::Finished if unchanged => {
-                resume = Resume { done: resume.done.max(step.ordinal), begun: None };
+                resume = Resume { done: resume.done.max(record.number), begun: None };
             }
             RecordState::Finished => {
                 return Err(edited(
                     prepared,
-                    unit.map(|u| u.start),
-                    &format!("statement {} is finished", step.ordinal),
+                    statement.map(|statement| statement.start),
+                    &format!("statement {} is finished", record.number),
                 ));
             }
-            RecordState::Started if step.error.is_some() => return Err(half_committed(file, step.ordinal)),
+            RecordState::Started if record.error.is_some() => {
+                return Err(half_committed(file, record.number));
+            }
             RecordState::Started if unchanged => {}
             RecordState::Started => {
-                return Err(unsettled(file, step.ordinal, "it was edited after it was started"));
+                return Err(effect_unknown(file, record.number, "it was edited after it was started"));
             }
-            RecordState::Failed if unit.is_some_and(|unit| matches!(unit.kind, UnitKind::Procedure)) => {
-                return Err(half_committed(file, step.ordinal));
+            RecordState::Failed
+                if statement.is_some_and(|statement| matches!(statement.kind, StatementKind::Procedure)) =>
+            {
+                return Err(half_committed(file, record.number));
             }
             RecordState::Failed => {}
         }
     }
-    let temporary = units[..resume.done].iter().any(|unit| unit.temporary);
-    if temporary && resume.done < units.len() {
-        return Err(unsettled(
+    let temporary = statements[..resume.done].iter().any(|statement| statement.temporary);
+    if temporary && resume.done < statements.len() {
+        return Err(effect_unknown(
             file,
             resume.done + 1,
             "the statements before it created temporary objects, which ended with their session",
@@ -107,8 +111,8 @@ pub(crate) fn resume(
     Ok(resume)
 }
 
-/// The error that asks which way it was.
-pub(crate) fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
+/// The error that asks the user whether a statement took effect.
+pub(crate) fn effect_unknown(file: &str, statement: usize, reason: &str) -> Error {
     Error::Unsettled {
         file: file.to_owned(),
         statement,
@@ -122,7 +126,7 @@ pub(crate) fn unsettled(file: &str, statement: usize, reason: &str) -> Error {
 }
 
 fn half_committed(file: &str, statement: usize) -> Error {
-    unsettled(file, statement, "it failed, and may have committed part of its work before")
+    effect_unknown(file, statement, "it failed, and may have committed part of its work before")
 }
 
 fn edited(prepared: &Prepared<'_>, start: Option<usize>, what: &str) -> Error {

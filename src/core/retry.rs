@@ -10,13 +10,13 @@
 //!
 //! Exponential back-off with "equal jitter" after Marc Brooker, *Exponential Backoff And Jitter* (AWS Architecture
 //! Blog, 2015): half of the wait is fixed, so that a queue of readers behind the blocked statement drains, half is
-//! random, so that several runners do not meet again. Ten retries of a file with the default lock timeout of 2 s last
+//! random, so that several runners do not collide again. Ten retries of a file with the default lock timeout of 2 s last
 //! about a minute, the length of a long transaction in a healthy application; GitLab's `with_lock_retries`, which has
 //! served the same purpose since 2019, gives up its short timeouts after about as long.
 
 use std::time::Duration;
 
-/// Retries of a file unless a flag or a directive says otherwise.
+/// Retries of a file unless a flag or a directive sets another number.
 pub const DEFAULT_RETRIES: u32 = 10;
 
 const FIRST: Duration = Duration::from_millis(500);

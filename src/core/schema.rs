@@ -1,4 +1,4 @@
-//! What a database is made of, in the words of the catalog, and how two of them differ.
+//! The schema of a database, in the words of the catalog, and the differences of two schemas.
 //!
 //! Names are written as SQL needs them: `public.users`, `app."Users"`. Expressions and definitions are the server's own
 //! print of them with an empty search path, so everything in them is qualified, and every text can go into a statement.
@@ -58,7 +58,7 @@ impl Schema {
         *self == self.bare()
     }
 
-    /// The same without an object.
+    /// The same schema without its objects.
     pub(crate) fn bare(&self) -> Self {
         Self {
             schemas: self.schemas.clone(),
@@ -69,7 +69,7 @@ impl Schema {
     }
 
     /// Whether any object is in both, by kind and name.
-    pub(crate) fn meets(&self, other: &Self) -> bool {
+    pub(crate) fn shares_objects_with(&self, other: &Self) -> bool {
         self.tables.keys().any(|name| other.tables.contains_key(name))
             || self.views.keys().any(|name| other.views.contains_key(name))
             || self.types.keys().any(|name| other.types.contains_key(name))
@@ -120,7 +120,7 @@ pub(crate) struct Domain {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sequence {
-    /// Everything that its definition says, from `AS` on.
+    /// Its definition, from `AS` on.
     pub(crate) options: String,
     /// The column with which it is dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,7 +155,7 @@ pub(crate) struct Table {
     /// The server of a foreign table, and its options.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) foreign: Option<String>,
-    /// Whether policies apply: not, to all but the owner, or to everybody.
+    /// Whether policies apply: to no role, to all but the owner, or to all.
     #[serde(skip_serializing_if = "RowSecurity::is_off")]
     pub(crate) row_security: RowSecurity,
     /// Its own columns; not those of a parent.
@@ -192,7 +192,7 @@ pub(crate) struct Partition {
 pub(crate) enum RowSecurity {
     #[default]
     Off,
-    /// To everybody but the owner.
+    /// To all roles but the owner.
     Enabled,
     Forced,
 }
@@ -207,7 +207,7 @@ impl RowSecurity {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Column {
-    /// Its place in the table, for a table that has to be made anew. Not compared.
+    /// Its place in the table, for a table that has to be created again. Not compared.
     pub(crate) position: i16,
     #[serde(rename = "type")]
     pub(crate) type_name: String,
@@ -222,7 +222,7 @@ pub(crate) struct Column {
     /// What stands for a missing value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) default: Option<String>,
-    /// `STORED` or `VIRTUAL`, and the expression that it is made from.
+    /// `STORED` or `VIRTUAL`, and the expression that it is computed from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) generated: Option<Generated>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,7 +247,7 @@ pub(crate) struct OwnSequence {
     /// Its qualified name. Nothing for an identity column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// Whether the name is one that `serial` makes. Such names are not compared.
+    /// Whether the name is one that `serial` generates. Such names are not compared.
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) named_by_server: bool,
     /// How it counts, where that is not as the column's type has it.
@@ -273,7 +273,7 @@ pub(crate) enum SequenceKind {
 pub(crate) struct Constraint {
     /// What follows `CONSTRAINT name`.
     pub(crate) definition: String,
-    /// Whether the name is one that the server makes where none is given. Such names are not compared.
+    /// Whether the name is one that the server generates where none is given. Such names are not compared.
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) named_by_server: bool,
 }
@@ -289,7 +289,7 @@ pub(crate) struct Index {
     /// Whether its build failed or is not finished.
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) invalid: bool,
-    /// Whether the name is one that the server makes where none is given. Such names are not compared.
+    /// Whether the name is one that the server generates where none is given. Such names are not compared.
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) named_by_server: bool,
 }

@@ -1,7 +1,7 @@
-//! Secrets within texts: found by what stands around them, and hidden before anything is printed or stored.
+//! Finds secrets in texts by the text around them, and hides them before anything is printed or stored.
 //!
 //! A text may be anything: SQL that is cut off anywhere, a server's message that repeats a part of it, a URL, a line of a
-//! log. So nothing is parsed as a whole, and what might be a secret is hidden.
+//! log. So no text is parsed as a whole, and anything that might be a secret is hidden.
 
 mod lists;
 mod literal;
@@ -17,20 +17,20 @@ use std::ops::Range;
 
 use crate::core::percent;
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 pub(crate) const HIDDEN: &str = "***";
 
-/// What is written in the place of a secret by people, and is none.
+/// Placeholders that users write instead of a secret.
 const PLACEHOLDERS: [&str; 4] = [HIDDEN, "PASSWORD", "…", "..."];
 
 /// Passwords of so many servers that hiding the word would hide more than the password.
 const COMMON: [&str; 6] = ["admin", "corveil", "database", "password", "postgres", "postgresql"];
 
-/// A secret shorter than this is hidden in quotes only: as a word of its own it may be part of any sentence.
+/// A secret shorter than this is hidden in quotes only: as a word it may be part of any sentence.
 const SHORTEST: usize = 4;
 /// The same for what only might be a secret.
 const SHORTEST_GUESS: usize = 6;
-/// How much of a secret has to stand where a text is cut off to be taken for it.
+/// How much of a secret must be at the end of a cut-off text to count as the secret.
 const SHORTEST_START: usize = 5;
 
 /// A value to hide wherever it appears.
@@ -98,11 +98,11 @@ pub(crate) fn of(text: &str) -> Vec<Secret> {
             add(percent::decoded(written).into());
         }
     }
-    // What the text says elsewhere too, such as the name of the role, is no secret by itself.
-    let said = said(text, &found, values.iter().filter(|secret| secret.bare));
+    // A word that the text also has elsewhere, such as the name of the role, is not a secret by itself.
+    let elsewhere = elsewhere(text, &found, values.iter().filter(|secret| secret.bare));
     let mut secrets = BTreeSet::new();
     for mut secret in values {
-        secret.bare &= !said.contains(&secret.value);
+        secret.bare &= !elsewhere.contains(&secret.value);
         if secret.bare {
             secrets.extend(secret.words());
         }
@@ -112,20 +112,20 @@ pub(crate) fn of(text: &str) -> Vec<Secret> {
 }
 
 /// Those of the values that are words of the text outside of what was found. Only they are kept: a file has millions of words.
-fn said<'s>(text: &str, found: &[Found], values: impl Iterator<Item = &'s Secret>) -> HashSet<String> {
+fn elsewhere<'s>(text: &str, found: &[Found], values: impl Iterator<Item = &'s Secret>) -> HashSet<String> {
     let values: HashSet<&str> = values.map(|secret| secret.value.as_str()).collect();
-    let mut said = HashSet::new();
+    let mut words_elsewhere = HashSet::new();
     let mut at = 0;
     let ends = std::iter::once(text.len()..text.len());
     for range in merged(found.iter().map(|found| found.range.clone()).collect()).into_iter().chain(ends) {
         for word in text[at..range.start].split(|c: char| !c.is_alphanumeric() && c != '_') {
             if values.contains(word) {
-                said.insert(word.to_owned());
+                words_elsewhere.insert(word.to_owned());
             }
         }
         at = range.end;
     }
-    said
+    words_elsewhere
 }
 
 fn is_common(value: &str) -> bool {
@@ -169,7 +169,7 @@ impl Secret {
     }
 }
 
-/// A secret shows itself to nobody.
+/// Debug output never contains the secret.
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")

@@ -1,7 +1,7 @@
-//! Where Corveil's tables are, and whether they may be used.
+//! Finds Corveil's tables, and decides whether they may be used.
 //!
-//! Whoever may create objects in a schema can make a table that is named as one of Corveil's: a history that claims what
-//! was never applied, or one whose triggers run with the rights of the next run. So a table counts only when it is an
+//! A role that may create objects in a schema can create a table with the name of one of Corveil's: a history with versions
+//! that were never applied, or one whose triggers run with the rights of the next run. So a table counts only when it is an
 //! ordinary one and its owner could have done everything that a run does anyway.
 
 use crate::core::sql::quote::ident;
@@ -18,9 +18,9 @@ pub(crate) const TABLES: [&str; 3] = [HISTORY, STATEMENTS, RUNS];
 /// What the tables are used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// Rows are written, with the rights of the role that migrates.
+    /// To write rows, with the rights of the role that migrates.
     Write,
-    /// Rows are read and believed. The role is the app's as a rule, and owns nothing.
+    /// To read rows and trust them. The role is usually the app's, and owns nothing.
     Read,
 }
 
@@ -39,14 +39,14 @@ pub(crate) struct Role {
     pub(crate) is_superuser: bool,
 }
 
-/// A relation that is named as one of Corveil's tables.
+/// A relation with the name of one of Corveil's tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
 pub(crate) struct GateTable {
     pub(crate) schema: String,
     /// Its name, one of [`TABLES`].
     pub(crate) name: String,
-    /// Whether it is an ordinary table, and no view, foreign or partitioned table.
+    /// Whether it is an ordinary table, not a view or a foreign or partitioned table.
     pub(crate) is_ordinary: bool,
     pub(crate) owner: Role,
     /// Whether the schema is its owner's too, or was opened to its owner by name, and not to the session's role: then it is
@@ -73,7 +73,7 @@ pub(crate) struct GateTable {
 pub(crate) struct Guard {
     /// What it is: `trigger a`.
     pub(crate) what: String,
-    /// Who wrote the code that it runs.
+    /// The role that wrote the code that it runs.
     pub(crate) author: Role,
 }
 
@@ -90,17 +90,17 @@ impl Home {
     }
 }
 
-/// What is asked for: where to look, and whom to trust beyond what the server says.
+/// The request: the schema, and a role to trust beyond those that the catalog shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Wanted<'a> {
-    /// The schema of the history, whatever the search path is.
+    /// The schema of the history, regardless of the search path.
     pub(crate) schema: Option<&'a str>,
     /// A role that is trusted as an owner.
     pub(crate) owner: Option<&'a str>,
 }
 
-/// The schema of the tables: the one that is asked for; else the first of the search path that has the history; else the
-/// first of the search path, in which it would be made.
+/// The schema of the tables: the requested one; else the first of the search path that has the history; else the
+/// first of the search path, in which it would be created.
 ///
 /// `found` are all relations of these names in the database, and `path` the existing schemas of the search path.
 ///
@@ -124,7 +124,7 @@ pub(crate) fn home(
     Ok(Home { schema, tables })
 }
 
-/// The history is not where the search path leads.
+/// The history is not in the schema that the search path selects.
 fn elsewhere(histories: &[&GateTable], path: &[String], database: &str) -> Error {
     let named = |schemas: Vec<&str>| {
         schemas.iter().map(|schema| format!("`{schema}`")).collect::<Vec<_>>().join(", ")
@@ -136,8 +136,8 @@ fn elsewhere(histories: &[&GateTable], path: &[String], database: &str) -> Error
     };
     let hint = if histories.iter().all(|table| table.in_reach) {
         format!(
-            "set `--history-schema {there}` (`CORVEIL_HISTORY_SCHEMA`) if that is the history of these migrations, or name \
-             the schema in which this app has or shall have its own"
+            "set `--history-schema {there}` (`CORVEIL_HISTORY_SCHEMA`) if that is the history of these migrations, or to \
+             the schema for this app's own history"
         )
     } else {
         format!(
@@ -155,7 +155,7 @@ fn elsewhere(histories: &[&GateTable], path: &[String], database: &str) -> Error
     )])
 }
 
-/// Refuses tables that another role could have made or can interfere with.
+/// Refuses tables that another role could have created or can interfere with.
 ///
 /// # Errors
 /// [`Error::Mismatch`] with each of them.
@@ -188,7 +188,7 @@ pub(crate) fn expect_writable(home: &Home) -> Result<()> {
     ))
 }
 
-/// Whether the facts that [`expect_trusted`] needs are known without asking who is a member of whom.
+/// Whether [`expect_trusted`] can decide without reading the memberships of roles.
 pub(crate) fn is_plainly_trusted(table: &GateTable, purpose: Use, wanted: Wanted<'_>) -> bool {
     table.is_ordinary && owner_is_trusted(table, purpose, wanted)
 }
@@ -198,7 +198,7 @@ fn distrust(table: &GateTable, purpose: Use, wanted: Wanted<'_>) -> Vec<Finding>
     if !table.is_ordinary {
         return vec![finding(
             FindingKind::UntrustedTable,
-            format!("{name} is no ordinary table, and so not one that Corveil or sqlx made"),
+            format!("{name} is not an ordinary table, so neither Corveil nor sqlx created it"),
             format!("let its owner, role `{}`, rename or drop it", table.owner.name),
         )];
     }
@@ -238,7 +238,7 @@ fn untrusted_owner(table: &GateTable, name: &str, purpose: Use) -> Finding {
         Use::Write => "this role, a role that it is a member of, the owner of the database or a superuser",
         Use::Read => {
             "this role, a role that it is a member of, the owner of the database or of the schema, a role that may create in \
-             the schema by a grant of its own, or a superuser"
+             the schema by a direct grant, or a superuser"
         }
     };
     finding(
@@ -247,7 +247,7 @@ fn untrusted_owner(table: &GateTable, name: &str, purpose: Use) -> Finding {
             "table {name} belongs to role `{owner}`, and only one of {theirs} is trusted with the history"
         ),
         format!(
-            "set `CORVEIL_HISTORY_OWNER` to `{owner}` if that is the role that migrates; if not, see what it made, and drop it"
+            "set `CORVEIL_HISTORY_OWNER` to `{owner}` if that is the role that migrates; if not, inspect the table and drop it"
         ),
     )
 }
@@ -350,6 +350,6 @@ mod tests {
         let secured = GateTable { row_security: true, ..table("public", mine.clone()) };
         assert!(seen(secured).unwrap().contains("row security"));
         let view = GateTable { is_ordinary: false, ..table("public", mine.clone()) };
-        assert!(seen(view).unwrap().contains("no ordinary table"));
+        assert!(seen(view).unwrap().contains("not an ordinary table"));
     }
 }

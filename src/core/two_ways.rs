@@ -1,14 +1,13 @@
-//! Files that another tool reads as a way up and a way down, and that are run whole here: both ways, one after the other.
+//! Refuses files in which another tool keeps an up and a down migration: Corveil would run both, one after the other.
 //!
-//! Only files without a row in the history are refused. One that has a row cannot be edited any more, and is not run again.
+//! Only files without a row in the history are refused. A file that has a row cannot be edited any more, and does not run again.
 
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::history::History;
 use crate::core::sql::marks::{TwoWays, two_ways};
 use crate::error::{Error, Finding, FindingKind, Result};
 
-/// Refuses a set of files of which one holds two ways and is not in the history, or as a whole on a database that is not
-/// known yet.
+/// Refuses a set of files if one of them has both migrations and is not in the history.
 ///
 /// # Errors
 /// [`Error::Refused`] with every such file.
@@ -16,7 +15,7 @@ pub(crate) fn refuse(catalog: &Catalog, history: &History) -> Result<()> {
     refuse_any(unapplied(catalog, history))
 }
 
-/// The same for files of which it is known that they may run.
+/// The same for files that are known to be about to run.
 ///
 /// # Errors
 /// [`Error::Refused`] with every such file.
@@ -26,7 +25,7 @@ pub(crate) fn refuse_any<'a>(files: impl IntoIterator<Item = &'a Migration>) -> 
     if findings.is_empty() { Ok(()) } else { Err(Error::Refused(findings)) }
 }
 
-/// The files that may run: those that are not in the history, and of which nobody said that they are to run whole.
+/// The files that may run: those that are not in the history and that `--run-whole` does not name.
 pub(crate) fn unapplied<'a>(catalog: &'a Catalog, history: &History) -> impl Iterator<Item = &'a Migration> {
     let may_run = |file: &&Migration| {
         history.applied(file.version).is_none() && !catalog.run_whole.contains(&file.version)
@@ -78,7 +77,7 @@ mod tests {
             checksum: vec![0; 48],
             execution_time: 1,
         };
-        History { applied: versions.iter().map(row).collect(), steps: Vec::new() }
+        History { applied: versions.iter().map(row).collect(), records: Vec::new() }
     }
 
     fn refused(catalog: &Catalog, applied: &[i64]) -> Vec<i64> {
@@ -100,18 +99,18 @@ mod tests {
 
     #[test]
     fn the_tool_the_lines_and_the_way_out_are_named() {
-        let said = |name: &str, sql: &str| match refuse(&catalog(&[(name, sql)]), &History::default()) {
+        let refusal = |name: &str, sql: &str| match refuse(&catalog(&[(name, sql)]), &History::default()) {
             Ok(()) => String::new(),
             Err(error) => error.findings()[0].to_string(),
         };
         assert_eq!(
-            said("0001_a.sql", GOOSE),
+            refusal("0001_a.sql", GOOSE),
             "`0001_a.sql` line 1 is the mark `-- +goose Up` of goose, and line 3 `-- +goose Down`: goose runs one part of \
              such a file, and all of it would run here, the way down too\n  hint: put the way up alone into \
              `0001_a.up.sql` in its place, without the marks, and the way down into `0001_a.down.sql`, which is never \
              run; if the file has one way only and must not change, `--run-whole 1`"
         );
-        let up_alone = said("0001_a.up.sql", "-- migrate:up\nSELECT 1");
+        let up_alone = refusal("0001_a.up.sql", "-- migrate:up\nSELECT 1");
         assert!(
             up_alone.contains("`-- migrate:up` of dbmate: ") && up_alone.contains("`0001_a.up.sql` in"),
             "{up_alone}"

@@ -1,32 +1,32 @@
-//! One thing in which a live database is not what it should be, and the SQL that mends it.
+//! One difference between a live database and the expected schema, and the SQL that fixes it.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One thing in which a live database is not what it should be.
+/// One difference between a live database and the expected schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// What it is called in `--accept`: the same whenever the same thing differs, and safe in a shell.
+    /// Its ID for `--accept`: the same whenever the same thing differs, and safe in a shell.
     pub id: String,
     /// The qualified name of the object.
     pub(crate) object: String,
     /// What differs, in one line.
     pub(crate) message: String,
-    /// The statements that make the live database as it should be; empty where they could drop what is in use.
+    /// The statements that fix the difference in the live database; empty where they could drop what is in use.
     pub sql: String,
-    /// The file that makes it so, where that is one after those compared.
+    /// The later migration file that makes this change, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) made_by: Option<String>,
 }
 
 impl Difference {
-    /// Whether it is something that the live database has and the files do not make.
+    /// Whether the live database has an object that no migration creates.
     pub(crate) fn is_extra(&self) -> bool {
         self.id.ends_with("-extra")
     }
 
-    /// Takes back the SQL, and says why.
+    /// Removes the SQL, and adds the reason to the message.
     pub(crate) fn withhold(&mut self, why: &str) {
         self.sql.clear();
         self.message = format!("{}; {why}", self.message);

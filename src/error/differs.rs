@@ -1,4 +1,4 @@
-//! A schema that is not what the files up to a version make.
+//! A schema that differs from what the migrations up to a version create.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::Difference;
 
-/// A schema that is not what the files up to a version make.
+/// A schema that differs from what the migrations up to a version create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Differs {
     pub(crate) version: i64,
-    /// Its file, the last of those that make the schema.
+    /// Its file, the last one that is compared.
     pub(crate) file: String,
     /// What is different and was not accepted.
     pub(crate) differences: Vec<Difference>,

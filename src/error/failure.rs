@@ -1,4 +1,4 @@
-//! A failed statement: where it stands, what the server said, what was and was not applied.
+//! A failed statement: its position, the server's error, and what was and was not applied.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::sqlstate;
 use crate::exit::ExitCode;
 
-/// What the server, or the way to it, said.
+/// An error of the server, or of the connection to it.
 ///
 /// Fields as in the [protocol](https://www.postgresql.org/docs/current/protocol-error-fields.html).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,8 +19,8 @@ pub struct ServerError {
     pub(crate) detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
-    /// Whether the server ended the session with it (severity FATAL or PANIC); without an SQLSTATE, whether it was given up
-    /// here as nothing came.
+    /// Whether the server ended the session with it (severity FATAL or PANIC). Without an SQLSTATE: whether Corveil gave up
+    /// the connection because no answer arrived.
     #[serde(skip)]
     pub(crate) fatal: bool,
     /// The call stack inside the server: PL/pgSQL functions, triggers.
@@ -28,7 +28,7 @@ pub struct ServerError {
     pub(crate) context: Option<String>,
 }
 
-/// Whether the particulars of an error are shown where they may quote a row, with whatever personal data it has.
+/// Whether the details of an error are shown where they may quote a row, which may hold personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Detail {
     #[default]
@@ -41,7 +41,7 @@ impl ServerError {
     /// Leaves out what may quote a row.
     ///
     /// DETAIL does where a value (class 22) or a constraint (class 23) is at fault: "Failing row contains (…)", "Key (email)=(…)
-    /// already exists". What functions raise (class P0) says what their author chose. CONTEXT quotes a line of COPY.
+    /// already exists". Functions raise any text that their author chose (class P0). CONTEXT quotes a line of COPY.
     pub(crate) fn leave_rows_out(&mut self) {
         const QUOTING: [&str; 3] = ["22", "23", "P0"];
         if !self.sqlstate.as_deref().is_some_and(|code| QUOTING.iter().any(|class| code.starts_with(class))) {
@@ -58,13 +58,13 @@ impl ServerError {
 
     /// Whether the connection broke, or the server ended it, rather than refused the statement.
     ///
-    /// The SQLSTATE does not tell: a function may raise any, and those of remote servers are raised by `dblink`.
+    /// The SQLSTATE does not show it: a function may raise any, and `dblink` raises those of remote servers.
     pub(crate) fn connection_lost(&self) -> bool {
         self.sqlstate.is_none() || self.fatal
     }
 
-    /// Whether the connection is given up because nothing came, although nothing says that it broke. Of one that broke the
-    /// server knows too.
+    /// Whether Corveil gave up the connection because no answer arrived, although no error shows that it broke. When a
+    /// connection breaks, the server notices too.
     pub(crate) fn is_silence(&self) -> bool {
         self.sqlstate.is_none() && self.fatal
     }
@@ -102,7 +102,7 @@ impl ServerError {
             .flatten()
     }
 
-    /// Whether a statement of the gate's own does not fit the columns of its table: 42703 is one that is missing, 42804 one of
+    /// Whether a statement of the gate conflicts with the columns of its table: 42703 is one that is missing, 42804 one of
     /// another type, 42883 what cannot be compared or converted, 23502 one more that wants a value.
     pub(crate) fn does_not_fit_the_table(&self) -> bool {
         matches!(
@@ -116,9 +116,9 @@ impl ServerError {
         )
     }
 
-    /// The code for a statement of the gate's own. A missing right (42501), tables of another shape than theirs, or a
-    /// protocol violation (08P01, a pooler that knows a parameter otherwise) is the configuration's fault; anything
-    /// unforeseen is tried again, because nothing of the migrations has failed.
+    /// The exit code for a failed statement of the gate. A missing right (42501), tables of another shape than theirs, or a
+    /// protocol violation (08P01, from a pooler that handles a parameter differently) needs another configuration. Anything
+    /// else is worth a retry, because no migration has failed.
     pub(crate) fn exit_code_outside_a_migration(&self) -> ExitCode {
         match self.sqlstate.as_deref() {
             Some(
@@ -131,7 +131,7 @@ impl ServerError {
         }
     }
 
-    /// The next step for a failed statement of the gate's own.
+    /// The next step for a failed statement of the gate.
     pub(crate) fn advice(&self) -> Option<String> {
         match self.sqlstate.as_deref() {
             Some(sqlstate::INSUFFICIENT_PRIVILEGE) => Some(
@@ -204,11 +204,11 @@ pub struct Failure {
     pub(crate) statement: String,
     #[serde(flatten)]
     pub(crate) server: ServerError,
-    /// How often the file was tried.
+    /// The number of tries of the file.
     pub(crate) attempts: u32,
     /// Whether the exit code is 75: the cause may pass.
     pub(crate) try_again: bool,
-    /// Sessions that were in the way when it failed, one line each.
+    /// The sessions that blocked it when it failed, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) blockers: Vec<String>,
     /// Versions that this run applied before.
@@ -217,12 +217,12 @@ pub struct Failure {
     pub(crate) not_applied: Vec<i64>,
     /// What is left of this file.
     pub(crate) left: Left,
-    /// What an earlier file may have to do with it.
+    /// The earlier file that may have caused it.
     #[serde(flatten)]
     pub(crate) cause: Option<Cause>,
 }
 
-/// Why a statement may have failed, where the server's answer does not say it.
+/// Why a statement may have failed, where the server's error does not contain the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Cause {
     /// The cause, as a sentence.
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_told_from_what_would_fail_again() {
+    fn errors_that_may_pass_are_distinguished_from_those_that_would_fail_again() {
         for passing in [None, Some("55P03"), Some("40P01"), Some("53300")] {
             assert!(server(passing).may_pass(), "{passing:?}");
         }
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_configured_too_small_is_told_from_one_that_is_full() {
+    fn a_server_that_is_configured_too_small_is_distinguished_from_one_that_is_full() {
         let short = |code: &str, hint: &str| ServerError { hint: Some(hint.into()), ..server(Some(code)) };
         for hint in [
             "You might need to increase \"max_locks_per_transaction\".",
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_on_our_own_tables_is_the_configurations_fault() {
+    fn a_missing_right_on_corveils_tables_is_a_configuration_error() {
         assert_eq!(server(Some("42501")).exit_code_outside_a_migration(), ExitCode::Usage);
         assert_eq!(server(None).exit_code_outside_a_migration(), ExitCode::TryAgain);
     }

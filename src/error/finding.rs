@@ -1,10 +1,10 @@
-//! One thing that is wrong with the files, the history or the schema, and the command that mends it.
+//! One problem in the files, the history or the schema, and the command that fixes it.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// What kind of thing is wrong. The names are stable: JSON shows them.
+/// The kind of a finding. The names are stable: JSON contains them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FindingKind {
@@ -28,20 +28,20 @@ pub(crate) enum FindingKind {
     Missing,
     /// A version below the newest applied one is pending.
     OutOfOrder,
-    /// The history says that the version failed.
+    /// The history records the version as failed.
     Dirty,
     /// A statement of a non-transactional file was not finished.
     Unfinished,
-    /// Another tool's history is there.
+    /// The database has another tool's history.
     OtherTool,
-    /// An object that our files would create is there.
+    /// An object that the migrations would create already exists.
     ExistingObject,
     InvalidIndex,
-    /// The detachment of a partition was begun and not completed.
+    /// The detachment of a partition was started and not completed.
     HalfDetached,
-    /// The history is in a schema where the search path does not lead.
+    /// The history is in a schema that is not on the search path.
     HistoryElsewhere,
-    /// A table that is named as one of Corveil's is not one, or another role can interfere with its rows.
+    /// A table with the name of one of Corveil's is not Corveil's, or another role can interfere with its rows.
     UntrustedTable,
     /// A version that was applied is not in the history afterwards, or not as it was recorded.
     RecordLost,
@@ -65,7 +65,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// What is wrong, and what helps; of no file until [`Finding::file`] names one.
+    /// Creates a finding of no file; [`Finding::file`] adds one.
     pub(crate) fn new(kind: FindingKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { kind, file: None, version: None, line: None, message: message.into(), hint: hint.into() }
     }

@@ -1,4 +1,4 @@
-//! The SQLSTATEs that decide something here, by the names of PostgreSQL's `errcodes.txt`.
+//! The SQLSTATEs that Corveil handles, by the names of PostgreSQL's `errcodes.txt`.
 
 pub(crate) const PROTOCOL_VIOLATION: &str = "08P01";
 pub(crate) const INVALID_PARAMETER_VALUE: &str = "22023";
@@ -30,5 +30,5 @@ pub(crate) const CANT_CHANGE_RUNTIME_PARAM: &str = "55P02";
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub(crate) const QUERY_CANCELED: &str = "57014";
 
-/// How the codes begin that say that the server has too little of something.
+/// The class of the codes that report insufficient resources.
 pub(crate) const INSUFFICIENT_RESOURCES: &str = "53";

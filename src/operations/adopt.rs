@@ -1,4 +1,4 @@
-//! What a database contains of our migrations: looked at, decided, and compared before it is believed.
+//! Which migrations a database already contains: reads it, decides on a version, and compares its schema with that version.
 
 pub(crate) mod adoption;
 
@@ -17,10 +17,10 @@ use crate::core::ignore::{Compared, Ignore, LeftOut};
 use crate::core::other_tool::ToolHistory;
 use crate::core::schema::{Difference, Schema};
 use crate::error::{Error, Finding, Result};
-use crate::operations::expected::{Expected, say_what_was_left_out};
+use crate::operations::expected::{Expected, log_left_out};
 use crate::operations::target::Target;
 use crate::output::listing;
-use crate::postgres::connect::SAY_EVERY;
+use crate::postgres::connect::LOG_EVERY;
 use crate::postgres::state::{self, DatabaseState, ServerState};
 use crate::postgres::{other_tool, schema};
 
@@ -29,7 +29,7 @@ pub(crate) struct AdoptRequest<'a> {
     pub(crate) target: Target<'a>,
     pub(crate) scratch: &'a Scratch,
     pub(crate) asked: BaselineRequest,
-    /// Ids of differences that are put up with.
+    /// IDs of differences to accept.
     pub(crate) accept: &'a [String],
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Baseline<'a> {
     pub(crate) how: String,
     /// The migrations that it contains, oldest first.
     pub(crate) migrations: Vec<&'a Migration>,
-    /// Differences that are put up with.
+    /// Differences that are accepted.
     pub(crate) accepted: Vec<Difference>,
     /// Why a run on an empty database would refuse files of them.
     pub(crate) refused: Vec<Finding>,
@@ -60,7 +60,7 @@ impl Baseline<'_> {
             checksum: migration.checksum.clone(),
             execution_time: -1,
         };
-        History { applied: self.migrations.iter().map(row).collect(), steps: Vec::new() }
+        History { applied: self.migrations.iter().map(row).collect(), records: Vec::new() }
     }
 }
 
@@ -104,11 +104,11 @@ impl Compare<'_> {
 }
 
 impl<'a> AdoptRequest<'a> {
-    /// Looks, decides and compares, where `state` has no history of ours. Nothing where another run took the database over
-    /// meanwhile, and perhaps went on from there; then `state` is what there is now.
+    /// Reads, decides and compares, where `state` has no Corveil history. None where another run has adopted the database
+    /// meanwhile, and may have applied more; then `state` is read again.
     ///
     /// # Errors
-    /// Every reason for which the database cannot be taken over as it is.
+    /// Every reason for which the database cannot be adopted as it is.
     pub(crate) async fn answer(
         &self,
         connection: &mut PgConnection,
@@ -127,16 +127,16 @@ impl<'a> AdoptRequest<'a> {
         }
     }
 
-    /// Whether any object that the files make is there: `IF NOT EXISTS` and code in `DO` hide from whoever reads the files
-    /// that they would be applied to their own work.
-    pub(crate) async fn is_met(&self, connection: &mut PgConnection, home: &str) -> Result<bool> {
+    /// Whether any object that the files make is there: `IF NOT EXISTS` and code in `DO` hide in
+    /// the text of the files that the files have been applied here already.
+    pub(crate) async fn has_any_object(&self, connection: &mut PgConnection, home: &str) -> Result<bool> {
         let live = schema::read(connection).await?;
         if live.is_bare() {
             return Ok(false);
         }
         self.expect(home, async |expected| {
             for file in self.target.catalog.migrations() {
-                if expected.at(file.version).await?.meets(&live) {
+                if expected.at(file.version).await?.shares_objects_with(&live) {
                     return Ok(true);
                 }
             }
@@ -149,7 +149,7 @@ impl<'a> AdoptRequest<'a> {
         let ignore = self.scratch.ignore()?;
         // The schema in which the history would be.
         let home = server.schema()?;
-        let seen = self.look(connection, server).await?;
+        let seen = self.read(connection, server).await?;
         for history in &seen.histories {
             info!("found table {}, the migration history of {}", history.table, history.tool);
         }
@@ -164,7 +164,7 @@ impl<'a> AdoptRequest<'a> {
                 let lead = BaselineSource::Schema {
                     why: "the schema is not that of the version in the history".into(),
                 };
-                // Where that cannot be told either, the difference is all that there is to tell.
+                // Where no other version matches either, only the difference is reported.
                 return Err(match self.compare(lead, &ignore, &seen.schema, home).await {
                     Ok((version, how, _)) => adopt::with_equal(error, self.target.catalog, version, &how),
                     Err(interrupted @ Error::Interrupted { .. }) => interrupted,
@@ -186,26 +186,26 @@ impl<'a> AdoptRequest<'a> {
         Ok(Baseline { version, how, migrations, accepted, refused, seen })
     }
 
-    /// Looks again, under the lock.
+    /// Reads again, under the lock.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] when somebody has changed the database since.
+    /// [`Error::Interrupted`] when the database has changed since.
     pub(crate) async fn expect_unchanged(
         &self,
         connection: &mut PgConnection,
         server: &ServerState,
         found: &Baseline<'_>,
     ) -> Result<()> {
-        if self.look(connection, server).await? == found.seen {
+        if self.read(connection, server).await? == found.seen {
             return Ok(());
         }
         Err(Error::Interrupted {
-            message: "the database was changed while it was looked at; nothing was recorded".into(),
+            message: "the database changed while it was read; nothing was recorded".into(),
             hint: "stop what else migrates it, and run the command again".into(),
         })
     }
 
-    async fn look(&self, connection: &mut PgConnection, server: &ServerState) -> Result<Evidence> {
+    async fn read(&self, connection: &mut PgConnection, server: &ServerState) -> Result<Evidence> {
         let histories = other_tool::histories(connection, &server.path, self.asked.from).await?;
         Ok(Evidence { histories, schema: schema::read(connection).await? })
     }
@@ -221,7 +221,7 @@ impl<'a> AdoptRequest<'a> {
         self.expect(home, async |expected| self.compare_with(expected, lead, ignore, live).await).await
     }
 
-    /// Does something with the schemas that the files make, and clears up behind it.
+    /// Compares with the schemas that the files make, and drops the scratch database afterwards.
     async fn expect<T>(
         &self,
         home: &str,
@@ -248,7 +248,7 @@ impl<'a> AdoptRequest<'a> {
             BaselineSource::Version { version, how } => {
                 let made = expected.at(version).await?;
                 let (mut differences, left_out) = compare.with(version, &made);
-                say_what_was_left_out(left_out, &ignore.unused(&[&made, live]));
+                log_left_out(left_out, &ignore.unused(&[&made, live]));
                 self.explain(expected, &compare, version, &mut differences).await?;
                 return Ok((version, how, differences));
             }
@@ -257,25 +257,25 @@ impl<'a> AdoptRequest<'a> {
         info!("{why}; comparing the schema with that of each version");
         let mut comparison = Comparison::default();
         let mut left_out = LeftOut::default();
-        let (files, mut said) = (self.target.catalog.migrations(), Instant::now());
+        let (files, mut logged) = (self.target.catalog.migrations(), Instant::now());
         for (number, file) in (1..).zip(files) {
             let made = expected.at(file.version).await?;
             let (differences, not_compared) = compare.with(file.version, &made);
             if differences.is_empty() {
                 left_out = not_compared;
             }
-            comparison.add(file, made.meets(live), differences);
-            if said.elapsed() >= SAY_EVERY && number < files.len() {
-                said = Instant::now();
+            comparison.add(file, made.shares_objects_with(live), differences);
+            if logged.elapsed() >= LOG_EVERY && number < files.len() {
+                logged = Instant::now();
                 info!("compared {number} of {} versions, up to `{}`", files.len(), file.file);
             }
         }
         let (version, how) = comparison.conclude(self.target.catalog, &why)?;
-        say_what_was_left_out(left_out, &ignore.unused(&[live]));
+        log_left_out(left_out, &ignore.unused(&[live]));
         Ok((version, how, Vec::new()))
     }
 
-    /// Says which of the differences later files make so: another tool may have applied them in another order.
+    /// Names the differences that later files make: another tool may have applied them in another order.
     async fn explain(
         &self,
         expected: &mut Expected<'_>,
@@ -291,7 +291,7 @@ impl<'a> AdoptRequest<'a> {
                 Ok(made) => drift::explain(differences, file, &compare.with(file.version, &made).0),
                 Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
                 Err(error) => {
-                    let why = format!("a later file may make it, which is not known: {error}");
+                    let why = format!("a later file may create it, but that is unknown: {error}");
                     let drops = |of: &&mut Difference| of.is_extra() && !of.sql.is_empty();
                     differences.iter_mut().filter(drops).for_each(|extra| extra.withhold(&why));
                     break;

@@ -1,7 +1,7 @@
-//! The schema that the files make: from the snapshots that the program carries, or by replaying the files in a scratch
+//! The schema that the files make: from the embedded snapshots, or by replaying the files in a scratch
 //! database.
 //!
-//! A scratch database is made on the server of `--scratch-url`, else beside the live database where the role may make one,
+//! A scratch database is made on the server of `--scratch-url`, else next to the live database where the role may make one,
 //! else within the embedded server where the build has it. Files that reach beyond their database are replayed on no
 //! server that is in use.
 
@@ -20,8 +20,8 @@ use crate::operations::target::Target;
 use crate::stop::Stop;
 use replay::Replay;
 
-/// Says what was not compared, and which patterns are of no use.
-pub(crate) fn say_what_was_left_out(left_out: LeftOut, unused: &[&str]) {
+/// Logs what was not compared, and which patterns match nothing.
+pub(crate) fn log_left_out(left_out: LeftOut, unused: &[&str]) {
     if let Some(line) = left_out.line() {
         info!("{line}");
     }
@@ -36,7 +36,7 @@ pub struct Expected<'a> {
     home: &'a str,
     /// Whether the program's own snapshots count.
     has_snapshots: bool,
-    /// Nothing where no folder is given: the program has snapshots of the files that it carries.
+    /// None where no folder is given: the embedded files have snapshots.
     replay: Option<Replay<'a>>,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Expected<'a> {
         Ok(Self { catalog, home, has_snapshots: true, replay })
     }
 
-    /// The schemas that files make on a server of nobody's, in the schema `home`.
+    /// The schemas that files make on a server that no one else uses, in the schema `home`.
     pub fn on(server: Database, catalog: &'a Catalog, home: &'a str, stop: &'a Stop) -> Self {
         let replay = Some(Replay::new(catalog, Some(server), None, home, stop));
         Self { catalog, home, has_snapshots: false, replay }
@@ -72,7 +72,7 @@ impl<'a> Expected<'a> {
         let Some(replay) = &mut self.replay else {
             return snapshots::schema_at(self.catalog, version, self.home);
         };
-        // The files of a folder may be those that the program carries, as far as they are asked for.
+        // The files of a folder may equal the embedded ones, up to the version that is asked for.
         if self.has_snapshots
             && let Ok(schema) = snapshots::schema_at(self.catalog, version, self.home)
         {

@@ -1,4 +1,4 @@
-//! The gate itself: look, decide, lock, look again, apply, look once more.
+//! The gate itself: read, decide, lock, read again, apply, check.
 
 mod app;
 mod check;
@@ -47,7 +47,7 @@ pub(crate) struct Gate<'a> {
     pub(crate) lock_wait: Duration,
     pub(crate) settings: Settings,
     pub(crate) dry_run: bool,
-    /// What to ask of a database that something else migrated, where it is to be taken over.
+    /// The request to baseline a database that something else migrated, with `--adopt`.
     pub(crate) adopt: Option<AdoptRequest<'a>>,
 }
 
@@ -58,7 +58,7 @@ struct Work {
 }
 
 impl<'a> Gate<'a> {
-    /// Lets the rollout pass, or says why not.
+    /// Lets the rollout pass, or returns why not.
     pub(crate) async fn pass(&self) -> Result<Report> {
         tokio::select! {
             // A statement may end well although it was cancelled, and the signal may come after the last one.
@@ -79,7 +79,7 @@ impl<'a> Gate<'a> {
         let work = self.decide(&state.server, history, &[], self.resume_from).await?;
         if !work.newer.is_empty() {
             warn!(
-                "the database is ahead of this build, which does not know {}; that is how it should be after a rollback",
+                "the database is ahead of this build, which does not know {}, as expected after a rollback",
                 numbers(&work.newer)
             );
         }
@@ -93,7 +93,7 @@ impl<'a> Gate<'a> {
             && self.app_finds_it_ready().await?
         {
             query::close(connection).await;
-            self.refuse_invalid(&state.invalid, &history.steps)?;
+            self.refuse_invalid(&state.invalid, &history.records)?;
             return Ok(report(Outcome::Current, history, work.newer, Vec::new()));
         }
         let (server, from, seen) = (state.server, history.newest(), history.clone());
@@ -111,7 +111,7 @@ impl<'a> Gate<'a> {
         result
     }
 
-    /// What the database contains, where it is to be taken over and is one that a run would otherwise refuse.
+    /// The migrations that the database contains, with `--adopt` and where a run would otherwise refuse it.
     async fn adoptable(
         &self,
         connection: &mut PgConnection,
@@ -122,7 +122,7 @@ impl<'a> Gate<'a> {
         };
         let server = &state.server;
         if other_tool::found(connection, self.target.catalog, server, self.target.scope()).await?.is_empty()
-            && !question.is_met(connection, server.schema()?).await?
+            && !question.has_any_object(connection, server.schema()?).await?
         {
             return Ok(None);
         }
@@ -152,9 +152,9 @@ impl<'a> Gate<'a> {
         let pending: Vec<_> = pending
             .into_iter()
             .map(|prepared| {
-                let steps: Vec<_> = history.steps_of(prepared.migration.version).collect();
-                let from = if steps.is_empty() { None } else { from.take() };
-                let resume = resume(&prepared, &steps, from)?;
+                let records: Vec<_> = history.records_of(prepared.migration.version).collect();
+                let from = if records.is_empty() { None } else { from.take() };
+                let resume = resume(&prepared, &records, from)?;
                 Ok((prepared, resume))
             })
             .collect::<Result<_>>()?;
@@ -167,7 +167,7 @@ impl<'a> Gate<'a> {
                 ),
                 "run `corveil migrate` without it",
             )),
-            // A Job that keeps the variable has done what it was told by its second try.
+            // A Job that keeps the variable has nothing left to resume at its second try.
             (Some(_), None) => {
                 warn!("`--resume-from` has nothing to resume: no migration is pending");
                 Ok(())
@@ -244,19 +244,19 @@ impl<'a> Gate<'a> {
         let mut state = state::read(&mut guard.connection, self.target.scope()).await?;
         let adopted = match found.filter(|_| state.history.is_blank()) {
             Some(found) => {
-                self.take_over(guard, &state.server, found).await?;
+                self.record_baseline(guard, &state.server, found).await?;
                 state = state::read(&mut guard.connection, self.target.scope()).await?;
                 Some(Adopted::of(found))
             }
             None => None,
         };
-        let decided_anew;
+        let decided_again;
         let work = if state.history == *seen {
             decided
         } else {
-            decided_anew =
+            decided_again =
                 self.decide(&state.server, &state.history, &decided.pending, self.resume_from).await?;
-            &decided_anew
+            &decided_again
         };
         if state.history.is_blank() {
             other_tool::refuse(
@@ -279,7 +279,7 @@ impl<'a> Gate<'a> {
         let mut session = Session::new(guard, self.settings, self.target.stop, progress.as_mut());
         session.clean_up(self.files(&state.history, work)).await?;
         if work.pending.is_empty() {
-            self.check_once_more(guard).await?;
+            self.check_at_the_end(guard).await?;
             let report = report(Outcome::Current, &state.history, work.newer.clone(), Vec::new());
             return Ok(Report { adopted, ..report });
         }
@@ -289,7 +289,7 @@ impl<'a> Gate<'a> {
         let mut ended = ended.map_err(|ended| ended.with_cause(self.target.catalog));
         progress.end();
         if ended.is_ok() {
-            ended = self.check_once_more(guard).await.map_err(Ended::from);
+            ended = self.check_at_the_end(guard).await.map_err(Ended::from);
         }
         if let (Ok(()), Some(reason)) = (&ended, self.target.stop.now()) {
             ended = Err(Ended::Failed(reason.error("after everything was applied")));
@@ -317,8 +317,8 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// Records what the database contains, unless it is another than it was.
-    async fn take_over(
+    /// Records the migrations that the database contains, unless the database has changed.
+    async fn record_baseline(
         &self,
         guard: &mut LockGuard,
         server: &ServerState,
@@ -334,19 +334,19 @@ impl<'a> Gate<'a> {
         Ok(())
     }
 
-    /// Finds out what became of the file that was under way when the connection broke.
+    /// Finds out whether the file that was running when the connection broke is applied.
     ///
-    /// Its statement may still run on the server. The lock tells: it is free only once the old session has ended, and
-    /// only then does the history say the last word.
+    /// Its statement may still run on the server. The lock shows when it ended: it is free only once the old session has
+    /// ended, and only then is the history final.
     async fn recover(&self, server: ServerError, from: Option<i64>, before: &Work) -> Result<Report> {
-        warn!("{server}; connecting again to see what was committed");
+        warn!("{server}; connecting again to read what was committed");
         let lost = |what: String| Error::Interrupted {
             message: format!("{server}; {what}"),
             hint: "run `corveil migrate` again; nothing is applied twice".into(),
         };
         let (connection, state) = self.target.connect(self.begun.take()).await.map_err(|error| {
             lost(format!(
-                "the database did not come back ({error}), so what was committed is for the next run to read"
+                "the database did not come back ({error}), so the next run reads what was committed"
             ))
         })?;
         let server = state.server;
@@ -377,10 +377,10 @@ impl<'a> Gate<'a> {
         let result = match work.pending.first() {
             None => {
                 info!("everything had been committed before the connection broke");
-                self.check_once_more(guard).await
+                self.check_at_the_end(guard).await
             }
             Some((next, _)) => Err(lost(format!(
-                "the history says that everything before `{}` is applied, and {} files are pending",
+                "the history shows that everything before `{}` is applied, and {} files are pending",
                 next.migration.file,
                 work.pending.len()
             ))),

@@ -42,7 +42,7 @@ impl Opened {
 
 /// Prepares the process for the database that it will open, before it has a second thread.
 ///
-/// The embedded server keeps its caches where the environment says, which can only be changed for a new process: this
+/// The embedded server keeps its caches in a folder of the environment, which can only be changed for a new process: this
 /// one is replaced by itself, and here is where it comes back.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ impl Opened {
 pub(crate) fn prepare(databases: &Databases, purpose: Purpose) -> Result<()> {
     use crate::postgres::embedded::{FOLDER, confine, exists};
     match databases.configured(purpose) {
-        Ok(Configured::Embedded) if purpose == Purpose::Look && !exists(std::path::Path::new(FOLDER)) => {
+        Ok(Configured::Embedded) if purpose == Purpose::Read && !exists(std::path::Path::new(FOLDER)) => {
             Err(Error::config(
                 format!("no database is configured, and there is no embedded one in `{FOLDER}` yet"),
                 format!("set `{}`, or run `corveil migrate`, which makes one", env::DATABASE_URL),
@@ -68,7 +68,7 @@ pub(crate) fn prepare(databases: &Databases, purpose: Purpose) -> Result<()> {
     }
 }
 
-/// Begins to connect to the database of a purpose, where it is a server. What is wrong with its settings is said when it is
+/// Begins to connect to the database of a purpose, where it is a server. An error in its settings is reported when it is
 /// opened.
 pub(crate) fn begin_connecting(databases: &Databases, purpose: Purpose) -> Option<connect::Begun> {
     match databases.configured(purpose) {
@@ -129,8 +129,8 @@ pub(crate) fn read(common: &Common) -> Reading {
 }
 
 impl Reading {
-    /// Waits for the migrations, and says which files are none. They are there as long as the process: what is read of them on
-    /// other threads may outlive whoever asked for it.
+    /// Waits for the migrations, and logs which files are none. They live as long as the process: threads that read them may
+    /// outlive the task that started them.
     pub(crate) async fn end(self, stop: &Stop) -> Result<&'static Catalog> {
         let catalog = Box::leak(Box::new(self.0.end(stop, READING).await??));
         for name in &catalog.ignored {
@@ -145,7 +145,7 @@ impl Reading {
     }
 }
 
-/// Where a run is that stops meanwhile.
+/// What a run that stops meanwhile was doing.
 pub(crate) const READING: &str = "while reading the migration files; nothing was under way";
 
 /// Refuses files with two ways, as [`two_ways::refuse`], on another thread.
@@ -157,7 +157,7 @@ pub(crate) async fn refuse_two_ways(catalog: &'static Catalog, history: &History
     compute::apart(stop, READING, || two_ways::refuse_any(files)).await?
 }
 
-/// Reads what the files create, on another thread: whoever asks for it later finds it read.
+/// Reads what the files create, on another thread, and keeps it for later calls.
 pub(crate) async fn read_created(catalog: &'static Catalog, stop: &Stop) -> Result<()> {
     compute::apart(stop, READING, || catalog.created().for_each(drop)).await
 }

@@ -49,7 +49,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Connects to write, going on with the attempt that was `begun`, and reads what is there.
+    /// Connects to write, with the attempt that was `begun` if there is one, and reads the database state.
     pub(crate) async fn connect(&self, begun: Option<Begun>) -> Result<(PgConnection, DatabaseState)> {
         let (database, scope) = (&self.opened.database, self.scope());
         connect::connect_on_and_read(begun, database, scope, Standby::Useless, self.wait_for_db, self.stop)

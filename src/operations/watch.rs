@@ -1,7 +1,7 @@
-//! The eye on the database: one connection for all probes, and looks that are shared, short and few.
+//! Checks the database for probes: one connection for all of them, and checks that are shared, short and few.
 //!
 //! A pod that is ready keeps its connection as long as probes come: where the server is full, a new one would be refused, and
-//! the pod would lose its traffic for that. A pod that is not ready gives it back after each look: many of them may wait for
+//! the pod would lose its traffic for that. A pod that is not ready closes it after each check: many of them may wait for
 //! a run that needs two.
 
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ use crate::postgres::glance;
 use crate::postgres::runs::Run;
 use crate::postgres::unusable::Unusable;
 
-/// How long a good answer is as good as a new one.
+/// How long a good answer is reused.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// How long the connection is held when no probe comes: longer than the ten seconds between two of Kubernetes.
@@ -58,7 +58,7 @@ struct State {
 }
 
 impl State {
-    async fn give_back(&mut self) {
+    async fn close_connection(&mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = timeout(HELD, connection.close()).await;
         }
@@ -69,7 +69,7 @@ impl State {
 pub(crate) struct Evidence {
     /// The newest version that this build requires.
     pub(crate) required: Option<i64>,
-    /// The schema, or why the database does not say.
+    /// The schema, or why the database does not answer.
     pub(crate) schema: Result<Schema, Silence>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) struct Missing {
 /// Why the database does not answer.
 #[derive(Debug)]
 pub(crate) struct Silence {
-    /// For whoever asks over HTTP: it names no host, user or database.
+    /// For HTTP clients: it names no host, user or database.
     public: String,
     private: String,
 }
@@ -125,8 +125,8 @@ impl Watch {
         Self { catalog, database, history, state: Arc::default() }
     }
 
-    /// Looks, or shares a look: one that ends while we wait for our turn, or a good one of just now.
-    pub(crate) async fn look(self: &Arc<Self>) -> Arc<Evidence> {
+    /// Checks, or shares a check: one that ends while this call waits for its turn, or a recent good one.
+    pub(crate) async fn check(self: &Arc<Self>) -> Arc<Evidence> {
         let asked = Instant::now();
         let state = Arc::clone(&self.state).lock_owned().await;
         if let Some((at, seen)) = &state.last
@@ -134,16 +134,16 @@ impl Watch {
         {
             return Arc::clone(seen);
         }
-        // A task of its own: a prober that hangs up must not break off a look that others wait for.
-        let look = tokio::spawn(Arc::clone(self).look_now(state));
-        look.await.unwrap_or_else(|_| Arc::new(self.seen(Err(Silence::of("the look was broken off")))))
+        // A separate task: a prober that hangs up must not cancel a check that others wait for.
+        let check = tokio::spawn(Arc::clone(self).check_now(state));
+        check.await.unwrap_or_else(|_| Arc::new(self.seen(Err(Silence::of("the check was cancelled")))))
     }
 
-    /// Why this build can never be ready, once the database says so; without an end where nothing says so.
+    /// Why this build can never be ready, once the database shows it; never resolves otherwise.
     pub(crate) async fn refusal(self: &Arc<Self>) -> Error {
         let may_be_refused = two_ways::refuse(&self.catalog, &History::default()).is_err();
         while may_be_refused && self.database.is_some() {
-            match &self.look().await.schema {
+            match &self.check().await.schema {
                 Ok(schema) if schema.refused.is_empty() => break,
                 Ok(schema) => return Error::Refused(schema.refused.clone()),
                 Err(_) => tokio::time::sleep(GOOD_FOR).await,
@@ -152,32 +152,32 @@ impl Watch {
         std::future::pending().await
     }
 
-    /// Gives the connection back. Whoever looks afterwards opens another one.
+    /// Closes the connection. The next check opens another one.
     pub(crate) async fn close(&self) {
         if let Ok(mut state) = timeout(HELD, self.state.lock()).await {
-            state.give_back().await;
+            state.close_connection().await;
         }
     }
 
-    /// Gives the connection back whenever no probe has come for a while. Never returns.
+    /// Closes the connection whenever no probe has come for a while. Never returns.
     pub(crate) async fn close_when_idle(&self) -> Infallible {
         loop {
             tokio::time::sleep(IDLE / 3).await;
             let mut state = self.state.lock().await;
             if state.last.as_ref().is_some_and(|(at, _)| at.elapsed() >= IDLE) {
-                state.give_back().await;
+                state.close_connection().await;
             }
         }
     }
 
-    async fn look_now(self: Arc<Self>, mut state: OwnedMutexGuard<State>) -> Arc<Evidence> {
+    async fn check_now(self: Arc<Self>, mut state: OwnedMutexGuard<State>) -> Arc<Evidence> {
         let schema = match &self.database {
             Some(database) => self.ask(database, &mut state.connection).await,
             None => Err(Silence::of(&format!("no database is configured: set `{}`", env::DATABASE_URL))),
         };
         let seen = Arc::new(self.seen(schema));
         if seen.obstacle().is_some() {
-            state.give_back().await;
+            state.close_connection().await;
         }
         let before = state.last.replace((Instant::now(), Arc::clone(&seen)));
         if before.is_none_or(|(_, before)| before.logged() != seen.logged()) {
@@ -212,7 +212,7 @@ impl Watch {
         timeout(NEW, new).await.unwrap_or_else(|_| Err(Silence::at(database, "the database does not answer")))
     }
 
-    /// The server ends each message by itself after `limit`.
+    /// The server ends each batch by itself after `limit`.
     async fn read(
         &self,
         database: &Database,
@@ -246,7 +246,7 @@ impl Watch {
 }
 
 impl Silence {
-    /// A reason that tells nothing to a stranger.
+    /// A reason that reveals nothing to a stranger.
     pub(crate) fn of(reason: &str) -> Self {
         Self { public: reason.to_owned(), private: reason.to_owned() }
     }
@@ -256,14 +256,14 @@ impl Silence {
         Self { public: reason.to_owned(), private: format!("{database}: {reason}") }
     }
 
-    /// No connection. What the server says to wrong credentials names the user.
+    /// No connection. The server's error for wrong credentials names the user.
     fn at_the_door(database: &Database, unusable: Unusable) -> Self {
         let Unusable { reason, refused, permanent, .. } = unusable;
         if !refused && permanent.is_none() {
             return Self::at(database, &format!("the database cannot be reached: {reason}"));
         }
         Self {
-            public: "the database refuses the connection; the log says why".into(),
+            public: "the database refuses the connection; the log has the reason".into(),
             private: permanent.map_or(format!("{database}: {reason}"), |error| error.to_string()),
         }
     }
@@ -283,7 +283,7 @@ impl Refusal {
         let (public, lost) = match error {
             Error::Server { source, .. } => (error.to_string(), source.connection_lost()),
             // It names roles, schemas and the database.
-            _ => ("the migration history may not be used; the log says why".into(), false),
+            _ => ("the migration history may not be used; the log has the reason".into(), false),
         };
         Self { silence: Silence { public, private }, lost }
     }

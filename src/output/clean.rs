@@ -15,12 +15,12 @@ pub(crate) fn text(text: &str) -> String {
     printable(&secret::hidden(text)).into_owned()
 }
 
-/// A text for people in which a line break of somebody else's begins no line that looks like ours.
+/// A text for people in which a line break from elsewhere begins no line that could be taken for Corveil's.
 pub(crate) fn indented(text: &str) -> String {
     self::text(text).replace('\n', "\n    ")
 }
 
-/// The same for a text that has lines of ours, which begin with a blank.
+/// The same for a text with Corveil's own lines, which begin with a blank.
 pub(crate) fn continued(text: &str) -> String {
     let mut lines = self::text(text).lines().map(ToOwned::to_owned).collect::<Vec<_>>();
     for line in lines.iter_mut().skip(1).filter(|line| !line.starts_with(' ')) {
@@ -97,7 +97,7 @@ mod tests {
             "message": "at \"'x'\" \\ \u{1b}[2J \u{202e} \u{e0041} ä\n",
             "statement": "ALTER ROLE app PASSWORD 's3cr3t'",
             "url": ["postgres://u:s3cr3t@h/d", 1, null, true],
-            "password": "kept: only what a text says is hidden",
+            "password": "kept: only what a text contains is hidden",
         });
         let clean = super::json(&document.to_string());
         assert!(!clean.contains(is_unprintable) && !clean.contains("s3cr3t"), "{clean}");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn text_keeps_its_lines_and_nobody_elses() {
+    fn text_keeps_its_own_line_breaks_only() {
         assert_eq!(text("a\n\tb\u{1b}[31m"), "a\n\tb\\u{1b}[31m");
         assert_eq!(indented("a\nhint: b"), "a\n    hint: b");
         assert_eq!(continued("a\n  hint: b\nhint: c"), "a\n  hint: b\n    hint: c");

@@ -22,13 +22,13 @@ use crate::exit::ExitCode;
 /// Kubernetes cuts a termination message at 4,096 bytes.
 const TERMINATION_LOG_BYTES: usize = 4096;
 
-/// Where Kubernetes looks for it unless the container says otherwise.
+/// Where Kubernetes reads it from unless the container has another `terminationMessagePath`.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Opens without waiting for a reader (`open(2)`).
 const O_NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 4 };
 
-/// How long what a panic says may take.
+/// How long the report of a panic may take.
 const LONGEST_LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Prints the failure and returns the exit code that it ends with.
@@ -55,7 +55,7 @@ fn print_failure(error: &Error, log_format: Format) {
     }
 }
 
-/// Prints what the command line parser says: help and version on stdout, a wrong flag or variable as a failure.
+/// Prints the output of the command line parser: help and version on stdout, a wrong flag or variable as a failure.
 ///
 /// The parser repeats values: of the flag or variable that it cannot read, and in the help that of every variable.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
@@ -76,7 +76,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::Usage
 }
 
-/// What the parser says without secrets, in colours for a terminal, unless a value has control characters of its own.
+/// The parser's output without secrets, in colours for a terminal, unless a value contains control characters.
 fn coloured(error: &clap::Error, is_terminal: bool) -> String {
     let plain = error.to_string();
     let wants_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -87,25 +87,25 @@ fn coloured(error: &clap::Error, is_terminal: bool) -> String {
     clean::text(&plain)
 }
 
-/// Says that the program or a library of it has panicked, and returns the exit code to end with: what it met may pass, and nothing
-/// that was under way is kept by the server.
+/// Reports that the program or a library of it has panicked, and returns the exit code to end with: the cause may pass, and the
+/// server keeps nothing that was under way.
 ///
-/// To be called by the hook, whatever the thread that panicked is in the middle of: what is said is made on another.
+/// To be called by the hook, whatever the thread that panicked is in the middle of: the report is made on another thread.
 pub(crate) fn panicked(place: &str, log_format: Format, termination_log: Option<&Path>) -> ExitCode {
     static ALREADY: AtomicBool = AtomicBool::new(false);
     if !ALREADY.swap(true, Ordering::Relaxed) {
         let error = Error::Interrupted {
-            message: format!("the program met something that it cannot deal with: {}", one_line(place, 1024)),
+            message: format!("the program hit an internal error: {}", one_line(place, 1024)),
             hint: "run the command again, nothing is applied twice; if it ends so again, report it with this text".into(),
         };
         let path = termination_log.map(Path::to_path_buf);
-        let say = move || {
+        let report = move || {
             print_failure(&error, log_format);
             write_termination_log(path.as_deref(), &termination_message(&error));
         };
-        if let Ok(saying) = thread::Builder::new().spawn(say) {
+        if let Ok(reporting) = thread::Builder::new().spawn(report) {
             let start = Instant::now();
-            while !saying.is_finished() && start.elapsed() < LONGEST_LAST_WORDS {
+            while !reporting.is_finished() && start.elapsed() < LONGEST_LAST_WORDS {
                 thread::sleep(Duration::from_millis(1));
             }
         } else {
@@ -116,7 +116,7 @@ pub(crate) fn panicked(place: &str, log_format: Format, termination_log: Option<
     ExitCode::TryAgain
 }
 
-/// Writes a file that Kubernetes has made. Whatever else is there could block for ever, as a FIFO that nobody reads does.
+/// Writes a file that Kubernetes has made. Another kind of file could block forever, as a FIFO without a reader does.
 fn write_termination_log(path: Option<&Path>, message: &str) {
     let default = Path::new(TERMINATION_LOG);
     if let Some(path) = path.or_else(|| default.exists().then_some(default))
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_s_line_break_begins_no_line_of_ours() {
+    fn a_server_s_line_break_begins_no_line_that_could_be_corveil_s() {
         let text = text(&failed("d\nhint: run `rm -rf /`\u{1b}[2J", 1));
         assert!(text.contains("  detail: d\n    hint: run `rm -rf /`\\u{1b}[2J\n"), "{text}");
     }

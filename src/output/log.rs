@@ -30,7 +30,7 @@ pub(crate) enum Level {
 
 /// Starts the log.
 pub(crate) fn start(format: Format, level: Level) {
-    let (ours, notices) = match level {
+    let (own, notices) = match level {
         Level::Error => (TracingLevel::ERROR, LevelFilter::OFF),
         Level::Warn | Level::Info => {
             (if level == Level::Warn { TracingLevel::WARN } else { TracingLevel::INFO }, LevelFilter::WARN)
@@ -38,7 +38,7 @@ pub(crate) fn start(format: Format, level: Level) {
         Level::Debug => (TracingLevel::DEBUG, LevelFilter::INFO),
     };
     // Of sqlx only the server's notices: the rest repeats statements, which may hold secrets.
-    let filter = Targets::new().with_target("corveil", ours).with_target("sqlx::postgres::notice", notices);
+    let filter = Targets::new().with_target("corveil", own).with_target("sqlx::postgres::notice", notices);
     let layer = tracing_subscriber::fmt::layer();
     // A value is cleaned before the line gets its colours, which are control characters too.
     let fields = debug_fn(|line, field, value| {
@@ -50,7 +50,7 @@ pub(crate) fn start(format: Format, level: Level) {
         Format::Json => {
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| JsonLines).boxed()
         }
-        // Somebody who looks on needs no clock; `kubectl logs` shows none by itself.
+        // A terminal needs no time stamps; `kubectl logs` shows none by itself.
         Format::Text if terminal::is_one() => text().without_time().boxed(),
         Format::Text => text().with_ansi(false).boxed(),
     };

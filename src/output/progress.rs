@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tracing::info;
 
 use super::{clean, terminal, writer};
-use crate::core::progress::{IndexBuild, Progress, SAY_EVERY};
+use crate::core::progress::{IndexBuild, LOG_EVERY, Progress};
 
 /// How often the bar's spinner turns.
 const TURN_EVERY: Duration = Duration::from_millis(120);
@@ -46,13 +46,13 @@ impl Work {
 #[derive(Default)]
 struct Lines {
     work: Work,
-    said: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Progress for Lines {
     fn file(&mut self, file: &str, number: usize, of: usize) {
         self.work = Work { file: format!("`{file}` ({number} of {of})"), statement: None };
-        self.said = Some(Instant::now());
+        self.logged = Some(Instant::now());
     }
 
     fn statement(&mut self, first_line: &str, number: usize, of: usize) {
@@ -60,8 +60,8 @@ impl Progress for Lines {
     }
 
     fn working(&mut self, elapsed: Duration, build: Option<&IndexBuild>) {
-        if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-            self.said = Some(Instant::now());
+        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            self.logged = Some(Instant::now());
             info!("applying {} for {}", self.work.text(build), human(elapsed));
         }
     }

@@ -13,12 +13,12 @@ pub(super) static BARS: LazyLock<MultiProgress> = LazyLock::new(|| {
     MultiProgress::with_draw_target(target)
 });
 
-/// Whether somebody may be looking.
+/// Whether stderr is a terminal.
 pub(super) fn is_one() -> bool {
     io::stderr().is_terminal()
 }
 
-/// stderr, which nobody waits for: see [`writer`].
+/// stderr, for which no caller waits: see [`writer`].
 pub(super) struct Stderr;
 
 impl Write for Stderr {

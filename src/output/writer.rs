@@ -1,4 +1,4 @@
-//! The thread that writes to stderr, so that nobody else ever waits for whoever reads it.
+//! The thread that writes to stderr, so that no other thread ever waits for its reader.
 //!
 //! A log driver that hangs, a pager that shows its first page: a write to a full pipe does not return then, and a run that
 //! waited for it would keep its locks. So lines wait in a buffer of limited size, and those that it has no room for are dropped
@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::terminal;
 
-/// How many bytes may wait. A run of thousands of files says less.
+/// How many bytes may wait. A run of thousands of files logs less.
 const MOST_BYTES: usize = 1024 * 1024;
 
 /// How long the end of the process waits for a reader that reads nothing, and how long for one that reads slowly: an orderly end
@@ -35,7 +35,7 @@ struct Queue {
     bytes: usize,
     /// Lines that there was no room for since the last one that there was room for.
     dropped: usize,
-    /// Items that are done, which tells whether anything moves.
+    /// Items that are written, which shows whether the reader still reads.
     done: usize,
     is_busy: bool,
 }
@@ -44,7 +44,7 @@ struct Queue {
 struct Buffer {
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// Whether there is a thread: a system may have none left, and then everybody writes for themselves.
+    /// Whether there is a thread: a system may have none left, and then each caller writes itself.
     has_thread: bool,
 }
 
@@ -67,9 +67,9 @@ pub(super) fn change_bar(change: impl FnOnce() + Send + 'static) {
     buffer().add(0, || Item::Bar(Box::new(change)));
 }
 
-/// Waits until everything is written, or until nobody seems to read it.
+/// Waits until everything is written, or until no reader seems to be left.
 pub(crate) fn flush() {
-    // A run that has said nothing has no thread for it.
+    // A run that has logged nothing has no thread for it.
     if let Some(buffer) = BUFFER.get() {
         buffer.flush();
     }
@@ -82,7 +82,7 @@ impl Buffer {
 
     fn add(&self, bytes: usize, item: impl FnOnce() -> Item) {
         if !self.has_thread {
-            return item().carry_out();
+            return item().write();
         }
         let mut queue = self.lock();
         let has_room = queue.bytes + bytes <= MOST_BYTES && queue.items.len() < MOST_BYTES / 64;
@@ -114,7 +114,7 @@ impl Buffer {
             };
             queue.is_busy = true;
             drop(queue);
-            let bytes = item.carry_out_and_count();
+            let bytes = item.write_and_count();
             queue = self.lock();
             queue.is_busy = false;
             queue.bytes -= bytes;
@@ -141,18 +141,18 @@ impl Buffer {
 }
 
 impl Item {
-    fn carry_out_and_count(self) -> usize {
+    fn write_and_count(self) -> usize {
         let bytes = match &self {
             Self::Text(text) => text.len(),
             Self::Bar(_) => 0,
         };
-        self.carry_out();
+        self.write();
         bytes
     }
 
-    fn carry_out(self) {
+    fn write(self) {
         match self {
-            // A reader that went away is no failure of the command.
+            // A reader that has closed the pipe is no failure of the command.
             Self::Text(text) if terminal::is_one() => {
                 let _ = terminal::BARS.suspend(|| io::stderr().write_all(&text));
             }

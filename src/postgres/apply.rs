@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tracing::warn;
 
+use crate::core::batch::Timeouts;
 use crate::core::carried;
 use crate::core::catalog::{Catalog, Migration};
-use crate::core::message::Timeouts;
 use crate::core::prepared::{Mode, Pending};
 use crate::error::{Detail, Error, ServerError};
 
@@ -58,7 +58,7 @@ impl AppliedFile {
 
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// The connection broke while this file was under way: whether it is applied is for the history to say.
+    /// The connection broke while this file was under way: only the history shows whether it is applied.
     ConnectionLost(ServerError),
     Failed(Error),
 }
@@ -104,7 +104,7 @@ impl Session<'_> {
             let start = Instant::now();
             let done = match &prepared.mode {
                 Mode::Transaction { .. } => self.apply_in_transaction(prepared).await,
-                Mode::Statements(units) => self.apply_statements(prepared, units, *resume).await,
+                Mode::Statements(statements) => self.apply_statements(prepared, statements, *resume).await,
             };
             let detail = self.settings.detail;
             let still_locked = done.map_err(|ended| completed(ended, applied, &pending[index..], detail))?;

@@ -12,7 +12,7 @@ use crate::postgres::query::{self, get};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) relation: u32,
-    /// Whether the partition that the statement detaches is half detached already: only `FINALIZE` goes on from there.
+    /// Whether the partition that the statement detaches is half detached already: only `FINALIZE` completes it.
     pub(crate) detach_pending: bool,
 }
 
@@ -28,7 +28,7 @@ pub(crate) async fn subject(connection: &mut PgConnection, work: &Concurrent) ->
             let sql = format!(
                 "SELECT indrelid::pg_catalog.int8 FROM pg_catalog.pg_index WHERE indexrelid = {index}"
             );
-            let rows = query::last(connection, "looking for the table of an index", sql).await?;
+            let rows = query::last(connection, "reading the table of an index", sql).await?;
             rows.first().map(|row| Ok(table(oid(get(row, 0)?)))).transpose()
         }
         Concurrent::Detach(detach) => {
@@ -38,7 +38,7 @@ pub(crate) async fn subject(connection: &mut PgConnection, work: &Concurrent) ->
             let sql = format!(
                 "SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhrelid = {partition} AND inhparent = {parent}"
             );
-            let rows = query::last(connection, "looking for a partition", sql).await?;
+            let rows = query::last(connection, "reading a partition", sql).await?;
             let pending = rows.first().map(|row| get(row, 0)).transpose()?;
             Ok(pending.map(|detach_pending| Subject { relation: parent, detach_pending }))
         }
@@ -53,7 +53,7 @@ pub(crate) async fn has_index(connection: &mut PgConnection, table: u32, name: &
            WHERE t.oid = {table} AND c.relname = {})",
         literal(name)
     );
-    get(&query::one(connection, "looking for an index", sql).await?, 0)
+    get(&query::one(connection, "reading an index", sql).await?, 0)
 }
 
 /// Whether a partitioned table has a partition of this name.
@@ -63,7 +63,7 @@ pub(crate) async fn has_partition(connection: &mut PgConnection, table: u32, nam
            WHERE h.inhparent = {table} AND c.relname = {})",
         literal(name)
     );
-    get(&query::one(connection, "looking for a partition", sql).await?, 0)
+    get(&query::one(connection, "reading a partition", sql).await?, 0)
 }
 
 /// The relation that the session's search path finds under a name.
@@ -73,7 +73,7 @@ async fn named(connection: &mut PgConnection, name: &QualifiedName) -> Result<Op
         None => ident(&name.name),
     };
     let sql = format!("SELECT pg_catalog.to_regclass({})::pg_catalog.oid::pg_catalog.int8", literal(&quoted));
-    let results = query::as_is(connection, "looking for a table", sql).await?;
+    let results = query::as_is(connection, "reading a table", sql).await?;
     let found = results.iter().flatten().next().map_or(Ok(None), |row| get::<Option<i64>>(row, 0))?;
     Ok(found.map(oid))
 }
@@ -114,7 +114,7 @@ pub(crate) async fn half_detached(connection: &mut PgConnection) -> Result<Vec<H
         JOIN pg_catalog.pg_class p ON p.oid = h.inhparent JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
         JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
         WHERE h.inhdetachpending ORDER BY 2, 3";
-    let rows = query::last(connection, "looking for half detached partitions", SQL.into()).await?;
+    let rows = query::last(connection, "reading half detached partitions", SQL.into()).await?;
     rows.iter()
         .map(|row| {
             Ok(HalfDetached {

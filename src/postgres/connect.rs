@@ -1,4 +1,4 @@
-//! Connecting, with patience for a server that is not there yet.
+//! Connects, and waits for a server that is not there yet.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ use crate::stop::Stop;
 /// How long one attempt may take: a packet filter that swallows packets must not eat the whole patience.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// How often a waiting run says so.
-pub(crate) const SAY_EVERY: Duration = Duration::from_secs(5);
+/// How often a waiting run logs what it waits for.
+pub(crate) const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Connects once.
 ///
@@ -34,19 +34,19 @@ pub(crate) async fn once(
     hosts::connect(database, application_name, patience.min(ATTEMPT)).await
 }
 
-/// A wait that says what it waits for, backs off, and ends at its limit or when the run is to stop.
+/// A wait that logs what it waits for, backs off, and ends at its limit or when the run is to stop.
 #[derive(Debug)]
 pub(crate) struct Patience {
     start: Instant,
     limit: Duration,
     tries: u32,
-    said: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Patience {
     /// Starts a wait of at most `limit`.
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { start: Instant::now(), limit, tries: 0, said: None }
+        Self { start: Instant::now(), limit, tries: 0, logged: None }
     }
 
     /// What is left of it.
@@ -59,11 +59,11 @@ impl Patience {
         self.start.elapsed()
     }
 
-    /// Whether it is time to say again what is waited for.
-    pub(crate) fn should_say(&mut self, every: Duration) -> bool {
-        let due = self.said.is_none_or(|said| said.elapsed() >= every);
+    /// Whether it is time to log again what is waited for.
+    pub(crate) fn should_log(&mut self, every: Duration) -> bool {
+        let due = self.logged.is_none_or(|logged| logged.elapsed() >= every);
         if due {
-            self.said = Some(Instant::now());
+            self.logged = Some(Instant::now());
         }
         due
     }
@@ -120,7 +120,7 @@ async fn attempt(
 }
 
 /// Connects and reads everything, trying again for as long as `wait` while the server is absent, starting, full,
-/// refusing us, or a standby that is useless.
+/// refusing the connection, or a standby that is not acceptable.
 pub(crate) async fn connect_and_read(
     database: &Database,
     scope: Scope<'_>,
@@ -187,7 +187,7 @@ async fn wait_on(
     if unusable.permanent.is_some() {
         return Err(unusable.after(database, patience.limit));
     }
-    if patience.should_say(SAY_EVERY) {
+    if patience.should_log(LOG_EVERY) {
         info!("waiting for {database}: {}", unusable.reason);
     }
     if patience.pause(Duration::from_millis(100), Duration::from_secs(2), stop).await? {

@@ -1,4 +1,4 @@
-//! The second connection of a run: it cancels, looks who is in the way, and reads the progress of index builds, while
+//! The second connection of a run: it cancels, reads which sessions block, and reads the progress of index builds, while
 //! the first one is busy with a statement.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::postgres::transport;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Checks without an answer, one after the other, before the server counts as out of reach, and how long that takes at
-/// least: as long as the server waits for us (`tcp_user_timeout`).
+/// least: as long as the server waits for Corveil (`tcp_user_timeout`).
 const SILENT_CHECKS: u32 = 10;
 const SILENT_FOR: Duration = Duration::from_secs(20);
 
@@ -39,7 +39,7 @@ struct Inner {
     silent: Option<(Instant, u32)>,
 }
 
-/// What the server says of a session that is at work.
+/// What the server reports about a session that is at work.
 #[derive(Debug, Default)]
 pub(crate) struct Observation {
     /// What it waits for: sessions that block it, one line each, or a standby.
@@ -50,7 +50,7 @@ pub(crate) struct Observation {
     is_at_work: bool,
 }
 
-/// Tells from what is seen of a session, check by check, whether its connection is lost without a word.
+/// Decides, check by check, whether the connection of a session was lost without an error.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     idle: u32,
@@ -74,13 +74,13 @@ impl Control {
         get(results.first()?.first()?, 0).ok()
     }
 
-    /// Cancels what a backend is doing; false when it could not be told.
+    /// Cancels what a backend is doing; false when the request could not be sent.
     pub(crate) async fn cancel(&self, backend: i32) -> bool {
         let sql = format!("SELECT pg_catalog.pg_cancel_backend({backend})");
         self.inner.lock().await.ask(sql).await.is_some()
     }
 
-    /// Ends a backend; false when it could not be told.
+    /// Ends a backend; false when the request could not be sent.
     pub(crate) async fn terminate(&self, backend: i32) -> bool {
         // It may have ended by itself, of which the server warns.
         let sql = format!(
@@ -156,7 +156,7 @@ impl Inner {
     }
 }
 
-/// Whether an error means that nothing answers, or that the server does; nothing for what says neither.
+/// Whether an error means that nothing answers, or that the server does; none for an error that shows neither.
 fn is_unreachable(error: &sqlx::Error) -> Option<bool> {
     use std::io::ErrorKind;
     match error {

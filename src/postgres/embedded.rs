@@ -134,7 +134,7 @@ impl Drop for Embedded {
     }
 }
 
-/// Whether a server has been here: only then can there be something to look at.
+/// Whether a server has been here: only then can there be something to read.
 pub(crate) fn exists(dir: &Path) -> bool {
     dir.join(DATA).is_dir()
 }
@@ -166,7 +166,7 @@ fn broken(cause: &Cause) -> Error {
     }
     Error::config(
         format!("the embedded PostgreSQL in `{FOLDER}` cannot be started: {reason}"),
-        format!("set `{}` to a server, or remove `{FOLDER}` to start anew", crate::config::env::DATABASE_URL),
+        format!("set `{}` to a server, or remove `{FOLDER}` to start over", crate::config::env::DATABASE_URL),
     )
 }
 
@@ -203,7 +203,7 @@ fn lock(clients: &Mutex<Clients>) -> MutexGuard<'_, Clients> {
     clients.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs the server in `dir` until `clients` is closed; says when it is `ready`.
+/// Runs the server in `dir` until `clients` is closed; reports when it is `ready`.
 fn serve(
     dir: &Path,
     listener: &Listener,
@@ -213,7 +213,7 @@ fn serve(
     let mut database = prepare(dir)?;
     let runtime = database.runtime()?;
     let mut first = Some(open(&runtime)?);
-    // Fails when nobody waits for the server, and then `clients` is closed soon.
+    // Fails when no thread waits for the server, and then `clients` is closed soon.
     let _ = ready.send(());
     loop {
         let stream = Arc::new(listener.accept()?);
@@ -224,7 +224,7 @@ fn serve(
             }
             clients.current = Arc::downgrade(&stream);
         }
-        // Every connection needs a backend of its own, as it does in PostgreSQL.
+        // Every connection needs a separate backend, as it does in PostgreSQL.
         let mut session = first.take().map_or_else(|| open(&runtime), Ok)?;
         // A client that disappears is no failure of the server.
         let _ = converse(&mut session, &stream);

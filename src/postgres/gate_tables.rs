@@ -24,7 +24,7 @@ pub(super) struct Listed {
 /// role that must be able to read them.
 ///
 /// Functions rather than joins: a new backend has to learn every table that a query names. The size of a table can be asked
-/// before it is known whose the table is. Of the owner it says only whether that is the session's role; [`complete`] asks for
+/// before it is known whose the table is. Of the owner it returns only whether that is the session's role; [`complete`] asks for
 /// the rest where it is not.
 pub(super) fn tables_sql(app_role: Option<&str>) -> String {
     // The privilege functions fail for a role that does not exist; the subquery does not.

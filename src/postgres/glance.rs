@@ -1,7 +1,7 @@
 //! What `wait` and a probe read, again and again and from every pod: the history and the last run, at little cost to the
 //! server.
 //!
-//! Only tables that exist and may be read are named, so that looks leave no errors in the server's log.
+//! Only tables that exist and may be read are named, so that checks leave no errors in the server's log.
 
 use std::time::Duration;
 
@@ -15,26 +15,26 @@ use crate::postgres::query::{self, Limit};
 use crate::postgres::runs::{self, Run};
 use crate::postgres::state::{self, Scope, ServerState, applied_rows};
 
-/// How long a look waits for a lock. Reading conflicts with ACCESS EXCLUSIVE alone, which a healthy database holds for
-/// moments; each session that waits behind it for longer is one less for whoever would give it back.
+/// How long a check waits for a lock. Reading conflicts with ACCESS EXCLUSIVE alone, which a healthy database holds for
+/// moments; each session that waits behind it for longer takes a connection from the session that would release it.
 const LOCK_WAIT: Duration = Duration::from_millis(250);
 
-/// Runs a look of which the server ends each message after `limit`, or sooner where a table is locked.
-pub(crate) async fn within<T>(limit: Duration, look: impl Future<Output = T>) -> T {
-    query::within(Limit { message: limit, lock: LOCK_WAIT }, look).await
+/// Runs a check of which the server ends each batch after `limit`, or sooner where a table is locked.
+pub(crate) async fn within<T>(limit: Duration, check: impl Future<Output = T>) -> T {
+    query::within(Limit { batch: limit, lock: LOCK_WAIT }, check).await
 }
 
 #[derive(Debug)]
 pub(crate) struct Glance {
     /// What the server is, and whose tables there are.
     pub(crate) server: ServerState,
-    /// Applied migrations; steps under way are not read.
+    /// Applied migrations; statement records are not read.
     pub(crate) history: History,
-    /// The last run; none where nobody ran, or its table may not be read.
+    /// The last run; none where there was none, or its table may not be read.
     pub(crate) last_run: Option<Run>,
 }
 
-/// Reads history and last run, in two messages.
+/// Reads history and last run, in two batches.
 ///
 /// # Errors
 /// [`crate::error::Error::Mismatch`] for tables that may not be used; [`crate::error::Error::Server`], among others without
@@ -59,5 +59,5 @@ pub(crate) async fn read(connection: &mut PgConnection, wanted: Wanted<'_>) -> R
     let mut results = query::all(connection, "reading the migration history", sql).await?;
     let applied = applied_rows(&results.pop().unwrap_or_default())?;
     let last_run = results.iter().flatten().next().map(runs::run).transpose()?;
-    Ok(Glance { server, history: History { applied, steps: Vec::new() }, last_run })
+    Ok(Glance { server, history: History { applied, records: Vec::new() }, last_run })
 }

@@ -17,7 +17,7 @@ pub(crate) async fn reason(connection: &mut PgConnection) -> Result<String> {
            WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND c.relname IN ({names})
              AND d.datname = current_database())"
     );
-    let rows = query::last(connection, "looking who has locked the migration history", sql).await?;
+    let rows = query::last(connection, "reading who has locked the migration history", sql).await?;
     let holders = rows.iter().map(|row| get(row, 0)).collect::<Result<Vec<String>>>()?;
     Ok(match holders.as_slice() {
         [] => "another session had locked the migration history".into(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use tokio::time::{Instant, timeout};
 
-use crate::config::database::{Database, Fit, Host, State, Wanted};
+use crate::config::database::{Database, Host, State, Suitability, Wanted};
 use crate::error::Error;
 use crate::postgres::query::{self, get};
 use crate::postgres::transport;
@@ -34,15 +34,15 @@ pub(crate) async fn connect(
         let attempt =
             attempt.unwrap_or_else(|_| Err(Unusable::passing("no answer to the connection attempt".into())));
         let reason = match attempt {
-            Ok((connection, Fit::Good)) => {
+            Ok((connection, Suitability::Good)) => {
                 database.answered(index);
                 return Ok(connection);
             }
-            Ok((connection, Fit::Spare)) => {
+            Ok((connection, Suitability::Spare)) => {
                 spare.get_or_insert((index, connection));
                 continue;
             }
-            Ok((connection, Fit::Bad(why))) => {
+            Ok((connection, Suitability::Bad(why))) => {
                 query::close(connection).await;
                 why.to_owned()
             }
@@ -70,18 +70,18 @@ async fn log_in(
     database: &Database,
     host: &Host,
     application_name: &str,
-) -> Result<(PgConnection, Fit), Unusable> {
+) -> Result<(PgConnection, Suitability), Unusable> {
     let connection = transport::connect(host, application_name).await;
     let mut connection = connection.map_err(|error| unusable(database, &error))?;
-    let Some(wanted) = database.wanted() else { return Ok((connection, Fit::Good)) };
-    match fit(&mut connection, wanted).await {
-        Ok(fit) => Ok((connection, fit)),
+    let Some(wanted) = database.wanted() else { return Ok((connection, Suitability::Good)) };
+    match suitability(&mut connection, wanted).await {
+        Ok(found) => Ok((connection, found)),
         Err(error) => Err(Unusable::passing(error.to_string())),
     }
 }
 
-async fn fit(connection: &mut PgConnection, wanted: Wanted) -> Result<Fit, Error> {
+async fn suitability(connection: &mut PgConnection, wanted: Wanted) -> Result<Suitability, Error> {
     let sql = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'";
     let row = query::one(connection, "asking whether the server can be written to", sql.into()).await?;
-    Ok(wanted.fit(State { standby: get(&row, 0)?, read_only: get(&row, 1)? }))
+    Ok(wanted.suitability(State { standby: get(&row, 0)?, read_only: get(&row, 1)? }))
 }

@@ -36,16 +36,12 @@ pub(crate) fn invalid(row: &PgRow) -> Result<InvalidIndex> {
 
 /// Reads what [`INVALID`] lists.
 pub(crate) async fn all_invalid(connection: &mut PgConnection) -> Result<Vec<InvalidIndex>> {
-    query::last(connection, "looking for INVALID indexes", INVALID.into())
-        .await?
-        .iter()
-        .map(invalid)
-        .collect()
+    query::last(connection, "reading INVALID indexes", INVALID.into()).await?.iter().map(invalid).collect()
 }
 
 /// The INVALID indexes that earlier tries of a statement left on the table that it works on.
 ///
-/// An index without a name of its own is known by its definition.
+/// An index that the statement does not name is identified by its definition.
 pub(crate) async fn left_by(
     connection: &mut PgConnection,
     text: &str,
@@ -76,19 +72,19 @@ pub(crate) async fn left_by(
     Ok(same)
 }
 
-/// What the catalog says of an index whose build may have ended or not.
+/// What the catalog shows of an index whose build may have ended or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Built {
     Absent,
     /// It is there and INVALID.
     Invalid,
-    /// It is there, valid, and defined as the statement says.
+    /// It is there, valid, and defined as in the statement.
     Equal,
-    /// An object of that name is there and is something else, or it cannot be told.
+    /// An object of that name is there and is something else, or its definition cannot be compared.
     Other,
 }
 
-/// Looks whether the index of a statement is there on a table, as the statement defines it.
+/// Reads whether the index of a statement is there on a table, as the statement defines it.
 pub(crate) async fn built(
     connection: &mut PgConnection,
     text: &str,
@@ -112,7 +108,7 @@ pub(crate) async fn built(
            WHERE t.oid = {table} AND c.relname = {}",
         literal(name)
     );
-    let rows = query::last(connection, "looking for an index", sql).await?;
+    let rows = query::last(connection, "reading an index", sql).await?;
     let Some(row) = rows.first() else { return Ok(Built::Absent) };
     match get::<Option<bool>>(row, 0)? {
         Some(false) => Ok(Built::Invalid),
@@ -124,13 +120,13 @@ pub(crate) async fn built(
     }
 }
 
-/// An index that is defined as a statement says.
+/// An index that is defined as in a statement.
 struct Equal {
     name: String,
     valid: bool,
 }
 
-/// The indexes of a table that are defined as the statement says, whatever they are called.
+/// The indexes of a table that are defined as in the statement, whatever they are called.
 ///
 /// The definitions are not compared as texts, which differ in a hundred harmless ways: the server itself is asked for
 /// its canonical form of the statement.
@@ -168,7 +164,7 @@ async fn canonical(
     table: &str,
 ) -> Result<Option<String>> {
     let Some(statement) = statements(text).ok().and_then(|s| s.into_iter().next()) else { return Ok(None) };
-    // The copy has the name that the statement says, so that a column written as `table.column` is found in it.
+    // The copy has the name that the statement uses, so that a column written as `table.column` is found in it.
     let copy = format!("pg_temp.{}", ident(&create.table.name));
     let probe = index::probe(&statement, create, &copy, &ident("corveil_probe"));
     let sql = format!(

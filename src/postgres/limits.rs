@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use crate::error::{Error, Result};
 use crate::postgres::query::{self, get};
 
-/// The error of a limit that a run, which needs two connections, never fits into; none where there is no such limit.
+/// The error of a limit that a run, which needs two connections, always exceeds; none where there is no such limit.
 ///
 /// A superuser has none ([source](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/utils/init/postinit.c)).
 pub(crate) async fn too_low_for_two(connection: &mut PgConnection) -> Result<Option<Error>> {
@@ -25,7 +25,7 @@ pub(crate) async fn too_low_for_two(connection: &mut PgConnection) -> Result<Opt
     Ok(Some(Error::config(
         format!(
             "{what} allows one connection at a time, and a run needs two: one applies files, \
-            the other one cancels and sees who is in the way"
+            the other one cancels statements and reads which sessions block them"
         ),
         format!("`{sql} CONNECTION LIMIT 2` or more, as the app's own connections count too"),
     )))

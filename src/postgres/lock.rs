@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
 use crate::config::database::Database;
-use crate::core::message::durable;
-use crate::core::progress::SAY_EVERY;
+use crate::core::batch::durable;
+use crate::core::progress::LOG_EVERY;
 use crate::error::{Error, Result, ServerError};
 use crate::postgres::connect::Patience;
 use crate::postgres::control::{Control, SESSION_LINE};
@@ -27,7 +27,7 @@ const SQLX_FACTOR: i64 = 0x3d32_ad9e;
 /// How long a second connection is tried for.
 const SECOND_CONNECTION: Duration = Duration::from_secs(10);
 
-/// How often a lock that was taken through a pooler is tried to be given back.
+/// How often the run tries to release a lock that was taken through a pooler.
 const UNLOCK_TRIES: u32 = 100;
 
 /// First and longest pause between two attempts.
@@ -38,7 +38,7 @@ pub fn key(database: &str) -> i64 {
     SQLX_FACTOR.wrapping_mul(i64::from(crc32fast::hash(database.as_bytes())))
 }
 
-/// `pg_locks` shows the upper half of a key as `classid`, the lower as `objid`; `objsubid` 1 says that it is one number.
+/// `pg_locks` shows the upper half of a key as `classid`, the lower as `objid`; `objsubid` 1 means that it is one number.
 fn in_pg_locks(key: i64) -> String {
     let bits = key.cast_unsigned();
     format!(
@@ -60,7 +60,7 @@ pub fn lock_holders_sql(database: &str) -> String {
 /// Whether any session holds the lock of a database.
 pub(crate) async fn is_taken(connection: &mut PgConnection, database: &str) -> Result<bool> {
     let sql = format!("SELECT EXISTS ({})", lock_holders_sql(database));
-    get(&query::one(connection, "looking who holds the migration lock", sql).await?, 0)
+    get(&query::one(connection, "reading who holds the migration lock", sql).await?, 0)
 }
 
 /// A session that holds the migration lock. Whatever applies a file asks for one.
@@ -70,7 +70,7 @@ pub(crate) struct LockGuard {
     /// Its second connection; none where the server accepts only one.
     pub(crate) control: Option<Control>,
     pub(crate) server: ServerState,
-    /// The SELECT that gives the session its settings; its last two columns tell whether the lock is still held.
+    /// The SELECT that gives the session its settings; its last two columns show whether the lock is still held.
     pub(crate) configure_session: String,
     key: i64,
     /// Ends what the session is doing when the run is to stop.
@@ -78,7 +78,7 @@ pub(crate) struct LockGuard {
 }
 
 impl LockGuard {
-    /// Takes the lock, waiting as long as `wait` for another session to give it back.
+    /// Takes the lock, waiting as long as `wait` for another session to release it.
     pub(crate) async fn acquire(
         database: &Database,
         mut connection: PgConnection,
@@ -114,9 +114,9 @@ impl LockGuard {
         Ok(guard)
     }
 
-    /// A pooler in transaction mode hands the same server connection to the next client, with our lock on it.
+    /// A pooler in transaction mode hands the same server connection to the next client, with Corveil's lock on it.
     ///
-    /// On an idle one the second connection meets the first one's backend; on a busy one the first one's changes. Both
+    /// On an idle one the second connection gets the first one's backend; on a busy one the first one's changes. Both
     /// are asked again with the lock in hand.
     async fn is_pooled(&mut self) -> Result<bool> {
         let Some(control) = &self.control else { return Ok(false) };
@@ -126,11 +126,11 @@ impl LockGuard {
         Ok(second == Some(first) || first != self.server.backend)
     }
 
-    /// Gives back a lock that was taken through a pooler. The unlock meets a backend of the pooler's choice, so it is
-    /// repeated until it met the right one.
+    /// Releases a lock that was taken through a pooler. The unlock reaches a backend of the pooler's choice, so it is
+    /// repeated until it reaches the right one.
     async fn unlock_through_pooler(&mut self) -> Result<()> {
         for _ in 0..UNLOCK_TRIES {
-            let row = query::one(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await?;
+            let row = query::one(&mut self.connection, "releasing the lock", unlock_sql(self.key)).await?;
             if get::<bool>(&row, 0)? {
                 return Ok(());
             }
@@ -142,13 +142,13 @@ impl LockGuard {
 
     /// Gives the session the settings of a migrating one.
     ///
-    /// `client_connection_check_interval` lets the server notice within a second that we were killed, where its
-    /// platform can (PostgreSQL 14); keepalives tell of a machine that vanished; the timeouts that end idle sessions
-    /// would cost us the lock. RESET ALL between files undoes them, so they are set after each file again. False when the
-    /// lock is not the session's, on a pooler so busy that nothing else told.
+    /// `client_connection_check_interval` lets the server notice within a second that Corveil was killed, where its
+    /// platform can (PostgreSQL 14); keepalives detect a machine that vanished; the timeouts that end idle sessions
+    /// would lose the lock. RESET ALL between files undoes them, so they are set after each file again. False when the
+    /// lock is not the session's, on a pooler so busy that no other check has noticed.
     async fn configure(&mut self) -> Result<bool> {
-        // From here on the lock is held twice, so that giving it back once and taking it again tells whether it was held,
-        // without ever letting go of it. Looking it up in pg_locks would cost each file a join.
+        // From here on the lock is held twice, so that releasing it once and taking it again shows whether it was held,
+        // while it stays held. Reading pg_locks would cost each file a join.
         if try_lock(&mut self.connection, "", self.key).await?.is_none() {
             return Ok(false);
         }
@@ -164,14 +164,14 @@ impl LockGuard {
     /// The settings of a migrating session, as the beginning of a list of expressions.
     async fn settings(&mut self) -> String {
         if self.control.is_none() {
-            // A server with a single connection has no network, nobody who would end our session, and knows few settings.
+            // A server with a single connection has no network, no other role that could end the session, and knows few settings.
             return String::new();
         }
         let mut settings = NETWORK.to_vec();
         settings.extend([
             ("idle_in_transaction_session_timeout", "0"),
             ("idle_session_timeout", "0"),
-            // A role or database may have it for whoever forgets that he is on the primary; a standby stays read-only.
+            // A role or database may have it to protect users from writing to the primary by mistake; a standby stays read-only.
             ("default_transaction_read_only", "off"),
             // It would end the session, and with it the lock, at a statement that fails.
             ("exit_on_error", "off"),
@@ -186,9 +186,9 @@ impl LockGuard {
         format!("{}{}, ", set(&settings), durable(false))
     }
 
-    /// Gives the lock back and ends both connections.
+    /// Releases the lock and ends both connections.
     pub(crate) async fn release(mut self) {
-        match query::all(&mut self.connection, "giving the lock back", unlock_sql(self.key)).await {
+        match query::all(&mut self.connection, "releasing the lock", unlock_sql(self.key)).await {
             Ok(_) => query::close(self.connection).await,
             Err(error) => {
                 debug!("{error}");
@@ -201,7 +201,7 @@ impl LockGuard {
     }
 
     /// Gives up a session whose connection is lost. Of one that broke the server knows too, and its COMMIT may still succeed;
-    /// one that does not answer is ended, or it would keep the lock until it notices that nobody listens.
+    /// one that does not answer is ended, or it would keep the lock until it notices that its client is gone.
     pub(crate) async fn lose(self, error: &ServerError) {
         if error.is_silence() {
             self.abandon().await;
@@ -248,8 +248,8 @@ impl Drop for Ending {
     }
 }
 
-/// Settings with which the server notices that our machine has vanished: keepalives while it waits for us, the user timeout
-/// (milliseconds) while data are under way that nobody acknowledges.
+/// Settings with which the server notices that Corveil's machine has vanished: keepalives while it waits for Corveil, the user
+/// timeout (milliseconds) while sent data are not acknowledged.
 const NETWORK: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "30"),
     ("tcp_keepalives_interval", "10"),
@@ -281,7 +281,7 @@ async fn take(
             return Ok(backend);
         }
         let holder = holder(connection, &server.database).await?;
-        if patience.should_say(SAY_EVERY) {
+        if patience.should_log(LOG_EVERY) {
             info!("waiting for the migration lock: {holder}");
         }
         if !patience.pause(PAUSES.0, PAUSES.1, stop).await? {
@@ -290,7 +290,7 @@ async fn take(
     }
 }
 
-/// The backend of the second connection, which a run needs: it tells a pooler, cancels, and sees who is in the way.
+/// The backend of the second connection, which a run needs: it detects a pooler, cancels, and reads which sessions block.
 async fn second_backend(
     first: &mut PgConnection,
     control: &Control,
@@ -329,7 +329,7 @@ pub(crate) fn is_held(row: Option<&PgRow>) -> Result<bool> {
     Ok(get(row, last - 1)? && get(row, last)?)
 }
 
-/// Takes the lock if it is free, after the settings, and tells which backend has it then.
+/// Takes the lock if it is free, after the settings, and returns which backend has it then.
 async fn try_lock(connection: &mut PgConnection, settings: &str, key: i64) -> Result<Option<i32>> {
     let sql = format!(
         "SELECT {settings}CASE WHEN pg_catalog.pg_try_advisory_lock({key}) THEN pg_catalog.pg_backend_pid() END"
@@ -338,8 +338,8 @@ async fn try_lock(connection: &mut PgConnection, settings: &str, key: i64) -> Re
     get(&row, row.len() - 1)
 }
 
-/// Gives the lock back twice, as a settled session holds it twice; the server only warns of one too many. The first
-/// column tells whether this backend held it. LOCAL, as behind a pooler the session is somebody else's next.
+/// Releases the lock twice, as a configured session holds it twice; the server only warns of one too many. The first
+/// column shows whether this backend held it. LOCAL, as behind a pooler the session is another client's next.
 fn unlock_sql(key: i64) -> String {
     format!(
         "SET LOCAL client_min_messages = error; \
@@ -353,10 +353,10 @@ async fn holder(connection: &mut PgConnection, database: &str) -> Result<String>
         "SELECT {SESSION_LINE} FROM pg_catalog.pg_stat_activity a WHERE a.pid IN ({})",
         lock_holders_sql(database)
     );
-    let rows = query::last(connection, "looking who holds the migration lock", sql).await?;
+    let rows = query::last(connection, "reading who holds the migration lock", sql).await?;
     match rows.first() {
         Some(row) => Ok(format!("it is held by {}", get::<String>(row, 0)?)),
-        None => Ok("it was given back a moment ago".into()),
+        None => Ok("it was released a moment ago".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Databases that are not ours to touch: another tool's history, or objects that our files would create.
+//! Databases that Corveil must not touch: another tool's history, or existing objects that the files would create.
 
 pub(crate) mod histories;
 
@@ -15,12 +15,12 @@ use crate::postgres::state::{self, Scope, ServerState};
 
 pub(crate) use self::histories::histories;
 
-/// Every table that may be a history, ours included, in lower case: no part of the schema that the files make.
+/// Every table that may be a history, Corveil's included, in lower case: no part of the schema that the files make.
 pub(super) fn history_tables() -> impl Iterator<Item = &'static str> {
     tables::names().chain(["_sqlx_migrations"])
 }
 
-/// Refuses a database without a history of ours that is not empty of what our files create.
+/// Refuses a database without Corveil's history that has objects which the files create.
 ///
 /// # Errors
 /// [`Error::Mismatch`] with what was found.
@@ -34,7 +34,7 @@ pub(crate) async fn refuse(
     if found.is_empty() { Ok(()) } else { Err(Error::Mismatch(found)) }
 }
 
-/// For a database without a history of ours: what is there that our files would create, or that is another tool's.
+/// For a database without Corveil's history: which existing objects the files would create, and other tools' histories.
 pub(crate) async fn found(
     connection: &mut PgConnection,
     files: &Catalog,
@@ -42,7 +42,7 @@ pub(crate) async fn found(
     scope: Scope<'_>,
 ) -> Result<Vec<Finding>> {
     let findings = findings(connection, files, server).await?;
-    // Without the lock, another run may have created what was found, and its history, since ours was read.
+    // Without the lock, another run may have created what was found, and its history, since the history was read.
     if findings.is_empty()
         || !state::read(connection, Scope { files: None, ..scope }).await?.history.is_blank()
     {
@@ -51,7 +51,7 @@ pub(crate) async fn found(
     Ok(findings)
 }
 
-/// Another tool's history tables, and those objects that our files create without IF NOT EXISTS and that exist.
+/// Another tool's history tables, and those objects that the files create without IF NOT EXISTS and that exist.
 ///
 /// All files count, not the first alone: a first file of CREATE … IF NOT EXISTS applies to its own finished database,
 /// and the second one then fails half way.
@@ -68,7 +68,8 @@ async fn findings(
     }
     let wanted: Vec<String> =
         objects.iter().enumerate().map(|(index, (_, object))| wanted(index, object)).collect();
-    let rows = query::last(connection, "looking for existing objects", existing_sql(&wanted, server)).await?;
+    let rows =
+        query::last(connection, "checking for existing objects", existing_sql(&wanted, server)).await?;
     for row in &rows {
         let (file, object) = &objects[usize::try_from(get::<i32>(row, "number")?).unwrap_or_default()];
         findings.push(file.finding(
@@ -89,10 +90,10 @@ fn is_in_every_database(object: &Created) -> bool {
     object.kind == ObjectKind::Schema && object.name == "public"
 }
 
-/// Nothing is recorded by a command that somebody copies without reading on.
+/// The command of the hint has `--dry-run`, so that a copied line records nothing.
 fn hint(files: &Catalog, tool: Option<Tool>) -> String {
     format!(
-        "`{}` says which of these migrations the database contains, and without `--dry-run` it records them; or connect to \
+        "`{}` shows which of these migrations the database contains, and without `--dry-run` it records them; or connect to \
          an empty database",
         adopt::command(files, tool)
     )
@@ -105,13 +106,13 @@ async fn others(
     server: &ServerState,
 ) -> Result<(Vec<Finding>, Option<Tool>)> {
     let all = histories::tables(connection, &server.path).await?;
-    let theirs: Vec<_> = all.iter().filter(|table| !table.is_beside(&all)).collect();
+    let theirs: Vec<_> = all.iter().filter(|table| !table.is_companion(&all)).collect();
     let finding = |table: &&histories::Table| {
         let tool = table.tool(&all);
         Finding::new(
             FindingKind::OtherTool,
             format!(
-                "table {} is the migration history of {tool}, and no migration of ours is \
+                "table {} is the migration history of {tool}, and Corveil has no migration \
                 recorded",
                 table.quoted
             ),
@@ -141,7 +142,7 @@ fn wanted(index: usize, object: &Created) -> String {
     format!("({index}, '{catalog}', {schema}, {})", literal(&object.name))
 }
 
-/// The wanted objects that exist; those that the SQL leaves unqualified are looked for in the first schema of the search path.
+/// The wanted objects that exist; those that the SQL leaves unqualified are searched in the first schema of the search path.
 fn existing_sql(wanted: &[String], server: &ServerState) -> String {
     let first = server.path.first().map_or_else(|| "NULL".into(), |schema| literal(schema));
     format!(include_str!("other_tool/existing.sql"), wanted = wanted.join(", "), first = first)

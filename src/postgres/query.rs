@@ -1,13 +1,13 @@
-//! Simple queries: one message, any number of statements, rows as text.
+//! Simple queries: one batch, any number of statements, rows as text.
 //!
-//! Every answer is waited for within a bound, as the way to the server may lose packets without a word. The server ends a
+//! Every answer is waited for within a bound, as the way to the server may lose packets silently. The server ends a
 //! question by itself earlier ([`OWN_LIMITS`]), so that none waits behind a lock when its client has given up.
 //!
 //! What the program asks for itself runs under [`OWN_SETTINGS`]: another role may have put functions, operators and types
-//! into a schema of the `search_path`, and they would run with the rights of whoever runs the program (CVE-2018-1058).
+//! into a schema of the `search_path`, and they would run with the rights of the role that runs the program (CVE-2018-1058).
 //! [`as_is`] sends SQL without them, for text that is a file's and for what a transaction cannot contain.
 //!
-//! Who looks again and again does so [`within`] a limit that is part of every such message.
+//! A repeated check runs [`within`] a limit that is part of every such batch.
 
 use std::io;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgRow, PgSeverity};
 use sqlx::{AssertSqlSafe, ColumnIndex, Connection, Decode, Either, Postgres, Row, Type};
 
-use crate::core::message::{OWN_LIMITS, OWN_SETTINGS};
+use crate::core::batch::{OWN_LIMITS, OWN_SETTINGS};
 use crate::error::{Error, Result, ServerError};
 use crate::postgres::decode;
 
-/// How long the answer to a statement of the program's own may take: more than [`OWN_LIMITS`] let it work.
+/// How long the answer to one of Corveil's own statements may take: more than [`OWN_LIMITS`] let it work.
 const ANSWER: Duration = Duration::from_secs(15);
 
 /// The same for work whose length depends on the database: reading a whole schema, making a scratch database.
@@ -29,34 +29,34 @@ const LONG_WORK: Duration = Duration::from_mins(10);
 /// How long a connection may take to end in an orderly way.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// When the server ends a message of a look by itself.
+/// When the server ends a batch of a check by itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit {
-    /// How long the message may take.
-    pub(crate) message: Duration,
+    /// How long the batch may take.
+    pub(crate) batch: Duration,
     /// How much of that it may wait for one lock.
     pub(crate) lock: Duration,
 }
 
 tokio::task_local! {
-    /// The limit of the look that is under way in this task. Here, so that no message of a look can be sent without it.
+    /// The limit of the check that runs in this task. Here, so that no batch of a check can be sent without it.
     static LIMIT: Limit;
 }
 
-/// Runs a look of which the server ends each message at a limit of its own in place of [`OWN_LIMITS`].
+/// Runs a check of which the server ends each batch at this limit in place of [`OWN_LIMITS`].
 ///
-/// The settings are LOCAL to each message, as a pooler may hand the server connection to another client after it. What is
+/// The settings are LOCAL to each batch, as a pooler may hand the server connection to another client after it. What is
 /// sent by [`as_is`] has no such limit.
-pub(crate) async fn within<T>(limit: Limit, look: impl Future<Output = T>) -> T {
-    LIMIT.scope(limit, look).await
+pub(crate) async fn within<T>(limit: Limit, check: impl Future<Output = T>) -> T {
+    LIMIT.scope(limit, check).await
 }
 
-/// The settings that stand before a message of the program's own.
+/// The settings at the start of each batch that Corveil itself sends.
 pub(super) fn own_settings() -> String {
     let limit = LIMIT.try_with(|limit| {
         // Zero would be no limit at all.
-        let (message, lock) = (limit.message.as_millis().max(1), limit.lock.as_millis().max(1));
-        format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {message};")
+        let (batch, lock) = (limit.batch.as_millis().max(1), limit.lock.as_millis().max(1));
+        format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {batch};")
     });
     format!("{OWN_SETTINGS} {}", limit.unwrap_or_else(|_| OWN_LIMITS.into()))
 }
@@ -102,7 +102,7 @@ pub(crate) async fn roll_back(connection: &mut PgConnection) -> Result<()> {
     as_is(connection, "rolling back", "ROLLBACK".into()).await.map(drop)
 }
 
-/// The same after an error of ours, for a session that is used further: nothing, where the error is that it is lost.
+/// The same after an error of Corveil's, for a session that is used further: nothing, where the error is that it is lost.
 pub(crate) async fn roll_back_after(connection: &mut PgConnection, error: &Error) {
     if !matches!(error, Error::Server { source, .. } if source.connection_lost()) {
         // A session that cannot be rolled back shows with its next statement.
@@ -135,7 +135,7 @@ pub(crate) async fn close(connection: PgConnection) {
     let _ = tokio::time::timeout(FAREWELL, connection.close()).await;
 }
 
-/// What the server said, and what the gate was doing.
+/// The server's error, and what Corveil was doing.
 pub(crate) fn failed(doing: &'static str, error: &sqlx::Error) -> Error {
     Error::Server { doing, source: Box::new(server_error(error)) }
 }
@@ -190,7 +190,7 @@ async fn answers(
     }
 }
 
-/// The error of a connection that is given up although nothing says that it broke.
+/// The error of a connection that is given up although no error shows that it broke.
 pub(crate) fn silence(what: &str) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, what.to_owned()))
 }
@@ -219,7 +219,7 @@ pub(crate) fn text(row: &PgRow, column: impl Column) -> Result<&str> {
     row.try_get_unchecked(column).map_err(|error| decode::undecodable(row, column, &error))
 }
 
-/// What the server said, or how the connection broke.
+/// The server's error, or how the connection broke.
 pub(crate) fn server_error(error: &sqlx::Error) -> ServerError {
     let plain = |message: String| ServerError {
         sqlstate: None,
@@ -249,7 +249,7 @@ pub(crate) fn server_error(error: &sqlx::Error) -> ServerError {
     }
 }
 
-/// The position of an error in the message that was sent, in characters from 1.
+/// The position of an error in the batch that was sent, in characters from 1.
 pub(crate) fn position(error: &sqlx::Error) -> Option<usize> {
     let sqlx::Error::Database(inner) = error else { return None };
     match inner.try_downcast_ref::<PgDatabaseError>()?.position()? {

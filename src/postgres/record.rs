@@ -1,7 +1,7 @@
 //! Records migrations that the database already contains, without running them.
 
+use crate::core::batch::history_row;
 use crate::core::catalog::Migration;
-use crate::core::message::history_row;
 use crate::core::trust;
 use crate::error::{Error, Result};
 use crate::postgres::lock::LockGuard;
@@ -12,7 +12,7 @@ use crate::stop::Stop;
 /// What sqlx's own `migrate override skip` writes where a migration was recorded and not run.
 const NOT_RUN: &str = "-1";
 
-/// Writes the rows of these migrations, the newest last, and one that tells of this run: all in one transaction, with
+/// Writes the rows of these migrations, the newest last, and one that records this run: all in one transaction, with
 /// the tables where they are missing.
 pub(crate) async fn record(
     guard: &mut LockGuard,
@@ -38,7 +38,7 @@ pub(crate) async fn record(
             Err(reason.error(match write.await {
                 Ok(()) => "after everything was recorded",
                 Err(Error::Server { source, .. }) if source.connection_lost() => {
-                    "while it recorded; whether that was committed is for the next run to read"
+                    "while it recorded; the next run reads whether that was committed"
                 }
                 Err(_) => "before anything was recorded",
             }))

@@ -4,8 +4,8 @@ use serde::Serialize;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::config::{host, secret};
+use crate::core::batch::hex;
 use crate::core::catalog::Migration;
-use crate::core::message::hex;
 use crate::core::sql::quote::{ident, literal};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
@@ -19,11 +19,11 @@ const SHOWN: u32 = 5;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     Running,
-    /// It ended as it should.
+    /// It succeeded.
     Succeeded,
     /// It ended with an error.
     Failed,
-    /// It ended without a word: killed, or its machine was.
+    /// It ended without recording a result: the process or its machine was killed.
     Died,
 }
 
@@ -116,7 +116,7 @@ fn number(version: Option<i64>) -> String {
     version.map_or_else(|| "NULL".into(), |version| version.to_string())
 }
 
-/// The last runs of a table, newest first, and whether somebody holds the migration lock now.
+/// The last runs of a table, newest first, and whether another session holds the migration lock now.
 ///
 /// A row without an end belongs to a run that is at work if its backend holds the lock, and died otherwise.
 pub(crate) async fn last(

@@ -1,4 +1,4 @@
-//! Reads what a database is made of, in one message.
+//! Reads the schema of a database, in one batch.
 
 mod queries;
 
@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::core::schema::names::Made;
+use crate::core::schema::names::GeneratedName;
 use crate::core::schema::{Column, Constraint, Index, Routine, Schema, Sequence, Trigger, Type, quoting};
 use crate::core::sql::index::from_using;
 use crate::error::Result;
@@ -22,8 +22,8 @@ const DOING: &str = "reading the schema";
 /// # Errors
 /// [`crate::error::Error::Server`] when the server cannot be asked.
 pub async fn read(connection: &mut PgConnection) -> Result<Schema> {
-    let message = queries::message(other_tool::history_tables());
-    let answers = match query::work_as_is(connection, DOING, message).await {
+    let batch = queries::batch(other_tool::history_tables());
+    let answers = match query::work_as_is(connection, DOING, batch).await {
         Ok(answers) => answers,
         Err(error) => {
             query::roll_back_after(connection, &error).await;
@@ -127,8 +127,11 @@ fn columns(schema: &mut Schema, row: &PgRow) -> Result<()> {
     let mut column: Column = json(row, "definition")?;
     if let (Some(sequence), Some(plain)) = (&mut column.sequence, get::<Option<&str>>(row, "sequence_plain")?)
     {
-        let made =
-            Made { table: get(row, "table_plain")?, columns: &[get::<String>(row, "plain")?], label: "seq" };
+        let made = GeneratedName {
+            table: get(row, "table_plain")?,
+            columns: &[get::<String>(row, "plain")?],
+            label: "seq",
+        };
         sequence.name = Some(sql(row, "sequence_name")?);
         sequence.named_by_server = made.by_server(plain);
     }
@@ -147,7 +150,7 @@ fn constraints(schema: &mut Schema, row: &PgRow) -> Result<()> {
     let (owner, plain): (_, &str) = (sql(row, "owner")?, get(row, "owner_plain")?);
     let (name, kind, columns): (&str, &str, Vec<String>) =
         (get(row, "plain")?, get(row, "kind")?, get(row, "columns")?);
-    let made = |columns, label| Made { table: plain, columns, label }.by_server(name);
+    let made = |columns, label| GeneratedName { table: plain, columns, label }.by_server(name);
     let named_by_server = match kind {
         "p" => made(&[], "pkey"),
         "u" => made(&columns, "key"),
@@ -168,7 +171,7 @@ fn constraints(schema: &mut Schema, row: &PgRow) -> Result<()> {
 fn indexes(schema: &mut Schema, row: &PgRow) -> Result<()> {
     let (owner, name, unique): (_, _, bool) = (sql(row, "owner")?, sql(row, "name")?, get(row, "is_unique")?);
     let columns: Vec<String> = get(row, "columns")?;
-    let made = Made { table: get(row, "owner_plain")?, columns: &columns, label: "idx" };
+    let made = GeneratedName { table: get(row, "owner_plain")?, columns: &columns, label: "idx" };
     let index = Index {
         definition: from_using(&sql(row, "definition")?).to_owned(),
         unique,

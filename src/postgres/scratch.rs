@@ -1,6 +1,6 @@
-//! A database of our own to try files in, on a server that may be in use: made like the live one, and dropped again.
+//! A scratch database to try files in, on a server that may be in use: made like the live one, and dropped again.
 //!
-//! A session holds an advisory lock for as long as its scratch database is wanted, so that a later run can tell what a
+//! A session holds an advisory lock for as long as its scratch database is wanted, so that a later run recognizes what a
 //! killed one left behind.
 
 use std::time::Duration;
@@ -29,12 +29,12 @@ pub(crate) struct Likeness {
     options: String,
     /// The rest of it, for a server that knows of providers of locales: PostgreSQL 15 or newer.
     provider: String,
-    /// Where names without a schema are looked up.
+    /// The schemas in which names without a schema are searched.
     search_path: String,
     pub(crate) strings: Strings,
 }
 
-/// That of a server that nobody has chosen a locale for.
+/// That of a server that has the default locale.
 impl Default for Likeness {
     fn default() -> Self {
         Self {
@@ -46,9 +46,9 @@ impl Default for Likeness {
     }
 }
 
-/// A database of our own.
+/// A scratch database.
 pub(crate) struct ScratchDatabase {
-    /// In another database of the server: nobody can drop the one that he is in.
+    /// In another database of the server: a session cannot drop the one that it is in.
     maintenance: PgConnection,
     name: String,
     database: Database,
@@ -107,7 +107,7 @@ impl ScratchDatabase {
                    SELECT r.rolcreatedb OR r.rolsuper, current_user::text, \
                      pg_catalog.current_setting('server_version_num')::int4 \
                    FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
-        let row = query::one(&mut maintenance, "looking up the role's rights", sql.into()).await?;
+        let row = query::one(&mut maintenance, "reading the role's rights", sql.into()).await?;
         if !get::<bool>(&row, 0)? {
             let role = get::<String>(&row, 1)?;
             query::close(maintenance).await;
@@ -163,8 +163,8 @@ impl ScratchDatabase {
     }
 }
 
-/// Lets the files of a server of our own find what they would find in the live database: for a server that is nobody
-/// else's, and takes no settings with a connection.
+/// Lets files on a private server find what they would find in the live database: for a server that no one else
+/// uses, and that takes no settings with a connection.
 #[cfg(feature = "embedded")]
 pub(crate) async fn clean_up(database: &Database, likeness: &Likeness, home: &str) -> Result<()> {
     let mut connection = connect(database).await?;
@@ -175,12 +175,12 @@ pub(crate) async fn clean_up(database: &Database, likeness: &Likeness, home: &st
          ALTER ROLE CURRENT_USER SET search_path = {path}; ALTER ROLE CURRENT_USER SET {setting} = {value}",
         ident(home)
     );
-    let settled = query::all(&mut connection, "making the schema of the files", sql).await;
+    let configured = query::all(&mut connection, "making the schema of the files", sql).await;
     query::close(connection).await;
-    settled.map(drop)
+    configured.map(drop)
 }
 
-/// Drops what killed runs left: scratch databases of ours that no session has marked as in use.
+/// Drops what killed runs left: scratch databases that no session has marked as in use.
 async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
     let sql = format!(
         "SELECT d.datname::text FROM pg_catalog.pg_database d \
@@ -190,7 +190,7 @@ async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
         literal(PREFIX)
     );
     // In this order: a database that is made in between is not in the list.
-    let answers = query::all(maintenance, "looking for scratch databases of earlier runs", sql).await?;
+    let answers = query::all(maintenance, "listing scratch databases of earlier runs", sql).await?;
     let [names, marks] = answers.as_slice() else { return Ok(()) };
     let marks = marks.iter().map(|row| get::<i64>(row, 0)).collect::<Result<Vec<_>>>()?;
     for row in names {
@@ -201,7 +201,7 @@ async fn drop_leftovers(maintenance: &mut PgConnection) -> Result<()> {
         let sql = format!("DROP DATABASE IF EXISTS {}", ident(name));
         match query::work_as_is(maintenance, "dropping the scratch database of an earlier run", sql).await {
             Ok(_) => debug!("dropped the scratch database {name} of an earlier run"),
-            // Another run may be at it, or somebody looks into it.
+            // Another run may be dropping it, or a user is connected to it.
             Err(error) => debug!("{error}"),
         }
     }

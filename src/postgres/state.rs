@@ -1,4 +1,4 @@
-//! What a command reads before it decides: facts about the server and the whole history, in one round trip, or two.
+//! What a command reads before it decides: the state of the server and the whole history, in one round trip, or two.
 
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -23,7 +23,7 @@ pub(crate) struct DatabaseState {
     pub(crate) server: ServerState,
     /// Applied migrations and files under way.
     pub(crate) history: History,
-    /// INVALID indexes of the database that nobody is building.
+    /// INVALID indexes of the database that no session is building.
     pub(crate) invalid: Vec<InvalidIndex>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Scope<'a> {
 
 /// Reads server, INVALID indexes and history.
 ///
-/// For a run with nothing pending it is one message. Another asks for what only matters otherwise: the statements of files
+/// For a run with nothing pending it is one batch. Another asks for what only matters otherwise: the statements of files
 /// under way, and which indexes are INVALID.
 ///
 /// # Errors
@@ -120,23 +120,23 @@ pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Res
         Some(_) => applied_rows(answers?.get(1).map(Vec::as_slice).unwrap_or_default())?,
     };
     let mut state =
-        DatabaseState { history: History { applied, steps: Vec::new() }, server, invalid: Vec::new() };
+        DatabaseState { history: History { applied, records: Vec::new() }, server, invalid: Vec::new() };
     let is_applied = |version| state.history.applied(version).is_some();
     let all_applied =
         scope.files.is_some_and(|files| files.migrations().iter().all(|m| is_applied(m.version)));
     // A run deletes records that outlived their file; who only reads need not know of them.
     let may_matter = !all_applied || any_left.records && matches!(scope.purpose, Use::Write);
-    let steps = match state.server.home.table(trust::STATEMENTS) {
-        Some(table) if may_matter => steps_sql(table),
+    let records = match state.server.home.table(trust::STATEMENTS) {
+        Some(table) if may_matter => records_sql(table),
         _ => String::new(),
     };
-    if !any_left.invalid && steps.is_empty() {
+    if !any_left.invalid && records.is_empty() {
         return Ok(state);
     }
-    let results = query::all(connection, DOING, format!("{} {steps}", indexes::INVALID)).await?;
+    let results = query::all(connection, DOING, format!("{} {records}", indexes::INVALID)).await?;
     let rows = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
     state.invalid = rows(0).iter().map(indexes::invalid).collect::<Result<_>>()?;
-    state.history.steps = rows(1).iter().map(step).collect::<Result<_>>()?;
+    state.history.records = rows(1).iter().map(record).collect::<Result<_>>()?;
     Ok(state)
 }
 
@@ -147,7 +147,7 @@ pub(super) async fn read_server(connection: &mut PgConnection, scope: Scope<'_>)
     facts_and(connection, scope, "").await.map(|(server, ..)| server)
 }
 
-/// The server, what may be left of failed statements, and the answers to `more`, which belongs to the same message and may fail.
+/// ServerState, what may be left of failed statements, and the answers to `more`, which belongs to the same batch and may fail.
 async fn facts_and(
     connection: &mut PgConnection,
     scope: Scope<'_>,
@@ -195,7 +195,7 @@ async fn facts_and(
     Ok((server, any_left, more))
 }
 
-/// Keeps the existing schemas of the session's own search path, before it is set, for the rest of the message.
+/// Keeps the existing schemas of the session's own search path, before it is set, for the rest of the batch.
 const OWN_PATH: &str = "SELECT pg_catalog.set_config('corveil.path', \
                         pg_catalog.current_schemas(false)::pg_catalog.text, true);";
 
@@ -218,7 +218,7 @@ struct AnyLeft {
 }
 
 /// The columns of the history, to be read by [`applied_rows`]. There is no cast: it could be one that another role made for
-/// a type of its own, and the table is read before it is known whose it is.
+/// its own type, and the table is read before it is known whose it is.
 const COLUMNS: &str = "version, description, installed_on, success, checksum, execution_time";
 
 /// Selects the history where [`trust::home`] will find it, without another round trip: the search path leads to the one
@@ -244,7 +244,7 @@ pub(super) fn applied_sql(table: &GateTable) -> String {
     format!("{row_security} SELECT {COLUMNS} FROM {};", qualified(&table.schema, &table.name))
 }
 
-fn steps_sql(table: &GateTable) -> String {
+fn records_sql(table: &GateTable) -> String {
     format!(include_str!("state/statement_records.sql"), table = qualified(&table.schema, &table.name))
 }
 
@@ -276,10 +276,10 @@ fn whole_seconds(time: &str) -> String {
     }
 }
 
-fn step(row: &PgRow) -> Result<StatementRecord> {
+fn record(row: &PgRow) -> Result<StatementRecord> {
     Ok(StatementRecord {
         version: get(row, "version")?,
-        ordinal: usize::try_from(get::<i32>(row, "ordinal")?).unwrap_or_default(),
+        number: usize::try_from(get::<i32>(row, "ordinal")?).unwrap_or_default(),
         checksum: get(row, "checksum")?,
         state: RecordState::from_word(get(row, "state")?),
         error: get(row, "error")?,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sqlx::postgres::PgConnection;
 
-use crate::core::message;
+use crate::core::batch;
 use crate::core::sql::quote::{ident, literal, qualified};
 use crate::core::trust::{HISTORY, RUNS, STATEMENTS, TABLES};
 use crate::error::{Error, Result, sqlstate};
@@ -66,11 +66,11 @@ pub(crate) async fn prepare_and(
     Ok(())
 }
 
-/// Whether another process has made a table of that name since the facts were read. sqlx-cli takes no lock, and an app that
+/// Whether another process has made a table of that name since the database state was read. sqlx-cli takes no lock, and an app that
 /// carries sqlx's Migrator makes the table before it takes one.
 ///
 /// Which error the server finds depends on how far the other has come: the table is committed (42P07); or its row type is,
-/// which is looked up a moment later (42710, `heap_create_with_catalog` of PostgreSQL's `catalog/heap.c`); or neither is,
+/// which is checked a moment later (42710, `heap_create_with_catalog` of PostgreSQL's `catalog/heap.c`); or neither is,
 /// and the wait for the other's transaction ends in a duplicate key of `pg_type` or `pg_class` (23505).
 fn is_rivalry(error: &Error) -> bool {
     let Error::Server { source, .. } = error else { return false };
@@ -104,8 +104,7 @@ pub(crate) async fn complete_statements(guard: &mut LockGuard) -> Result<()> {
     if query::get(&query::one(connection, "reading the columns of the statement records", sql).await?, 0)? {
         return Ok(());
     }
-    let sql =
-        message::own(&format!("ALTER TABLE {table} ADD COLUMN statement text, ADD COLUMN relation oid;"));
+    let sql = batch::own(&format!("ALTER TABLE {table} ADD COLUMN statement text, ADD COLUMN relation oid;"));
     query::as_is(connection, "adding columns to the statement records", sql).await.map(drop)
 }
 
@@ -116,7 +115,7 @@ async fn grants(connection: &mut PgConnection, schema: &str, role: &str) -> Resu
         literal(schema),
         literal(role)
     );
-    let rows = query::last(connection, "looking up the app's role", sql).await?;
+    let rows = query::last(connection, "reading the app's role", sql).await?;
     let Some(row) = rows.first() else {
         tracing::warn!("role `{role}` of `DATABASE_URL` does not exist here, so it is granted nothing");
         return Ok(String::new());
@@ -135,7 +134,7 @@ async fn grants(connection: &mut PgConnection, schema: &str, role: &str) -> Resu
 /// The name of the policies that let the app's role read.
 const POLICY: &str = "corveil_read";
 
-/// Lets the app's role read the tables once more: a migration may have taken its rights away, and an event trigger may have
+/// Grants the app's role the right to read the tables again: a migration may have taken its rights away, and an event trigger may have
 /// switched row security on, as Supabase's does for every new table.
 ///
 /// # Errors
@@ -155,7 +154,7 @@ pub(crate) async fn open_to(connection: &mut PgConnection, server: &ServerState,
         TABLES.map(literal).join(", "),
         literal(role)
     );
-    for row in query::last(connection, "looking for row security", secured).await? {
+    for row in query::last(connection, "reading row security", secured).await? {
         let table = qualified(schema, query::get(&row, 0)?);
         let _ = write!(
             sql,

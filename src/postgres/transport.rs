@@ -8,27 +8,27 @@ use tracing::warn;
 
 use crate::config::database::{Host, OnTheWay};
 
-/// What sqlx says of a server that has no TLS.
+/// sqlx's error for a server that has no TLS.
 pub(super) const NO_TLS: &str = "server does not support TLS";
 
-/// Hosts of which a run has said so.
+/// Hosts for which a run has logged the warning.
 static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Connects. Whoever is on the way may say that the server has no TLS, and gets the password then: that is said before it
-/// is sent, once for each host.
+/// Connects. A machine on the way may claim that the server has no TLS, and gets the password then: a warning is logged before
+/// it is sent, once for each host.
 ///
 /// # Errors
 /// Why not.
 pub(crate) async fn connect(host: &Host, application_name: &str) -> sqlx::Result<PgConnection> {
     let options = host.options(application_name);
     match host.password_on_the_way() {
-        OnTheWay::Readable => warn_once(host, "as its `sslmode` says"),
+        OnTheWay::Readable => warn_once(host, "as its `sslmode` allows"),
         OnTheWay::Negotiated if !is_warned_of(host) => {
             match options.clone().ssl_mode(PgSslMode::Require).connect().await {
                 Err(sqlx::Error::Tls(error)) if error.to_string() == NO_TLS => {}
                 answer => return answer,
             }
-            warn_once(host, "as the server says that it has no TLS");
+            warn_once(host, "as the server answers that it has no TLS");
         }
         OnTheWay::Negotiated | OnTheWay::Safe => {}
     }

@@ -1,4 +1,4 @@
-//! Why a database could not be used: what may pass, what the configuration has to change, and what it says to people.
+//! Why a database could not be used: what may pass, what the configuration has to change, and the error to report.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Unusable {
         if is_only { self } else { Self { reason: format!("{}: {}", host.shown(), self.reason), ..self } }
     }
 
-    /// What there is to say once it is not tried again.
+    /// The error to report once it is not tried again.
     pub(crate) fn after(self, database: &Database, waited: Duration) -> Error {
         let Self { reason, refused, permanent, .. } = self;
         permanent.unwrap_or_else(|| Error::Unreachable {
@@ -52,7 +52,7 @@ pub(crate) fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
     let config = |message: String, hint: &str| Some(Error::config(message, hint));
     let permanent = match (error, source.sqlstate.as_deref()) {
         (sqlx::Error::Configuration(_), _) => config(
-            format!("{database} cannot be connected to as its URL says: {reason}"),
+            format!("cannot connect to {database} as its URL asks: {reason}"),
             "correct the URL in `MIGRATE_DATABASE_URL` or `DATABASE_URL`",
         ),
         // rustls has what it refuses in an error of the socket.
@@ -63,7 +63,7 @@ pub(crate) fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
         }
         (sqlx::Error::Tls(_), _) if reason.contains(NO_TLS) => config(
             format!("{database} has no TLS, which `sslmode` asks for: {reason}"),
-            "switch `ssl` on in the server; only where nobody else is on the way, set `sslmode=prefer`",
+            "switch `ssl` on in the server; only in a network that you trust, set `sslmode=prefer`",
         ),
         (sqlx::Error::Tls(_), _) => config(
             format!("the TLS connection to {database} cannot be made: {reason}"),
@@ -92,7 +92,7 @@ pub(crate) fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
         _ => None,
     };
     // 28000 and 28P01 are refused credentials, 3D000 an unknown database, 42501 no CONNECT right, 08P01 is how PgBouncer
-    // says most of what it has to say.
+    // reports most of its errors.
     let refused = matches!(
         source.sqlstate.as_deref(),
         Some(
@@ -103,13 +103,13 @@ pub(crate) fn unusable(database: &Database, error: &sqlx::Error) -> Unusable {
                 | sqlstate::PROTOCOL_VIOLATION
         )
     );
-    // PgBouncer says so in a protocol violation, where its own `max_client_conn` is reached.
+    // PgBouncer reports it as a protocol violation, where its own `max_client_conn` is reached.
     let full = source.sqlstate.as_deref() == Some(sqlstate::TOO_MANY_CONNECTIONS)
         || source.message.contains("no more connections allowed");
     Unusable { reason, refused, full, permanent }
 }
 
-/// What is wrong with the certificates or the versions of a TLS connection, and the next step; nothing for what may be a
+/// What is wrong with the certificates or the versions of a TLS connection, and the next step; none for what may be a
 /// fault on the way. rustls's [words](https://docs.rs/rustls/0.23/rustls/enum.Error.html) are all that comes through sqlx.
 fn tls(reason: &str) -> Option<(&'static str, &'static str)> {
     let peer = reason.strip_prefix("invalid peer certificate: ");

@@ -1,11 +1,12 @@
-//! `corveil adopt`: a database that something else migrated is looked at, compared, and recorded; nothing is run.
+//! `corveil adopt`: the baseline of a database that another tool migrated compares the schema, records the version and runs
+//! no migration.
 
 use serde_json::Value;
 
 use crate::support::corveil::Outcome;
 use crate::support::{Corveil, Database, Folder, schema};
 
-/// What golang-migrate keeps, at a version.
+/// The history of golang-migrate at a version.
 fn golang_migrate(version: i64, dirty: bool) -> String {
     format!(
         "CREATE TABLE schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);
@@ -18,7 +19,7 @@ const KEYS: &str = "CREATE TABLE keys (id int PRIMARY KEY, owner int REFERENCES 
 const FILL: &str = "INSERT INTO users VALUES (0, 'system')";
 const NAME: &str = "ALTER TABLE users ADD name text";
 
-/// Two files that make tables, one that fills one of them, and one that alters it.
+/// Two files that create tables, one that fills one of them, and one that alters it.
 fn folder() -> Folder {
     Folder::new()
         .file("1_users.sql", USERS)
@@ -27,7 +28,7 @@ fn folder() -> Folder {
         .file("4_name.sql", NAME)
 }
 
-/// A database at version 2, by golang-migrate's own word.
+/// A database at version 2, according to golang-migrate's history.
 async fn at_two() -> Database {
     let database = Database::fresh().await;
     database.execute(&format!("{USERS}; {KEYS}; {}", golang_migrate(2, false))).await;
@@ -38,11 +39,11 @@ fn adopt(database: &Database, folder: &Folder) -> Corveil {
     Corveil::with("adopt", database, folder)
 }
 
-/// It ends so and says so, and not a byte is another.
-async fn expect_refused(database: &Database, run: Corveil, code: i32, says: &[&str]) -> Outcome {
+/// The run ends with this code and these messages, and changes nothing in the database.
+async fn expect_refused(database: &Database, run: Corveil, code: i32, messages: &[&str]) -> Outcome {
     let before = (schema::dump(database).await, rows(database).await);
     let mut outcome = run.run().await.expect_code(code);
-    for part in says {
+    for part in messages {
         outcome = outcome.expect_stderr(part);
     }
     assert_eq!((schema::dump(database).await, rows(database).await), before, "{outcome}");
@@ -89,7 +90,7 @@ async fn what_another_tool_applied_is_recorded_and_the_rest_is_for_migrate() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_it_would_record_and_neither_writes_nor_waits_for_the_lock() {
+async fn a_dry_run_prints_what_it_would_record_and_neither_writes_nor_waits_for_the_lock() {
     let (database, folder) = (at_two().await, folder());
     let mut other = database.connect().await;
     sqlx::migrate::Migrate::lock(&mut other).await.unwrap();
@@ -108,14 +109,14 @@ async fn an_empty_database_has_nothing_to_adopt() {
         let run = adopt(&database, &folder).args(arguments);
         expect_refused(&database, run, 2, &["the database is empty", "hint: `corveil migrate`"]).await;
     }
-    // A tool that has been here, and did nothing.
+    // The history of a tool that has applied nothing.
     database.execute(&golang_migrate(2, false)).await;
-    let says = ["public.schema_migrations of golang-migrate and nothing else", "right database"];
-    expect_refused(&database, adopt(&database, &folder), 4, &says).await;
+    let messages = ["public.schema_migrations of golang-migrate and nothing else", "right database"];
+    expect_refused(&database, adopt(&database, &folder), 4, &messages).await;
 }
 
 #[tokio::test]
-async fn a_history_of_ours_is_enough_or_contradicts() {
+async fn corveils_history_is_enough_or_contradicts() {
     let (database, folder) = (at_two().await, folder());
     adopt(&database, &folder).run().await.expect_code(0);
     for arguments in [&[][..], &["--to", "2"], &["--to", "1"], &["--from", "golang-migrate"], &["--dry-run"]]
@@ -132,7 +133,7 @@ async fn a_history_of_ours_is_enough_or_contradicts() {
         &database,
         run,
         4,
-        &["`3_fill.sql` is to be recorded", "the newest there is 2", "corveil migrate"],
+        &["`3_fill.sql` cannot be baselined", "the newest version there is 2", "corveil migrate"],
     )
     .await;
     folder.put("1_users.sql", "CREATE TABLE edited ()");
@@ -140,9 +141,9 @@ async fn a_history_of_ours_is_enough_or_contradicts() {
 }
 
 #[tokio::test]
-async fn wrong_questions_are_refused_before_anything_is_compared() {
+async fn wrong_arguments_are_refused_before_anything_is_compared() {
     let (database, folder) = (at_two().await, folder());
-    for (arguments, says) in [
+    for (arguments, message) in [
         (["--to", "7"], "no migration file has the requested version 7"),
         (["--from", "goose"], "there is no migration history of goose in this database"),
         (
@@ -151,7 +152,7 @@ async fn wrong_questions_are_refused_before_anything_is_compared() {
         ),
         (["--from", "make"], "[possible values: auto, golang-migrate, goose"),
     ] {
-        expect_refused(&database, adopt(&database, &folder).args(arguments), 2, &[says]).await;
+        expect_refused(&database, adopt(&database, &folder).args(arguments), 2, &[message]).await;
     }
 }
 
@@ -159,7 +160,7 @@ async fn wrong_questions_are_refused_before_anything_is_compared() {
 async fn what_a_tool_left_half_done_is_refused_with_the_reason() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {KEYS}; {}", golang_migrate(2, true))).await;
-    // Neither does it help to say so.
+    // `--to` does not help either.
     for arguments in [&[][..], &["--to", "2"], &["--dry-run"]] {
         let run = adopt(&database, &folder).args(arguments);
         expect_refused(&database, run, 4, &["version 2 is marked dirty", "hint: "]).await;
@@ -176,10 +177,10 @@ async fn of_several_histories_one_has_to_be_named() {
              INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true)",
         )
         .await;
-    let says =
+    let messages =
         ["public.goose_db_version of goose", "public.schema_migrations of golang-migrate", "`--from goose`"];
-    expect_refused(&database, adopt(&database, &folder), 2, &says).await;
-    // The wrong one is not believed.
+    expect_refused(&database, adopt(&database, &folder), 2, &messages).await;
+    // The wrong one does not count.
     let run = adopt(&database, &folder).args(["--from", "goose"]);
     expect_refused(
         &database,
@@ -194,13 +195,13 @@ async fn of_several_histories_one_has_to_be_named() {
     assert_eq!(database.applied().await, [1, 2]);
 }
 
-/// Corveil 1.0.0's own, whose columns differ between its releases.
+/// The history of Corveil 1.0.0, whose columns differ between its releases.
 const UNKNOWN: &str =
     "CREATE TABLE schema_migrations (name text PRIMARY KEY, applied_at timestamptz DEFAULT now());
                        INSERT INTO schema_migrations VALUES ('initial'), ('keys');";
 
 #[tokio::test]
-async fn without_versions_the_only_equal_schema_tells() {
+async fn without_versions_the_only_matching_schema_decides() {
     for (history, why) in [
         ("", "the database has no history of a known tool"),
         (UNKNOWN, "table public.schema_migrations, the migration history of an app that migrates itself"),
@@ -219,25 +220,25 @@ async fn without_versions_the_only_equal_schema_tells() {
 }
 
 #[tokio::test]
-async fn a_history_whose_numbers_mean_something_else_is_not_believed() {
+async fn a_history_whose_numbers_mean_other_migrations_is_not_trusted() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {}", golang_migrate(4, false))).await;
-    let says = [
+    let messages = [
         "differs from what the migrations up to `4_name.sql` create: 2 differences",
         "the schema matches `1_users.sql` and no other version",
         "--to 1`",
     ];
-    expect_refused(&database, adopt(&database, &folder), 4, &says).await;
+    expect_refused(&database, adopt(&database, &folder), 4, &messages).await;
     adopt(&database, &folder).args(["--to", "1"]).run().await.expect_code(0);
     assert_eq!(database.applied().await, [1]);
 }
 
 #[tokio::test]
-async fn versions_that_change_data_alone_cannot_be_told_apart() {
+async fn versions_that_only_change_data_are_ambiguous() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {KEYS}; {UNKNOWN}")).await;
-    let says = ["2 versions (`2_keys.sql`, `3_fill.sql`)", "`migrate.adopt.to`: 3 if"];
-    expect_refused(&database, adopt(&database, &folder), 2, &says).await;
+    let messages = ["2 versions (`2_keys.sql`, `3_fill.sql`)", "`migrate.adopt.to`: 3 if"];
+    expect_refused(&database, adopt(&database, &folder), 2, &messages).await;
 
     adopt(&database, &folder).args(["--to", "3"]).run().await.expect_code(0);
     assert_eq!(database.applied().await, [1, 2, 3]);
@@ -246,16 +247,16 @@ async fn versions_that_change_data_alone_cannot_be_told_apart() {
 }
 
 #[tokio::test]
-async fn of_a_schema_that_is_no_version_s_the_nearest_is_shown() {
+async fn for_a_schema_that_matches_no_version_the_nearest_is_shown() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(&format!("{USERS}; {KEYS}; {NAME}; ALTER TABLE keys ADD hash text; {UNKNOWN}")).await;
-    let says = ["differs from what the migrations up to `4_name.sql` create", "hash", "--to 4 --accept"];
-    expect_refused(&database, adopt(&database, &folder), 4, &says).await;
+    let messages = ["differs from what the migrations up to `4_name.sql` create", "hash", "--to 4 --accept"];
+    expect_refused(&database, adopt(&database, &folder), 4, &messages).await;
 
-    // Nothing in it is quite as the files have it, and it is the same all the same.
+    // Its only table differs, but still counts as an object that the migrations create.
     let renamed = Database::fresh().await;
     renamed.execute(&format!("{USERS}; ALTER TABLE users RENAME email TO mail")).await;
-    expect_refused(&renamed, adopt(&renamed, &folder), 4, &["up to `1_users.sql` make", "mail"]).await;
+    expect_refused(&renamed, adopt(&renamed, &folder), 4, &["up to `1_users.sql` create", "mail"]).await;
 
     // Something else altogether.
     let other = Database::fresh().await;
@@ -279,7 +280,7 @@ const AS_TEXT: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn what_a_tool_that_compares_versions_as_text_applied_before_is_not_offered_to_be_dropped() {
+async fn sql_drops_nothing_that_a_tool_applied_earlier_because_it_compares_versions_as_text() {
     let folder = AS_TEXT.iter().fold(Folder::new(), |folder, (name, sql)| folder.file(name, sql));
     let prisma = "CREATE TABLE _prisma_migrations (id text, checksum text, finished_at timestamptz, migration_name text,
         logs text, rolled_back_at timestamptz, started_at timestamptz, applied_steps_count int);";
@@ -301,14 +302,14 @@ async fn what_a_tool_that_compares_versions_as_text_applied_before_is_not_offere
         let made = "`202301020000001234_b.sql` is a later file that makes this change";
         for arguments in [&[][..], &["--to", "20230101000000"]] {
             let run = adopt(&database, &folder).args(arguments);
-            let says = [
+            let messages = [
                 "table-public.b-extra: table public.b exists but no migration creates it; ",
                 "column-public.a.b-extra: column public.a.b exists but no migration creates it; ",
                 made,
                 "hint: ",
                 "if `202301020000001234_b.sql` was applied before files that sort before it here, rename it",
             ];
-            let outcome = expect_refused(&database, run, 4, &says).await;
+            let outcome = expect_refused(&database, run, 4, &messages).await;
             assert!(!outcome.stderr.contains("DROP"), "{outcome}");
         }
         let json = adopt(&database, &folder).args(["--output", "json"]).run().await.expect_code(4).json();
@@ -318,7 +319,7 @@ async fn what_a_tool_that_compares_versions_as_text_applied_before_is_not_offere
             "{json}"
         );
     }
-    // What no file makes is still too much.
+    // An object that no migration creates is still extra.
     let database = Database::fresh().await;
     database.execute("CREATE TABLE a (id int); CREATE TABLE x (id int)").await;
     let run = adopt(&database, &folder).args(["--to", "20230101000000"]);
@@ -326,20 +327,20 @@ async fn what_a_tool_that_compares_versions_as_text_applied_before_is_not_offere
 }
 
 #[tokio::test]
-async fn where_later_files_cannot_be_tried_nothing_is_offered_to_be_dropped() {
+async fn sql_drops_nothing_where_later_files_cannot_be_replayed() {
     let (database, folder) = (Database::fresh().await, Folder::new().file("1_a.sql", "CREATE TABLE a ()"));
     folder.put("2_fails.sql", "SELECT 1/0");
     database.execute("CREATE TABLE a (); CREATE TABLE x ()").await;
     let run = adopt(&database, &folder).args(["--to", "1"]);
-    let says = [
+    let messages = [
         "table-public.x-extra",
-        "a later file may make it, which is not known: `2_fails.sql` cannot be replayed",
+        "a later file may create it, but that is unknown: `2_fails.sql` cannot be replayed",
     ];
-    let outcome = expect_refused(&database, run, 4, &says).await;
+    let outcome = expect_refused(&database, run, 4, &messages).await;
     assert!(!outcome.stderr.contains("DROP"), "{outcome}");
 }
 
-/// One database that has everything, and what somebody can have changed in it by hand.
+/// A database with all kinds of objects, and changes by hand.
 const EVERYTHING: &str = "
     CREATE TYPE mood AS ENUM ('good', 'bad');
     CREATE SEQUENCE numbers INCREMENT 2;
@@ -368,7 +369,7 @@ const CHANGES: [(&str, &str); 14] = [
     ("a trigger", "DROP TRIGGER touch ON t"),
 ];
 
-/// The ids of the differences that a failed run with `--output json` tells.
+/// The IDs of the differences that a failed run with `--output json` reports.
 fn ids(outcome: &Outcome) -> Vec<String> {
     let json = outcome.json();
     let differences = json["error"]["differences"].as_array().unwrap_or_else(|| panic!("none: {outcome}"));
@@ -380,7 +381,7 @@ fn text(value: &Value) -> String {
 }
 
 #[tokio::test]
-async fn each_kind_of_difference_is_told_refused_and_can_be_accepted() {
+async fn each_kind_of_difference_is_reported_refused_and_can_be_accepted() {
     let folder =
         Folder::new().file("1_everything.sql", EVERYTHING).file("2_next.sql", "CREATE TABLE next ()");
     for (what, change) in CHANGES {
@@ -429,7 +430,7 @@ async fn every_difference_has_to_be_accepted() {
     assert_eq!(ids(&expect_refused(&database, but_one, 4, &[&all[0]]).await), all[..1]);
     let unknown = to_one().args(["--accept", "nothing"]);
     expect_refused(&database, unknown, 2, &[&format!("the differences are {}", all.join(", "))]).await;
-    // The variable says the same, and a dry run does.
+    // The variable has the same effect, also in a dry run.
     to_one().arg("--dry-run").env("CORVEIL_ACCEPT", all.join(",")).run().await.expect_code(0);
     let run = all.iter().fold(to_one(), |run, id| run.args(["--accept", id]));
     run.run().await.expect_code(0);
@@ -437,7 +438,7 @@ async fn every_difference_has_to_be_accepted() {
 }
 
 #[tokio::test]
-async fn the_sql_of_each_difference_mends_it() {
+async fn the_sql_of_each_difference_fixes_it() {
     let folder = Folder::new().file("1_everything.sql", EVERYTHING);
     for (what, change) in CHANGES.into_iter().filter(|(what, _)| *what != "an enum") {
         let database = Database::fresh().await;
@@ -521,7 +522,7 @@ async fn the_embedded_migrations_need_no_scratch_database() {
         database.execute(&std::fs::read_to_string(file).unwrap()).await;
     }
     database.execute(UNKNOWN).await;
-    // Nothing but what owning the schema gives.
+    // Only the rights of the schema's owner.
     let owner = database.create_role("NOCREATEDB").await;
     database
         .execute(&format!(
@@ -564,7 +565,7 @@ async fn files_that_a_new_database_would_refuse_are_listed_before_they_are_recor
             .expect_code(0)
             .json();
         let refused = json["refused"].as_array().unwrap().len();
-        assert_eq!(refused, arguments.len(), "what is recorded already is not told again: {json}");
+        assert_eq!(refused, arguments.len(), "what is recorded already is not reported again: {json}");
     }
     // That is the way.
     let empty = Database::fresh().await;
@@ -573,7 +574,7 @@ async fn files_that_a_new_database_would_refuse_are_listed_before_they_are_recor
 }
 
 #[tokio::test]
-async fn what_the_app_makes_while_it_runs_is_no_obstacle_to_adopting() {
+async fn partitions_that_the_app_creates_do_not_prevent_a_baseline() {
     let folder = folder();
     for lead in [golang_migrate(2, false), String::new()] {
         let database = Database::fresh().await;
@@ -594,7 +595,7 @@ async fn what_the_app_makes_while_it_runs_is_no_obstacle_to_adopting() {
 }
 
 #[tokio::test]
-async fn a_long_comparison_says_how_far_it_is() {
+async fn a_long_comparison_reports_its_progress() {
     let folder = Folder::new()
         .file("1_users.sql", USERS)
         .file("2_slow.sql", "SELECT pg_sleep(5.1)")

@@ -1,4 +1,4 @@
-//! A database that something else migrated meets a run that has not been told, and one that adopts it on its way.
+//! A database that another tool migrated: a run without `--adopt` refuses it, a run with it records the baseline first.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn every_command_names_the_one_that_adopts() {
     let run = Corveil::new("adopt").url(&database.url()).args(words).run().await.expect_code(0);
     assert_eq!(run.stdout, "would record 1_users.sql\n");
 
-    // Without a history, the objects say it.
+    // Without a history, the objects show it.
     database.execute("DROP TABLE schema_migrations").await;
     let run = Corveil::migrate(&database, &folder).run().await.expect_code(4);
     run.expect_stderr(&format!("`corveil adopt --source {source} --dry-run`"));
@@ -72,10 +72,10 @@ async fn a_run_adopts_what_has_everything_already() {
 }
 
 #[tokio::test]
-async fn an_empty_database_and_one_with_a_history_of_ours_are_as_ever() {
+async fn adoption_ignores_an_empty_database_and_one_with_corveils_history() {
     let (database, folder) = (Database::fresh().await, folder());
     let adopting = || Corveil::migrate(&database, &folder).args(["--adopt=goose", "--output", "json"]);
-    // Somebody else's tables are in nobody's way.
+    // Unrelated tables do not matter.
     database.execute("CREATE TABLE unrelated ()").await;
     let json = adopting().args(["--target", "1"]).run().await.expect_code(0).json();
     assert_eq!((&json["outcome"], json.get("adopted")), (&"applied".into(), None));
@@ -101,8 +101,8 @@ async fn files_that_would_apply_again_are_not_run_on_what_is_there() {
         database.execute("CREATE TABLE accounts (cents int); INSERT INTO accounts VALUES (500)").await;
         let run = Corveil::migrate(&database, &folder).arg("--adopt").run().await.expect_code(2);
         run.expect_stderr("(`1_accounts.sql`, `2_cents.sql`), so the current one is ambiguous");
-        let told = Corveil::migrate(&database, &folder).args(["--adopt", "--adopt-to", "2"]);
-        told.run().await.expect_code(0).expect_stdout("recorded 2 migrations");
+        let with_version = Corveil::migrate(&database, &folder).args(["--adopt", "--adopt-to", "2"]);
+        with_version.run().await.expect_code(0).expect_stdout("recorded 2 migrations");
         assert_eq!(database.value::<i32>("SELECT cents FROM accounts").await, 500);
     }
 }
@@ -137,7 +137,7 @@ async fn a_dry_run_shows_both_halves() {
 #[tokio::test]
 async fn files_that_are_recorded_need_not_be_ones_that_could_run() {
     let (database, folder) = (at_one().await, folder());
-    // psql's own command: a pending file with it is refused.
+    // A command of psql: a pending file with it is refused.
     folder.put("1_users.sql", format!("-- corveil:lock-timeout 1s\n{USERS};\n"));
     folder.put("3_bad.sql", "\\echo no\n");
     Corveil::migrate(&database, &folder)
@@ -178,12 +178,12 @@ async fn runs_at_once_adopt_once() {
 }
 
 #[tokio::test]
-async fn a_pod_that_waits_does_not_give_up_while_somebody_has_the_lock() {
+async fn a_pod_that_waits_does_not_give_up_while_another_session_has_the_lock() {
     let (database, folder) = (at_one().await, folder());
     let mut other = database.connect().await;
     other.lock().await.unwrap();
     let wait = Corveil::with("wait", &database, &folder).spawn();
-    wait.until_it_says("waiting: 2 migrations are not applied").await;
+    wait.until_it_logs("waiting: 2 migrations are not applied").await;
     other.ensure_migrations_table("_sqlx_migrations").await.unwrap();
     for migration in Migrator::new(folder.path()).await.unwrap().iter() {
         other.skip("_sqlx_migrations", migration).await.unwrap();

@@ -1,4 +1,4 @@
-//! What `corveil adopt` writes is what sqlx writes, all of it or nothing, also beside others and when it is stopped.
+//! `corveil adopt` writes the same rows as sqlx, all of them or none, also next to other sessions and when it is stopped.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn folder() -> Folder {
 
 const TWO: &str = "CREATE TABLE a (); CREATE TABLE b ();";
 
-/// A run that writes, and cannot go on.
+/// A run that writes, and is blocked.
 const WRITES: &str = "query LIKE '%BEGIN%CREATE TABLE%' AND wait_event_type = 'Lock'";
 
 fn adopt(database: &Database, folder: &Folder) -> Corveil {
@@ -31,7 +31,7 @@ async fn waiting(database: &Database, folder: &Folder) -> (PgConnection, Running
     let mut other = database.connect().await;
     other.lock().await.unwrap();
     let run = adopt(database, folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    run.until_it_logs("waiting for the migration lock").await;
     (other, run)
 }
 
@@ -46,25 +46,25 @@ async fn writing(database: &Database, folder: &Folder) -> (PgConnection, Running
 
 #[tokio::test]
 async fn sqlx_s_own_record_is_the_same_and_it_runs_nothing() {
-    let (ours, theirs, folder) = (Database::fresh().await, Database::fresh().await, folder());
-    for database in [&ours, &theirs] {
+    let (adopted, by_sqlx, folder) = (Database::fresh().await, Database::fresh().await, folder());
+    for database in [&adopted, &by_sqlx] {
         database.execute(&format!("{TWO} CREATE TABLE c ();")).await;
     }
-    adopt(&ours, &folder).run().await.expect_code(0);
+    adopt(&adopted, &folder).run().await.expect_code(0);
     let migrator = Migrator::new(folder.path()).await.unwrap();
-    let mut connection = theirs.connect().await;
+    let mut connection = by_sqlx.connect().await;
     connection.ensure_migrations_table("_sqlx_migrations").await.unwrap();
     for migration in migrator.iter().filter(|migration| migration.migration_type.is_up_migration()) {
         connection.skip("_sqlx_migrations", migration).await.unwrap();
     }
     let rows = "SELECT row(version, description, success, checksum, execution_time)::text || (installed_on > now() - interval '1h')
                 FROM _sqlx_migrations ORDER BY version";
-    assert_eq!(ours.values::<String>(rows).await, theirs.values::<String>(rows).await);
-    ours.execute("DROP TABLE _corveil_runs, _corveil_statements").await;
-    assert_eq!(schema::dump(&ours).await, schema::dump(&theirs).await);
+    assert_eq!(adopted.values::<String>(rows).await, by_sqlx.values::<String>(rows).await);
+    adopted.execute("DROP TABLE _corveil_runs, _corveil_statements").await;
+    assert_eq!(schema::dump(&adopted).await, schema::dump(&by_sqlx).await);
 
-    migrator.run(&mut ours.connect().await).await.unwrap();
-    assert_eq!(ours.applied().await, [1, 2, 3]);
+    migrator.run(&mut adopted.connect().await).await.unwrap();
+    assert_eq!(adopted.applied().await, [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -93,25 +93,25 @@ async fn it_waits_for_whoever_migrates_and_gives_up_with_75() {
     assert!(!database.is_touched().await);
 
     let run = adopt(&database, &folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    run.until_it_logs("waiting for the migration lock").await;
     other.unlock().await.unwrap();
     run.wait().await.expect_code(0);
     assert_eq!(database.applied().await, [1, 2]);
 }
 
 #[tokio::test]
-async fn what_changes_before_the_lock_is_there_is_not_believed() {
+async fn changes_before_the_lock_is_held_are_noticed() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
     let (mut other, run) = waiting(&database, &folder).await;
     database.execute("ALTER TABLE a ADD x int").await;
     other.unlock().await.unwrap();
-    run.wait().await.expect_code(75).expect_stderr("changed while it was looked at; nothing was recorded");
+    run.wait().await.expect_code(75).expect_stderr("changed while it was read; nothing was recorded");
     assert!(!database.is_touched().await);
 }
 
 #[tokio::test]
-async fn a_signal_leaves_nothing_behind() {
+async fn a_signal_leaves_no_rows() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
     // While it waits for the lock.
@@ -133,7 +133,7 @@ async fn a_signal_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_kill_leaves_nothing_behind() {
+async fn a_kill_leaves_no_rows() {
     let (database, folder) = (Database::fresh().await, folder());
     database.execute(TWO).await;
     let (blocker, run) = writing(&database, &folder).await;
@@ -146,9 +146,9 @@ async fn a_kill_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_is_told_what_it_lacks() {
+async fn a_role_without_a_right_gets_an_error_that_names_it() {
     let (database, folder) = (Database::fresh().await, folder());
-    // Before PostgreSQL 15 everybody may create in `public`.
+    // Before PostgreSQL 15 every role may create in `public`.
     database.execute(&format!("{TWO}; REVOKE CREATE ON SCHEMA public FROM PUBLIC")).await;
     let role = database.create_role("CREATEDB").await;
     let run = adopt(&database, &folder).url(&database.url_as(&role)).run().await.expect_code(2);

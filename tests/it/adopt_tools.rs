@@ -16,7 +16,7 @@ const DOCUMENTED: [(Tool, &str); 3] = [
          CREATE TABLE ar_internal_metadata (key varchar NOT NULL PRIMARY KEY, value varchar,
            created_at timestamp(6) NOT NULL, updated_at timestamp(6) NOT NULL);",
     ),
-    // Of an older Corveil: nobody knows what else is in it.
+    // Of an older Corveil: its other contents are unknown.
     (
         Tool::SchemaMigrations,
         "CREATE TABLE schema_migrations (version text, at timestamptz DEFAULT now(), by text);",
@@ -41,15 +41,15 @@ async fn is_adopted(tool: Tool, theirs: &Database) {
     }
 }
 
-/// By the tool's own program.
+/// With the tool's program.
 async fn made_is_adopted(tool: Tool) {
     let theirs = Database::fresh().await;
-    Migrator::new(tool, &Step::ours()[..APPLIED]).migrate(&theirs).await;
+    Migrator::new(tool, &Step::product()[..APPLIED]).migrate(&theirs).await;
     is_adopted(tool, &theirs).await;
 
     // With all of them there is nothing left to do, and one run finds that out.
     let theirs = Database::fresh().await;
-    Migrator::new(tool, &Step::ours()).migrate(&theirs).await;
+    Migrator::new(tool, &Step::product()).migrate(&theirs).await;
     let run = Corveil::new("migrate").url(&theirs.url()).arg("--adopt").run().await.expect_code(0);
     run.expect_stdout("recorded 10 migrations, none of which was run\nnothing to do");
 }
@@ -103,7 +103,7 @@ async fn prismas_is_adopted() {
 async fn documented_tables_are_adopted() {
     for (tool, table) in DOCUMENTED {
         let theirs = Database::fresh().await;
-        for step in &Step::ours()[..APPLIED] {
+        for step in &Step::product()[..APPLIED] {
             theirs.execute(&step.sql).await;
             theirs
                 .execute(&format!(
@@ -121,7 +121,7 @@ async fn documented_tables_are_adopted() {
 #[tokio::test]
 async fn a_history_that_is_not_read_is_passed_over_for_the_schema() {
     let theirs = Database::fresh().await;
-    for step in &Step::ours()[..APPLIED] {
+    for step in &Step::product()[..APPLIED] {
         theirs.execute(&step.sql).await;
     }
     theirs

@@ -41,7 +41,7 @@ async fn rows_that_something_removes_are_missed() {
         ),
         ("a file that deletes an earlier row", "", "DELETE FROM _sqlx_migrations WHERE version = 1"),
         ("a file that changes an earlier row", "", "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1"),
-        ("a file that says that one failed", "", "UPDATE _sqlx_migrations SET success = false WHERE version = 1"),
+        ("a file that marks one as failed", "", "UPDATE _sqlx_migrations SET success = false WHERE version = 1"),
         ("a file that empties the history", "", "TRUNCATE _sqlx_migrations"),
         ("without a transaction", "", "-- no-transaction\nDELETE FROM _sqlx_migrations WHERE version = 1;"),
     ] {
@@ -53,8 +53,8 @@ async fn rows_that_something_removes_are_missed() {
         }
         folder.put("0002_b.sql", last_file);
         let run = Corveil::migrate(&database, &folder).run().await;
-        let said = run.stderr.contains("in the history") || run.stderr.contains("migration history");
-        assert!(run.code == Some(4) && said, "{form}: {run}");
+        let is_named = run.stderr.contains("in the history") || run.stderr.contains("migration history");
+        assert!(run.code == Some(4) && is_named, "{form}: {run}");
         let outcome: String =
             database.value("SELECT outcome FROM _corveil_runs ORDER BY id DESC LIMIT 1").await;
         assert_eq!(outcome, "failed", "{form}");
@@ -73,13 +73,13 @@ async fn row_security_that_a_file_forces_on_the_history_is_no_success() {
     let migrate = || Corveil::migrate(&database, &folder).url(&database.url_as(&owner)).run();
     // The history row of the file itself is refused.
     migrate().await.expect_code(3).expect_stderr("violates row-level security policy");
-    // A policy that lets it be written does not make it safe: the next run could read less than was written.
+    // A policy that allows writes does not make it safe: the next run could read less than was written.
     database.execute("CREATE POLICY everything ON _sqlx_migrations FOR INSERT WITH CHECK (true)").await;
     migrate().await.expect_code(4).expect_stderr("row security on table public._sqlx_migrations");
     migrate().await.expect_code(4).expect_stderr("NO FORCE ROW LEVEL SECURITY");
 }
 
-/// Two URLs: `own` migrates, `app` looks.
+/// Two URLs: `own` migrates, `app` reads.
 struct Two {
     database: Database,
     own: String,
@@ -108,7 +108,7 @@ impl Two {
 }
 
 #[tokio::test]
-async fn the_app_is_let_in_again_after_a_file_shut_it_out() {
+async fn the_app_gets_its_rights_back_after_a_file_revoked_them() {
     for (form, last_file) in [
         ("tables", "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {app}; GRANT SELECT ON a TO {app}"),
         ("the schema", "REVOKE ALL ON SCHEMA public FROM PUBLIC"),
@@ -131,7 +131,7 @@ async fn the_app_is_let_in_again_after_a_file_shut_it_out() {
 }
 
 #[tokio::test]
-async fn the_app_is_let_in_where_an_event_trigger_switches_row_security_on() {
+async fn the_app_gets_its_rights_where_an_event_trigger_enables_row_security() {
     let (two, folder) = (Two::new().await, two_files());
     two.database
         .execute(
@@ -143,7 +143,7 @@ async fn the_app_is_let_in_where_an_event_trigger_switches_row_security_on() {
         .await;
     two.migrate(&folder).run().await.expect_code(0);
     two.wait(&folder).run().await.expect_code(0);
-    // A policy that lets one role read is no door for others.
+    // A policy that lets one role read does not let others read.
     let other = two.database.create_role("").await;
     two.database.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {other}")).await;
     let status =
@@ -154,7 +154,7 @@ async fn the_app_is_let_in_where_an_event_trigger_switches_row_security_on() {
 
 #[tokio::test]
 async fn an_app_that_finds_nothing_fails_the_run() {
-    // The role that migrates has a search path of its own.
+    // The role that migrates has another search path.
     let (two, folder) = (Two::new().await, two_files());
     let Two { database, own, app } = &two;
     database
@@ -168,7 +168,7 @@ async fn an_app_that_finds_nothing_fails_the_run() {
         .expect_stderr("has a migration history in schema `corv`")
         .expect_stderr("--history-schema corv");
     two.wait(&folder).run().await.expect_code(4);
-    // The way out that it names.
+    // The fix in the hint.
     database.execute(&format!("GRANT USAGE ON SCHEMA corv TO {app}")).await;
     two.migrate(&folder).env("CORVEIL_HISTORY_SCHEMA", "corv").run().await.expect_code(0);
     two.wait(&folder).env("CORVEIL_HISTORY_SCHEMA", "corv").run().await.expect_code(0);
@@ -195,8 +195,8 @@ async fn an_app_that_cannot_log_in_fails_the_run() {
 #[tokio::test]
 async fn an_app_whose_database_does_not_answer_from_here_is_a_warning() {
     let (two, folder) = (Two::new().await, two_files());
-    let nobody = crate::support::Url { port: 1, ..two.database.url_as(&two.app) };
-    let run = two.migrate(&folder).url(&nobody).run().await.expect_code(0);
+    let closed = crate::support::Url { port: 1, ..two.database.url_as(&two.app) };
+    let run = two.migrate(&folder).url(&closed).run().await.expect_code(0);
     run.expect_stderr("what the app finds could not be checked");
 }
 
@@ -218,7 +218,7 @@ async fn a_search_path_that_a_file_sets_for_later_sessions_is_noticed() {
 }
 
 #[tokio::test]
-async fn what_exit_0_says_outlives_a_crash_of_the_server() {
+async fn what_exit_0_reports_survives_a_crash_of_the_server() {
     let server = Server::private();
     // Nothing but a durable commit writes to the disk.
     let url = server.url("postgres");

@@ -72,7 +72,7 @@ async fn newer_versions_of_the_database_are_reported() {
 }
 
 #[tokio::test]
-async fn a_failed_statement_is_reported_with_all_its_particulars() {
+async fn a_failed_statement_is_reported_with_all_details() {
     let (database, folder) = (Database::fresh().await, two_files());
     folder.put(
         "3_fail.sql",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::corveil::Outcome;
 use crate::support::{Corveil, Database, Folder};
 
-/// Bad files: the name, the content, the line that is named, and what is said.
+/// Bad files: the name, the content, the line in the message, and the message.
 const BAD: [(&str, &[u8], Option<usize>, &str); 18] = [
     ("2_latin1.sql", b"SELECT '\xe4'", None, "is not UTF-8: the byte at offset 8"),
     ("2_utf16.sql", b"\xff\xfeS\0E\0", None, "is UTF-16"),
@@ -64,10 +64,10 @@ async fn expect_untouched(database: &Database) {
 #[tokio::test]
 async fn a_bad_file_is_refused_with_its_line_and_what_to_do() {
     let database = Database::fresh().await;
-    for (name, content, line, says) in BAD {
+    for (name, content, line, message) in BAD {
         let run = migrate(&database, &with_good_file().file(name, content)).await.expect_code(2);
         let place = line.map_or_else(|| format!("`{name}` "), |line| format!("`{name}` line {line} "));
-        run.expect_stderr(&place).expect_stderr(says).expect_stderr("hint: ");
+        run.expect_stderr(&place).expect_stderr(message).expect_stderr("hint: ");
     }
     expect_untouched(&database).await;
 }
@@ -89,7 +89,7 @@ async fn all_bad_files_are_named_at_once() {
 #[tokio::test]
 async fn names_that_cannot_be_are_refused() {
     let database = Database::fresh().await;
-    for (name, says) in [
+    for (name, message) in [
         ("v2_users.sql", "`v2_users.sql` has a name that starts with no version number"),
         ("20240101-a_b.sql", "`20240101-a_b.sql` has a name"),
         ("99999999999999999999_a.sql", "`99999999999999999999_a.sql` has a name"),
@@ -99,7 +99,7 @@ async fn names_that_cannot_be_are_refused() {
         ("1_again.up.sql", "`1_good.sql` has the same version 1 as `1_again.up.sql`"),
     ] {
         let run = migrate(&database, &with_good_file().file(name, "SELECT 1")).await.expect_code(2);
-        run.expect_stderr(says).expect_stderr("hint: ");
+        run.expect_stderr(message).expect_stderr("hint: ");
     }
     let folder = with_good_file().file("1_again.sql", "").file("v_a.sql", "").file("w_b.sql", "");
     migrate(&database, &folder).await.expect_code(2).expect_stderr("in 3 places");
@@ -220,7 +220,9 @@ async fn a_file_that_git_checked_out_with_other_line_endings_is_not_called_edite
     migrate(&database, &folder).await.expect_code(0);
     folder.put("1_t.sql", "SELECT 1;\r\nSELECT 2;\r\n");
     let run = migrate(&database, &folder).await.expect_code(4);
-    let run = run.expect_stderr("differs only in its line endings from the file applied on");
+    let run = run
+        .expect_stderr("differs only in its line endings from the file applied on")
+        .expect_stderr(": CR LF here, LF there");
     run.expect_stderr("*.sql text eol=lf").expect_no_stderr("was edited");
 }
 
@@ -235,7 +237,7 @@ async fn an_applied_file_that_cannot_be_read_is_not_called_edited() {
 }
 
 #[tokio::test]
-async fn versions_newer_than_ours_are_a_rollback_and_older_ones_a_loss() {
+async fn unknown_newer_versions_are_a_rollback_and_unknown_older_ones_an_error() {
     let (database, folder) = with_a_gap().await;
     folder.remove("3_t.sql");
     folder.remove("4_t.sql");

@@ -1,11 +1,11 @@
-//! Locks and timeouts: a file gives way after a moment and comes again, and says who was in its way.
+//! Locks and timeouts: a blocked file gives up its lock after a moment, tries again, and names the blockers.
 
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrate;
 use sqlx::{Connection, Executor};
 
-use crate::support::look::{SOON, ask, backend};
+use crate::support::inspect::{SOON, ask, backend};
 use crate::support::{Corveil, Database, Folder, wait_until};
 
 fn alter() -> Folder {
@@ -19,7 +19,7 @@ async fn with_table() -> Database {
 }
 
 #[tokio::test]
-async fn readers_behind_a_blocked_alter_wait_no_longer_than_lock_timeout() {
+async fn readers_queued_after_a_blocked_alter_wait_no_longer_than_lock_timeout() {
     const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
     let (database, folder) = (with_table().await, alter());
     let mut reader = database.begin("SELECT FROM t").await;
@@ -35,7 +35,7 @@ async fn readers_behind_a_blocked_alter_wait_no_longer_than_lock_timeout() {
         run.stderr().contains("retry 2 of 10")
     })
     .await;
-    assert!(longest > LOCK_TIMEOUT / 4, "nobody was ever behind the file: {longest:?}");
+    assert!(longest > LOCK_TIMEOUT / 4, "no reader was ever queued after the file: {longest:?}");
     assert!(longest < LOCK_TIMEOUT + Duration::from_secs(1), "{longest:?}");
 
     let pid = backend(&mut reader).await;
@@ -73,7 +73,7 @@ async fn a_statement_outside_a_transaction_is_tried_again_too() {
     let content = "-- no-transaction\nCREATE TABLE b ();\nALTER TABLE t ADD COLUMN a int;";
     let folder = Folder::new().file("0001_alter.sql", content);
     let run = Corveil::migrate(&database, &folder).args(["--lock-timeout", "100ms"]).spawn();
-    run.until_it_says("retry 1 of 10").await;
+    run.until_it_logs("retry 1 of 10").await;
     reader.close().await.unwrap();
 
     run.wait().await.expect_code(0);
@@ -85,7 +85,7 @@ async fn a_deadlock_is_tried_again() {
     let database = Database::fresh().await;
     database.execute("CREATE TABLE a (); CREATE TABLE b ()").await;
     let folder = Folder::new().file("0001_lock.sql", "LOCK TABLE a; LOCK TABLE b;");
-    // The server ends whoever looks first: this session never does.
+    // The server cancels the session that checks for the deadlock first: this session never does.
     let mut other = database.begin("SET deadlock_timeout = '1h'; LOCK TABLE b").await;
     let run = Corveil::migrate(&database, &folder).args(["--lock-timeout", "none"]).spawn();
     database.runner("query LIKE '%LOCK TABLE b%' AND wait_event_type = 'Lock'").await;
@@ -110,7 +110,7 @@ async fn a_statement_that_takes_too_long_is_tried_again_and_then_given_up() {
 }
 
 #[tokio::test]
-async fn a_cancellation_by_somebody_else_is_no_timeout() {
+async fn a_cancellation_by_an_administrator_is_not_a_timeout() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("0001_sleep.sql", "SELECT pg_sleep(60)");
     for timeout in ["none", "30s"] {
@@ -118,7 +118,7 @@ async fn a_cancellation_by_somebody_else_is_no_timeout() {
         let pid = database.sleeper("0001_sleep.sql").await;
         assert!(database.value::<bool>(&format!("SELECT pg_cancel_backend({pid})")).await);
 
-        // Somebody wanted it to end, so it does not come again by itself.
+        // An administrator cancelled it, so it is not retried.
         let outcome = run.wait().await.expect_code(75).expect_stderr("SQLSTATE 57014");
         assert!(!outcome.stderr.contains("; retry "), "{outcome}");
         assert!(database.applied().await.is_empty());
@@ -167,7 +167,7 @@ async fn a_concurrent_build_that_sqlx_deadlocks_is_built_again() {
     .await;
     writer.close().await.unwrap();
 
-    run.until_it_says("; retry 1 of 10").await;
+    run.until_it_logs("; retry 1 of 10").await;
     assert!(database.value::<bool>(&format!("SELECT pg_terminate_backend({pid})")).await);
     assert!((&mut waiting).await.unwrap().is_err());
     let run = run.wait().await.expect_code(0).expect_stderr(&format!("blocked by process {pid}."));

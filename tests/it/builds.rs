@@ -43,7 +43,7 @@ async fn an_older_build_that_waited_while_the_newer_one_migrated_has_nothing_to_
     let mut sqlx = database.connect().await;
     sqlx.lock().await.unwrap();
     let waiting = Corveil::migrate(&database, &old).spawn();
-    waiting.until_it_says("waiting for the migration lock").await;
+    waiting.until_it_logs("waiting for the migration lock").await;
     // The newer one, by a tool that takes no lock.
     let mut migrations = sqlx::migrate::Migrator::new(new.path()).await.unwrap();
     migrations.set_locking(false).run(&mut sqlx).await.unwrap();

@@ -1,4 +1,4 @@
-//! A search path or role that a file leaves set: sqlx carries it to the next files of a run, a run of ours does not.
+//! A search path or role that a file leaves set: sqlx keeps it for the next files of a run, Corveil does not.
 
 use sqlx::migrate::Migrator;
 
@@ -8,7 +8,7 @@ use crate::support::{Corveil, Database, Folder};
 const PARCELS: &str = "CREATE SCHEMA depot;\nSET search_path TO depot, public;\nCREATE TABLE parcels (id bigint PRIMARY KEY);\n";
 const BINS: &str = "CREATE TABLE bins (id bigint PRIMARY KEY);\n";
 
-/// The second file is one that sqlx makes in the first one's schema.
+/// sqlx creates the second file's table in the first one's schema.
 fn folder() -> Folder {
     Folder::new().file("1_parcels.sql", PARCELS).file("2_bins.sql", BINS)
 }
@@ -25,7 +25,7 @@ async fn verify(database: &Database, folder: &Folder, code: i32) -> Outcome {
 }
 
 #[tokio::test]
-async fn a_setting_that_is_left_behind_is_warned_of_where_files_follow() {
+async fn a_setting_that_a_file_leaves_set_causes_a_warning_if_files_follow() {
     let role = Database::fresh().await;
     let role = role.create_role("").await;
     for (sql, line, what) in [
@@ -47,7 +47,7 @@ async fn a_setting_that_is_left_behind_is_warned_of_where_files_follow() {
         let run = Corveil::migrate(&database, &folder).run().await.expect_code(0);
         assert_eq!(run.stderr.matches(" leaves the ").count(), 1, "{sql}: {run}");
         assert!(warned(&run), "{sql}: {run}");
-        // It is for whoever writes the file, and nobody writes this one any more.
+        // The warning is for the author of a file, and an applied file cannot change any more.
         folder.put("3_c.sql", "SELECT 1");
         let run = Corveil::migrate(&database, &folder).run().await.expect_code(0);
         assert!(!run.stderr.contains(" leaves the "), "{sql}: {run}");
@@ -71,7 +71,7 @@ async fn a_setting_that_ends_with_the_file_is_not() {
 }
 
 #[tokio::test]
-async fn the_file_that_left_the_path_is_named_where_the_next_one_misses_it() {
+async fn the_file_that_left_the_path_set_is_named_when_the_next_one_lacks_it() {
     for (sql, sqlstate) in [
         ("ALTER TABLE parcels ADD label text", "42P01"),
         ("SELECT weigh(1)", "42883"),
@@ -90,7 +90,7 @@ async fn the_file_that_left_the_path_is_named_where_the_next_one_misses_it() {
         let failure = &run.json()["error"]["failure"];
         assert!(failure["probable_cause"].as_str().unwrap().starts_with(cause), "{run}");
 
-        // As the hint says; a run that had applied the first file before says the same.
+        // The fix of the hint. A run that had applied the first file before prints the same.
         let again = Corveil::migrate(&database, &folder).run().await.expect_code(3);
         again.expect_stderr(&format!("  probable cause: {cause}"));
         folder.put("3_label.sql", format!("SET search_path TO depot, public;\n{sql}"));
@@ -128,7 +128,7 @@ async fn other_failures_blame_no_other_file() {
 }
 
 #[tokio::test]
-async fn a_table_that_sqlx_made_in_the_path_left_behind_is_never_offered_to_be_dropped() {
+async fn sql_never_drops_a_table_that_sqlx_created_on_a_path_that_a_file_left_set() {
     let folder = folder();
     let database = by_sqlx(&folder).await;
     assert!(database.has("depot.bins").await);
@@ -137,12 +137,12 @@ async fn a_table_that_sqlx_made_in_the_path_left_behind_is_never_offered_to_be_d
     let found = verify(&database, &folder, 4).await;
     assert!(!found.stdout.contains("DROP") && !found.stdout.contains("CREATE"), "{found}");
     let found = found
-        .expect_stdout("- table-public.bins-missing: table public.bins is missing; depot.bins may be it\n")
+        .expect_stdout("- table-public.bins-missing: table public.bins is missing; it may be depot.bins\n")
         .expect_stdout("- table-depot.bins-extra: ")
         .expect_stdout("`1_parcels.sql` line 2 leaves the search path set")
         .expect_stdout(": ALTER TABLE depot.bins SET SCHEMA public;\n");
     drop(found);
-    // With one in either schema, neither is known to be of no use.
+    // With one in each schema, either may be in use.
     database.execute("CREATE TABLE public.bins (id bigint PRIMARY KEY)").await;
     let found = verify(&database, &folder, 4).await;
     assert!(!found.stdout.contains("DROP") && found.stdout.contains("table-depot.bins-extra"), "{found}");
@@ -153,7 +153,7 @@ async fn a_table_that_sqlx_made_in_the_path_left_behind_is_never_offered_to_be_d
 }
 
 #[tokio::test]
-async fn a_replay_that_misses_the_path_says_which_file_left_it() {
+async fn a_replay_that_lacks_the_path_names_the_file_that_left_it_set() {
     let folder = folder().file("3_label.sql", "ALTER TABLE parcels ADD label text");
     let database = by_sqlx(&folder).await;
     verify(&database, &folder, 2)
@@ -163,7 +163,7 @@ async fn a_replay_that_misses_the_path_says_which_file_left_it() {
 }
 
 #[tokio::test]
-async fn what_is_in_a_schema_that_no_file_makes_is_moved_and_not_dropped_with_it() {
+async fn objects_in_a_schema_that_no_migration_creates_are_moved_and_not_dropped() {
     let (database, folder) = (Database::fresh().await, Folder::new().file("1_bins.sql", BINS));
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     // As another path of the role or the database had it.

@@ -17,7 +17,7 @@ async fn a_server_that_starts_in_time_is_waited_for() {
     let database = Database::on(&server).await;
     server.stop();
     let run = Corveil::migrate(&database, &folder).args(["--wait-for-db", "60s"]).spawn();
-    run.until_it_says("waiting for postgres://").await;
+    run.until_it_logs("waiting for postgres://").await;
     assert!(run.stderr().contains("Connection refused"), "{}", run.stderr());
     server.start();
 
@@ -51,7 +51,7 @@ async fn a_host_without_a_name_may_be_tried_again_later() {
 }
 
 #[tokio::test]
-async fn refused_credentials_and_missing_databases_are_the_configurations_fault_after_the_wait() {
+async fn refused_credentials_and_missing_databases_are_configuration_errors_after_the_wait() {
     let (database, folder) = (Database::fresh().await, folder());
     let no_login = database.create_role("").await;
     database.execute(&format!("ALTER ROLE {no_login} NOLOGIN")).await;
@@ -76,7 +76,7 @@ async fn a_database_that_is_created_in_time_is_waited_for() {
     let late = format!("{}_late", database.name());
     let url = Url { database: late.clone(), ..database.url() };
     let run = Corveil::migrate(&database, &folder).url(&url).spawn();
-    run.until_it_says("3D000").await;
+    run.until_it_logs("3D000").await;
     database.execute(&format!("CREATE DATABASE {late} TEMPLATE template0")).await;
 
     run.wait().await.expect_code(0);
@@ -111,7 +111,7 @@ async fn a_run_is_patient_with_a_server_that_is_full() {
     let run = migrate().args(["--wait-for-db", "300ms"]).run().await;
     run.expect_code(75).expect_stderr("SQLSTATE 53300");
     let run = migrate().spawn();
-    run.until_it_says("SQLSTATE 53300").await;
+    run.until_it_logs("SQLSTATE 53300").await;
     for connection in taken {
         connection.close().await.unwrap();
     }
@@ -122,7 +122,7 @@ async fn a_run_is_patient_with_a_server_that_is_full() {
 }
 
 #[tokio::test]
-async fn a_limit_of_one_connection_is_the_configurations_fault() {
+async fn a_limit_of_one_connection_is_a_configuration_error() {
     let (database, folder) = (Database::fresh().await, folder());
     let role = database.create_role("CONNECTION LIMIT 1").await;
     database.execute(&format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}")).await;
@@ -130,7 +130,7 @@ async fn a_limit_of_one_connection_is_the_configurations_fault() {
     let run = as_role("migrate").run().await.expect_code(2);
     run.expect_stderr(&format!("role `{role}` allows one connection at a time"))
         .expect_stderr(&format!("hint: `ALTER ROLE {role} CONNECTION LIMIT 2`"));
-    // Who only looks needs no more.
+    // A command that only reads needs no more.
     as_role("status").run().await.expect_code(1);
 
     database.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 2")).await;
@@ -142,7 +142,7 @@ async fn a_limit_of_one_connection_is_the_configurations_fault() {
 }
 
 #[tokio::test]
-async fn a_setting_that_the_server_does_not_know_is_the_configurations_fault() {
+async fn a_setting_that_the_server_does_not_know_is_a_configuration_error() {
     let (database, folder) = (Database::fresh().await, folder());
     for (options, reason) in [
         ("-c nonsense=1", "42704"),
@@ -165,7 +165,7 @@ async fn a_setting_that_the_server_does_not_know_is_the_configurations_fault() {
 }
 
 #[tokio::test]
-async fn a_standby_is_good_enough_to_look_at_and_no_place_to_migrate() {
+async fn a_standby_can_be_read_and_not_migrated() {
     let (server, folder) = (Server::private(), folder());
     let database = Database::on(&server).await;
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
@@ -192,14 +192,14 @@ async fn the_password_is_in_nothing_that_is_printed_or_listed() {
             let run = Corveil::migrate(&database, &failing).url(&url);
             let run = run.args(["--wait-for-db", "300ms", "--log-level", "debug", "--log-format", format]);
             let run = run.args(["--output", format]).spawn();
-            run.until_it_says(if code == 2 { "waiting for" } else { "lock obtained" }).await;
-            // `ps` shows it to everybody on the machine.
+            run.until_it_logs(if code == 2 { "waiting for" } else { "lock obtained" }).await;
+            // `ps` shows it to every user of the machine.
             let listed = std::fs::read(format!("/proc/{}/cmdline", run.process())).unwrap_or_default();
             assert!(!String::from_utf8_lossy(&listed).contains(PASSWORD));
 
             let outcome = run.wait().await.expect_code(code);
-            for said in [&outcome.stdout, &outcome.stderr, &outcome.termination_log] {
-                assert!(!said.contains(PASSWORD), "{outcome}");
+            for output in [&outcome.stdout, &outcome.stderr, &outcome.termination_log] {
+                assert!(!output.contains(PASSWORD), "{outcome}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a file asks for in its leading comments, against flags, variables and defaults.
+//! Directives in a file's leading comments, against flags, variables and defaults.
 
 use serde_json::json;
 use sqlx::Executor;
@@ -57,7 +57,7 @@ async fn no_statement_timeout_beats_the_default_of_the_role() {
 }
 
 #[tokio::test]
-async fn a_blocked_file_is_tried_as_often_as_the_file_says() {
+async fn a_blocked_file_is_tried_as_often_as_its_directive_sets() {
     let database = Database::fresh().await;
     for (directive, attempts) in [("", 1), ("-- corveil:retries 1\n", 2)] {
         database.clear().await;
@@ -126,7 +126,7 @@ async fn directives_that_would_be_overlooked_are_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_directive_is_answered_with_those_that_exist() {
+async fn the_error_for_an_unknown_directive_lists_the_known_ones() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("1_a.sql", "-- corveil:timeout 10s\nSELECT 1");
     let run = Corveil::migrate(&database, &folder).run().await.expect_code(2);

@@ -1,4 +1,4 @@
-//! `verify --schema`: whether the schema is what the applied migrations make.
+//! `verify --schema`: whether the schema matches what the applied migrations create.
 
 use crate::support::{Corveil, Database, Folder};
 
@@ -12,20 +12,20 @@ fn migrate(database: &Database) -> Corveil {
 }
 
 #[tokio::test]
-async fn each_snapshot_is_what_its_migration_makes_on_this_server() {
+async fn each_snapshot_matches_what_its_migration_creates_on_this_server() {
     let database = Database::fresh().await;
     verify(&database).run().await.expect_code(0);
     for version in 1..=10 {
         migrate(&database).args(["--target", &version.to_string()]).run().await.expect_code(0);
         let verified = verify(&database).run().await;
-        verified.expect_code(0).expect_stdout("files, history, indexes and schema fit together");
+        verified.expect_code(0).expect_stdout("files, history, indexes and schema match");
     }
     migrate(&database).run().await.expect_code(0).expect_stderr("");
     verify(&database).run().await.expect_code(0);
 }
 
 #[tokio::test]
-async fn what_was_changed_by_hand_is_listed_and_mended() {
+async fn changes_by_hand_are_listed_and_fixed() {
     let database = Database::fresh().await;
     migrate(&database).run().await.expect_code(0);
     database
@@ -91,7 +91,12 @@ async fn the_app_s_role_may_compare() {
             .env("MIGRATE_DATABASE_URL", database.url_as(&ddl).to_string())
     };
     as_two("migrate").run().await.expect_code(0);
-    as_two("verify").env("CORVEIL_SCHEMA", "true").run().await.expect_code(0).expect_stdout("and schema fit");
+    as_two("verify")
+        .env("CORVEIL_SCHEMA", "true")
+        .run()
+        .await
+        .expect_code(0)
+        .expect_stdout("and schema match");
 }
 
 #[tokio::test]
@@ -107,7 +112,7 @@ async fn the_files_may_have_gone_into_another_schema() {
     verify(&database).url(&url).run().await.expect_code(0);
     database.execute(&format!("DROP SCHEMA {role} CASCADE; CREATE SCHEMA AUTHORIZATION {role}")).await;
 
-    // A role that may make its scratch database, and one whose files are tried by another.
+    // A role that may create its scratch database, and one whose files another role replays.
     Corveil::migrate(&database, &folder).url(&url).run().await.expect_code(0);
     let with_folder = || Corveil::with("verify", &database, &folder).url(&url).arg("--schema");
     with_folder().env("CORVEIL_SCRATCH_URL", database.url().to_string()).run().await.expect_code(0);
@@ -118,7 +123,7 @@ async fn the_files_may_have_gone_into_another_schema() {
 }
 
 #[tokio::test]
-async fn a_build_that_does_not_know_the_newest_version_cannot_tell() {
+async fn a_build_that_does_not_know_the_newest_version_cannot_compare() {
     let database = Database::fresh().await;
     migrate(&database).run().await.expect_code(0);
     database.execute("UPDATE _sqlx_migrations SET version = 11 WHERE version = 10").await;

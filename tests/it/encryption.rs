@@ -1,4 +1,4 @@
-//! TLS: whose certificate is believed, as by libpq, and what is said where a password is not encrypted.
+//! TLS: the certificates that are trusted, as by libpq, and the warning about a password that is not encrypted.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,7 +13,7 @@ use crate::support::{Authority, Corveil, Database, Folder, Server};
 /// An address that leads to this machine and is not known to: so a password that is sent there has left it.
 const ELSEWHERE: &str = "0.0.0.0";
 
-/// A server with TLS, an authority that vouches for it, and one that does not.
+/// A server with TLS, the authority that signed its certificate, and another one.
 struct Scene {
     server: Server,
     database: Database,
@@ -54,7 +54,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_server_is_believed_when_the_authority_that_is_named_vouches_for_it() {
+async fn a_server_is_trusted_when_the_configured_authority_signed_its_certificate() {
     let scene = Scene::set().await;
     for (host, parameters, code) in [
         ("localhost", "sslmode=require", 1),
@@ -81,7 +81,7 @@ async fn a_server_is_believed_when_the_authority_that_is_named_vouches_for_it() 
         assert!(code != 2 || run.stderr.contains(reason), "{host} {parameters}: {run}");
         assert!(code != 2 || run.stderr.contains("hint: "), "{host} {parameters}: {run}");
     }
-    // It does not pass, so nobody waits for it.
+    // It does not pass, so the run does not wait.
     let url = scene.url("localhost", "sslmode=verify-full&sslrootcert=WRONG");
     for (subcommand, arguments) in [("migrate", &[][..]), ("wait", &[]), ("wait", &["--for", "db"])] {
         let run = Corveil::with(subcommand, &scene.database, &scene.folder).env("DATABASE_URL", &url);
@@ -103,7 +103,7 @@ async fn a_server_is_believed_when_the_authority_that_is_named_vouches_for_it() 
 }
 
 #[tokio::test]
-async fn libpqs_own_file_of_authorities_counts() {
+async fn libpqs_default_file_of_authorities_counts() {
     let scene = Scene::set().await;
     let own = scene.files.path().join(".postgresql");
     std::fs::create_dir(&own).unwrap();
@@ -117,9 +117,9 @@ async fn libpqs_own_file_of_authorities_counts() {
 }
 
 #[tokio::test]
-async fn the_authorities_of_the_system_are_not_trusted_besides_the_one_that_is_named() {
+async fn the_authorities_of_the_system_are_not_trusted_in_addition_to_a_configured_one() {
     let scene = Scene::set().await;
-    // What vouches for the server is trusted by the system, as a public authority is, and is not the one that is named.
+    // The system trusts the authority of the server, like a public one, and another authority is configured.
     let system = scene.right.to_str().unwrap();
     for (parameters, code) in [
         ("sslmode=verify-full", 1),
@@ -134,7 +134,7 @@ async fn the_authorities_of_the_system_are_not_trusted_besides_the_one_that_is_n
 }
 
 #[tokio::test]
-async fn a_password_that_is_not_encrypted_is_warned_of_once() {
+async fn a_password_that_is_not_encrypted_causes_one_warning() {
     const WARNING: &str = "unencrypted";
     let plain = Database::fresh().await;
     let folder = Folder::new().file("0001_a.sql", "CREATE TABLE a ()");
@@ -175,7 +175,7 @@ async fn a_password_that_is_not_encrypted_is_warned_of_once() {
     }
 }
 
-/// Somebody between us and the server, who says that it has no TLS. Answers with everything that they get to read.
+/// An attacker between Corveil and the server, who pretends that the server has no TLS. Returns everything that they read.
 fn in_the_middle() -> (u16, thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -202,7 +202,7 @@ fn in_the_middle() -> (u16, thread::JoinHandle<Vec<u8>>) {
 }
 
 #[tokio::test]
-async fn a_server_in_the_middle_gets_no_password_unless_it_was_warned_of() {
+async fn a_server_in_the_middle_gets_no_password_without_a_warning() {
     let (database, folder) = (Database::fresh().await, Folder::new());
     folder.put("0001_a.sql", "CREATE TABLE a ()");
     for (mode, is_told) in [("prefer", true), ("require", false), ("verify-full", false)] {
@@ -222,7 +222,7 @@ async fn a_server_in_the_middle_gets_no_password_unless_it_was_warned_of() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_the_server_refuses_is_the_configurations_fault() {
+async fn a_client_certificate_that_the_server_refuses_is_a_configuration_error() {
     let (right, wrong) = (Authority::new(), Authority::new());
     let server = Server::with_client_certificates(&right.identity(&["localhost"]), right.certificate());
     let (files, folder) =
@@ -260,7 +260,7 @@ async fn a_client_certificate_that_the_server_refuses_is_the_configurations_faul
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_the_configurations_fault_where_the_url_asks_for_it() {
+async fn a_server_without_tls_is_a_configuration_error_if_the_url_requires_tls() {
     let (database, folder) = (Database::fresh().await, Folder::new().file("0001_a.sql", "CREATE TABLE a ()"));
     for subcommand in ["migrate", "status", "wait"] {
         let run = Corveil::with(subcommand, &database, &folder);

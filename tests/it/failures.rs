@@ -1,10 +1,10 @@
-//! What a failure says, in which line and column, and what of it fits into the termination log.
+//! The message of a failure, its line and column, and the part that the termination log has space for.
 
 use serde_json::{Value, json};
 
 use crate::support::{Corveil, Database, Folder, Server};
 
-/// The particulars of the failure of a folder with this file.
+/// The failure of a folder with this file, as JSON.
 async fn failure(database: &Database, sql: &str) -> Value {
     database.clear().await;
     let folder = Folder::new().file("1_a.sql", sql);
@@ -184,7 +184,7 @@ async fn a_statement_that_needs_to_be_outside_a_transaction_is_named_with_the_wa
     Corveil::migrate(&database, &folder).run().await.expect_stderr("corveil migrate --no-transaction 7");
     Corveil::migrate(&database, &folder).args(["--no-transaction", "7"]).run().await.expect_code(0);
 
-    // The same SQLSTATE, and no help in that.
+    // The same SQLSTATE, but the hint would not help.
     for sql in
         ["SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "DO $$ BEGIN EXECUTE 'VACUUM'; END $$"]
     {
@@ -242,7 +242,7 @@ async fn a_row_is_not_quoted_where_it_is_not_to_be_shown() {
         }
         database.execute("DROP INDEX IF EXISTS i; DROP TABLE IF EXISTS _sqlx_migrations, _corveil_statements, _corveil_runs").await;
     }
-    // What says where the fault is stays.
+    // The part that locates the error stays.
     let folder =
         Folder::new().file("1_a.sql", "CREATE VIEW v AS SELECT email FROM users;\nDROP TABLE users;");
     let run = Corveil::migrate(&database, &folder).env("CORVEIL_DETAIL", "off").run().await.expect_code(3);
@@ -269,7 +269,7 @@ async fn the_termination_log_is_a_sentence_and_then_json() {
 }
 
 #[tokio::test]
-async fn the_termination_log_fits_whatever_the_server_says() {
+async fn the_termination_log_is_short_enough_for_any_server_error() {
     let database = Database::fresh().await;
     let sql = "DO $$ BEGIN RAISE E'%\\n%', repeat('é ', 5000), 2 USING DETAIL = repeat('x', 9000), HINT = repeat('\"', 9000); END $$";
     let folder = Folder::new().file("1_a.sql", sql);
@@ -302,7 +302,7 @@ async fn the_termination_log_fits_many_findings() {
         run.termination_log
     );
     assert_eq!(run.termination_json()["error"]["kind"], json!("refused"));
-    // What is for people to read names twenty and says once what to do, what is for programs has all.
+    // The text names twenty and has the hint once. The JSON has all of them.
     assert_eq!((run.stderr.matches("\n- `").count(), run.stderr.matches("hint: ").count()), (20, 1));
     run.expect_stderr("- and 280 more; `--output json` lists them all\n  hint: ");
     let run = Corveil::migrate(&database, &folder).args(["--output", "json"]).run().await.expect_code(2);
@@ -327,7 +327,7 @@ async fn the_termination_log_can_be_elsewhere_and_is_left_alone_by_success() {
 }
 
 #[tokio::test]
-async fn a_server_with_too_few_locks_is_the_configurations_fault() {
+async fn a_server_with_too_few_locks_is_a_configuration_error() {
     let server = Server::with_settings("max_locks_per_transaction = 10\nmax_connections = 20\n");
     let database = Database::on(&server).await;
     let many = "DO $$BEGIN FOR i IN 1..3000 LOOP EXECUTE format('CREATE TABLE t%s ()', i); END LOOP; END$$";

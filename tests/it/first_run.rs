@@ -1,4 +1,4 @@
-//! Applying for the first time, having nothing to do, stopping at a version, and looking before leaping.
+//! The first run, a run with nothing pending, a run up to a target version, and a dry run.
 
 use sqlx::migrate::Migrate;
 
@@ -51,7 +51,7 @@ async fn a_run_with_nothing_to_do_needs_two_round_trips_after_connecting() {
     let run = Corveil::migrate(&database, &folder).env("DATABASE_URL", url).run().await;
     run.expect_code(0).expect_stdout("nothing to do: the schema is at version 10");
     assert_eq!(proxy.connections(), 2);
-    // The goodbye counts, though nobody waits for an answer to it.
+    // The Terminate message counts too, although it has no answer.
     let round_trips = proxy.round_trips() - 2 * to_connect;
     assert!(round_trips <= 2, "{round_trips} round trips");
 }
@@ -108,7 +108,7 @@ async fn a_target_that_is_no_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
+async fn a_dry_run_prints_what_it_would_do_and_does_nothing() {
     let (database, folder) = (Database::fresh().await, three_files());
     folder.put("11_fourth.sql", "-- no-transaction\nVACUUM; VACUUM");
     let dry = || Corveil::migrate(&database, &folder).arg("--dry-run");

@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use crate::support::corveil::Outcome;
-use crate::support::look::backend;
+use crate::support::inspect::backend;
 use crate::support::{Corveil, Database, Folder, SOON, wait_until};
 
 /// What every database here starts with: indexes of constraints and with a name as long as names may be, a TOAST table, and
@@ -45,11 +45,11 @@ enum End {
 
 const ENDS: [End; 2] = [End::Signal, End::Kill];
 
-/// A writer lets a statement make its new indexes and no more.
+/// A writer lets a statement create its new indexes, and no more.
 const WRITER: &str = "LOCK TABLE t, m1 IN ROW EXCLUSIVE MODE";
 
-/// A reader without a snapshot lets it build and swap them, and keeps it from the last step. It keeps DROP INDEX and DETACH
-/// PARTITION from theirs too.
+/// A reader without a snapshot lets it build and swap them, and blocks the last phase. It also blocks the last phase of DROP INDEX and DETACH
+/// PARTITION.
 const READER: &str = "SELECT FROM t, m, app.m";
 
 /// Ends a run whose last statement waits for a session that has done `blocker`.
@@ -79,7 +79,7 @@ async fn end_with(database: &Database, folder: &Folder, blocker: &str, end: End,
             run.kill().await;
         }
     }
-    // After a kill the server goes on waiting until it notices that its client is gone.
+    // After a kill the server keeps waiting until it notices that its client is gone.
     database.wait_until_left(SOON).await;
     blocker.close().await.unwrap();
 }
@@ -150,7 +150,7 @@ async fn copies_of_several_tries_are_all_dropped() {
         .await;
     let writer = database.begin(WRITER).await;
     let run = Corveil::migrate(&database, &folder).args(["--statement-timeout", "300ms"]).spawn();
-    run.until_it_says("retry 2 of 10").await;
+    run.until_it_logs("retry 2 of 10").await;
     writer.close().await.unwrap();
     run.wait().await.expect_code(0);
     is_well(&database, &folder).await;
@@ -192,11 +192,11 @@ async fn a_copy_on_a_toast_table_that_the_owner_may_not_drop_ends_with_advice_th
 }
 
 #[tokio::test]
-async fn the_advice_for_a_copy_makes_no_second_index() {
+async fn the_hint_for_a_copy_creates_no_second_index() {
     let folder = folder("REINDEX TABLE CONCURRENTLY t");
     let database = Database::fresh().await;
     migrate(&database, &folder).await.expect_code(0);
-    // Nothing records who cancelled it: by its text, the file rebuilds the indexes of this table.
+    // The cancellation is not recorded. According to its text, the file rebuilds the indexes of this table.
     for blocker in [WRITER, READER] {
         let session = database.begin(blocker).await;
         let mut reindex = database.connect().await;
@@ -256,7 +256,7 @@ async fn a_copy_whose_original_was_renamed_still_ends_a_run_with_4() {
 }
 
 #[tokio::test]
-async fn dropping_what_an_edited_statement_left_waits_for_readers_whatever_timeout_the_role_has() {
+async fn dropping_what_an_edited_statement_left_waits_for_readers_regardless_of_the_roles_timeout() {
     let folder = folder("REINDEX INDEX CONCURRENTLY t_pkey");
     let database = first_only(&folder).await;
     end(&database, &folder, WRITER, End::Signal).await;
@@ -265,7 +265,7 @@ async fn dropping_what_an_edited_statement_left_waits_for_readers_whatever_timeo
     folder.put("2_second.sql", "CREATE TABLE after ()");
     let reader = database.begin(READER).await;
     let run = Corveil::migrate(&database, &folder).spawn();
-    run.until_it_says("waiting behind pid").await;
+    run.until_it_logs("waiting behind pid").await;
     reader.close().await.unwrap();
     run.wait().await.expect_code(0);
     is_well(&database, &folder).await;
@@ -378,7 +378,7 @@ async fn a_detachment_that_times_out_is_completed_while_the_reader_is_still_ther
         let database = first_only(&folder).await;
         let reader = database.begin(READER).await;
         let run = Corveil::migrate(&database, &folder).spawn();
-        run.until_it_says("retry 2 of 10").await;
+        run.until_it_logs("retry 2 of 10").await;
         reader.close().await.unwrap();
         run.wait().await.expect_code(0);
         assert!(!database.has("m1").await);
@@ -423,7 +423,7 @@ async fn a_table_that_never_was_a_partition_is_no_success_by_the_second_try() {
 }
 
 #[tokio::test]
-async fn a_detachment_that_nobody_completes_any_more_ends_with_the_command_that_does() {
+async fn a_detachment_that_no_run_completes_ends_with_the_command_that_does() {
     let detach = "ALTER TABLE m DETACH PARTITION m1 CONCURRENTLY";
     for (name, content) in [
         ("2_second.sql", "-- no-transaction\nCREATE TABLE after ()"),
@@ -453,7 +453,7 @@ async fn a_newer_build_that_is_half_way_does_not_block_an_older_one() {
     end(&database, &newer, READER, End::Kill).await;
     migrate(&database, &older).await.expect_code(0);
     Corveil::migrate(&database, &newer).args(["--target", "1"]).run().await.expect_code(0);
-    // And comes back.
+    // And the newer build runs again.
     migrate(&database, &newer).await.expect_code(0);
     assert_eq!(partitions(&database, "m").await, [false; 0]);
     is_well(&database, &newer).await;

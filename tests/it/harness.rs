@@ -1,16 +1,16 @@
-//! The instruments of these tests, tested themselves.
+//! Tests of the test harness.
 
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::support::look::backend;
+use crate::support::inspect::backend;
 use crate::support::{
     Corveil, Database, Folder, Moment, PgBouncer, PoolMode, Proxy, SOON, Server, Url, schema, wait_until,
 };
 
 #[tokio::test]
-async fn every_test_has_a_database_of_its_own() {
+async fn every_test_has_a_separate_database() {
     let (one, other) = (Database::fresh().await, Database::fresh().await);
     one.execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2)").await;
 
@@ -93,7 +93,7 @@ async fn the_proxy_cuts_everything_and_then_refuses() {
 }
 
 #[tokio::test]
-async fn the_proxy_cuts_at_the_moment_it_was_told() {
+async fn the_proxy_cuts_at_the_set_moment() {
     // The tag of a COMMIT as the server sends it: it ends with a zero byte.
     let commit = b"COMMIT\0".to_vec();
     for (moment, is_committed) in [
@@ -200,7 +200,7 @@ async fn the_program_runs_in_a_clean_place() {
     let outcome = Corveil::migrate(&database, &folder).run().await.expect_code(0);
     assert!(outcome.termination_log.is_empty(), "{outcome}");
     assert_eq!(database.applied().await, [1]);
-    // What a test does not say is not there: no database of whoever runs the tests, no `.env` of this folder.
+    // Settings come only from the test: neither the database of the user who runs the tests nor a `.env` of this folder.
     let bare = || Corveil::new("migrate").arg("--source").arg(folder.path());
     bare().env("DATABASE_URL", "").run().await.expect_code(2).expect_stderr("it is set, but empty");
     let outcome = bare().url(&elsewhere.url()).arg("--nonsense").run().await.expect_code(2);
@@ -226,7 +226,7 @@ async fn the_program_can_be_watched_signalled_and_killed() {
     run.wait().await.expect_code(75).expect_stdout("").expect_stderr("stopped by SIGTERM");
 
     let run = wait();
-    run.until_it_says("waiting: ").await;
+    run.until_it_logs("waiting: ").await;
     assert!(std::path::Path::new(&format!("/proc/{}", run.process())).exists() || !cfg!(target_os = "linux"));
     assert_eq!(run.kill().await.code, None);
 }

@@ -12,7 +12,7 @@ fn with_path(subcommand: &str, database: &Database, folder: &Folder, path: &str)
 }
 
 #[tokio::test]
-async fn a_history_that_the_path_does_not_find_is_not_begun_anew() {
+async fn a_history_that_the_path_does_not_find_is_not_started_again() {
     let (database, folder) = (Database::fresh().await, folder());
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     database.execute("CREATE SCHEMA app").await;
@@ -70,7 +70,7 @@ async fn the_first_schema_of_the_path_with_a_history_counts() {
 }
 
 #[tokio::test]
-async fn a_history_schema_that_does_not_exist_is_the_configurations_fault() {
+async fn a_history_schema_that_does_not_exist_is_a_configuration_error() {
     let (database, folder) = (Database::fresh().await, folder());
     for command in ["migrate", "status", "wait"] {
         let run =
@@ -85,7 +85,7 @@ async fn a_history_schema_that_does_not_exist_is_the_configurations_fault() {
 }
 
 #[tokio::test]
-async fn a_history_that_may_not_be_read_is_said_so() {
+async fn a_history_that_may_not_be_read_is_reported() {
     let (database, folder) = (Database::fresh().await, folder());
     let reader = database.create_role("").await;
     Corveil::migrate(&database, &folder).run().await.expect_code(0);

@@ -1,4 +1,4 @@
-//! Roles that may create objects and nothing else: they must not run code with the rights of the program, nor be believed.
+//! Roles that may create objects and nothing else: they must not run code with Corveil's rights, and their tables are not trusted.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ fn folder() -> Folder {
         .file("0003_c.sql", "CREATE TABLE app.c (id int)")
 }
 
-/// Everything that the program can be asked, with the codes that it may end with there.
+/// All commands, with the exit codes that they may have there.
 const COMMANDS: [(&str, &[&str], &[i32]); 9] = [
     ("migrate", &["--dry-run"], &[0]),
     ("status", &[], &[1]),
@@ -33,7 +33,7 @@ const COMMANDS: [(&str, &[&str], &[i32]); 9] = [
 ];
 
 #[tokio::test]
-async fn no_query_of_the_program_s_own_resolves_by_the_search_path() {
+async fn no_query_of_corveil_resolves_by_the_search_path() {
     let (database, folder) = (Database::fresh().await, folder());
     let victim = database.create_role("SUPERUSER").await;
     database.execute(include_str!("support/hostile.sql")).await;
@@ -41,7 +41,7 @@ async fn no_query_of_the_program_s_own_resolves_by_the_search_path() {
                        + (SELECT count(*) FROM pg_operator WHERE oprnamespace = 'public'::regnamespace)";
     assert!(database.value::<i64>(rivals).await > 3000, "there are rivals");
     database.execute(&format!("ALTER ROLE {victim} SET search_path = public, pg_catalog")).await;
-    // The trap works: the plainest question is hijacked.
+    // The trap works: the simplest query is hijacked.
     let mut asked = database.url_as(&victim).connect().await.unwrap();
     assert!(sqlx::raw_sql("SELECT now()").fetch_all(&mut asked).await.is_err(), "nothing is hijacked");
     let hijacks = "SELECT last_value FROM public.hijacks";
@@ -55,7 +55,7 @@ async fn no_query_of_the_program_s_own_resolves_by_the_search_path() {
     }
     assert_eq!(database.applied().await, [1, 2, 3]);
 
-    // What the second connection and the questions of a failure ask.
+    // The queries of the second connection, and those after a failure.
     let mut reader = database.connect().await;
     sqlx::raw_sql("BEGIN; LOCK TABLE app.a IN ACCESS SHARE MODE").execute(&mut reader).await.unwrap();
     folder.put("0004_d.sql", "DROP TABLE app.a");
@@ -88,7 +88,7 @@ async fn probe(serve: &Running) -> Reply {
 }
 
 /// The overloads that were seen to win although `pg_catalog` is the first schema of the path, each by the arguments that it
-/// fits better.
+/// matches better.
 const BETTER_FITTING: [(&str, &str); 5] = [
     ("pg_identify_object_as_address(regclass, oid, int4)", "text"),
     ("has_table_privilege(regclass, text)", "bool"),
@@ -142,7 +142,7 @@ async fn a_role_that_may_create_in_public_does_not_become_a_superuser() {
     assert_eq!(database.applied().await, [1]);
 }
 
-/// A database in which another role, that may only create, made these objects.
+/// A database in which another role, that may only create, has created these objects.
 async fn with_planted(sql: &str) -> (Database, String) {
     let database = Database::fresh().await;
     let low = database.create_role("").await;
@@ -165,7 +165,7 @@ fn one_file() -> Folder {
 }
 
 #[tokio::test]
-async fn a_planted_history_is_not_believed() {
+async fn a_planted_history_is_not_trusted() {
     let folder = one_file();
     // The right checksum, as anyone can compute it who has the image.
     let honest = Database::fresh().await;
@@ -190,13 +190,13 @@ async fn a_planted_history_is_not_believed() {
         run.expect_code(4).expect_stderr(&named).expect_stderr("CORVEIL_HISTORY_OWNER");
     }
     assert!(database.value::<bool>("SELECT to_regclass('a') IS NULL").await);
-    // A probe says no more to a stranger than that.
+    // The answer to a probe has no more details for a stranger.
     let serve = Corveil::with("serve", &database, &folder).env("CORVEIL_LISTEN", "127.0.0.1:0").spawn();
     let reply = probe(&serve).await;
-    assert!(reply.status == 503 && reply.body.contains("the log says why"), "{reply:?}");
+    assert!(reply.status == 503 && reply.body.contains("the log has the reason"), "{reply:?}");
     assert!(!reply.body.contains(&low), "{reply:?}");
-    serve.until_it_says(&low).await;
-    // The user's word counts.
+    serve.until_it_logs(&low).await;
+    // The setting of the user counts.
     let run = Corveil::with("wait", &database, &folder).env("CORVEIL_HISTORY_OWNER", &low).run().await;
     run.expect_code(0);
 }
@@ -222,7 +222,7 @@ async fn the_trigger_of_a_planted_table_does_not_fire() {
 }
 
 #[tokio::test]
-async fn a_history_that_is_no_ordinary_table_is_refused() {
+async fn a_history_that_is_not_an_ordinary_table_is_refused() {
     for (form, sql) in [
         ("a view", "CREATE VIEW public._sqlx_migrations AS SELECT 1::bigint AS version".to_owned()),
         (
@@ -239,7 +239,7 @@ async fn a_history_that_is_no_ordinary_table_is_refused() {
         database.execute(&sql).await;
         for command in ["migrate", "status", "wait"] {
             let run = Corveil::with(command, &database, &one_file()).run().await;
-            assert!(run.code == Some(4) && run.stderr.contains("is no ordinary table"), "{form}: {run}");
+            assert!(run.code == Some(4) && run.stderr.contains("is not an ordinary table"), "{form}: {run}");
         }
     }
 }
@@ -247,7 +247,7 @@ async fn a_history_that_is_no_ordinary_table_is_refused() {
 #[tokio::test]
 async fn what_another_role_attached_to_the_history_is_refused_by_name() {
     let folder = one_file();
-    for (attach, said) in [
+    for (attach, reason) in [
         (
             "CREATE TRIGGER spy BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.spy()",
             "trigger spy on table public._sqlx_migrations runs code of role",
@@ -268,13 +268,13 @@ async fn what_another_role_attached_to_the_history_is_refused_by_name() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(attach.to_owned())).execute(&mut session).await.unwrap();
         let more = one_file().file("0002_b.sql", "CREATE TABLE b (id int)");
         let run = Corveil::migrate(&database, &more).run().await.expect_code(4);
-        run.expect_stderr(&format!("{said} `{low}`"));
+        run.expect_stderr(&format!("{reason} `{low}`"));
         assert_eq!(database.applied().await, [1]);
     }
 }
 
 #[tokio::test]
-async fn a_trigger_of_the_history_s_owner_is_its_own_affair() {
+async fn a_trigger_of_the_history_s_owner_is_accepted() {
     let (database, folder) = (Database::fresh().await, one_file());
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     database
@@ -295,7 +295,7 @@ async fn an_owner_counts_by_what_it_could_do_anyway() {
     let folder = one_file();
     for (form, make, trusted) in [
         ("nothing", "", false),
-        ("a role that ours is a member of", "GRANT {owner} TO {me}", true),
+        ("a role that the migrating role is a member of", "GRANT {owner} TO {me}", true),
         ("the owner of the database", "ALTER DATABASE {database} OWNER TO {owner}", true),
         ("a superuser", "ALTER ROLE {owner} SUPERUSER", true),
     ] {
@@ -328,14 +328,14 @@ async fn a_superuser_is_a_member_only_of_what_it_was_granted() {
 }
 
 #[tokio::test]
-async fn a_table_that_appears_between_look_and_creation_is_not_taken() {
-    // The planter is faster than the run: it makes the table while the run waits for the lock.
+async fn a_table_that_appears_between_check_and_creation_is_not_used() {
+    // The attacker is faster than the run: the table is created while the run waits for the lock.
     let (database, low) = with_planted("").await;
     let folder = one_file();
     let mut holder = database.connect().await;
     holder.lock().await.unwrap();
     let run = Corveil::migrate(&database, &folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    run.until_it_logs("waiting for the migration lock").await;
     let mut session = database.url_as(&low).connect().await.unwrap();
     let plant =
         format!("CREATE TABLE public._corveil_runs {RUNS}; GRANT ALL ON public._corveil_runs TO PUBLIC");

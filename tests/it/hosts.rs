@@ -19,7 +19,7 @@ fn run(subcommand: &str, database: &Database, folder: &Folder, url: &str) -> Cor
     Corveil::with(subcommand, database, folder).env("DATABASE_URL", url)
 }
 
-/// Takes connections, and never says a word.
+/// Accepts connections, and never answers.
 fn silent() -> (TcpListener, u16) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
     let port = listener.local_addr().expect("the address just bound").port();
@@ -27,7 +27,7 @@ fn silent() -> (TcpListener, u16) {
 }
 
 #[tokio::test]
-async fn a_dead_first_host_does_not_eat_the_patience() {
+async fn a_dead_first_host_does_not_use_up_the_time_limit() {
     let (database, folder) = (Database::fresh().await, folder());
     let ((_open, silent), closed) = (silent(), Proxy::before(Server::shared().port()));
     closed.refuse(true);
@@ -91,7 +91,7 @@ async fn a_run_goes_to_the_primary_wherever_it_is_in_the_list() {
     slow.wait().await.expect_code(75).expect_stderr("in `0005_slow.sql`, which was rolled back whole");
     folder.remove("0005_slow.sql");
 
-    // Who only looks is content with what the URL says.
+    // A command that only reads uses any host that the URL allows.
     for (ports, attributes, code, reason) in [
         (&[standby, primary][..], "", 0, ""),
         (&[standby][..], "?target_session_attrs=any", 0, ""),
@@ -120,7 +120,7 @@ async fn a_run_goes_to_the_primary_wherever_it_is_in_the_list() {
     run_with("primary").await.expect_code(75);
     run_with("standby").await.expect_code(0);
 
-    // What no run can use is said at once.
+    // A URL that no run can use is refused at once.
     for attributes in ["standby", "read-only"] {
         let url = url(&database, &standby_first, &format!("?target_session_attrs={attributes}"));
         let run = run("migrate", &database, &folder, &url).run().await.expect_code(2);

@@ -45,7 +45,7 @@ async fn an_index_that_failed_is_built_again_once_its_data_allow_it() {
         run.expect_stderr("(SQLSTATE 23505)")
             .expect_stderr("2_index.sql:2:1")
             .expect_stderr("dropping INVALID index \"public\".");
-        // INVALID it would go on to reject rows of the version that still serves.
+        // INVALID it would keep rejecting rows of the version that still serves.
         assert_eq!(validity(&database).await, [false; 0], "{statement}");
         migrate(&database, &folder).await.expect_code(3);
         assert_eq!(validity(&database).await, [false; 0], "{statement}");
@@ -119,7 +119,7 @@ async fn no_index_of_a_cancelled_build_is_left_when_its_statement_is_gone() {
 }
 
 #[tokio::test]
-async fn a_cancelled_build_that_is_said_to_be_done_is_reported_not_dropped() {
+async fn a_cancelled_build_that_counts_as_done_is_reported_not_dropped() {
     let folder = folder("CREATE INDEX CONCURRENTLY i ON t (a)");
     let database = cancelled(&folder).await;
     // Edited, the statement no longer is the one of the record.
@@ -154,7 +154,7 @@ async fn a_valid_index_is_never_dropped() {
 }
 
 #[tokio::test]
-async fn an_invalid_index_with_nothing_pending_fails_with_the_command_that_mends_it() {
+async fn an_invalid_index_with_nothing_pending_fails_with_the_command_that_fixes_it() {
     let folder = folder("CREATE INDEX CONCURRENTLY i ON t (a)");
     let database = spoilt(&folder).await;
     let run = Corveil::migrate(&database, &folder).args(["--output", "json"]).run().await.expect_code(4);
@@ -168,7 +168,7 @@ async fn an_invalid_index_with_nothing_pending_fails_with_the_command_that_mends
 }
 
 #[tokio::test]
-async fn a_run_does_not_end_well_while_an_older_index_of_ours_is_invalid() {
+async fn a_run_does_not_succeed_while_an_index_of_an_older_migration_is_invalid() {
     let folder = folder("CREATE INDEX CONCURRENTLY i ON t (a)");
     let database = spoilt(&folder).await;
     folder.put("3_more.sql", "CREATE TABLE more ()");
@@ -180,14 +180,14 @@ async fn a_run_does_not_end_well_while_an_older_index_of_ours_is_invalid() {
 }
 
 #[tokio::test]
-async fn an_index_without_concurrently_that_became_invalid_is_ours_too() {
+async fn an_index_without_concurrently_that_became_invalid_is_reported_too() {
     let folder = Folder::new().file("1_first.sql", format!("{FIRST}; CREATE INDEX i ON t (a)"));
     let database = spoilt(&folder).await;
     migrate(&database, &folder).await.expect_code(4);
 }
 
 #[tokio::test]
-async fn an_invalid_index_of_somebody_else_concerns_verify_alone() {
+async fn an_invalid_index_that_no_migration_made_concerns_verify_alone() {
     let folder = folder("CREATE INDEX CONCURRENTLY j ON t (a)");
     let database = Database::fresh().await;
     migrate(&database, &folder).await.expect_code(0);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::support::look::{SOON, ask};
+use crate::support::inspect::{SOON, ask};
 use crate::support::{Corveil, Database, Folder, schema, wait_until};
 
 const FILES: usize = 60;

@@ -1,4 +1,4 @@
-//! What is too large or never ends: files, logs that nobody reads, answers of a hostile server, and systems without means.
+//! What is too large or never ends: files, logs that are not read, answers of a hostile server, and systems without means.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -32,7 +32,7 @@ async fn peak(run: Running) -> (usize, Outcome) {
     let reader = thread::spawn(move || {
         let mut peak = 0;
         while let Ok(text) = std::fs::read_to_string(&status) {
-            // A process that has ended and is not waited for has no memory left to tell of.
+            // A process that has ended and is not waited for has no memory left to report.
             let Some(mark) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
             peak = mark.trim().trim_end_matches(" kB").parse::<usize>().expect("a number of kB") * 1024;
             thread::sleep(std::time::Duration::from_millis(1));
@@ -61,7 +61,7 @@ async fn a_seed_file_takes_three_times_its_size_of_memory() {
         outcome.expect_code(0);
         assert_eq!(database.applied().await, [1]);
         let most = base + 3 * sql.len() + 2 * MEBIBYTE;
-        assert!(peak <= most, "{peak} bytes for {} beside {base}", sql.len());
+        assert!(peak <= most, "{peak} bytes for {} on top of {base}", sql.len());
     }
 }
 
@@ -77,9 +77,9 @@ async fn a_large_file_takes_little_memory_of_the_server() {
     let database = Database::fresh().await;
     database.execute("CREATE TABLE peaks (kilobytes int)").await;
     // The parent of what the server's process starts is that process.
-    let look = "COPY peaks FROM PROGRAM 'grep VmPeak /proc/$PPID/status | tr -dc 0-9';\n";
+    let measure = "COPY peaks FROM PROGRAM 'grep VmPeak /proc/$PPID/status | tr -dc 0-9';\n";
     let seed = statements(8 * MEBIBYTE);
-    let folder = Folder::new().file("1_look.sql", look).file("2_seed.sql", seed + look);
+    let folder = Folder::new().file("1_measure.sql", measure).file("2_seed.sql", seed + measure);
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     let grown: i32 = database.value("SELECT max(kilobytes) - min(kilobytes) FROM peaks").await;
     // Sent at once it would be twenty times the file.
@@ -136,7 +136,7 @@ async fn pairs_of_begin_and_commit_are_applied_without_a_transaction() {
     assert_eq!(database.applied().await, [1]);
 }
 
-/// Waits until a process is at work on a thread of its own.
+/// Waits until a process is at work on a separate thread.
 async fn until_it_computes(run: &Running) {
     let threads = format!("/proc/{}/task", run.process());
     let is_named = |thread: std::io::Result<std::fs::DirEntry>| {
@@ -179,12 +179,12 @@ async fn a_deadline_is_heard_while_files_are_read() {
     assert!(!database.is_touched().await);
 }
 
-/// More lines than a pipe and our buffer take.
+/// More lines than a pipe and Corveil's buffer take.
 const MANY_NOTICES: &str =
     "DO $$ BEGIN FOR i IN 1..30000 LOOP RAISE NOTICE '%', repeat('x', 200); END LOOP; END $$;";
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_does_not_stop_a_run() {
+async fn a_log_that_is_not_read_does_not_stop_a_run() {
     for format in ["text", "json"] {
         let database = Database::fresh().await;
         let folder =
@@ -198,7 +198,7 @@ async fn a_log_that_nobody_reads_does_not_stop_a_run() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_read_late_says_what_it_lacks() {
+async fn a_log_that_is_read_late_reports_what_it_lacks() {
     let database = Database::fresh().await;
     database.execute("CREATE TABLE t ()").await;
     let folder =
@@ -212,7 +212,7 @@ async fn a_log_that_is_read_late_says_what_it_lacks() {
     let (mut log, mut chunk) = (String::new(), [0; 8192]);
     while !log.contains("lines of the log are missing here") {
         let length = pipe.read(&mut chunk).await.unwrap();
-        assert!(length > 0, "the log ended without a word of what it lacks");
+        assert!(length > 0, "the log ended without a line about what it lacks");
         log += &String::from_utf8_lossy(&chunk[..length]);
     }
     reader.close().await.unwrap();
@@ -234,7 +234,7 @@ async fn a_termination_log_that_is_a_pipe_without_a_reader_does_not_keep_a_run_f
 struct HostileServer(u16);
 
 impl HostileServer {
-    fn that_says(first: &'static [u8]) -> Self {
+    fn that_sends(first: &'static [u8]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
         let port = listener.local_addr().expect("the address just bound").port();
         thread::spawn(move || {
@@ -262,7 +262,7 @@ async fn a_server_that_lies_about_a_length_ends_the_run_with_an_exit_code() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("1_a.sql", "SELECT 1");
     for (length, first) in [("too short", b"R\0\0\0\x02"), ("zero", b"R\0\0\0\0")] {
-        let server = HostileServer::that_says(first);
+        let server = HostileServer::that_sends(first);
         let run = Corveil::migrate(&database, &folder)
             .env("DATABASE_URL", server.url(&database))
             .args(["--wait-for-db", "0s"]);
@@ -277,7 +277,7 @@ async fn a_server_that_lies_about_a_length_ends_the_run_with_an_exit_code() {
 async fn a_server_that_sends_without_end_does_not_get_the_run_killed() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("1_a.sql", "SELECT 1");
-    let server = HostileServer::that_says(b"R\x40\0\0\0");
+    let server = HostileServer::that_sends(b"R\x40\0\0\0");
     // 128 MiB, which is what the chart gives.
     let run = Corveil::migrate(&database, &folder)
         .env("DATABASE_URL", server.url(&database))
@@ -292,7 +292,7 @@ async fn a_server_that_sends_without_end_does_not_get_the_run_killed() {
 }
 
 #[tokio::test]
-async fn a_process_without_means_ends_with_an_exit_code_and_says_why() {
+async fn a_process_without_resources_ends_with_an_exit_code_and_the_reason() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("1_a.sql", "SELECT 1");
     for limit in ["ulimit -n 4", "ulimit -n 5", "ulimit -n 6", "ulimit -n 7", "ulimit -n 8"] {

@@ -1,11 +1,11 @@
-//! The migration lock: one run at a time, ours or sqlx's, and nobody left holding it.
+//! The migration lock: one run at a time, Corveil's or sqlx's, and no session left that holds it.
 
 use std::time::Duration;
 
 use sqlx::migrate::Migrate;
 use sqlx::{Connection, Executor};
 
-use crate::support::look::backend;
+use crate::support::inspect::backend;
 use crate::support::{Corveil, Database, Folder, SOON};
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn an_index_is_built_concurrently_while_other_runs_wait_for_the_lock() {
     database.runner("query LIKE 'CREATE INDEX CONCURRENTLY%' AND wait_event_type = 'Lock'").await;
     let others: Vec<_> = (0..3).map(|_| Corveil::migrate(&database, &folder).spawn()).collect();
     for other in &others {
-        other.until_it_says("waiting for the migration lock").await;
+        other.until_it_logs("waiting for the migration lock").await;
     }
     writer.close().await.unwrap();
 
@@ -60,7 +60,7 @@ async fn an_index_is_built_concurrently_while_other_runs_wait_for_the_lock() {
 }
 
 #[tokio::test]
-async fn a_run_waits_for_sqlx_and_says_for_whom() {
+async fn a_run_waits_for_sqlx_and_names_its_session() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("0001_a.sql", "CREATE TABLE a ()");
     let mut sqlx = database.connect().await;
@@ -68,7 +68,7 @@ async fn a_run_waits_for_sqlx_and_says_for_whom() {
     sqlx.lock().await.unwrap();
 
     let run = Corveil::migrate(&database, &folder).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    run.until_it_logs("waiting for the migration lock").await;
     assert!(!database.has("a").await);
     sqlx.unlock().await.unwrap();
 

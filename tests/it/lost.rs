@@ -2,13 +2,13 @@
 
 use sqlx::Connection;
 
-use crate::support::look::SOON;
+use crate::support::inspect::SOON;
 use crate::support::{Corveil, Database, Folder, Moment, Proxy, Server, wait_until};
 
 /// A mark in a file, for the proxy to see.
 const MARK: &str = "/* here */";
 
-/// Files of which the second sleeps as long as the table of the first says.
+/// Files of which the second sleeps as long as the table of the first has it.
 fn sleepy() -> Folder {
     Folder::new()
         .file("0001_knob.sql", "CREATE TABLE knob AS SELECT 60::float8 AS seconds")
@@ -37,11 +37,11 @@ async fn a_server_that_restarts_or_crashes_costs_the_run_and_nothing_else() {
         disturb(&server);
 
         let outcome = run.wait().await.expect_code(75);
-        let outcome = outcome.expect_stderr("connecting again to see what was committed");
+        let outcome = outcome.expect_stderr("connecting again to read what was committed");
         outcome.expect_stderr("everything before `0002_sleep.sql` is applied, and 2 files are pending");
         assert_eq!(database.applied().await, [1]);
         complete(&database, &folder).await;
-        // The run that was disturbed says so itself, the way it does to whoever started it.
+        // The run that was disturbed records it, with the exit code that its caller gets.
         let outcomes = "SELECT outcome || ' ' || exit_code FROM _corveil_runs ORDER BY id";
         assert_eq!(database.values::<String>(outcomes).await, ["failed 75", "succeeded 0"]);
     }
@@ -58,7 +58,7 @@ async fn a_server_that_does_not_come_back_is_left_for_the_next_run() {
     proxy.cut();
 
     run.wait().await.expect_code(75).expect_stderr("the database did not come back");
-    // Nobody is left to tell of it but the server, which notices within a second.
+    // Only the server is left to record it, which notices within a second.
     database.wait_until_left(SOON).await;
     complete(&database, &folder).await;
 }
@@ -142,7 +142,7 @@ async fn a_statement_that_outlives_its_client_is_waited_for_before_the_history_i
     let old = database.sleeper("0001_a.sql").await;
     proxy.cut();
 
-    // It commits after the run has connected again: whoever reads the history at once sees nothing of it.
+    // It commits after the run has connected again: a session that reads the history at once sees nothing of it.
     let run = run.wait().await.expect_code(0).expect_stdout("applied 1 migration");
     run.expect_stderr(&format!("waiting for the migration lock: it is held by pid {old}"));
     assert_eq!(database.applied().await, [1]);
@@ -195,7 +195,7 @@ async fn a_connection_lost_while_waiting_for_the_lock_is_for_the_next_run() {
     let mut sqlx = database.connect().await;
     sqlx.lock().await.unwrap();
     let run = Corveil::migrate(&database, &folder).url(&proxy.url(&database)).spawn();
-    run.until_it_says("waiting for the migration lock").await;
+    run.until_it_logs("waiting for the migration lock").await;
     proxy.cut();
 
     run.wait().await.expect_code(75);

@@ -63,7 +63,7 @@ async fn a_history_that_cannot_take_a_row_is_no_fault_of_the_file() {
 }
 
 #[tokio::test]
-async fn a_history_that_is_not_ours_to_write_is_no_fault_of_the_file() {
+async fn a_history_that_may_not_be_written_is_no_fault_of_the_file() {
     let (database, folder) = (Database::fresh().await, folder());
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     let role = database.create_role("").await;

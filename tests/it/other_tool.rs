@@ -1,4 +1,4 @@
-//! Databases that belong to another tool, or hold what our files would create.
+//! Databases that belong to another tool, or hold what the files would create.
 
 mod documented;
 mod made;
@@ -28,14 +28,14 @@ const EMPTY_HISTORY: &str = "CREATE TABLE _sqlx_migrations (version bigint PRIMA
     installed_on timestamptz NOT NULL DEFAULT now(), success boolean NOT NULL, checksum bytea NOT NULL, \
     execution_time bigint NOT NULL)";
 
-fn ours() -> Folder {
+fn files() -> Folder {
     Folder::new().file("1_ours.sql", "CREATE TABLE ours ()")
 }
 
-async fn expect_refused(database: &Database, folder: &Folder, says: &str) {
+async fn expect_refused(database: &Database, folder: &Folder, expected: &str) {
     let run = Corveil::migrate(database, folder).run().await;
-    assert_eq!(run.code, Some(4), "{says}: {run}");
-    run.expect_stderr(says).expect_stderr("hint: ");
+    assert_eq!(run.code, Some(4), "{expected}: {run}");
+    run.expect_stderr(expected).expect_stderr("hint: ");
 }
 
 #[tokio::test]
@@ -44,32 +44,32 @@ async fn another_tools_history_is_named_and_left_alone() {
     database.execute("CREATE SCHEMA atlas_schema_revisions; CREATE SCHEMA drizzle").await;
     for (table, tool) in TOOLS {
         database.execute(&format!("CREATE TABLE {table} ()")).await;
-        expect_refused(&database, &ours(), &format!("is the migration history of {tool}")).await;
+        expect_refused(&database, &files(), &format!("is the migration history of {tool}")).await;
         database.execute(&format!("DROP TABLE {table}")).await;
     }
     assert!(!database.is_touched().await && !database.has("ours").await);
 }
 
 #[tokio::test]
-async fn an_empty_history_of_ours_does_not_make_the_database_ours() {
+async fn an_empty_history_does_not_make_the_database_corveil_s() {
     let database = Database::fresh().await;
     database.execute(&format!("{EMPTY_HISTORY}; CREATE TABLE goose_db_version ()")).await;
-    expect_refused(&database, &ours(), "goose").await;
+    expect_refused(&database, &files(), "goose").await;
     database.execute("DROP TABLE goose_db_version; CREATE TABLE ours ()").await;
-    expect_refused(&database, &ours(), "would create table public.ours").await;
+    expect_refused(&database, &files(), "would create table public.ours").await;
     assert!(!database.has("_corveil_runs").await);
     assert!(database.applied().await.is_empty());
 
     database.execute("DROP TABLE ours").await;
-    Corveil::migrate(&database, &ours()).run().await.expect_code(0);
+    Corveil::migrate(&database, &files()).run().await.expect_code(0);
 }
 
 #[tokio::test]
-async fn a_history_of_ours_makes_the_database_ours_whatever_else_is_there() {
+async fn a_corveil_history_makes_the_database_corveil_s_whatever_else_is_there() {
     let database = Database::fresh().await;
-    Corveil::migrate(&database, &ours()).run().await.expect_code(0);
+    Corveil::migrate(&database, &files()).run().await.expect_code(0);
     database.execute("CREATE TABLE schema_migrations (); CREATE TABLE more ()").await;
-    let folder = ours().file("2_more.sql", "CREATE TABLE IF NOT EXISTS more ()");
+    let folder = files().file("2_more.sql", "CREATE TABLE IF NOT EXISTS more ()");
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
 }
 
@@ -154,7 +154,7 @@ async fn a_finished_database_is_known_though_the_first_file_would_apply_again() 
 
     expect_refused(&database, &folder, "`2_strict.sql` would create table public.b").await;
     assert!(!database.is_touched().await);
-    // The looking commands say the same, and change as little.
+    // The reading commands report the same, and change as little.
     Corveil::with("status", &database, &folder)
         .run()
         .await

@@ -126,7 +126,7 @@ async fn every_form_that_psql_takes_is_taken() {
         let run = run.args(["--wait-for-db", "5s"]).run().await;
         assert_eq!(run.code, Some(0), "{url}: {run}");
     }
-    // What the URL leaves out is libpq's variables' to say.
+    // libpq's variables fill in what the URL leaves out.
     let run = Corveil::with("status", &database, &folder).env("DATABASE_URL", "postgres://");
     let run = run.env("PGHOST", "127.0.0.1").env("PGPORT", port.to_string()).env("PGUSER", "postgres");
     run.env("PGDATABASE", name).env("PGPASSWORD", PASSWORD).run().await.expect_code(0);
@@ -134,7 +134,7 @@ async fn every_form_that_psql_takes_is_taken() {
 }
 
 #[tokio::test]
-async fn a_service_or_a_password_file_that_is_not_used_is_said() {
+async fn a_service_or_a_password_file_that_is_not_used_is_reported() {
     let (database, folder) = (Database::fresh().await, folder());
     let port = database.url().port;
     let url = format!("postgres://postgres@127.0.0.1:{port}/{}", database.name());

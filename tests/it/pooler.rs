@@ -1,4 +1,4 @@
-//! `PgBouncer` between us and the server: refused where it breaks the lock, fine for looking.
+//! `PgBouncer` between Corveil and the server: refused where it breaks the lock, accepted by commands that only read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,7 +74,7 @@ async fn a_busy_pooler_in_transaction_mode_is_refused() {
 }
 
 #[tokio::test]
-async fn looking_works_through_a_pooler_in_transaction_mode() {
+async fn reading_works_through_a_pooler_in_transaction_mode() {
     let (database, folder) = (Database::fresh().await, folder());
     Corveil::migrate(&database, &folder).args(["--target", "1"]).run().await.expect_code(0);
     let pooler = PgBouncer::before(&database, PoolMode::Transaction).await;
@@ -83,7 +83,7 @@ async fn looking_works_through_a_pooler_in_transaction_mode() {
     through("status").run().await.expect_code(1).expect_stdout("pending   2  b");
     through("verify").run().await.expect_code(0);
     let wait = through("wait").spawn();
-    wait.until_it_says("waiting: migration `0002_b.sql` is not applied").await;
+    wait.until_it_logs("waiting: migration `0002_b.sql` is not applied").await;
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     wait.wait().await.expect_code(0);
     through("status").run().await.expect_code(0);

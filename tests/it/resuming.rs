@@ -1,4 +1,4 @@
-//! Where a half-done file goes on: after what failed, after what was killed, or where `--resume-from` says.
+//! Where a half-done file resumes: after what failed, after what was killed, or at `--resume-from`.
 
 use serde_json::json;
 
@@ -48,15 +48,15 @@ async fn failed() -> (Database, Folder) {
 }
 
 #[tokio::test]
-async fn a_file_goes_on_at_the_statement_that_failed() {
+async fn a_file_resumes_at_the_statement_that_failed() {
     let (database, folder) = failed().await;
     // Without a change it fails again, and again nothing is done twice.
     let run = migrate(&database, &folder).await.expect_code(3);
     run.expect_stderr("1 of the file's 3 statements stay applied")
-        .expect_stderr("goes on at statement 2 of 3");
+        .expect_stderr("resumes at statement 2 of 3");
 
     folder.put("2_half.sql", format!("-- no-transaction\n{}", THREE.replace('$', "1")));
-    migrate(&database, &folder).await.expect_code(0).expect_stderr("goes on at statement 2 of 3");
+    migrate(&database, &folder).await.expect_code(0).expect_stderr("resumes at statement 2 of 3");
     assert_eq!(database.values::<i32>("SELECT a FROM t ORDER BY a").await, [1, 2, 3, 4]);
     assert_eq!(database.applied().await, [1, 2]);
     assert_eq!(count(&database, "_corveil_statements").await, 0);
@@ -85,7 +85,7 @@ async fn a_half_done_file_cannot_become_a_transaction() {
     folder.put("2_half.sql", THREE.replace('$', "1"));
     migrate(&database, &folder).await.expect_code(4).expect_stderr("`-- no-transaction` was removed");
     assert_eq!(count(&database, "t").await, 2);
-    // With the flag it goes on.
+    // With the flag it resumes.
     Corveil::migrate(&database, &folder).args(["--no-transaction", "2"]).run().await.expect_code(0);
     assert_eq!(count(&database, "t").await, 4);
 }
@@ -139,7 +139,7 @@ async fn a_begun_statement_without_a_trace_is_asked_for_never_guessed() {
         let database = begun(update, 1).await;
         let run = Corveil::migrate(&database, &folder).args(["--output", "json"]).run().await.expect_code(3);
         assert_eq!(run.json()["error"]["kind"], json!("unsettled"));
-        run.expect_stderr("--resume-from 2` if it is").expect_stderr("--resume-from 1` if it is not");
+        run.expect_stderr("--resume-from 2` if it did").expect_stderr("--resume-from 1` if it did not");
         assert_eq!(database.values::<i32>("SELECT a FROM t").await, [1]);
 
         Corveil::migrate(&database, &folder).args(["--resume-from", from]).run().await.expect_code(0);
@@ -156,10 +156,10 @@ async fn a_begun_statement_that_was_edited_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_begun_transaction_was_not_carried_out_when_no_record_says_so() {
-    let unit = "BEGIN;\nUPDATE t SET a = a + 1;\nCOMMIT";
-    let database = begun(unit, 1).await;
-    migrate(&database, &half(&format!("{unit};"))).await.expect_code(0);
+async fn a_begun_transaction_without_a_record_was_not_committed() {
+    let statement = "BEGIN;\nUPDATE t SET a = a + 1;\nCOMMIT";
+    let database = begun(statement, 1).await;
+    migrate(&database, &half(&format!("{statement};"))).await.expect_code(0);
     assert_eq!(database.values::<i32>("SELECT a FROM t").await, [2]);
 }
 

@@ -1,4 +1,4 @@
-//! Two roles: one that may change the schema, and the app's, which may look.
+//! Two roles: one that may change the schema, and the app's, which may only read.
 
 use crate::support::{Corveil, Database, Folder};
 
@@ -28,7 +28,7 @@ async fn the_app_s_role_sees_what_the_other_one_did() {
     // The pod that waits is there first, and knows the app's role alone.
     let as_app = |subcommand| Corveil::with(subcommand, &database, &folder).url(&database.url_as(&app));
     let wait = as_app("wait").spawn();
-    wait.until_it_says("waiting: 2 migrations").await;
+    wait.until_it_logs("waiting: 2 migrations").await;
 
     as_two("migrate", &database, &folder, &ddl, &app).run().await.expect_code(0);
     wait.wait().await.expect_code(0);
@@ -55,7 +55,7 @@ async fn the_app_s_role_is_let_in_also_when_it_comes_later() {
 
     // A pod that waits stays: the right may be on its way.
     let wait = as_app("wait").spawn();
-    wait.until_it_says("waiting: the history may not be read yet").await;
+    wait.until_it_logs("waiting: the history may not be read yet").await;
 
     // Nothing is pending, and yet there is something to do.
     as_two("migrate", &database, &folder, &ddl, &app).run().await.expect_code(0);

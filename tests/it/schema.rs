@@ -1,4 +1,4 @@
-//! Reading a schema, and what is and is not a difference: every kind of it, with the SQL that mends it.
+//! Reading a schema, and what is and is not a difference: every kind of it, with the SQL that fixes it.
 
 use ::corveil::schema::{Difference, Schema, differences, quoting, read};
 
@@ -51,7 +51,7 @@ async fn schema(database: &Database) -> Schema {
     read(&mut database.connect().await).await.expect("read the schema")
 }
 
-async fn mend(database: &Database, found: &[Difference]) {
+async fn fix(database: &Database, found: &[Difference]) {
     for difference in found {
         database.execute(&difference.sql).await;
     }
@@ -75,15 +75,15 @@ async fn equal_files_make_equal_schemas() {
 }
 
 #[tokio::test]
-async fn a_whole_schema_is_mended_from_nothing_and_back() {
+async fn a_whole_schema_is_fixed_from_nothing_and_back() {
     let (full, empty) = (Database::fresh().await, Database::fresh().await);
     full.execute(BASE).await;
     let (wanted, nothing) = (schema(&full).await, schema(&empty).await);
 
-    mend(&empty, &differences(&wanted, &nothing)).await;
+    fix(&empty, &differences(&wanted, &nothing)).await;
     assert_eq!(ids(&differences(&wanted, &schema(&empty).await)), [""; 0]);
 
-    mend(&empty, &differences(&nothing, &schema(&empty).await)).await;
+    fix(&empty, &differences(&nothing, &schema(&empty).await)).await;
     assert_eq!(ids(&differences(&nothing, &schema(&empty).await)), [""; 0]);
 }
 
@@ -210,12 +210,12 @@ const CHANGES: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn each_kind_of_difference_is_found_and_mended() {
+async fn each_kind_of_difference_is_found_and_fixed() {
     let (good, live) = (Database::fresh().await, Database::fresh().await);
     for (change, expected) in CHANGES {
         good.clear().await;
         live.clear().await;
-        is_found_and_mended(&good, &live, change, expected).await;
+        is_found_and_fixed(&good, &live, change, expected).await;
     }
 }
 
@@ -236,11 +236,11 @@ async fn what_only_newer_servers_have_is_compared_too() {
     for (_, change, expected) in changes.iter().filter(|(since, ..)| version >= *since) {
         good.clear().await;
         live.clear().await;
-        is_found_and_mended(&good, &live, change, expected).await;
+        is_found_and_fixed(&good, &live, change, expected).await;
     }
 }
 
-async fn is_found_and_mended(good: &Database, live: &Database, change: &str, expected: &[&str]) {
+async fn is_found_and_fixed(good: &Database, live: &Database, change: &str, expected: &[&str]) {
     good.execute(BASE).await;
     live.execute(BASE).await;
     for statement in change.split_inclusive(';') {
@@ -251,10 +251,10 @@ async fn is_found_and_mended(good: &Database, live: &Database, change: &str, exp
     assert_eq!(ids(&found), expected, "{change}: {found:#?}");
 
     // The other way round too, so that what is extra here is missing there.
-    mend(good, &differences(&there, &wanted)).await;
+    fix(good, &differences(&there, &wanted)).await;
     let rest = differences(&there, &schema(good).await);
     assert!(rest.is_empty(), "{change}, the other way round: {rest:#?}");
-    mend(live, &found).await;
+    fix(live, &found).await;
     let rest = differences(&wanted, &schema(live).await);
     assert!(rest.is_empty(), "{change}: {rest:#?}");
 }
@@ -367,22 +367,22 @@ const OTHERWISE: &[(&str, &str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn one_cause_is_one_difference_and_its_sql_mends_it() {
+async fn one_cause_is_one_difference_and_its_sql_fixes_it() {
     let (good, live) = (Database::fresh().await, Database::fresh().await);
     for (files, instead, expected) in OTHERWISE {
         good.clear().await;
         live.clear().await;
-        is_mended(&good, &live, files, instead, expected).await;
+        is_fixed(&good, &live, files, instead, expected).await;
     }
 }
 
-async fn is_mended(good: &Database, live: &Database, files: &str, instead: &str, expected: &[&str]) {
+async fn is_fixed(good: &Database, live: &Database, files: &str, instead: &str, expected: &[&str]) {
     good.execute(files).await;
     live.execute(instead).await;
     let wanted = schema(good).await;
     let found = differences(&wanted, &schema(live).await);
     assert_eq!(ids(&found), expected, "{instead}: {found:#?}");
-    mend(live, &found).await;
+    fix(live, &found).await;
     let rest = differences(&wanted, &schema(live).await);
     assert!(rest.is_empty(), "{instead}: {rest:#?}");
 }
@@ -416,7 +416,7 @@ async fn a_value_that_is_too_long_for_the_right_type_is_never_cut() {
 }
 
 #[tokio::test]
-async fn a_sequence_with_another_owner_goes_on_counting() {
+async fn a_sequence_with_another_owner_keeps_counting() {
     const FREE: &str = "CREATE SEQUENCE t_id_seq;
         CREATE TABLE t (id bigint NOT NULL DEFAULT nextval('t_id_seq'));";
     const OWNED: &str = "CREATE TABLE t (id bigserial);";
@@ -441,7 +441,7 @@ async fn a_sequence_with_another_owner_goes_on_counting() {
         good.clear().await;
         live.clear().await;
         let instead = format!("{instead} SELECT setval('t_id_seq', 41); {change}");
-        is_mended(&good, &live, files, &instead, expected).await;
+        is_fixed(&good, &live, files, &instead, expected).await;
         assert_eq!(live.value::<i64>("SELECT nextval('t_id_seq')").await, 42, "{instead}");
     }
 }
@@ -459,7 +459,7 @@ async fn a_schema_with_what_is_not_compared_is_never_dropped() {
     let wanted = schema(&good).await;
     let found = differences(&wanted, &schema(&live).await);
     assert_eq!(ids(&found), ["table-mixed.t-extra", "function-mixed.f:-extra"], "{found:#?}");
-    mend(&live, &found).await;
+    fix(&live, &found).await;
     assert_eq!(ids(&differences(&wanted, &schema(&live).await)), [""; 0]);
     assert_eq!(live.value::<i64>("SELECT count(*) FROM mixed.schema_migrations").await, 0);
 }

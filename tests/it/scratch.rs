@@ -20,7 +20,7 @@ const SCRATCHES: &str =
     "SELECT datname::text FROM pg_database WHERE datname LIKE 'corveil_scratch_%' ORDER BY 1";
 
 #[tokio::test]
-async fn a_folder_is_replayed_beside_the_live_database_and_nothing_is_left() {
+async fn a_folder_is_replayed_next_to_the_live_database_and_nothing_is_left() {
     let server = Server::private();
     let (database, folder) = (Database::on(&server).await, folder());
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
@@ -41,7 +41,7 @@ async fn a_folder_is_replayed_beside_the_live_database_and_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_make_a_database_is_told_which_right_is_missing() {
+async fn a_role_that_may_not_make_a_database_gets_the_name_of_the_missing_right() {
     let (database, folder) = (Database::fresh().await, folder());
     let role = database.create_role("").await;
     database.execute(&format!("GRANT ALL ON SCHEMA public TO {role}")).await;
@@ -76,7 +76,7 @@ async fn what_reaches_beyond_its_database_is_tried_on_no_server_in_use() {
     let refused = verify(&database, &folder).run().await.expect_code(2);
     refused
         .expect_stderr("`2_role.sql` is replayed on no server that is in use")
-        .expect_stderr("hint: set `CORVEIL_SCRATCH_URL` to a server that nobody uses");
+        .expect_stderr("hint: set `CORVEIL_SCRATCH_URL` to a server that is not in use");
     assert_eq!(database.value::<String>(&settings).await, before);
 
     let elsewhere = Server::private();
@@ -153,7 +153,7 @@ async fn what_a_killed_run_left_is_dropped_and_what_another_run_uses_is_not() {
     busy(1).await;
     let left: String = database.value(SCRATCHES).await;
     killed.kill().await;
-    // The server notices within a second that nobody listens any more.
+    // The server notices within a second that its client is gone.
     busy(0).await;
 
     let running = verify(&database, &folder).spawn();
@@ -168,7 +168,7 @@ async fn what_a_killed_run_left_is_dropped_and_what_another_run_uses_is_not() {
     verify(&another, &other).run().await.expect_code(0);
     assert_eq!(database.values::<String>(SCRATCHES).await, used);
 
-    // One that is told to stop cleans up.
+    // One that is stopped by a signal cleans up.
     running.signal("TERM").await;
     running.wait().await.expect_code(75);
     assert_eq!(database.values::<String>(SCRATCHES).await, [""; 0]);
@@ -219,11 +219,11 @@ async fn what_the_app_makes_while_it_runs_is_left_out_and_counted() {
 
     let variable = verify(&database, &folder).env("CORVEIL_IGNORE", "tenant_*,public.tmp_*").run().await;
     variable.expect_code(0);
-    for (arguments, said) in [
+    for (arguments, expected) in [
         (["--ignore", "a.b.c"], "`a.b.c` has more than one dot"),
         (["--ignore-file", "/nowhere"], "`/nowhere` cannot be read"),
     ] {
-        verify(&database, &folder).args(arguments).run().await.expect_code(2).expect_stderr(said);
+        verify(&database, &folder).args(arguments).run().await.expect_code(2).expect_stderr(expected);
     }
 }
 

@@ -28,9 +28,9 @@ const FORMS: [&str; 13] = [
 
 #[track_caller]
 fn shows_no_secret(outcome: &Outcome, of: &str) {
-    for said in [&outcome.stdout, &outcome.stderr, &outcome.termination_log] {
+    for text in [&outcome.stdout, &outcome.stderr, &outcome.termination_log] {
         // Nor a part of it.
-        assert!(!said.contains("s3cr3T") && !said.contains("W0rd"), "{of}: {outcome}");
+        assert!(!text.contains("s3cr3T") && !text.contains("W0rd"), "{of}: {outcome}");
     }
 }
 
@@ -89,7 +89,7 @@ async fn a_password_in_the_wrong_variable_is_not_repeated() {
     }
 }
 
-/// Statements that set a secret and fail, in every way in which the server says so.
+/// Statements that set a secret and fail, in every way in which the server reports it.
 const FAILING: [&str; 22] = [
     "CREATE ROLE postgres LOGIN PASSWORD 's3cr3T-W0rd'",
     "ALTER USER no_such_user ENCRYPTED PASSWORD $$s3cr3T-W0rd$$",
@@ -175,7 +175,7 @@ async fn a_url_in_the_variable_of_the_host_s_name_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_failure_of_a_statement_that_sets_no_secret_says_everything() {
+async fn a_failure_of_a_statement_that_sets_no_secret_shows_everything() {
     let database = Database::fresh().await;
     let folder = Folder::new().file(
         "1_a.sql",
@@ -251,8 +251,8 @@ fn is_printable(text: &str, outcome: &Outcome) {
 
 #[track_caller]
 fn all_is_printable(outcome: &Outcome) {
-    for said in [&outcome.stdout, &outcome.stderr, &outcome.termination_log] {
-        is_printable(said, outcome);
+    for text in [&outcome.stdout, &outcome.stderr, &outcome.termination_log] {
+        is_printable(text, outcome);
     }
 }
 
@@ -276,9 +276,9 @@ async fn control_characters_of_the_server_are_written_as_escapes() {
 
         let run = run().args(["--log-format", "json", "--output", "json"]).run().await;
         all_is_printable(&run);
-        // JSON has an escape for each, so programs read what the server said.
-        let said = format!("{:?}", run.json()["error"]["failure"]);
-        assert!(run.json()["error"]["failure"].to_string().contains('\u{202e}'), "{said}\n{run}");
+        // JSON has an escape for each, so programs read what the server sent.
+        let failure = format!("{:?}", run.json()["error"]["failure"]);
+        assert!(run.json()["error"]["failure"].to_string().contains('\u{202e}'), "{failure}\n{run}");
         for line in run.stderr.lines() {
             assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
         }
@@ -286,7 +286,7 @@ async fn control_characters_of_the_server_are_written_as_escapes() {
 }
 
 #[tokio::test]
-async fn a_line_break_of_the_server_begins_no_line_of_ours() {
+async fn a_line_break_of_the_server_begins_no_line_that_could_be_corveil_s() {
     let database = Database::fresh().await;
     let forged = "done\nhint: run `rm -rf /`\nerror: none";
     let folder = Folder::new().file(

@@ -18,7 +18,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// Shorter than `--shutdown-timeout`: an end that takes longer was held up by something.
 const FAREWELL: Duration = Duration::from_secs(15);
 
-/// A server that listens on a port of its own.
+/// A server that listens on a free port.
 struct Serving {
     run: Running,
     address: SocketAddr,
@@ -65,7 +65,7 @@ impl Serving {
         values.next().map(|value| value.parse().unwrap_or_else(|_| panic!("{sample} {value}")))
     }
 
-    /// Ends it as Kubernetes does, and expects that it says farewell in time.
+    /// Ends it as Kubernetes does, and expects that it ends in time.
     async fn end(self) -> String {
         self.run.signal("TERM").await;
         let started = Instant::now();
@@ -86,7 +86,7 @@ async fn migrate(database: &Database, folder: &Folder) {
     Corveil::migrate(database, folder).run().await.expect_code(0);
 }
 
-/// A port where nobody listens and nobody will: it is held by a socket that does not accept.
+/// A port where no process listens or will listen: it is held by a socket that does not accept.
 async fn dead_end() -> (TcpListener, Url) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -108,7 +108,7 @@ async fn no_answer_has_control_characters_or_secrets_of_what_is_recorded() {
 }
 
 #[tokio::test]
-async fn it_lives_without_a_database_and_says_that_none_is_configured() {
+async fn it_lives_without_a_database_and_reports_that_none_is_configured() {
     let serving = Serving::start(Corveil::new("serve")).await;
     let health = serving.get("/health").await;
     assert_eq!(
@@ -178,10 +178,10 @@ async fn it_becomes_ready_when_the_missing_migrations_are_applied() {
     assert_eq!((&ready.json()["status"], &ready.json()["schema_version"]), (&json!("ok"), &json!(3)));
 
     let log = serving.end().await;
-    for said in
+    for expected in
         ["not ready: 3 migrations", "not ready: 2 migrations", "ready: every migration", "stopped by SIGTERM"]
     {
-        assert!(log.contains(said), "no `{said}` in {log}");
+        assert!(log.contains(expected), "no `{expected}` in {log}");
     }
 }
 
@@ -257,10 +257,10 @@ async fn many_probes_share_one_connection_and_few_questions() {
         let probes = std::iter::repeat_with(|| serving.ready()).take(10);
         assert!(futures_util::future::join_all(probes).await.iter().all(|ready| ready.status == 200));
     }
-    // Two round trips a look, and a look a second at most.
-    let looks = usize::try_from(started.elapsed().as_secs()).unwrap() + 1;
+    // Two round trips a check, and a check a second at most.
+    let checks = usize::try_from(started.elapsed().as_secs()).unwrap() + 1;
     let asked = proxy.round_trips() - before;
-    assert!(asked <= 2 * looks, "{asked} round trips in {:?}", started.elapsed());
+    assert!(asked <= 2 * checks, "{asked} round trips in {:?}", started.elapsed());
     assert_eq!(proxy.connections(), 1);
     serving.end().await;
 }
@@ -319,19 +319,19 @@ async fn an_app_role_may_read_what_it_was_granted_and_the_log_stays_clean() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_to_the_log_and_not_to_strangers() {
+async fn wrong_credentials_are_reported_in_the_log_and_not_to_strangers() {
     let (database, folder) = (Database::fresh().await, three_files());
     let url = Url { password: "wr0ng".into(), ..database.url() };
     let serving = Serving::with(&url, &folder).await;
     let ready = serving.ready().await;
     assert_eq!(ready.status, 503);
-    assert!(!ready.body.contains("postgres") && ready.body.contains("the log says why"), "{ready:?}");
+    assert!(!ready.body.contains("postgres") && ready.body.contains("the log has the reason"), "{ready:?}");
     let log = serving.end().await;
     assert!(log.contains("password authentication failed") && !log.contains("wr0ng"), "{log}");
 }
 
 #[tokio::test]
-async fn metrics_are_what_prometheus_reads_and_tell_the_last_run() {
+async fn metrics_are_what_prometheus_reads_and_show_the_last_run() {
     let (database, folder) = (Database::fresh().await, three_files());
     let serving = Serving::with(&database.url(), &folder).await;
     assert_eq!(serving.metric("corveil_migrations_pending").await, Some(3.0));
@@ -367,7 +367,7 @@ async fn metrics_are_what_prometheus_reads_and_tell_the_last_run() {
 
     folder.put("0004_d.sql", "SELECT 1 / 0");
     Corveil::migrate(&database, &folder).run().await.expect_code(3);
-    wait_until("the failure is told", SOON, async || {
+    wait_until("the failure is reported", SOON, async || {
         serving.metric("corveil_last_run_outcome{outcome=\"failed\"}").await == Some(1.0)
     })
     .await;
@@ -376,7 +376,7 @@ async fn metrics_are_what_prometheus_reads_and_tell_the_last_run() {
 }
 
 #[tokio::test]
-async fn a_run_at_work_is_told_from_one_that_died() {
+async fn a_run_at_work_is_distinguished_from_one_that_died() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("0001_a.sql", "SELECT pg_sleep(100)");
     let serving = Serving::with(&database.url(), &folder).await;
@@ -409,7 +409,7 @@ async fn sigterm_lets_a_slow_request_finish_and_takes_no_new_ones() {
     wait_until("the database was asked", SOON, async || proxy.connections() > 0).await;
     serving.run.signal("TERM").await;
     wait_until("nothing new is taken", SOON, async || http::get(address, "/health").await.is_err()).await;
-    assert!(!slow.is_finished(), "too fast to tell anything");
+    assert!(!slow.is_finished(), "too fast to prove anything");
 
     assert_eq!(slow.await.unwrap().unwrap().status, 200);
     let started = Instant::now();
@@ -434,7 +434,7 @@ async fn a_taken_port_is_a_usage_error_with_a_hint() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let outcome = Corveil::new("serve").args(["--listen", &address]).run().await.expect_code(2);
-    outcome.expect_stderr(&format!("`{address}` cannot be listened on")).expect_stderr("--listen");
+    outcome.expect_stderr(&format!("cannot listen on `{address}`")).expect_stderr("--listen");
 
     let wrong = Corveil::new("serve").env("DATABASE_URL", "").run().await;
     wrong.expect_code(2).expect_stderr("`DATABASE_URL`");
@@ -515,10 +515,10 @@ async fn a_locked_history_costs_no_session_that_stays_behind_the_lock() {
     let serving = Serving::with(&database.url(), &folder).await;
     serving.until_ready().await;
     let lock = database.begin("LOCK TABLE _sqlx_migrations").await;
-    wait_until("the lock is in the way", SOON, async || serving.ready().await.status == 503).await;
+    wait_until("the lock blocks the check", SOON, async || serving.ready().await.status == 503).await;
     let reason = serving.ready().await.json()["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("lock timeout"), "{reason}");
-    wait_until("nobody is behind the lock", SOON, async || sessions(&database).await == 0).await;
+    wait_until("no session waits for the lock", SOON, async || sessions(&database).await == 0).await;
     drop(lock);
     serving.until_ready().await;
     serving.end().await;

@@ -33,7 +33,7 @@ CREATE TABLE public.dumped_$ (id bigint NOT NULL);
 --
 ";
 
-/// What a file sees of its session, as rows of a table. The session's name tells which file is being applied.
+/// What a file sees of its session, as rows of a table. The session's name has the file that is being applied.
 const SEE: &str = "CREATE TABLE public.seen_$ AS
     SELECT name, setting FROM pg_settings WHERE name <> 'application_name'
     UNION ALL VALUES ('current_user', current_user), ('session_user', session_user)
@@ -43,7 +43,7 @@ const SEE: &str = "CREATE TABLE public.seen_$ AS
     UNION ALL SELECT 'temporary', to_regclass('pg_temp.left_over')::text
     UNION ALL SELECT 'advisory locks', count(*)::text FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'";
 
-/// Applies each of these files, with and without a transaction, and looks whether the file after it sees what the first
+/// Applies each of these files, with and without a transaction, and checks whether the file after it sees what the first
 /// file of the run sees, and what the first file of the next run sees.
 async fn expect_the_same_start_after(database: &Database, files: &[&str]) {
     let folder = Folder::new();

@@ -1,8 +1,8 @@
-//! A way to the server that loses packets without a word, and a server that answers late: nothing waits for ever.
+//! A way to the server that loses packets silently, and a server that answers late: nothing waits forever.
 
 use std::time::Duration;
 
-use crate::support::look::{SOON, backend};
+use crate::support::inspect::{SOON, backend};
 use crate::support::{Corveil, Database, Folder, Moment, Proxy, Server, wait_until};
 
 /// A mark in a file, for the proxy to see.
@@ -68,7 +68,7 @@ async fn a_network_that_falls_silent_in_a_statement_is_a_lost_connection() {
 
     let run = run.wait().await.expect_code(75);
     run.expect_stderr("the server answered none of")
-        .expect_stderr("connecting again to see what was committed");
+        .expect_stderr("connecting again to read what was committed");
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn an_answer_that_is_lost_while_the_server_is_in_reach_is_read_from_the_hi
         first()
             .file("0002_b.sql", format!("-- no-transaction\nCREATE INDEX CONCURRENTLY b ON a {MARK} (id);")),
     ];
-    // The record of the statement has its text, so there the mark comes with a question of the program's own.
+    // The record of the statement has its text, so there the mark comes with one of Corveil's own queries.
     let expected = [(0, "its session is no longer at work"), (75, "no answer within 15 s")];
     let mut runs = Vec::new();
     for (folder, expected) in folders.iter().zip(expected) {
@@ -88,9 +88,9 @@ async fn an_answer_that_is_lost_while_the_server_is_in_reach_is_read_from_the_hi
         let run = Corveil::migrate(&database, folder).url(&proxy.url(&database)).spawn();
         runs.push((folder, expected, database, proxy, run));
     }
-    for (folder, (code, says), database, _proxy, run) in runs {
-        let run = run.wait().await.expect_code(code).expect_stderr(says);
-        run.expect_stderr("connecting again to see what was committed");
+    for (folder, (code, expected), database, _proxy, run) in runs {
+        let run = run.wait().await.expect_code(code).expect_stderr(expected);
+        run.expect_stderr("connecting again to read what was committed");
         assert!(database.is_unlocked().await);
         Corveil::migrate(&database, folder).run().await.expect_code(0);
         assert_eq!(database.applied().await, [1, 2]);
@@ -99,7 +99,7 @@ async fn an_answer_that_is_lost_while_the_server_is_in_reach_is_read_from_the_hi
 
 #[tokio::test]
 async fn a_lock_whose_answer_or_return_is_lost_is_not_held_for_long() {
-    // Corveil's second connection ends the session: nothing else would, as no packet tells the server.
+    // Corveil's second connection ends the session: nothing else would, as no packet reaches the server.
     let folder = folder();
     let mut runs = Vec::new();
     for question in [

@@ -45,7 +45,7 @@ async fn a_signal_cancels_a_statement_and_rolls_its_file_back() {
 }
 
 #[tokio::test]
-async fn a_signal_cancels_a_statement_outside_a_transaction_and_the_next_run_goes_on_there() {
+async fn a_signal_cancels_a_statement_outside_a_transaction_and_the_next_run_resumes_there() {
     for signal in ["TERM", "INT"] {
         let database = Database::fresh().await;
         let begin = "-- no-transaction\nCREATE TABLE a ();\n";
@@ -125,19 +125,19 @@ async fn a_signal_ends_every_kind_of_waiting() {
         let mut sqlx = database.connect().await;
         sqlx.lock().await.unwrap();
         let run = Corveil::migrate(&database, &folder).spawn();
-        run.until_it_says("waiting for the migration lock").await;
+        run.until_it_logs("waiting for the migration lock").await;
         stop(run, signal).await;
         sqlx.close().await.unwrap();
 
         let proxy = Proxy::before(Server::shared().port());
         proxy.refuse(true);
         let run = Corveil::migrate(&database, &folder).url(&proxy.url(&database)).spawn();
-        run.until_it_says("waiting for postgres://").await;
+        run.until_it_logs("waiting for postgres://").await;
         stop(run, signal).await;
 
         let reader = database.begin("SELECT FROM t").await;
         let run = Corveil::migrate(&database, &folder).args(["--lock-timeout", "50ms"]).spawn();
-        run.until_it_says("retry 2 of 10").await;
+        run.until_it_logs("retry 2 of 10").await;
         stop(run, signal).await;
         reader.close().await.unwrap();
 
@@ -162,18 +162,18 @@ async fn a_killed_run_leaves_neither_lock_nor_statement() {
 }
 
 #[tokio::test]
-async fn a_deadline_cancels_and_says_so() {
+async fn a_deadline_cancels_and_is_named() {
     let database = Database::fresh().await;
     let folder = Folder::new().file("0001_a.sql", "CREATE TABLE a (); SELECT pg_sleep(60);");
     let start = Instant::now();
     let run = Corveil::migrate(&database, &folder).args(["--deadline", "1s"]).spawn();
     database.sleeper("0001_a.sql").await;
 
-    let said = "stopped by its deadline of 1s in `0001_a.sql`, which was rolled back whole";
-    let outcome = run.wait().await.expect_code(75).expect_stderr(said).expect_stderr("hint: ");
+    let sentence = "stopped by its deadline of 1s in `0001_a.sql`, which was rolled back whole";
+    let outcome = run.wait().await.expect_code(75).expect_stderr(sentence).expect_stderr("hint: ");
     let took = start.elapsed();
     assert!((Duration::from_secs(1)..Duration::from_secs(1) + PROMISE).contains(&took), "{took:?}");
-    assert!(outcome.termination_log.starts_with(said), "{outcome}");
+    assert!(outcome.termination_log.starts_with(sentence), "{outcome}");
     assert!(database.is_unlocked().await);
     database.wait_until_left(SOON_GONE).await;
     assert!(database.applied().await.is_empty());

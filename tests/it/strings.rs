@@ -45,7 +45,7 @@ async fn a_right_file_is_applied_where_backslashes_are_escapes() {
 }
 
 #[tokio::test]
-async fn a_file_that_says_how_its_strings_are_read_is_read_so() {
+async fn a_file_that_sets_how_its_strings_are_read_is_read_so() {
     let database = Database::fresh().await;
     let body = "SET standard_conforming_strings = off;\nCREATE TABLE t (s text);\nINSERT INTO t VALUES ('it\\'s; é');\n\
                 SET standard_conforming_strings = on;\nINSERT INTO t VALUES ('c:\\');\n";
@@ -68,7 +68,7 @@ async fn a_file_that_says_how_its_strings_are_read_is_read_so() {
         let read = database.values::<String>(&format!("SELECT s FROM {table} ORDER BY ctid")).await;
         assert_eq!(read, ["it's; é", r"c:\"], "{table}");
     }
-    // All of a file is one transaction, with its row, however many messages it takes.
+    // All of a file is one transaction, with its row, however many batches it takes.
     let transactions = "SELECT count(DISTINCT id) FROM (SELECT xmin::text FROM t UNION ALL \
                         SELECT xmin::text FROM _sqlx_migrations WHERE version = 1) AS t (id)";
     assert_eq!(database.value::<i64>(transactions).await, 1);

@@ -36,7 +36,7 @@ async fn sqlx_migrate(database: &Database, folder: &Path) {
 }
 
 #[tokio::test]
-async fn history_rows_tell_when_and_how_long_in_nanoseconds() {
+async fn history_rows_have_the_time_and_the_duration_in_nanoseconds() {
     let database = Database::fresh().await;
     let sleep = "SELECT pg_sleep(0.02)";
     let folder = Folder::new().file("1_a.sql", sleep).file("2_b.sql", format!("-- no-transaction\n{sleep}"));
@@ -209,7 +209,7 @@ async fn an_enum_value_that_one_file_adds_can_be_used_by_the_next() {
 }
 
 #[tokio::test]
-async fn the_history_lives_where_the_search_path_says_at_connect() {
+async fn the_history_lives_where_the_search_path_points_at_connect() {
     let database = Database::fresh().await;
     let role = database.create_role("").await;
     database

@@ -1,4 +1,4 @@
-//! Another tool that takes no lock, as sqlx-cli, applies a file while we apply it.
+//! Another tool that takes no lock, as sqlx-cli, applies a file while Corveil applies it.
 
 use sha2::{Digest, Sha384};
 use sqlx::Executor;
@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use crate::support::corveil::Running;
 use crate::support::{Corveil, Database, Folder};
 
-/// Applies the file as the other tool does, while our run is held up in it by `gate`.
+/// Applies the file as the other tool does, while Corveil's run is held up in it by `gate`.
 async fn overtake(database: &Database, gate: &mut PgConnection, sql: &str, content: &str) {
     database.runner("wait_event_type = 'Lock'").await;
     let checksum = Sha384::digest(content);
@@ -33,7 +33,7 @@ async fn start(content: &str) -> (Database, PgConnection, Folder, Running) {
 }
 
 #[tokio::test]
-async fn a_file_that_another_tool_records_first_is_rolled_back_and_the_run_goes_on() {
+async fn a_file_that_another_tool_records_first_is_rolled_back_and_the_run_continues() {
     let content = "LOCK TABLE gate; CREATE TABLE IF NOT EXISTS b (); CREATE TABLE ours ();";
     let (database, mut gate, _folder, run) = start(content).await;
     overtake(&database, &mut gate, "CREATE TABLE b ()", content).await;
@@ -41,7 +41,7 @@ async fn a_file_that_another_tool_records_first_is_rolled_back_and_the_run_goes_
     let run = run.wait().await.expect_code(0);
     run.expect_stderr("`0002_b.sql` was applied by another tool in the meantime");
     assert_eq!(database.applied().await, [1, 2, 3]);
-    assert!(!database.has("ours").await, "our half of the file was kept");
+    assert!(!database.has("ours").await, "Corveil's half of the file was kept");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_file_without_a_transaction_may_be_overtaken_too() {
 }
 
 #[tokio::test]
-async fn another_file_of_the_same_version_is_not_taken_for_ours() {
+async fn another_file_of_the_same_version_is_a_mismatch() {
     for content in [
         "LOCK TABLE gate; CREATE TABLE b ();",
         "-- no-transaction\nINSERT INTO gate DEFAULT VALUES; SELECT 1;",
@@ -104,8 +104,8 @@ async fn a_history_that_another_tool_makes_at_the_same_moment_is_used() {
 }
 
 #[tokio::test]
-async fn tables_are_made_again_whichever_error_tells_that_another_process_makes_them() {
-    // The moment between two look-ups of the server cannot be hit from outside, so an event trigger says what it would say.
+async fn tables_are_made_again_whichever_error_shows_that_another_process_makes_them() {
+    // The moment between two checks of the server cannot be hit from outside, so an event trigger raises the server's error.
     for code in ["42P07", "42710", "23505"] {
         let (database, folder) =
             (Database::fresh().await, Folder::new().file("1_a.sql", "CREATE TABLE a ()"));

@@ -123,7 +123,7 @@ async fn a_database_of_goose_keeps_its_rows_and_is_adopted_once_the_files_are_sp
     assert_eq!(database.value::<i64>("SELECT count(*) FROM users").await, 1000);
     assert!(!database.is_touched().await);
 
-    // As the hint says.
+    // As in the hint.
     for (name, up, down) in
         [("users", UP, DOWN), ("seed", "INSERT INTO users VALUES (0);", "DELETE FROM users;")]
     {
@@ -138,7 +138,7 @@ async fn a_database_of_goose_keeps_its_rows_and_is_adopted_once_the_files_are_sp
 }
 
 #[tokio::test]
-async fn a_file_that_is_applied_as_it_is_blocks_nobody() {
+async fn a_file_that_is_applied_as_it_is_blocks_no_command() {
     let database = Database::fresh().await;
     // One way, with a mark that was left from another tool.
     let folder = Folder::new().file("1_users.sql", format!("-- migrate:up\n{UP}"));
@@ -158,7 +158,7 @@ async fn a_file_that_is_applied_as_it_is_blocks_nobody() {
     run(&["migrate"], &database, &folder).run().await.expect_code(2).expect_stderr("`3_more.sql` line 1 is");
     assert!(!database.has("more").await);
 
-    // A new database is told by the variable, for every command alike.
+    // For a new database the variable sets it, for every command alike.
     let new = Database::fresh().await;
     for (command, code) in [(&["status"][..], 1), (&["verify"], 0), (&["migrate"], 0), (&["wait"], 0)] {
         run(command, &new, &folder).env("CORVEIL_RUN_WHOLE", "1,3").run().await.expect_code(code);
@@ -174,8 +174,8 @@ async fn what_the_way_up_of_a_recorded_file_made_is_not_offered_to_be_dropped() 
     // As an older build adopted it.
     let to_one = ["adopt", "--run-whole", "1", "--accept"];
     let refused = run(&to_one[..3], &database, &folder).run().await.expect_code(4);
-    let line = "- table-public.users-extra: table public.users exists but no migration creates it; `0001_users.sql` holds a way \
-                down of goose too, which ran where the files were replayed, and may not have run here\n";
+    let line = "- table-public.users-extra: table public.users exists but no migration creates it; `0001_users.sql` also has a \
+                down migration of goose, which ran when the files were replayed but may not have run here\n";
     refused.expect_stderr(line);
     run(&to_one, &database, &folder).arg("table-public.users-extra").run().await.expect_code(0);
 
@@ -185,7 +185,7 @@ async fn what_the_way_up_of_a_recorded_file_made_is_not_offered_to_be_dropped() 
 }
 
 #[tokio::test]
-async fn a_server_of_probes_ends_as_soon_as_the_database_says_that_a_file_is_refused() {
+async fn a_server_of_probes_ends_as_soon_as_the_database_shows_that_a_file_is_refused() {
     let (database, folder) = (Database::fresh().await, both("-- +goose Up", "-- +goose Down"));
     let proxy = Proxy::before(Server::shared().port());
     proxy.refuse(true);
@@ -194,14 +194,14 @@ async fn a_server_of_probes_ends_as_soon_as_the_database_says_that_a_file_is_ref
         serve.args(["--listen", "127.0.0.1:0"]).spawn()
     };
     let serving = serve(&proxy.url(&database));
-    serving.until_it_says("not ready: ").await;
+    serving.until_it_logs("not ready: ").await;
     proxy.refuse(false);
     serving.wait().await.expect_code(2).expect_stderr("error: `0001_users.sql` line 1 is the mark");
 
     // One that is applied is served.
     run(&["migrate", "--run-whole", "1"], &database, &folder).run().await.expect_code(0);
     let serving = serve(&database.url());
-    serving.until_it_says("ready: every migration of this build is applied").await;
+    serving.until_it_logs("ready: every migration of this build is applied").await;
     serving.signal("TERM").await;
     serving.wait().await.expect_code(0);
 }

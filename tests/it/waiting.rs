@@ -23,7 +23,7 @@ async fn the_database_is_waited_for_until_it_answers() {
 
     proxy.refuse(true);
     let run = wait().spawn();
-    run.until_it_says("waiting: postgres://").await;
+    run.until_it_logs("waiting: postgres://").await;
     proxy.refuse(false);
     run.wait().await.expect_code(0);
 
@@ -48,7 +48,7 @@ async fn the_schema_is_waited_for_while_another_process_migrates() {
     let (database, folder) = (Database::fresh().await, two());
     let waits: Vec<_> = (0..2).map(|_| wait_for_schema(&database, &folder).spawn()).collect();
     for wait in &waits {
-        wait.until_it_says("waiting: 2 migrations are not applied, `0001_a.sql` to `0002_b.sql`").await;
+        wait.until_it_logs("waiting: 2 migrations are not applied, `0001_a.sql` to `0002_b.sql`").await;
     }
     assert!(!database.has("_sqlx_migrations").await, "waiting wrote something");
 
@@ -88,7 +88,7 @@ async fn what_is_missing_is_shown_by_one_restart_and_no_second() {
     let second = wait().args(["--timeout", "2s"]).run().await.expect_code(75);
     second.expect_stderr("still waiting after 2s");
     let third = wait().spawn();
-    third.until_it_says("waiting: 2 migrations").await;
+    third.until_it_logs("waiting: 2 migrations").await;
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     third.wait().await.expect_code(0);
 }
@@ -116,17 +116,17 @@ async fn a_wait_ends_early_when_the_last_run_failed_for_good() {
     let (database, folder) = (Database::fresh().await, two());
     folder.put("0002_b.sql", "CREATE TABLE b (c nothing)");
     let wait = wait_for_schema(&database, &folder).spawn();
-    wait.until_it_says("waiting: ").await;
+    wait.until_it_logs("waiting: ").await;
     Corveil::migrate(&database, &folder).run().await.expect_code(3);
 
     let outcome = wait.wait().await.expect_code(3).expect_stderr("type \"nothing\" does not exist");
-    let said =
+    let sentence =
         "the last run failed on a migration that this build requires: migration `0002_b.sql:1:19` failed";
-    assert!(outcome.termination_log.starts_with(said), "{outcome}");
+    assert!(outcome.termination_log.starts_with(sentence), "{outcome}");
 }
 
 #[tokio::test]
-async fn a_wait_does_not_end_for_what_may_pass_or_was_mended() {
+async fn a_wait_does_not_end_for_what_may_pass_or_was_fixed() {
     let (database, folder) = (Database::fresh().await, two());
     let timeout = ["--timeout", "700ms"];
 
@@ -139,7 +139,7 @@ async fn a_wait_does_not_end_for_what_may_pass_or_was_mended() {
     wait_for_schema(&database, &folder).args(timeout).run().await.expect_code(75);
     drop(reader);
 
-    // A run is under way, which may be one of a mended build, or one that will say the same by itself.
+    // A run is under way, which may be one of a fixed build, or one that will report the same by itself.
     folder.put("0002_b.sql", "CREATE TABLE b (c nothing)");
     Corveil::migrate(&database, &folder).run().await.expect_code(3);
     let mut sqlx = database.connect().await;
@@ -148,10 +148,10 @@ async fn a_wait_does_not_end_for_what_may_pass_or_was_mended() {
     sqlx.unlock().await.unwrap();
     wait_for_schema(&database, &folder).args(timeout).run().await.expect_code(3);
 
-    // This build has the file mended: the failure is another build's.
+    // This build has the file fixed: the failure is another build's.
     folder.put("0002_b.sql", "CREATE TABLE b ()");
     let wait = wait_for_schema(&database, &folder).spawn();
-    wait.until_it_says("waiting: migration `0002_b.sql` is not applied").await;
+    wait.until_it_logs("waiting: migration `0002_b.sql` is not applied").await;
     wait_for_schema(&database, &folder).args(timeout).run().await.expect_code(75);
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     wait.wait().await.expect_code(0);
@@ -162,7 +162,7 @@ async fn a_wait_survives_a_server_that_goes_away_and_comes_back() {
     let (database, folder) = (Database::fresh().await, two());
     let proxy = Proxy::before(Server::shared().port());
     let wait = wait_for_schema(&database, &folder).url(&proxy.url(&database)).spawn();
-    wait.until_it_says("waiting: 2 migrations").await;
+    wait.until_it_logs("waiting: 2 migrations").await;
     proxy.cut();
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     wait.wait().await.expect_code(0);
@@ -178,27 +178,27 @@ async fn sessions(database: &Database, condition: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_waiting_pod_holds_no_connection_between_two_looks() {
+async fn a_waiting_pod_holds_no_connection_between_two_checks() {
     let (database, folder) = (Database::fresh().await, two());
     let wait = wait_for_schema(&database, &folder).spawn();
-    wait.until_it_says("waiting: 2 migrations").await;
+    wait.until_it_logs("waiting: 2 migrations").await;
     wait_until("it has closed its connection", SOON, async || sessions(&database, "true").await == 0).await;
     Corveil::migrate(&database, &folder).run().await.expect_code(0);
     wait.wait().await.expect_code(0);
 }
 
 #[tokio::test]
-async fn a_look_behind_a_lock_is_ended_by_the_server_and_not_by_its_client() {
+async fn a_check_behind_a_lock_is_ended_by_the_server_and_not_by_its_client() {
     let (database, folder) = (Database::fresh().await, two());
     Corveil::migrate(&database, &folder).args(["--target", "1"]).run().await.expect_code(0);
     let lock = database.begin("LOCK TABLE _sqlx_migrations").await;
     let wait = wait_for_schema(&database, &folder).spawn();
-    wait.until_it_says("waiting: another session has locked the migration history").await;
+    wait.until_it_logs("waiting: another session has locked the migration history").await;
     let blocked = "wait_event_type = 'Lock'";
     database.runner(blocked).await;
     // Who is stopped can cancel nothing.
     wait.signal("STOP").await;
-    wait_until("nobody is behind the lock", SOON, async || sessions(&database, blocked).await == 0).await;
+    wait_until("no session waits for the lock", SOON, async || sessions(&database, blocked).await == 0).await;
     drop(lock);
     wait.signal("CONT").await;
     Corveil::migrate(&database, &folder).run().await.expect_code(0);

@@ -9,7 +9,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use crate::support::{Corveil, Database, Folder, schema, wait_until};
 
 /// A folder such as real projects have.
-fn real_looking() -> Folder {
+fn realistic() -> Folder {
     Folder::new()
         .file("README.md", "# Migrations")
         .file("seed.sql", "INSERT INTO nothing VALUES (1)")
@@ -51,7 +51,7 @@ async fn dump(database: &Database) -> String {
 
 #[tokio::test]
 async fn one_folder_gives_one_schema_and_one_history() {
-    let (ours, theirs, folder) = (Database::fresh().await, Database::fresh().await, real_looking());
+    let (ours, theirs, folder) = (Database::fresh().await, Database::fresh().await, realistic());
     Corveil::migrate(&ours, &folder).run().await.expect_code(0);
     sqlx_migrate(&theirs, folder.path()).await.unwrap();
     assert_eq!(dump(&ours).await, dump(&theirs).await);
@@ -63,7 +63,7 @@ async fn one_folder_gives_one_schema_and_one_history() {
 
 #[tokio::test]
 async fn sqlx_finds_nothing_to_do_after_us_and_we_find_nothing_after_sqlx() {
-    let (ours, theirs, folder) = (Database::fresh().await, Database::fresh().await, real_looking());
+    let (ours, theirs, folder) = (Database::fresh().await, Database::fresh().await, realistic());
     Corveil::migrate(&ours, &folder).run().await.expect_code(0);
     sqlx_migrate(&theirs, folder.path()).await.unwrap();
     let (before, rows) = (dump(&ours).await, "SELECT sum(xmin::text::bigint)::bigint FROM _sqlx_migrations");
@@ -185,9 +185,9 @@ async fn run_sqlx_cli(database: &Database, folder: &Folder, arguments: &[&str]) 
 
 #[tokio::test]
 async fn the_sqlx_program_reads_our_history() {
-    let (database, folder) = (Database::fresh().await, real_looking());
+    let (database, folder) = (Database::fresh().await, realistic());
     let corveil = || Corveil::migrate(&database, &folder);
-    // It leaves an empty history, which must not stop us.
+    // It leaves an empty history, which must not stop Corveil.
     assert_eq!(run_sqlx_cli(&database, &folder, &["migrate", "info"]).await.matches("/pending").count(), 6);
     corveil().args(["--target", "20230303000000"]).run().await.expect_code(0);
     let info = run_sqlx_cli(&database, &folder, &["migrate", "info"]).await;

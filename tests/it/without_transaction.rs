@@ -1,11 +1,11 @@
-//! `-- no-transaction`: statement by statement, units that are one whole, and what such files may contain.
+//! `-- no-transaction`: statement by statement, transactions that are one whole, and what such files may contain.
 
 use serde_json::json;
 
 use crate::support::{Corveil, Database, Folder, Server};
 
 #[tokio::test]
-async fn statements_are_told_apart_as_the_server_does() {
+async fn statements_are_split_as_the_server_splits_them() {
     let database = Database::fresh().await;
     let sql = r#"-- no-transaction
         -- VACUUM shows that nothing here is in a transaction.
@@ -110,7 +110,7 @@ async fn a_file_that_cannot_be_edited_runs_without_a_transaction_on_demand() {
     corveil().args(["--no-transaction", "2", "--target", "2"]).run().await.expect_code(0);
     corveil().env("CORVEIL_NO_TRANSACTION", "2,3").run().await.expect_code(0);
     assert_eq!(database.applied().await, [1, 2, 3]);
-    // Once they are applied, nobody needs the flag any more.
+    // Once they are applied, the flag is no longer needed.
     corveil().run().await.expect_code(0);
 }
 

@@ -1,4 +1,4 @@
-//! What `corveil adopt` says on stdout when it ends well.
+//! What `corveil adopt` prints on stdout when it succeeds.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) struct Report {
     histories: Vec<History>,
     /// What was recorded, or would be, in order.
     recorded: Vec<RecordedFile>,
-    /// Differences that were put up with.
+    /// Differences that were accepted.
     accepted: Vec<Difference>,
     /// Why a run on an empty database would refuse files of them.
     refused: Vec<Finding>,
@@ -32,9 +32,9 @@ pub(super) struct Report {
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     Current,
-    /// The database was taken over.
+    /// The migrations that the database contains were recorded.
     Adopted,
-    /// A dry run found that it can be.
+    /// A dry run found that they can be recorded.
     WouldAdopt,
 }
 
@@ -69,7 +69,7 @@ impl Report {
         }
     }
 
-    /// Of a database that has a history of ours.
+    /// Of a database that already has a history.
     fn current(version: Option<i64>) -> Self {
         let (histories, recorded, accepted, refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { outcome: Outcome::Current, version, how: None, histories, recorded, accepted, refused }

@@ -1,4 +1,4 @@
-//! What `corveil migrate` says on stdout when it ends well.
+//! What `corveil migrate` prints on stdout when it succeeds.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The door for clients: those that are slow, silent or too many must keep no probe out.
+//! Limits the clients' connections: clients that are slow, silent or too many must not keep a probe out.
 //!
 //! A connection has a time for each request and for the pause before it, and when all places are taken, the one that has
 //! gone without an answer for longest gives way to a new one. Clients that open connections and send nothing, or half a
@@ -22,20 +22,20 @@ use tracing::warn;
 /// How long a connection may go without a request.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long a request may take, from its first byte to the first byte of its answer. A look, after one that it has to wait
-/// for, takes seven seconds at most.
+/// How long a request may take, from its first byte to the first byte of its answer. A check of the database, after
+/// one that it has to wait for, takes seven seconds at most.
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// The most connections at a time: what probes and scrapes of one pod need, many times over.
 const MOST: usize = 256;
 
-/// The files that the process needs besides connections: its log, the database, names and certificates to look up.
+/// The files that the process needs besides connections: its log, the database, name resolution and certificates.
 const OTHER_FILES: usize = 32;
 
 /// The fewest connections at a time, however few files the process may open.
 const FEWEST: usize = 8;
 
-/// Listens, and keeps watch over who came in.
+/// Accepts connections, and keeps track of the clients.
 pub(super) struct Door {
     listener: TcpListener,
     places: Arc<Places>,
@@ -90,7 +90,7 @@ fn open_files(limits: &str) -> Option<usize> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Who came in, the one that has gone without an answer for longest first.
+/// The clients, first the one that has gone without an answer for longest.
 #[derive(Default)]
 struct Places(Mutex<Taken>);
 
@@ -153,7 +153,7 @@ impl Connection {
 
     /// Whether the client's time is up, or its place needed.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        // A channel may be asked once when it has said something, and says nothing when its sender is gone.
+        // A channel that has received its value may not be polled again, and one whose sender is gone never receives any.
         self.is_in_the_way =
             self.is_in_the_way || matches!(Pin::new(&mut self.leave).poll(context), Poll::Ready(Ok(())));
         self.is_in_the_way || self.over.as_mut().poll(context).is_ready()

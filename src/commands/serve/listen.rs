@@ -1,4 +1,4 @@
-//! The socket that is listened on, also where the kernel has no IPv6.
+//! Opens the socket for listening, also where the kernel has no IPv6.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ const NO_SUCH_FAMILY: i32 = if cfg!(target_os = "macos") { 47 } else { 97 };
 /// where there is no IPv6 at all, `0.0.0.0` is every address.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When the process cannot listen on the address.
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
     bind(address, TcpListener::bind).await
 }
@@ -42,7 +42,7 @@ mod tests {
             ("[::]:8000", &off as &dyn Fn() -> Error, Some("0.0.0.0:8000")),
             ("[::]:8000", &missing, Some("0.0.0.0:8000")),
             ("[::]:8000", &taken, None),
-            // Whoever names one address means it.
+            // An explicit address gets no substitute.
             ("[::1]:8000", &off, None),
             ("127.0.0.1:8000", &off, Some("127.0.0.1:8000")),
         ] {

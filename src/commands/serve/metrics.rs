@@ -1,4 +1,4 @@
-//! Metrics in Prometheus' text format, from what a look saw.
+//! Metrics in Prometheus' text format, from one check of the database.
 
 use std::fmt::{Display, Write as _};
 
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_run_is_told_with_its_code_and_times() {
+    fn a_failed_run_is_reported_with_its_code_and_times() {
         assert_eq!(
             samples(&seen(Some(12), run(Outcome::Failed, Some(1_767_225_601)))),
             [

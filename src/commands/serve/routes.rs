@@ -24,14 +24,14 @@ pub(super) fn all(watch: Arc<Watch>) -> Router {
         .with_state(watch)
 }
 
-/// The process serves. It never asks the database: restarting a pod mends no database.
+/// The process serves. It never asks the database: restarting a pod repairs no database.
 async fn health() -> Response {
     document(StatusCode::OK, &json!({ "status": "ok", "version": VERSION }))
 }
 
 /// The schema is as this build requires or newer, or what is missing.
 async fn ready(State(watch): State<Arc<Watch>>) -> Response {
-    let seen = watch.look().await;
+    let seen = watch.check().await;
     let (code, status) = match seen.obstacle() {
         None => (StatusCode::OK, "ok"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
@@ -49,7 +49,7 @@ async fn ready(State(watch): State<Arc<Watch>>) -> Response {
 
 /// The same for Prometheus. A silent database is a value, not a failed scrape.
 async fn scrape(State(watch): State<Arc<Watch>>) -> Response {
-    let text = metrics::text(VERSION, &*watch.look().await);
+    let text = metrics::text(VERSION, &*watch.check().await);
     answer(StatusCode::OK, metrics::CONTENT_TYPE, clean::text(&text))
 }
 

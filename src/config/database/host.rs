@@ -8,9 +8,9 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 /// What becomes of a password on its way to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnTheWay {
-    /// Nobody else can read it: there is none, it stays on this machine, or the connection is always encrypted.
+    /// No one else can read it: there is none, it stays on this machine, or the connection is always encrypted.
     Safe,
-    /// It is encrypted if the server has TLS, or says so.
+    /// It is encrypted if the server offers TLS. A server that claims to have none gets it readable.
     Negotiated,
     /// Anyone on the way can read it.
     Readable,

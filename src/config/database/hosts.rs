@@ -1,4 +1,4 @@
-//! The hosts of a URL, in the order in which they are tried, and which of them will do.
+//! The hosts of a URL, in the order in which they are tried, and which of them are acceptable.
 //!
 //! As in libpq: [several hosts](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS),
 //! `target_session_attrs` and `load_balance_hosts`.
@@ -25,7 +25,7 @@ pub(super) struct Place {
 pub(crate) enum Wanted {
     #[default]
     Any,
-    /// One on which transactions may write unless they say otherwise.
+    /// One on which transactions may write by default.
     ReadWrite,
     /// One on which they may not.
     ReadOnly,
@@ -47,9 +47,9 @@ pub(crate) struct State {
     pub(crate) read_only: bool,
 }
 
-/// How well a server fits.
+/// How well a server matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fit {
+pub(crate) enum Suitability {
     /// It is what is wanted.
     Good,
     /// It will do where no other is better.
@@ -71,13 +71,14 @@ impl Wanted {
         })
     }
 
-    /// How well a server fits.
-    pub(crate) fn fit(self, State { standby, read_only }: State) -> Fit {
-        let only = |fits: bool, why| if fits { Fit::Good } else { Fit::Bad(why) };
-        let at_least = |fits: bool| if fits { Fit::Good } else { Fit::Spare };
+    /// How well a server matches.
+    pub(crate) fn suitability(self, State { standby, read_only }: State) -> Suitability {
+        let only =
+            |is_suitable: bool, why| if is_suitable { Suitability::Good } else { Suitability::Bad(why) };
+        let at_least = |is_suitable: bool| if is_suitable { Suitability::Good } else { Suitability::Spare };
         match self {
-            Self::Any => Fit::Good,
-            Self::ReadWrite | Self::ToWrite if standby => Fit::Bad(STANDBY),
+            Self::Any => Suitability::Good,
+            Self::ReadWrite | Self::ToWrite if standby => Suitability::Bad(STANDBY),
             Self::ReadWrite => only(!read_only, "transactions are read-only by default on it"),
             Self::ToWrite => at_least(!read_only),
             Self::ReadOnly => only(standby || read_only, "it is not read-only"),
@@ -88,10 +89,10 @@ impl Wanted {
     }
 }
 
-/// What is said of a server that cannot be written to.
+/// Why a server cannot be written to.
 const STANDBY: &str = "the server is a read-only standby";
 
-/// What the URL and the environment say of hosts.
+/// The hosts that the URL and the environment name.
 ///
 /// # Errors
 /// What is wrong, without any part of a value.
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_fits_as_target_session_attrs_says() {
+    fn a_server_matches_target_session_attrs() {
         use Wanted::{Any, PreferStandby, Primary, ReadOnly, ReadWrite, Standby, ToWrite};
         let primary = State { standby: false, read_only: false };
         let reading = State { standby: false, read_only: true };
@@ -242,10 +243,10 @@ mod tests {
             (PreferStandby, "spare spare good"),
             (ToWrite, "good spare bad"),
         ] {
-            let word = |state| match wanted.fit(state) {
-                Fit::Good => "good",
-                Fit::Spare => "spare",
-                Fit::Bad(_) => "bad",
+            let word = |state| match wanted.suitability(state) {
+                Suitability::Good => "good",
+                Suitability::Spare => "spare",
+                Suitability::Bad(_) => "bad",
             };
             assert_eq!([primary, reading, standby].map(word).join(" "), expected, "{wanted:?}");
         }

@@ -14,7 +14,7 @@ enum Effect {
     None,
     /// None with one of these values, ASCII case apart; another one is refused.
     NoneWith(&'static [&'static str], Refusal),
-    /// It cannot be done, or would be done by nobody.
+    /// Corveil cannot do it, and the driver ignores it.
     Refused(Refusal),
 }
 
@@ -85,7 +85,7 @@ const PARAMETERS: &[Parameter] = &[
     none(&["keepalives_interval"]),
     none(&["keepalives_count"]),
     none(&["tcp_user_timeout"]),
-    // The session has a name of its own.
+    // Corveil names the session.
     none(&["application_name", "ApplicationName"]),
     none(&["fallback_application_name"]),
     none(&["sslcompression"]),
@@ -249,7 +249,7 @@ const FOR_SQLX: &[&str] = &["options", "sslcert", "sslkey", "statement-cache-cap
 pub(super) struct Parameters {
     /// By the first of their names.
     read: Vec<(&'static str, String)>,
-    /// Settings of the server, each by a name of its own: `options[NAME]`.
+    /// Settings of the server, one parameter each: `options[NAME]`.
     settings: Vec<(String, String)>,
 }
 
@@ -354,7 +354,7 @@ fn is_option(name: &str) -> bool {
 fn unknown(variable: &str, name: &str, after_password: bool) -> Error {
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']'));
     if after_password || !is_name || name.is_empty() {
-        // Where a password has a `&`, the rest of it looks like the next parameter.
+        // Where a password has a `&`, the rest of it is parsed as the next parameter.
         return config(
             format!("`{variable}` has a parameter that is not known, so it would be ignored"),
             "in a value, `&` is written `%26`; or leave it out",

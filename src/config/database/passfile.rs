@@ -1,7 +1,7 @@
 //! libpq's [password file](https://www.postgresql.org/docs/current/libpq-pgpass.html).
 //!
-//! One that others may read is not used, as by libpq, and that is said: a secret that is mounted into a pod is readable for
-//! its group unless its volume says otherwise.
+//! One that others may read is not used, as by libpq, and a warning reports it: a secret that is mounted into a pod is readable for
+//! its group unless its volume has another `defaultMode`.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,11 +10,11 @@ use std::sync::{Mutex, PoisonError};
 
 /// libpq's variable for the file.
 const PGPASSFILE: &str = "PGPASSFILE";
-/// What libpq looks for where a connection goes through the default socket.
+/// The host name that libpq searches for when a connection uses the default socket.
 const LOCAL: &str = "localhost";
 
-/// What was said already: a URL is read several times.
-static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// The warnings that were logged already: a URL is read several times.
+static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A password file that is read.
 pub(super) struct Passfile(String);
@@ -32,7 +32,7 @@ impl Passfile {
         let path = named.or_else(|| home.map(|home| home.join(".pgpass")))?;
         match read(&path) {
             Ok(text) => Some(Self(text)),
-            // Without a word where nobody spoke of it.
+            // No warning where the file is only the default one.
             Err(Unread::Missing(_)) if !is_named => None,
             Err(Unread::Missing(why) | Unread::Open(why)) => {
                 warn_once(format!("the password file `{}` is not used: {why}", path.display()));
@@ -41,7 +41,7 @@ impl Passfile {
         }
     }
 
-    /// The password of the first line that fits.
+    /// The password of the first line that matches.
     pub(super) fn password(&self, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
         let host = if host.starts_with('/') { LOCAL } else { host };
         let port = port.to_string();
@@ -49,9 +49,9 @@ impl Passfile {
         self.0.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
             let fields = fields(line);
             let [first @ .., password] = fields.as_slice() else { return None };
-            let fits = first.len() == wanted.len()
+            let matches = first.len() == wanted.len()
                 && first.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
-            fits.then(|| password.clone())
+            matches.then(|| password.clone())
         })
     }
 }
@@ -98,10 +98,10 @@ fn fields(line: &str) -> Vec<String> {
 }
 
 fn warn_once(text: String) {
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if !said.contains(&text) {
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !warned.contains(&text) {
         tracing::warn!("{text}");
-        said.push(text);
+        warned.push(text);
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn own_root(home: Option<&PathBuf>) -> Option<PathBuf> {
 }
 
 impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
-    /// Gives the options the certificates and the mode that libpq would use, and says whose certificates are trusted.
+    /// Gives the options the certificates and the mode that libpq would use, and returns whose certificates are trusted.
     ///
     /// # Errors
     /// [`Error::Config`] for a protection that would be missing.
@@ -183,7 +183,7 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
         }
     }
 
-    /// The client's own certificate and key. sqlx would say of a file that is missing what it says of a server that is.
+    /// The client's own certificate and key. sqlx reports a missing file as it reports a missing server.
     fn check_client(&self) -> Result<()> {
         let (certificate, key) = (self.file("sslcert", "PGSSLCERT"), self.file("sslkey", "PGSSLKEY"));
         match (&certificate, &key) {
@@ -200,7 +200,7 @@ impl<E: Fn(&str) -> Option<String>> Given<'_, E> {
         }
     }
 
-    /// Whether the system's certificates are those of a file that somebody chose.
+    /// Whether a variable names the file of the system's certificates.
     fn has_system_replaced(&self) -> bool {
         let chosen = |name: &str| (self.environment)(name).is_some_and(|value| value != trust::NONE);
         chosen(trust::SSL_CERT_FILE) || chosen(trust::SSL_CERT_DIR)
@@ -335,7 +335,7 @@ mod tests {
             ("sslmode=verify-ca", &[], "`sslmode=verify-ca` without `sslrootcert`"),
             ("sslmode=verify-ca", &[("SSL_CERT_FILE", "CA")], "VerifyCa"),
             ("sslmode=verify-full", &[], "VerifyFull"),
-            // The system's certificates say something only together with the server's name.
+            // The system's certificates prove something only together with the server's name.
             ("sslrootcert=system", &[], "VerifyFull"),
             ("sslmode=verify-full&sslrootcert=system", &[], "VerifyFull"),
             ("sslmode=verify-full", &[("PGSSLROOTCERT", "system")], "VerifyFull"),

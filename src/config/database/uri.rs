@@ -18,7 +18,7 @@ pub(super) struct Uri<'a> {
     pub(super) query: &'a str,
 }
 
-/// Splits a URI. `is_parameter` says whether a name is that of a parameter.
+/// Splits a URI. `is_parameter` returns whether a name is that of a parameter.
 ///
 /// # Errors
 /// What is wrong, without any part of the text: it may be of a password.
@@ -115,7 +115,7 @@ mod tests {
             ("postgres://u@h/d?user=sa@proj.iam", "u - h|- d user=sa@proj.iam"),
             ("postgres:///d?user=sa@proj.iam", "- -  d user=sa@proj.iam"),
             ("postgres://u@h?application_name=pay@eu", "u - h|- - application_name=pay@eu"),
-            // What a person left as it was: libpq takes the password so.
+            // A password that was not encoded: libpq accepts it as well.
             ("postgres://u:a?b#c@h/d", "u a?b#c h|- d "),
             ("postgres://u:a@b@h/d", "u a@b h|- d "),
         ] {

@@ -1,4 +1,4 @@
-//! A connection URL, read as its author meant it, or refused.
+//! A connection URL, read as libpq reads it, or refused.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ pub(super) struct Asked {
     /// Each host, with the options to connect to it.
     pub(super) hosts: Vec<(Place, PgConnectOptions)>,
     pub(super) trust: Trust,
-    /// Which servers will do; none where nothing says so.
+    /// Which servers are acceptable; none where neither the URL nor the environment restricts it.
     pub(super) wanted: Option<Wanted>,
 }
 
@@ -59,7 +59,7 @@ where
     let places = places(&uri.hosts, &parameters, environment).map_err(wrong)?;
     let some = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).map(ToOwned::to_owned);
     let variable_of = |name: &str| environment(name).filter(|value| !value.is_empty());
-    let mut options = plain(&parameters).map_err(|()| wrong("its parts cannot be told apart"))?;
+    let mut options = plain(&parameters).map_err(|()| wrong("it cannot be split into its parts"))?;
     if let Some(user) = some("user").or(uri.user) {
         options = options.username(&user);
     }
@@ -89,8 +89,8 @@ where
         if *address != place.name && matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
             return Err(Error::config(
                 format!(
-                    "`{variable}` has `hostaddr` and `sslmode=verify-full`, and Corveil would look for the address in \
-                     the server's certificate instead of the name"
+                    "`{variable}` has `hostaddr` and `sslmode=verify-full`, and Corveil would compare the \
+                     certificate with the address instead of the name"
                 ),
                 "leave `hostaddr` out, or write `sslmode=verify-ca` with `sslrootcert`",
             ));
@@ -114,9 +114,9 @@ where
     Ok(asked)
 }
 
-/// Options with what sqlx takes from nothing but a URL. The password keeps it from looking for a password file.
+/// Options with what sqlx takes from nothing but a URL. The password keeps it from reading a password file.
 fn plain(parameters: &Parameters) -> Result<PgConnectOptions, ()> {
     let url = format!("postgres://host/?password=&{}", parameters.for_sqlx());
-    // sqlx's own words may repeat parts of the text.
+    // sqlx's error may repeat parts of the text.
     PgConnectOptions::from_str(&url).map_err(|_| ())
 }

@@ -1,21 +1,21 @@
-//! Which of our versions a tool's history amounts to.
+//! Finds the migration file that a tool's history matches.
 
 use std::collections::BTreeSet;
 
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::other_tool::{Recorded, Tool, ToolHistory};
 
-/// What a tool's history amounts to.
+/// The match of a tool's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mapping {
-    /// All our versions up to this one, and none after it.
+    /// All migration files up to this version, and none after it.
     To {
         /// The last version that is applied.
         version: i64,
-        /// How that follows, as a sentence.
+        /// The reason, as a sentence.
         how: String,
     },
-    /// It cannot be said.
+    /// No version matches.
     Unknown {
         /// Why not, as a sentence.
         why: String,
@@ -24,7 +24,7 @@ pub enum Mapping {
 
 const NOTHING: &str = "records nothing as applied";
 
-/// Maps a tool's versions to ours: all of them have to be versions of ours, from the first one on and without a gap.
+/// Maps a tool's versions to the migration files: each has to be the version of a file, from the first one on and without a gap.
 pub fn map(history: &ToolHistory, catalog: &Catalog) -> Mapping {
     match prefix(history, catalog) {
         Ok((last, how)) => Mapping::To { version: last.version, how },
@@ -52,7 +52,10 @@ fn prefix<'a>(history: &ToolHistory, catalog: &'a Catalog) -> Result<(&'a Migrat
             }
             (_, None) if is_start(history.tool, recorded.version()) => {}
             (_, None) => {
-                return Err(format!("has `{}`, which is no version of our files", recorded.version()));
+                return Err(format!(
+                    "has `{}`, which is the version of no migration file",
+                    recorded.version()
+                ));
             }
         }
     }
@@ -75,7 +78,7 @@ fn how(history: &ToolHistory, count: usize, newest: &Recorded, last: &Migration)
         (1, Recorded::UpTo(_)) => format!("{history} is at `{version}`, which is `{file}` here"),
         (1, Recorded::One(_)) => format!("{history} has `{version}` alone, which is `{file}` here"),
         _ => format!(
-            "{history} has {count} versions, which are ours without a gap; its last, `{version}`, is `{file}` here"
+            "{history} has {count} versions, which match the migration files without a gap; its last, `{version}`, is `{file}` here"
         ),
     }
 }
@@ -84,7 +87,7 @@ fn listed(recorded: &[Recorded]) -> String {
     recorded.iter().map(|recorded| format!("`{}`", recorded.version())).collect::<Vec<_>>().join(", ")
 }
 
-/// What tools record before their first migration: Diesel its own helpers, Flyway that it was told to start at nothing.
+/// What tools record before their first migration: Diesel its helper functions, Flyway a baseline at 0.
 fn is_start(tool: Tool, version: &str) -> bool {
     matches!(tool, Tool::Diesel | Tool::Flyway | Tool::GolangMigrate | Tool::Tern)
         && number(tool, version) == Some(0)
@@ -106,7 +109,7 @@ fn number(tool: Tool, version: &str) -> Option<i64> {
             let is_whole = parts.chars().all(|digit| matches!(digit, '0' | '.'));
             whole.parse().ok().filter(|_| is_whole)
         }
-        // Numbers of change sets may begin anew in each file; where files have numbers, those are meant.
+        // Numbers of change sets may start over in each file; where files have numbers, those count.
         Tool::Liquibase => {
             let mut parts = version.split("::");
             let file = parts.next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
@@ -184,22 +187,26 @@ mod tests {
             (Tool::Goose, &[][..], "records nothing as applied"),
             (Tool::Tern, &[up_to("0")], "records nothing as applied"),
             (Tool::Goose, &[one("1"), one("3")], "has version 3 and lacks 2 before it, `0002_b.sql`"),
-            (Tool::Goose, &[one("1"), one("7")], "has `7`, which is no version of our files"),
-            (Tool::GolangMigrate, &[up_to("4")], "has `4`, which is no version of our files"),
-            (Tool::Flyway, &[one("1"), one("1.1")], "has `1.1`, which is no version of our files"),
-            (Tool::Alembic, &[up_to("2b1ae634e5cd")], "has `2b1ae634e5cd`, which is no version of our files"),
+            (Tool::Goose, &[one("1"), one("7")], "has `7`, which is the version of no migration file"),
+            (Tool::GolangMigrate, &[up_to("4")], "has `4`, which is the version of no migration file"),
+            (Tool::Flyway, &[one("1"), one("1.1")], "has `1.1`, which is the version of no migration file"),
+            (
+                Tool::Alembic,
+                &[up_to("2b1ae634e5cd")],
+                "has `2b1ae634e5cd`, which is the version of no migration file",
+            ),
             (Tool::Alembic, &[up_to("0001"), up_to("0002")], "has 2 heads: `0001`, `0002`"),
-            (Tool::Prisma, &[one("0_init")], "has `0_init`, which is no version of our files"),
+            (Tool::Prisma, &[one("0_init")], "has `0_init`, which is the version of no migration file"),
             (
                 Tool::Liquibase,
                 &[one("a.xml::1700000000000-1::me (generated)")],
-                "which is no version of our files",
+                "which is the version of no migration file",
             ),
         ] {
-            let said = mapped(tool, recorded).unwrap_err();
+            let why_not = mapped(tool, recorded).unwrap_err();
             assert!(
-                said.starts_with("table public.t, the migration history of ") && said.contains(why),
-                "{said}"
+                why_not.starts_with("table public.t, the migration history of ") && why_not.contains(why),
+                "{why_not}"
             );
         }
     }

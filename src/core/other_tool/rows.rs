@@ -1,4 +1,4 @@
-//! What the rows of a history table say.
+//! Reads the rows of a history table.
 
 use serde_json::{Map, Value};
 
@@ -38,24 +38,24 @@ impl Row {
     }
 }
 
-/// What is applied, or why that cannot be said, and what is half done.
-pub(crate) type Said = (Result<Vec<Recorded>, String>, Option<Dirty>);
+/// The applied versions, or why they are unknown, and what is half done.
+pub(crate) type State = (Result<Vec<Recorded>, String>, Option<Dirty>);
 
-/// Reads a tool's rows. `beside` are those of its second table: Liquibase's lock.
-pub(crate) fn read(tool: Tool, mut rows: Vec<Row>, beside: &[Row]) -> Said {
-    let said = match tool {
+/// Reads a tool's rows. `second` are those of its second table: Liquibase's lock.
+pub(crate) fn read(tool: Tool, mut rows: Vec<Row>, second: &[Row]) -> State {
+    let (applied, dirty) = match tool {
         Tool::GolangMigrate => golang_migrate(&rows),
         Tool::Goose => goose(&mut rows),
         Tool::Tern => (current(&rows, "version"), None),
         Tool::Dbmate | Tool::Rails | Tool::Diesel | Tool::Refinery => (each(&rows, "version"), None),
         Tool::Flyway => flyway(&mut rows),
-        Tool::Liquibase => liquibase(&mut rows, beside),
+        Tool::Liquibase => liquibase(&mut rows, second),
         Tool::Alembic => (current(&rows, "version_num"), None),
         Tool::Prisma => prisma(&mut rows),
         Tool::SchemaMigrations => return unknown(&rows),
         Tool::Other(name) => return (Err(format!("the history of {name} is not read")), None),
     };
-    (Ok(said.0), said.1)
+    (Ok(applied), dirty)
 }
 
 type Applied = (Vec<Recorded>, Option<Dirty>);
@@ -78,7 +78,7 @@ fn golang_migrate(rows: &[Row]) -> Applied {
         Dirty {
             reason: format!("version {version} is marked dirty: it failed, or is being applied now"),
             hint: format!(
-                "see what of version {version} is in the schema, complete or undo it by hand, and say so with \
+                "check how much of version {version} is in the schema, complete or undo it by hand, and record that with \
                  `migrate force VERSION`"
             ),
         }
@@ -86,7 +86,7 @@ fn golang_migrate(rows: &[Row]) -> Applied {
     (current(rows, "version"), dirty)
 }
 
-/// The last row of each version says whether it is applied. The first row of all, version 0, says that the table is new.
+/// The last row of each version shows whether it is applied. The first row of all, version 0, marks a new table.
 fn goose(rows: &mut [Row]) -> Applied {
     rows.sort_by_key(|row| row.number("id"));
     let mut applied: Vec<String> = Vec::new();
@@ -109,12 +109,12 @@ fn flyway(rows: &mut [Row]) -> Applied {
     for row in rows {
         let version = row.text("version");
         let kind = row.text("type").unwrap_or_default();
-        let prepared = row.text("prepared").unwrap_or_default();
-        // Whatever it was that failed before, it went well this time.
-        failed = failed.filter(|(earlier, _)| *earlier != prepared);
+        let script = row.text("script").unwrap_or_default();
+        // A migration that failed before has succeeded now.
+        failed = failed.filter(|(earlier, _)| *earlier != script);
         if row.is("success", false) {
             let version = version.map_or_else(|| "a repeatable migration".into(), |v| format!("version {v}"));
-            failed = Some((prepared, version));
+            failed = Some((script, version));
             continue;
         }
         let Some(version) = version else { continue };
@@ -125,16 +125,16 @@ fn flyway(rows: &mut [Row]) -> Applied {
             applied.push(Recorded::One(version));
         }
     }
-    let dirty = failed.map(|(prepared, version)| Dirty {
-        reason: format!("{version}, `{prepared}`, failed"),
+    let dirty = failed.map(|(script, version)| Dirty {
+        reason: format!("{version}, `{script}`, failed"),
         hint: format!(
-            "see what of `{prepared}` is in the schema, complete or undo it by hand, and then `flyway repair`"
+            "check how much of `{script}` is in the schema, complete or undo it by hand, and run `flyway repair`"
         ),
     });
     (applied, dirty)
 }
 
-/// A change set is known by file, number and author. Written like Liquibase's own messages.
+/// A change set is known by file, number and author. Written as Liquibase writes it in its messages.
 fn liquibase(rows: &mut [Row], lock: &[Row]) -> Applied {
     rows.sort_by_key(|row| row.number("orderexecuted"));
     let change_set = |row: &Row| {
@@ -143,11 +143,11 @@ fn liquibase(rows: &mut [Row], lock: &[Row]) -> Applied {
     };
     let is_failed = |row: &&Row| matches!(row.text("exectype").as_deref(), Some("FAILED" | "SKIPPED"));
     let held = lock.iter().find(|row| row.is("locked", true)).map(|row| {
-        let by = row.text("lockedby").unwrap_or_else(|| "somebody".into());
+        let by = row.text("lockedby").unwrap_or_else(|| "an unknown host".into());
         let since = row.text("lockgranted").unwrap_or_else(|| "an unknown time".into());
         Dirty {
             reason: format!("its lock is held by {by} since {since}: Liquibase is at work, or was killed"),
-            hint: "let Liquibase end; if it was killed, `liquibase update` after `liquibase release-locks`"
+            hint: "wait until Liquibase ends; if it was killed, run `liquibase release-locks` and then `liquibase update`"
                 .into(),
         }
     });
@@ -165,13 +165,13 @@ fn prisma(rows: &mut [Row]) -> Applied {
     rows.sort_by_key(|row| row.text("started_at"));
     let name = |row: &Row| row.text("migration_name").unwrap_or_default();
     let mut rows: Vec<_> = rows.iter().filter(|row| row.text("rolled_back_at").is_none()).collect();
-    // Applied steps are counted as they are done; `resolve --applied` leaves the time alone.
+    // Prisma counts applied steps as they are done; `resolve --applied` leaves the time alone.
     let failed = rows.iter().find(|row| row.text("finished_at").is_none()).map(|row| name(row));
     rows.retain(|row| row.text("finished_at").is_some());
     let dirty = failed.map(|name| Dirty {
         reason: format!("migration `{name}` was started and did not end"),
         hint: format!(
-            "see what of it is in the schema, complete or undo it by hand, and say so with \
+            "check how much of it is in the schema, complete or undo it by hand, and record that with \
              `prisma migrate resolve --applied {name}` or `--rolled-back {name}`"
         ),
     });
@@ -192,7 +192,7 @@ const VERSIONS: [&str; 9] = [
 ];
 
 /// A table of which only the name is known.
-fn unknown(rows: &[Row]) -> Said {
+fn unknown(rows: &[Row]) -> State {
     let Some(first) = rows.first() else { return (Ok(Vec::new()), None) };
     let Some(column) = VERSIONS.into_iter().find(|column| first.text(column).is_some()) else {
         let columns: Vec<_> = first.0.keys().map(String::as_str).collect();
@@ -201,7 +201,8 @@ fn unknown(rows: &[Row]) -> Said {
     let failed = |row: &&Row| row.is("dirty", true) || row.is("success", false);
     let dirty = rows.iter().find(failed).map(|row| Dirty {
         reason: format!("version {} is marked as failed", row.text(column).unwrap_or_default()),
-        hint: "see what of it is in the schema, complete or undo it by hand, and correct the mark".into(),
+        hint: "check how much of it is in the schema, complete or undo it by hand, and correct the mark"
+            .into(),
     });
     let undone = |row: &&Row| row.is("applied", false) || row.is("is_applied", false);
     let rows: Vec<_> = rows.iter().filter(|row| !undone(row)).cloned().collect();
@@ -213,7 +214,7 @@ fn unknown(rows: &[Row]) -> Said {
 mod tests {
     use super::*;
 
-    fn said(tool: Tool, rows: &[&str]) -> (Vec<String>, Option<String>) {
+    fn rows_of(tool: Tool, rows: &[&str]) -> (Vec<String>, Option<String>) {
         let (applied, dirty) = read(tool, rows.iter().map(|row| Row::from_json(row)).collect(), &[]);
         let applied = applied.unwrap().iter().map(|recorded| recorded.version().to_owned()).collect();
         (applied, dirty.map(|dirty| dirty.reason))
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn goose_goes_by_the_last_row_of_a_version() {
-        let (applied, _) = said(
+        let (applied, _) = rows_of(
             Tool::Goose,
             &[
                 r#"{"id": 4, "version_id": 2, "is_applied": false}"#,
@@ -237,7 +238,7 @@ mod tests {
     fn flyway_goes_by_what_was_undone_deleted_and_repeated() {
         let row = |rank: i32, version: &str, kind: &str| {
             format!(
-                r#"{{"installed_rank": {rank}, "version": {version}, "type": "{kind}", "prepared": "", "success": true}}"#
+                r#"{{"installed_rank": {rank}, "version": {version}, "type": "{kind}", "script": "", "success": true}}"#
             )
         };
         let rows = [
@@ -249,18 +250,22 @@ mod tests {
             row(6, r#""3""#, "DELETE"),
             row(7, "null", "SQL"),
         ];
-        let (applied, failed) = said(Tool::Flyway, &rows.each_ref().map(String::as_str));
+        let (applied, failed) = rows_of(Tool::Flyway, &rows.each_ref().map(String::as_str));
         assert_eq!((applied, failed), (vec!["1".to_owned()], None));
     }
 
     #[test]
     fn flyway_forgives_a_failure_that_went_well_later() {
-        let failed = r#"{"installed_rank": 1, "version": null, "type": "SQL", "prepared": "R__a.sql", "success": false}"#;
-        let well = r#"{"installed_rank": 2, "version": null, "type": "SQL", "prepared": "R__a.sql", "success": true}"#;
+        let failed = r#"{"installed_rank": 1, "version": null, "type": "SQL", "script": "R__a.sql", "success": false}"#;
+        let well =
+            r#"{"installed_rank": 2, "version": null, "type": "SQL", "script": "R__a.sql", "success": true}"#;
         assert!(
-            said(Tool::Flyway, &[failed]).1.unwrap().contains("a repeatable migration, `R__a.sql`, failed")
+            rows_of(Tool::Flyway, &[failed])
+                .1
+                .unwrap()
+                .contains("a repeatable migration, `R__a.sql`, failed")
         );
-        assert_eq!(said(Tool::Flyway, &[failed, well]).1, None);
+        assert_eq!(rows_of(Tool::Flyway, &[failed, well]).1, None);
     }
 
     #[test]
@@ -272,13 +277,13 @@ mod tests {
         };
         let rows =
             [row("2_b", "null", r#""now""#), row("3_b", r#""now""#, "null"), row("1_a", r#""now""#, "null")];
-        let (applied, failed) = said(Tool::Prisma, &rows.each_ref().map(String::as_str));
+        let (applied, failed) = rows_of(Tool::Prisma, &rows.each_ref().map(String::as_str));
         assert_eq!((applied, failed), (vec!["1_a".to_owned(), "3_b".to_owned()], None));
     }
 
     #[test]
     fn a_table_of_which_only_the_name_is_known_may_mark_failures() {
-        let (applied, failed) = said(
+        let (applied, failed) = rows_of(
             Tool::SchemaMigrations,
             &[r#"{"version": "2", "success": false}"#, r#"{"version": "1", "success": true}"#],
         );

@@ -1,4 +1,4 @@
-//! History tables and whose they are, as each tool documents them.
+//! The history tables of each tool, as the tools document them.
 
 use crate::core::other_tool::Tool;
 
@@ -26,7 +26,7 @@ struct Table {
     columns: Columns,
 }
 
-/// How to tell the tables of one name apart, and those that can be read from those that cannot.
+/// The columns that distinguish tables of one name, and tables that can be read from those that cannot.
 enum Columns {
     /// These and no others, with their categories.
     Exactly(&'static [(&'static str, char)]),
@@ -34,10 +34,10 @@ enum Columns {
     Any,
 }
 
-/// Where several have one name, the first that fits is meant.
+/// Where several have one name, the first match counts.
 const TABLES: [Table; 26] = [
     table("schema_migrations", Tool::GolangMigrate, Columns::Exactly(&[("version", 'N'), ("dirty", 'B')])),
-    // Rails is told from dbmate by the table that it keeps beside.
+    // Another table of Rails distinguishes it from dbmate.
     table("schema_migrations", Tool::Rails, Columns::Exactly(&[("version", 'S')])),
     table("schema_migrations", Tool::Dbmate, Columns::Exactly(&[("version", 'S')])),
     table("schema_migrations", Tool::SchemaMigrations, Columns::Any),
@@ -77,11 +77,11 @@ const TABLES: [Table; 26] = [
 
 const FLYWAY: &[&str] = &["installed_rank", "version", "type", "success"];
 
-/// Rails keeps it beside its history.
+/// Rails keeps it next to its history.
 pub(crate) const RAILS_METADATA: &str = "ar_internal_metadata";
-/// Knex keeps it beside its history.
+/// Knex keeps it next to its history.
 pub(crate) const KNEX_LOCK: &str = "knex_migrations_lock";
-/// Liquibase keeps it beside its history.
+/// Liquibase keeps it next to its history.
 pub(crate) const LIQUIBASE_LOCK: &str = "databasechangeloglock";
 
 const fn table(name: &'static str, tool: Tool, columns: Columns) -> Table {
@@ -94,7 +94,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     (0..TABLES.len()).filter(move |&index| is_first(index)).map(|index| TABLES[index].name)
 }
 
-/// The tools that such a table may be of, the likeliest first; none when its columns fit no tool.
+/// The tools that such a table may be of, the likeliest first; none when its columns match no tool.
 pub(crate) fn keepers(name: &str, columns: &[Column]) -> impl Iterator<Item = Tool> {
     let fitting = TABLES.iter().filter(move |table| table.name == name && table.columns.fit(columns));
     fitting.map(|table| table.tool)
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_one_name_are_told_apart_by_their_columns() {
+    fn tables_of_one_name_are_distinguished_by_their_columns() {
         for (name, columns, tools) in [
             (
                 "schema_migrations",

@@ -1,11 +1,11 @@
-//! What a migration changes in a schema, as a JSON merge patch ([RFC 7386](https://www.rfc-editor.org/rfc/rfc7386)): short,
+//! The changes of a migration to a schema, as a JSON merge patch ([RFC 7386](https://www.rfc-editor.org/rfc/rfc7386)): short,
 //! and readable in a review.
 
 use serde_json::{Map, Value};
 
 use super::Schema;
 
-/// What makes `before` into `after`.
+/// The changes that turn `before` into `after`.
 ///
 /// # Panics
 /// Never: a schema is always JSON.

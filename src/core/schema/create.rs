@@ -1,8 +1,8 @@
-//! The statements that make an object whole.
+//! The statements that create an object completely.
 
 use std::fmt::Write as _;
 
-use super::names::Made;
+use super::names::GeneratedName;
 use super::quoting;
 use super::{
     Column, Constraint, Domain, Generated, Index, OwnSequence, RowSecurity, SequenceKind, Table, Trigger,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::sql::quote::literal;
 
-/// The end of a definition that only the rows to come have to meet.
+/// The end of a definition that applies to new rows only.
 pub(super) const NOT_VALID: &str = " NOT VALID";
 
 /// A type that was created by itself.
@@ -248,7 +248,7 @@ pub(super) fn sequence_name(table: &str, column: &str, sequence: &OwnSequence) -
     sequence.name.clone().unwrap_or_else(|| {
         let (schema, table) = quoting::split(table);
         let (table, columns) = (quoting::unquoted(table), [quoting::unquoted(column)]);
-        let name = Made { table: &table, columns: &columns, label: "seq" }.first();
+        let name = GeneratedName { table: &table, columns: &columns, label: "seq" }.first();
         format!("{schema}.{}", quoting::quoted(&name))
     })
 }
@@ -257,7 +257,7 @@ fn next_value(table: &str, column: &str, sequence: &OwnSequence) -> String {
     format!("nextval({}::regclass)", literal(&sequence_name(table, column, sequence)))
 }
 
-/// What has to be there before a `serial`: its sequence.
+/// What has to exist before a `serial`: its sequence.
 fn sequence_before(table: &str, name: &str, column: &Column) -> String {
     let Some(sequence) = column.sequence.as_ref().filter(|sequence| sequence.kind == SequenceKind::Serial)
     else {
@@ -269,7 +269,7 @@ fn sequence_before(table: &str, name: &str, column: &Column) -> String {
     format!("CREATE SEQUENCE {}{own_type}{options};\n", sequence_name(table, name, sequence))
 }
 
-/// What makes a column with a sequence a `serial`.
+/// The statements that turn a column with a sequence into a `serial`.
 fn sequence_after(table: &str, name: &str, column: &Column) -> String {
     let Some(sequence) = column.sequence.as_ref().filter(|sequence| sequence.kind == SequenceKind::Serial)
     else {
@@ -278,7 +278,7 @@ fn sequence_after(table: &str, name: &str, column: &Column) -> String {
     format!("\nALTER SEQUENCE {} OWNED BY {table}.{name};", sequence_name(table, name, sequence))
 }
 
-/// NOT NULL for the rows to come.
+/// NOT NULL for new rows.
 pub(super) fn not_validated(table: &str, name: &str, column: &Column) -> String {
     if column.not_validated {
         format!("\nALTER TABLE {table} ADD NOT NULL {name} NOT VALID;")

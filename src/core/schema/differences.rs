@@ -1,4 +1,4 @@
-//! How two schemas differ, and what would mend it.
+//! The differences of two schemas, and the SQL that fixes them.
 
 mod column;
 mod elsewhere;
@@ -13,16 +13,16 @@ use super::{Difference, Routine, Schema, create, quoting};
 use crate::core::secrets;
 use crate::core::sql::lex::{Kind, tokens};
 
-/// What makes `live` another schema than the `expected` one, in an order in which the differences can be mended.
+/// The differences of `live` from `expected`, in an order in which their SQL can run.
 ///
-/// An extension that only the live database has is none: it belongs to whoever runs the server, and its objects are in no
-/// schema. Nor is a schema `public`, which every database has from the start, nor one in which there is only what is not
-/// compared.
+/// An extension that only the live database has is not a difference: it belongs to the administrator of the server, and its
+/// objects are in no schema. Neither is a schema `public`, which every database has from the start, nor a schema that has
+/// only objects that are not compared.
 pub fn differences(expected: &Schema, live: &Schema) -> Vec<Difference> {
     differences_where(expected, live, None)
 }
 
-/// The same where a namesake of an expected object may be the one that is in use, whichever schema it is in: `doubt` says why.
+/// The same where an object with the name of an expected one may be in use in any schema; `doubt` is the reason.
 pub(crate) fn differences_where(expected: &Schema, live: &Schema, doubt: Option<&str>) -> Vec<Difference> {
     let (expected, live) = sequence::alike(expected, live);
     let (expected, live) = (expected.as_ref(), live.as_ref());
@@ -42,7 +42,7 @@ pub(crate) fn differences_where(expected: &Schema, live: &Schema, doubt: Option<
     found.in_order()
 }
 
-/// When a difference is mended: what depends on others goes first and comes last.
+/// When the SQL of a difference runs: dependent objects are dropped first and created last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Free,
@@ -72,7 +72,7 @@ struct Found {
     entries: Vec<Entry>,
 }
 
-/// A difference, and what is known of it until they are put in order.
+/// A difference, and what sorts it.
 struct Entry {
     step: Step,
     kind: String,
@@ -111,7 +111,7 @@ impl Found {
         );
     }
 
-    /// Whether an object is in a schema that is itself no file's.
+    /// Whether an object is in a schema that no migration creates.
     fn is_elsewhere(&self, name: &str) -> bool {
         self.extra_schemas.iter().any(|schema| quoting::split(name).0 == schema)
     }
@@ -122,7 +122,7 @@ impl Found {
     }
 }
 
-/// SQL in which `***` stands for a secret would set that: none is better.
+/// SQL with `***` in place of a secret would set the `***`: no SQL is better.
 fn without_secret(mut difference: Difference) -> Difference {
     if secrets::has(&difference.sql) {
         difference.sql =
@@ -201,7 +201,7 @@ fn extra_schemas(expected: &Schema, live: &Schema, may_be_any: bool) -> Vec<Stri
 }
 
 fn schemas(found: &mut Found, expected: &Schema, live: &Schema) {
-    // Every new database has a `public`, so it tells nothing that nobody uses it.
+    // Every new database has a `public`, so an unused one is not a difference.
     let is_wanted = |name: &&String| *name != "public" || expected.uses("public");
     for name in expected.schemas.difference(&live.schemas).filter(is_wanted) {
         found.missing(Step::Schema, "schema", name, format!("CREATE SCHEMA {name};"));
@@ -235,7 +235,7 @@ fn extensions(found: &mut Found, expected: &Schema, live: &Schema) {
 
 fn routines(found: &mut Found, expected: &Schema, live: &Schema) {
     for (name, expected, live) in pairs(&expected.routines, &live.routines) {
-        // The body of an SQL function is checked against the tables, which may have to be made first.
+        // The body of an SQL function is checked against the tables, which may have to be created first.
         let step = |routine: &Routine| {
             if routine.definition.contains("\n LANGUAGE sql") { Step::SqlRoutine } else { Step::Routine }
         };
@@ -253,7 +253,7 @@ fn routines(found: &mut Found, expected: &Schema, live: &Schema) {
                 } else {
                     drop_routine(name, there) + "\n"
                 };
-                let message = format!("{} {name} is defined otherwise", kind(routine));
+                let message = format!("{} {name} has another definition", kind(routine));
                 let sql = drop + &create::terminated(&routine.definition);
                 found.add(step(routine), kind(routine), name, "definition", message, sql);
             }

@@ -1,22 +1,22 @@
-//! Names that the server makes where none is given.
+//! The names that the server generates where none is given.
 
 use crate::core::sql::quote::NAME_BYTES;
 
-/// What a name would be made from: `ChooseConstraintName`, `ChooseIndexName` and `ChooseRelationName` in the server's
+/// The parts of a generated name: `ChooseConstraintName`, `ChooseIndexName` and `ChooseRelationName` in the server's
 /// sources put the same three parts together.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Made<'a> {
+pub(crate) struct GeneratedName<'a> {
     pub(crate) table: &'a str,
     /// The columns' names; none where the server leaves them out.
     pub(crate) columns: &'a [String],
     pub(crate) label: &'a str,
 }
 
-impl Made<'_> {
-    /// Whether the server would have made this name, if only because the first choice was taken: then it counts.
+impl GeneratedName<'_> {
+    /// Whether the server would have generated this name. It adds a number when the first choice is taken.
     pub(crate) fn by_server(self, name: &str) -> bool {
         let number = &name[name.trim_end_matches(|c: char| c.is_ascii_digit()).len()..];
-        // A label or a table may end in digits itself.
+        // A label or a table may also end in digits.
         (0..=number.len())
             .map(|skipped| &number[skipped..])
             .any(|number| !number.starts_with('0') && self.with(number) == name)
@@ -62,9 +62,9 @@ fn joined(columns: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn made(table: &str, columns: &[&str], label: &str, name: &str) -> bool {
+    fn is_generated(table: &str, columns: &[&str], label: &str, name: &str) -> bool {
         let columns: Vec<_> = columns.iter().map(|&column| column.to_owned()).collect();
-        Made { table, columns: &columns, label }.by_server(name)
+        GeneratedName { table, columns: &columns, label }.by_server(name)
     }
 
     #[test]
@@ -80,10 +80,10 @@ mod tests {
             (long, &["id"], "seq", "a_table_with_a_name_that_is_nearly_as_long_as_names_may__id_seq"),
             ("Größe", &["é"], "check", "Größe_é_check"),
         ] {
-            assert!(made(table, columns, label, name), "{name}");
+            assert!(is_generated(table, columns, label, name), "{name}");
         }
         for name in ["users_pk", "users_email_key0", "users_mail_key", "users_email_key_1", "email"] {
-            assert!(!made("users", &["email"], "key", name), "{name}");
+            assert!(!is_generated("users", &["email"], "key", name), "{name}");
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::core::sql::lex::{Kind, Token, tokens};
 /// Whether two servers printed the same query.
 ///
 /// Up to PostgreSQL 15 the columns of a view of one table are printed as `users.id`, from 16 on as `id`. So where a query
-/// reads one thing alone, the name of that thing before a column says nothing.
+/// reads one thing alone, the name of that thing before a column has no meaning.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
     one == other || matches!((words(one), words(other)), (Some(one), Some(other)) if one == other)
 }

@@ -224,7 +224,7 @@ pub(crate) fn split(name: &str) -> (&str, &str) {
     split_once(name, '.').unwrap_or(("", name))
 }
 
-/// What stands before and behind the first of these characters that is in no quoted name.
+/// The text before and after the first of these characters outside quoted names.
 pub(super) fn split_once(text: &str, separator: char) -> Option<(&str, &str)> {
     let mut in_quotes = false;
     let at = text.find(|c: char| {

@@ -1,4 +1,4 @@
-//! Secrets in lists: parameters of functions, and columns whose values stand elsewhere.
+//! Secrets in lists: parameters of functions, and columns whose values are elsewhere.
 
 use super::literal;
 use super::named::{Finder, NEAR};
@@ -10,7 +10,7 @@ const CALL: usize = 1024;
 pub(super) const ROW: usize = 64 * 1024;
 
 impl Finder<'_, '_> {
-    /// The literals between the parentheses that begin at `at` or behind white space.
+    /// The literals between the parentheses that begin at `at` or after white space.
     pub(super) fn call(&mut self, at: usize) {
         let at = skip_space(self.text, at);
         if self.text[at..].starts_with('(') {
@@ -31,8 +31,8 @@ impl Finder<'_, '_> {
         }
     }
 
-    /// A name in a list of columns that goes on at `at`: `INSERT INTO t (a, password) VALUES (…)`, or `(token)=(…)` as the
-    /// server says it.
+    /// A name in a list of columns that continues at `at`: `INSERT INTO t (a, password) VALUES (…)`, or `(token)=(…)` as the
+    /// server prints it.
     pub(super) fn column(&mut self, at: usize) -> Option<usize> {
         let text = self.text;
         let before = self.before();
@@ -89,8 +89,8 @@ impl Finder<'_, '_> {
     }
 }
 
-/// What follows, as far as it may belong to the same statement: a text that lacks what is looked for must not be read to its end
-/// again and again.
+/// What follows, as far as it may belong to the same statement: a text without it must not be read to its end again and
+/// again.
 fn near(text: &str, at: usize) -> &str {
     &text[at..text.floor_char_boundary(at + NEAR)]
 }

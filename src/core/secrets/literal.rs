@@ -1,4 +1,4 @@
-//! Quoted values, as they stand in SQL and in SQL that is itself a literal.
+//! Quoted values, as they are in SQL and in SQL that is itself a literal.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use super::place::{is_word, skip_space, word};
 pub(super) struct Literal {
     /// What is within the quotes.
     pub(super) inner: Range<usize>,
-    /// Where the text goes on.
+    /// Where the text continues.
     pub(super) end: usize,
 }
 

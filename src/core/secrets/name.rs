@@ -1,4 +1,4 @@
-//! Names that say that what follows is a secret, and what stands between such a name and its value.
+//! Recognises names whose values are secrets, and the text between such a name and its value.
 
 use super::place::{skip_space, word};
 
@@ -71,7 +71,7 @@ const fn last_letters(name: &[u8]) -> usize {
     }
 }
 
-/// Whether a word ends as one of those that are looked for. Most words of a large file do not, and need no closer look.
+/// Whether a word ends like the name of a secret. Most words of a large file do not, and need no further check.
 pub(super) fn ends_like_a_name(word: &str) -> bool {
     LAST_LETTERS[last_letters(without_number(word).as_bytes())]
 }
@@ -118,7 +118,7 @@ pub(super) enum Between {
 }
 
 impl Between {
-    /// Reads what follows a name that ends at `after`, quotes around it included, and says where the value begins.
+    /// Reads what follows a name that ends at `after`, quotes around it included, and returns where the value begins.
     pub(super) fn read(text: &str, after: usize) -> (Self, usize) {
         let at = skip_space(text, after);
         let rest = &text[at..];

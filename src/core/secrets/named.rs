@@ -1,4 +1,4 @@
-//! Values whose name says that they are secrets: in SQL, in keywords and values, in JSON, and in queries of URLs.
+//! Finds values whose name shows that they are secrets: in SQL, in keywords and values, in JSON, and in queries of URLs.
 
 use std::ops::Range;
 
@@ -75,7 +75,7 @@ impl<'t> Finder<'_, 't> {
         &self.text[start..self.name.start]
     }
 
-    /// Finds the value of this name, and answers where the text goes on.
+    /// Finds the value of this name, and returns where the text continues.
     fn value(&mut self, name: &str) -> Option<usize> {
         let text = self.text;
         let (quote, after) = self.quotes();
@@ -106,7 +106,7 @@ impl<'t> Finder<'_, 't> {
         if let Some(literal) = literal::read(text, at) {
             return Some(self.literal(literal));
         }
-        // What else is in double quotes behind a name is the name of something.
+        // Anything else in double quotes after a name is the name of an object.
         if let Some(literal) = literal::double(text, at).filter(|_| is_password(name) && quote.is_none()) {
             return Some(self.literal(literal));
         }
@@ -116,8 +116,8 @@ impl<'t> Finder<'_, 't> {
         (name == "password" && self.is_of_a_role()).then(|| self.bare(at, false))
     }
 
-    /// `name = value`. Of a password it is a secret, and of anything else unless SQL compares it: what `token = 'bearer'` in
-    /// a CHECK says is none.
+    /// `name = value`. Of a password it is a secret, and of anything else unless SQL compares it: the `'bearer'` of `token = 'bearer'` in
+    /// a CHECK is not a secret.
     fn equal(&mut self, name: &str, at: usize, tight: bool) -> Option<usize> {
         let text = self.text;
         // libpq's values have escapes, SQL's have not.
@@ -142,7 +142,7 @@ impl<'t> Finder<'_, 't> {
             && !words().any(|word| is_word(word, &["select", "create"]))
     }
 
-    /// Whether a name in quotes and the literal behind it are a pair: `set_config('app.secret', 'value')`, or a row of
+    /// Whether a name in quotes and the literal after it are a pair: `set_config('app.secret', 'value')`, or a row of
     /// settings. A list of kinds of credentials is none.
     fn is_pair(&self, quote: Option<char>) -> bool {
         let before = self.before().trim_end_matches('\'').trim_end();
@@ -175,7 +175,7 @@ impl<'t> Finder<'_, 't> {
         Some(end)
     }
 
-    /// The quote around the name, and where the text goes on after it.
+    /// The quote around the name, and where the text continues after it.
     fn quotes(&self) -> (Option<char>, usize) {
         let before = self.text[..self.name.start].chars().next_back();
         let after = &self.text[self.name.end..];
@@ -197,7 +197,7 @@ impl<'t> Finder<'_, 't> {
         end
     }
 
-    /// Where the value of a variable's declaration begins, behind its type.
+    /// Where the value of a variable's declaration begins, after its type.
     fn of_a_variable(&self, at: usize) -> Option<usize> {
         let rest = self.text[at..].split([';', ',', '(', ')', '\'', '\n']).next()?;
         rest.find(":=").map(|assignment| skip_space(self.text, at + assignment + 2))
@@ -250,7 +250,7 @@ impl<'t> Finder<'_, 't> {
         let from = if quotes > 0 && literal::is_joined(text, place) {
             place
         } else if is_place(&text[place..], between == Between::Space) {
-            // Behind the end of the literal that it stands in.
+            // After the end of the literal around it.
             let rest = &text[place..text.floor_char_boundary(place + ROW)];
             let quote = rest.find('\'').unwrap_or(rest.len());
             match rest

@@ -1,11 +1,11 @@
-//! Places in a text, and what is next to them.
+//! Positions in a text, and the words next to them.
 
 use std::ops::Range;
 
 /// How many comments may stand in a row: a text that is all comments must not be read to its end again and again.
 const COMMENTS: usize = 3;
 
-/// Where the next thing begins: behind white space and SQL's comments.
+/// Where the next token begins: after white space and SQL's comments.
 pub(super) fn skip_space(text: &str, mut at: usize) -> usize {
     for _ in 0..COMMENTS {
         let rest = &text[at..];
@@ -54,7 +54,7 @@ pub(super) fn word_before(text: &str, end: usize) -> &str {
     &text[end - length..end]
 }
 
-/// Where a value stands as a word or words of its own, and not as a part of longer ones.
+/// Where a value is a word or several words, and not a part of longer ones.
 pub(super) fn whole_words<'t>(text: &'t str, value: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
     let is_part = |outside: Option<char>, inside: Option<char>| {
         outside.is_some_and(char::is_alphanumeric) && inside.is_some_and(char::is_alphanumeric)
@@ -86,7 +86,7 @@ pub(super) fn closing(text: &str, mut at: usize, longest: usize) -> usize {
     end
 }
 
-/// The place behind the character at `at`.
+/// The position after the character at `at`.
 pub(super) fn next_char(text: &str, at: usize) -> usize {
     at + text[at..].chars().next().map_or(1, char::len_utf8)
 }

@@ -1,4 +1,4 @@
-//! Statements about roles, whose literals are secrets whatever stands before them.
+//! Statements about roles, whose literals are secrets regardless of the text before them.
 
 use super::literal;
 use super::named::{Finder, NEAR};

@@ -1,4 +1,4 @@
-//! The search path and the role that a file leaves set in its session: sqlx-cli keeps both for the next files of a run.
+//! Finds the search path and the role that a file leaves set in its session. sqlx-cli keeps both for the next files of a run.
 
 use crate::core::sql::lex::{Kind, Token, tokens};
 use crate::core::sql::parens::Parens;
@@ -39,7 +39,7 @@ pub(crate) enum Effect {
 
 impl Effect {
     /// Adds what the next statement does to a setting for the rest of its session. `SET LOCAL` ends with the transaction, and
-    /// `SET` on a function or role says nothing of the session.
+    /// `SET` on a function or role does not change the session.
     pub(crate) fn follow(&mut self, statement: &Statement<'_>, setting: Setting) {
         match change(statement, setting) {
             Change::None => {}
@@ -117,7 +117,7 @@ fn of_command(
     Change::last((0..command.len()).map(|at| of_call_at(&command[at..], setting, &text)))
 }
 
-/// Whether a command that begins so may call functions for what they do.
+/// Whether a command that begins this way may call functions for their effects.
 fn is_query(first: &Token<'_>) -> bool {
     ["select", "with", "values", "perform"].iter().any(|word| first.is(word))
 }
@@ -149,7 +149,7 @@ fn of_reset(mut reader: Reader<'_, '_>, setting: Setting) -> Change {
     if resets { Change::Default } else { Change::None }
 }
 
-/// `SET [SESSION] …`, from behind the SET.
+/// `SET [SESSION] …`, after the SET.
 fn of_set(mut reader: Reader<'_, '_>, setting: Setting, text: impl Fn() -> String) -> Change {
     let is_authorization = reader.eat(&["session", "authorization"]);
     if !is_authorization {
@@ -200,7 +200,7 @@ fn of_call(arguments: &[Token<'_>], setting: Setting, text: impl Fn() -> String)
         [one] => match (one.string(), setting) {
             (Some(path), Setting::SearchPath) => names_of_list(&path),
             (Some(role), Setting::Role) => vec![role],
-            // A variable, which is how what was before is put back.
+            // A variable: that is how a body restores the earlier value.
             (None, _) => return Change::Default,
         },
         _ => return Change::Other(text()),

@@ -1,8 +1,8 @@
-//! Statements that reach beyond their database, which therefore must not be tried out on a server that is in use.
+//! Finds statements that reach beyond their database. They must not be replayed on a server that is in use.
 //!
-//! Code inside strings is looked at too where it is run: the bodies of DO blocks, functions and procedures, and the strings
-//! in them that may reach an EXECUTE. The text of an exception does not. What a name hides cannot be seen: a function that
-//! was there before, or another server's.
+//! Code inside strings is checked too where it is run: the bodies of DO blocks, functions and procedures, and the strings
+//! in them that may reach an EXECUTE. The text of an exception does not. The code behind a name cannot be checked: an
+//! existing function, or another server's.
 
 use crate::core::sql::lex::{Kind, Token, tokens};
 use crate::core::sql::parens::Parens;
@@ -10,10 +10,10 @@ use crate::core::sql::reader::starts_with;
 use crate::core::sql::split::{Statement, each, first_line};
 use crate::core::sql::strings::Strings;
 
-/// Objects of the whole cluster, as they stand behind CREATE, ALTER, DROP, COMMENT ON and SECURITY LABEL ON.
+/// Objects of the whole cluster, as they follow CREATE, ALTER, DROP, COMMENT ON and SECURITY LABEL ON.
 const OBJECTS: [&str; 6] = ["role", "user", "group", "database", "tablespace", "subscription"];
 
-/// Functions of the server itself, beside those for replication: settings, files, sessions, the write-ahead log.
+/// Functions of the server itself, apart from those for replication: settings, files, sessions, the write-ahead log.
 const FUNCTIONS: [&str; 14] = [
     "lo_export",
     "pg_backup_start",
@@ -31,7 +31,7 @@ const FUNCTIONS: [&str; 14] = [
     "pg_wal_replay_resume",
 ];
 
-/// How deep strings in strings are looked at.
+/// How deep strings in strings are checked.
 const DEPTH: usize = 4;
 
 /// A statement that reaches beyond its database.
@@ -40,7 +40,7 @@ pub(crate) struct ClusterWide {
     /// Where the statement of the file starts, in bytes.
     pub(crate) start: usize,
     pub(crate) statement: String,
-    /// The words that say so, which may be deep in a body.
+    /// The words that show it, which may be deep in a body.
     pub(crate) words: String,
 }
 
@@ -108,8 +108,8 @@ fn code(of: &[Token<'_>], depth: usize) -> Option<String> {
     })
 }
 
-/// The tokens of a body whose strings may be run. Where EXECUTE is given something else than strings and calls, such as a
-/// variable, that is every string but those of RAISE; otherwise those behind EXECUTE.
+/// The tokens of a body whose strings may be run. Where EXECUTE has another argument than strings and calls, such as a
+/// variable, that is every string but those of RAISE; otherwise those after EXECUTE.
 fn executed<'a>(body: &[Token<'a>]) -> Vec<Token<'a>> {
     let statements = || body.split(|token| token.kind == Kind::Semicolon);
     let runs = |token: &Token<'_>| token.is("execute") || token.text.starts_with("dblink");

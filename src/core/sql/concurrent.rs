@@ -20,11 +20,11 @@ pub(crate) enum Concurrent {
     /// `ALTER TABLE … DETACH PARTITION … CONCURRENTLY`.
     Detach(Detach),
     /// `REFRESH MATERIALIZED VIEW CONCURRENTLY`, which alone among them is one transaction, and anything that the server
-    /// would not understand.
+    /// would reject.
     Other,
 }
 
-/// What `REINDEX … CONCURRENTLY` builds anew.
+/// What `REINDEX … CONCURRENTLY` rebuilds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reindex {
     /// One index, or those of its partitions.
@@ -47,7 +47,7 @@ pub(crate) struct Detach {
 }
 
 impl Detach {
-    /// The statement that completes a detachment of which the first transaction is committed; `text` is the one that began it.
+    /// The statement that completes a detachment of which the first transaction is committed; `text` is the one that started it.
     pub(crate) fn finalize(&self, text: &str) -> String {
         format!("{}FINALIZE{}", &text[..self.keyword.start], &text[self.keyword.end..])
     }

@@ -1,4 +1,4 @@
-//! The objects that a file creates, so that a database which has them already is not taken for an empty one.
+//! Finds the objects that a file creates, so that a database which already has them does not count as empty.
 
 use crate::core::sql::parens::Parens;
 use std::collections::HashSet;
@@ -37,11 +37,11 @@ pub(crate) struct Created {
     pub(crate) start: usize,
 }
 
-/// The kinds of objects that are looked for. Those that live within another (triggers, policies), have no name of their
+/// The kinds of objects that are found. Those that live within another (triggers, policies), have no name of their
 /// own (casts, operators), belong to the whole cluster (roles) or may come with the server (extensions) are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ObjectKind {
-    /// A table, foreign, partitioned or made by a query included.
+    /// A table; a foreign or partitioned one and one that a query creates included.
     Table,
     Index,
     View,
@@ -69,7 +69,7 @@ impl fmt::Display for ObjectKind {
 }
 
 /// The objects that a file creates without `IF NOT EXISTS`, in its order; none of a file that ends inside a token. `OR REPLACE`
-/// counts as creating, and an object that the file drops again still counts: whether it exists is for the database to say.
+/// counts as creating, and an object that the file drops again still counts: whether it exists is checked in the database.
 pub(crate) fn created(sql: &str) -> Vec<Created> {
     let mut creations = Creations::default();
     for statement in each(sql, Strings::Standard) {
@@ -90,7 +90,7 @@ pub(crate) struct Creations {
 }
 
 impl Creations {
-    /// Takes over what the next statement creates.
+    /// Adds what the next statement creates.
     pub(crate) fn follow(&mut self, statement: &Statement<'_>) {
         self.path.follow(statement);
         let creation = index_creation(statement, &self.temporary).or_else(|| creation(statement));
@@ -126,7 +126,7 @@ pub(super) fn creation(statement: &Statement<'_>) -> Option<Creation> {
     let kind = KINDS.iter().find(|(keywords, _)| reader.eat(keywords))?.1;
     let if_not_exists = reader.eat(&["if", "not", "exists"]);
     if kind == ObjectKind::Schema && reader.eat(&["authorization"]) {
-        // The schema is called as its owner, which only the server knows for `CURRENT_USER` and its kin.
+        // The schema has the name of its owner, which only the server knows for `CURRENT_USER` and the like.
         if reader.eat_any(&["current_role", "current_user", "session_user"]).is_some() {
             return None;
         }
@@ -155,7 +155,7 @@ fn select_into(statement: &Statement<'_>) -> Option<Creation> {
     Creation::new(ObjectKind::Table, temporary, false, name)
 }
 
-/// Reads the words before the kind of object, and says whether one of them makes it temporary.
+/// Reads the words before the kind of object, and returns whether one of them makes it temporary.
 fn eat_modifiers(reader: &mut Reader<'_, '_>) -> bool {
     let mut temporary = false;
     while let Some(modifier) = reader.eat_any(&MODIFIERS) {
@@ -164,7 +164,7 @@ fn eat_modifiers(reader: &mut Reader<'_, '_>) -> bool {
     temporary
 }
 
-/// Reads a `CREATE INDEX` that names its index. One on a temporary table is as temporary.
+/// Reads a `CREATE INDEX` that names its index. An index on a temporary table is temporary too.
 fn index_creation(statement: &Statement<'_>, temporary_tables: &HashSet<String>) -> Option<Creation> {
     let index = create_index(statement)?;
     let temporary = index.table.schema.is_none() && temporary_tables.contains(&index.table.name);

@@ -1,4 +1,4 @@
-//! What `CREATE INDEX` says of its index.
+//! Parses `CREATE INDEX`.
 
 use std::ops::Range;
 
@@ -10,15 +10,15 @@ use crate::core::sql::split::Statement;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a keyword of the statement, there or not")]
 pub(crate) struct CreateIndex {
-    /// Whether it says `UNIQUE`.
+    /// Whether it has `UNIQUE`.
     pub(crate) unique: bool,
-    /// Whether it says `CONCURRENTLY`.
+    /// Whether it has `CONCURRENTLY`.
     pub(crate) concurrently: bool,
-    /// Whether it says `IF NOT EXISTS`.
+    /// Whether it has `IF NOT EXISTS`.
     pub(crate) if_not_exists: bool,
     /// The index, if the statement names it. It lives in its table's schema.
     pub(crate) name: Option<String>,
-    /// Whether it says `ONLY`: on a partitioned table such an index is INVALID by design.
+    /// Whether it has `ONLY`: on a partitioned table such an index is INVALID by design.
     pub(crate) only: bool,
     pub(crate) table: QualifiedName,
     /// The table's name, in bytes of the statement's text; `ONLY` is not part of it.
@@ -27,7 +27,7 @@ pub(crate) struct CreateIndex {
     pub(crate) head_span: Range<usize>,
 }
 
-/// Reads a `CREATE INDEX`; `None` for any other statement, and for one that the server would not understand.
+/// Reads a `CREATE INDEX`; `None` for any other statement, and for one that the server would reject.
 pub(crate) fn create_index(statement: &Statement<'_>) -> Option<CreateIndex> {
     let mut reader = Reader::new(statement);
     if !reader.eat(&["create"]) {
@@ -63,8 +63,8 @@ pub(crate) fn create_index(statement: &Statement<'_>) -> Option<CreateIndex> {
     })
 }
 
-/// The same statement for another index on another table, neither concurrent nor `IF NOT EXISTS`, everything else to the
-/// letter. On an empty copy of the table it makes the server tell the definition in its own words.
+/// The same statement for another index on another table, neither concurrent nor `IF NOT EXISTS`, with everything else
+/// unchanged. Run on an empty copy of the table, it gives the definition as the server prints it.
 ///
 /// `table` and `index` are SQL, that is, already quoted where they need it.
 pub(crate) fn probe(statement: &Statement<'_>, create: &CreateIndex, table: &str, index: &str) -> String {

@@ -1,6 +1,6 @@
-//! Tokens by PostgreSQL's own lexical rules, through squawk's port of `scan.l`.
+//! Tokens by PostgreSQL's lexical rules, through squawk's port of `scan.l`.
 //!
-//! Backslashes are escapes in `E''` strings, and where the caller says so in plain ones.
+//! Backslashes are escapes in `E''` strings, and in plain ones if the caller sets that.
 
 use crate::core::sql::parens::Parens;
 use crate::core::sql::quote::NAME_BYTES;
@@ -8,7 +8,7 @@ use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
 use crate::core::sql::strings::Strings;
 
-/// A token, or a comment where [`scan`] is asked.
+/// A token, or a comment that [`scan`] returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub(crate) kind: Kind,
@@ -17,7 +17,7 @@ pub(crate) struct Token<'a> {
     pub(crate) start: usize,
 }
 
-/// As much of a token's nature as the rest of `sql` asks for.
+/// The kinds of tokens that the rest of `sql` distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An unquoted identifier or keyword.
@@ -98,7 +98,7 @@ impl Token<'_> {
         Some(name)
     }
 
-    /// What a plain or dollar-quoted string says. `None` for anything else, strings with escapes included.
+    /// The value of a plain or dollar-quoted string. `None` for anything else, strings with escapes included.
     pub(crate) fn string(&self) -> Option<String> {
         if self.kind != Kind::String {
             return None;
@@ -140,8 +140,8 @@ pub(crate) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Passes over values and the punctuation between them, in `parens` parentheses, up to whatever else there is, and answers
-    /// the last token. A file of rows has tens of millions of them.
+    /// Skips values and the punctuation between them, in `parens` parentheses, up to any other token, and returns the last
+    /// token. A file of rows has tens of millions of them.
     pub(super) fn pass_values(&mut self, parens: &mut Parens) -> Option<Token<'a>> {
         let mut last = None;
         while self.continues == Continues::No
@@ -211,9 +211,9 @@ impl<'a> Iterator for Scan<'a> {
     }
 }
 
-/// What rows of values are made of, and its length in bytes: white space, punctuation, plain numbers and plain strings.
+/// The next part of a row of values, and its length in bytes: white space, punctuation, plain numbers and plain strings.
 ///
-/// The crate takes a character at a time, and a file of rows has tens of millions of them. Whatever could be anything else is
+/// The crate takes a character at a time, and a file of rows has tens of millions of them. Any other text is
 /// left to it.
 fn common(text: &str, strings: Strings) -> Option<(Option<Kind>, usize)> {
     let bytes = text.as_bytes();
@@ -279,7 +279,7 @@ fn escaped_string_end(text: &str) -> Option<usize> {
     None
 }
 
-/// Our kind for the crate's: `None` for white space, an error that names what is not terminated.
+/// Corveil's kind for the crate's: `None` for white space, an error that names what is not terminated.
 fn classify(kind: TokenKind, text: &str) -> Result<Option<Kind>, &'static str> {
     Ok(Some(match kind {
         TokenKind::Whitespace | TokenKind::Eof => return Ok(None),
@@ -317,7 +317,7 @@ fn literal(kind: LiteralKind) -> Result<Kind, &'static str> {
 mod tests {
     use super::*;
 
-    /// Each token's text, joined by a space that no case contains inside a token unless it shows.
+    /// Each token's text, joined by a space that no case contains inside a token unless it is visible.
     fn lexed(sql: &str) -> String {
         let tokens = tokens(sql).expect("the SQL is complete");
         for token in &tokens {
@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_say() {
+    fn values_of_strings() {
         let cases = [
             ("'it''s'", Some("it's")),
             ("$a$b$a$", Some("b")),

@@ -1,20 +1,19 @@
-//! The comments with which other migration tools divide a file into a way up and a way down.
+//! Finds the comments with which other migration tools divide a file into an up and a down migration.
 //!
-//! PostgreSQL takes such a file as one script, so whoever runs it whole runs both ways. The forms are those that each
-//! tool's own parser accepts, indentation aside: a tool that insists on the first column overlooks an indented mark and
-//! runs both ways, too.
+//! PostgreSQL runs such a file as a whole, and so both migrations. The forms are those that each tool's parser accepts, also
+//! indented: a tool that requires the first column overlooks an indented mark, and runs both, too.
 
 use crate::core::sql::lex::scan;
 use crate::core::sql::position::position;
 use crate::core::sql::strings::Strings;
 
-/// A file that holds both ways, as far as its marks say.
+/// A file that has both migrations, according to its marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TwoWays<'a> {
     /// The tool whose marks they are.
     pub(crate) tool: &'a str,
     pub(crate) first: Line<'a>,
-    /// The mark of the way down, unless it is the first one or missing.
+    /// The mark of the down migration, unless it is the first one or missing.
     pub(crate) down: Option<Line<'a>>,
 }
 
@@ -31,7 +30,7 @@ pub(crate) struct Line<'a> {
 struct Mark<'a> {
     tool: &'a str,
     way: Way,
-    /// Whether it can be nothing else. Any other counts only where the file has one of the other way as well.
+    /// Whether it is certainly a mark. Any other counts only if the file has a mark of the other direction too.
     certain: bool,
 }
 
@@ -123,7 +122,7 @@ fn up_or_down(word: &str) -> Option<Way> {
     }
 }
 
-/// `-- +goose Up`, `-- +migrate Up notransaction`, `-- +micrate Down`, `-- +mig Up`, and whatever else is made after goose.
+/// `-- +goose Up`, `-- +migrate Up notransaction`, `-- +micrate Down`, `-- +mig Up`, and of other tools that follow goose.
 ///
 /// goose minds no case (<https://pressly.github.io/goose/documentation/annotations/>), sql-migrate takes options
 /// (<https://github.com/rubenv/sql-migrate#writing-migrations>), micrate neither
@@ -140,8 +139,8 @@ fn goose_and_descendants(line: &str) -> Option<Mark<'_>> {
     })
 }
 
-/// `-- migrate:up transaction:false` (<https://github.com/amacneil/dbmate#creating-migrations>); migretti, made after it,
-/// has a space behind the colon.
+/// `-- migrate:up transaction:false` (<https://github.com/amacneil/dbmate#creating-migrations>); migretti, which follows it,
+/// has a space after the colon.
 fn dbmate(line: &str) -> Option<Mark<'_>> {
     let rest = comment(line)?.strip_prefix("migrate:")?;
     let tool = if rest.starts_with(' ') { "migretti" } else { "dbmate" };
@@ -194,7 +193,7 @@ fn php_database_migration(line: &str) -> Option<Mark<'_>> {
     is_mark.then_some(Mark { tool: "php-database-migration", way: Way::Down, certain: true })
 }
 
-/// `# --- !Ups` or `-- !Downs` (<https://www.playframework.com/documentation/latest/Evolutions>), whatever else is in the
+/// `# --- !Ups` or `-- !Downs` (<https://www.playframework.com/documentation/latest/Evolutions>), with any other text in the
 /// line.
 fn play(line: &str) -> Option<Mark<'_>> {
     let text = line.strip_prefix('#').or_else(|| line.strip_prefix("--"))?;
@@ -207,7 +206,7 @@ fn play(line: &str) -> Option<Mark<'_>> {
     Some(Mark { tool: "Play", way, certain: true })
 }
 
-/// `-- 1 up` and `-- 1 down`, of `Mojo::Pg` (<https://metacpan.org/pod/Mojo::Pg::Migrations>) and what is made after it. More
+/// `-- 1 up` and `-- 1 down`, of `Mojo::Pg` (<https://metacpan.org/pod/Mojo::Pg::Migrations>) and tools that follow it. More
 /// may follow.
 fn mojo(line: &str) -> Option<Mark<'_>> {
     let text = comment(line)?;

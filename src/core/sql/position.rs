@@ -1,4 +1,4 @@
-//! Places in a file: bytes as Rust counts them, characters as the server does, lines and columns as people do.
+//! Positions in a file: in bytes as in Rust, in characters as on the server, in lines and columns as in an editor.
 
 use crate::error::failure::Position;
 

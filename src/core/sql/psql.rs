@@ -1,5 +1,5 @@
-//! What only psql can run, found even where it makes nonsense of the SQL around it: commands with a backslash, and COPY
-//! over the connection with the rows that follow.
+//! Finds what only psql can run, even where it breaks the SQL around it: commands with a backslash, and COPY over the
+//! connection with the rows that follow.
 
 use crate::core::sql::parens::Parens;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::core::sql::lex::{Kind, Token, scan};
 use crate::core::sql::strings::Strings;
 
-/// Something that is not for the server.
+/// Something that the server cannot run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ForPsql {
     pub(super) what: What,
@@ -27,7 +27,7 @@ pub(super) enum What {
 
 /// All that is for psql, in the order of the file, up to a token that the file's end cuts off.
 ///
-/// Lexing starts anew behind each, as quotes in commands and rows need not pair.
+/// The lexer starts again after each, because quotes in commands and rows need not pair.
 pub(super) fn for_psql(sql: &str, strings: Strings) -> Vec<ForPsql> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -81,7 +81,7 @@ fn next_for_psql(sql: &str, strings: Strings, from: usize) -> Option<ForPsql> {
     Some(ForPsql { what, span: from + start..from + copy.end })
 }
 
-/// Whether tokens have anything that only psql can run, without saying where.
+/// Whether tokens have anything that only psql can run, without their positions.
 #[derive(Default)]
 pub(super) struct Detector {
     copy: ClientCopy,

@@ -1,4 +1,4 @@
-//! Reads keywords and names off the front of a statement.
+//! Reads keywords and names at the start of a statement.
 
 use crate::core::sql::lex::{Kind, Token};
 use crate::core::sql::parens::Parens;
@@ -17,7 +17,7 @@ pub(super) fn starts_with(tokens: &[Token<'_>], keywords: &[&str]) -> bool {
     tokens.len() >= keywords.len() && tokens.iter().zip(keywords).all(|(token, keyword)| token.is(keyword))
 }
 
-/// A place within the tokens of a statement. Copying it is how to look ahead.
+/// A place within the tokens of a statement. A copy of it reads ahead.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'s, 'a> {
     tokens: &'s [Token<'a>],
@@ -29,7 +29,7 @@ impl<'s, 'a> Reader<'s, 'a> {
         Self::of(&statement.tokens)
     }
 
-    /// Reads tokens that are no statement of a file by themselves.
+    /// Reads tokens that are not a whole statement of a file.
     pub(super) fn of(tokens: &'s [Token<'a>]) -> Self {
         Self { tokens, at: 0 }
     }

@@ -1,4 +1,4 @@
-//! What a pending file must not contain, found before anything runs.
+//! Finds what a pending file must not contain, before anything runs.
 
 use crate::core::sql::concurrent::is_concurrently;
 use crate::core::sql::lex::Unterminated;
@@ -10,7 +10,7 @@ use crate::core::sql::strings::Strings;
 use crate::core::sql::transaction::{Outline, Pairing, Part, Unbalanced, control};
 use crate::error::LISTED;
 
-/// Statements that PostgreSQL refuses inside a transaction block whatever follows these keywords.
+/// Statements that PostgreSQL refuses inside a transaction block, regardless of what follows these keywords.
 const NEVER_IN_A_TRANSACTION: [&[&str]; 6] = [
     &["alter", "system"],
     &["create", "database"],
@@ -20,12 +20,12 @@ const NEVER_IN_A_TRANSACTION: [&[&str]; 6] = [
     &["vacuum"],
 ];
 
-/// Why a file is refused as it is.
+/// Why a file is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// Where the cause starts in the file, in bytes.
     pub(crate) start: usize,
-    /// What is wrong, as a sentence without its period.
+    /// The reason, as a sentence without its period.
     pub(crate) reason: String,
     /// What to do about it, likewise.
     pub(crate) advice: String,
@@ -54,9 +54,9 @@ impl Refusals {
     }
 }
 
-/// Reads a file once, statement by statement, and says what is wrong with it. `strings` is how its session reads strings, and
-/// `transactional` whether it runs inside one transaction of ours. `each` is shown every statement; of a file that is refused
-/// perhaps not all.
+/// Reads a file once, statement by statement, and reports what is wrong with it. `strings` is how its session reads strings,
+/// and `transactional` whether Corveil runs it inside one transaction. `each` is called with every statement, or only some of
+/// them if the file is refused.
 pub(crate) fn refusals<'a>(
     sql: &'a str,
     strings: Strings,
@@ -87,8 +87,8 @@ pub(crate) fn refusals<'a>(
     Refusals::of(unreadable(sql).chain(found).collect(), more)
 }
 
-/// What is wrong with a file that has something for psql. That sticks to the statements behind it, so the rest is read anew
-/// without it.
+/// What is wrong with a file that has commands of psql. The lexer takes them for part of the next statement, so the rest is
+/// read again without them.
 fn refused_by_psql(sql: &str, strings: Strings, transactional: bool) -> Option<Refusals> {
     let for_psql = Some(for_psql(sql, strings)).filter(|found| !found.is_empty())?;
     let readable = psql::without(sql, &for_psql);
@@ -114,7 +114,7 @@ fn never_closed(error: &Unterminated) -> Refusal {
     Refusal { start: error.start, reason: error.to_string(), advice }
 }
 
-/// Statements that are SQL, but not where they stand.
+/// Statements that are SQL, but not allowed at their place.
 struct Misplaced<'a> {
     transactional: bool,
     found: Vec<Refusal>,
@@ -245,7 +245,7 @@ impl Controls {
     }
 }
 
-/// A `BEGIN … COMMIT` is sent at once, and the server reads all of what is sent before it carries out any of it.
+/// A `BEGIN … COMMIT` is sent as one batch, and the server parses the whole batch before it runs any of it.
 fn changes_strings(statement: &Statement<'_>) -> Refusal {
     Refusal {
         start: statement.start,
@@ -256,7 +256,7 @@ fn changes_strings(statement: &Statement<'_>) -> Refusal {
     }
 }
 
-/// Characters that the server would stumble over without telling where.
+/// Characters that the server would reject without a position.
 fn unreadable(sql: &str) -> impl Iterator<Item = Refusal> {
     let mark = sql.starts_with('\u{feff}').then(|| Refusal {
         start: 0,
@@ -266,7 +266,8 @@ fn unreadable(sql: &str) -> impl Iterator<Item = Refusal> {
     });
     let nul = sql.find('\0').map(|start| Refusal {
         start,
-        reason: "the file contains a NUL character, which would end the message to the server".to_owned(),
+        reason: "the file contains a NUL character, which would end the text that is sent to the server"
+            .to_owned(),
         advice: "delete the character, or save the file as UTF-8 if it is UTF-16".to_owned(),
     });
     mark.into_iter().chain(nul)
@@ -327,8 +328,8 @@ fn lock_releasing(statement: &Statement<'_>) -> Option<Refusal> {
     })
 }
 
-/// Whether a statement makes the transaction read-only in which its file is recorded. Where all of the file is one, what is
-/// set for later ones does no harm.
+/// Whether a statement makes the transaction read-only in which its file is recorded. If the whole file is one transaction,
+/// a setting for later ones does no harm.
 fn read_only(statement: &Statement<'_>, transactional: bool) -> bool {
     let mut reader = Reader::new(statement);
     let says_so = |words: &[&str]| statement.tokens.windows(2).any(|pair| starts_with(pair, words));
@@ -351,10 +352,10 @@ fn unrecordable(statement: &Statement<'_>) -> Refusal {
     Refusal {
         start: statement.start,
         reason: format!(
-            "`{}` lets nothing be written, not even that the file was applied",
+            "`{}` makes the transaction read-only, so that not even the history row can be written",
             statement.first_line()
         ),
-        advice: "leave the read-only mode out".to_owned(),
+        advice: "remove the read-only mode".to_owned(),
     }
 }
 
@@ -454,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn copy_with_the_client_is_refused_whatever_its_rows_say() {
+    fn copy_with_the_client_is_refused_regardless_of_its_rows() {
         assert!(refusal("COPY t FROM stdin;", true).advice.contains("--inserts"));
         assert_eq!(refusal("SELECT 1; COPY t TO STDOUT", false).start, 10);
         let dump =
@@ -463,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_around_rows_and_commands_is_judged_too() {
+    fn statements_around_rows_and_commands_are_checked_too() {
         let dump = "\\restrict k\nCOPY t (a) FROM stdin;\nit's\n\\.\n\nVACUUM;\nSELECT 'never closed;\n";
         let starts: Vec<_> = refused(dump, true).iter().map(|found| found.start).collect();
         assert_eq!(starts, [0, dump.find("COPY").unwrap(), dump.find("'never").unwrap()]);
@@ -481,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_the_server_stumbles_over() {
+    fn characters_that_the_server_rejects() {
         let mark = refusal("\u{feff}SELECT 1", true);
         assert!(mark.reason.contains("byte order mark"));
         let nul = refusal("SELECT 'é\0'", true);
@@ -490,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn transaction_control_inside_our_transaction() {
+    fn transaction_control_inside_the_transaction_of_the_file() {
         let found = refusal("SELECT 1;\nCOMMIT;\nBEGIN;\nSELECT 2;\nROLLBACK;", true);
         assert_eq!(found.start, 10);
         assert_eq!(found.advice, format!("delete lines 2, 3 and 5, or {NO_TRANSACTION}"));
@@ -506,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_transaction_is_told_so() {
+    fn statements_that_cannot_run_in_a_transaction_get_a_hint() {
         let cases = [
             "CREATE INDEX CONCURRENTLY i ON t (x)",
             "create unique index concurrently on t (x)",
@@ -536,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn units_must_pair_up() {
+    fn begin_and_commit_must_pair_up() {
         for sql in ["BEGIN; SELECT 1", "COMMIT", "SELECT 1; ROLLBACK"] {
             assert!(refusal(sql, false).advice.starts_with("pair each"), "{sql}");
         }
@@ -561,7 +562,7 @@ mod tests {
         for sql in always {
             for transactional in [true, false] {
                 let found = refusal(sql, transactional);
-                assert!(found.reason.contains("not even that the file was applied"), "{sql}: {found:?}");
+                assert!(found.reason.contains("not even the history row can be written"), "{sql}: {found:?}");
             }
         }
         let for_later_ones = [
@@ -570,7 +571,7 @@ mod tests {
         ];
         for sql in for_later_ones {
             assert_eq!(refused(sql, true), [], "{sql}");
-            assert_eq!(refusal(sql, false).advice, "leave the read-only mode out", "{sql}");
+            assert_eq!(refusal(sql, false).advice, "remove the read-only mode", "{sql}");
         }
         let harmless = [
             "BEGIN READ WRITE; SELECT 1; COMMIT",

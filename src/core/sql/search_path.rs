@@ -1,10 +1,10 @@
-//! Where a file's unqualified names go: the search path as the file itself sets it.
+//! Follows the search path that a file sets, to find the schema of its unqualified names.
 
 use crate::core::sql::lex::Kind;
 use crate::core::sql::reader::Reader;
 use crate::core::sql::split::Statement;
 
-/// The schema that new objects go to, as far as the file says: `None` is whatever the session began with.
+/// The schema of new objects, as far as the file sets it: `None` is the session's default.
 #[derive(Debug, Default)]
 pub(super) struct SearchPath(Option<String>);
 
@@ -13,7 +13,7 @@ impl SearchPath {
         self.0.as_deref()
     }
 
-    /// Takes over what a statement does to the path, if anything.
+    /// Applies the change of a statement to the path, if any.
     pub(super) fn follow(&mut self, statement: &Statement<'_>) {
         let mut reader = Reader::new(statement);
         if reader.eat(&["reset", "search_path"]) || reader.eat(&["reset", "all"]) {

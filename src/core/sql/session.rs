@@ -1,4 +1,4 @@
-//! What a statement leaves behind in its session, which a run that resumes in a new session would lack.
+//! Finds what a statement leaves in its session, which a run that resumes in a new session would lack.
 
 use crate::core::sql::create::creation;
 use crate::core::sql::lex::{Kind, Token};
@@ -6,7 +6,7 @@ use crate::core::sql::reader::{Reader, starts_with};
 use crate::core::sql::search_path::set_config;
 use crate::core::sql::split::Statement;
 
-/// What a statement leaves behind in its session.
+/// What a statement leaves in its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionState {
     /// Nothing that outlives its transaction.
@@ -18,7 +18,7 @@ pub(crate) enum SessionState {
     Temporary,
 }
 
-/// What a statement leaves behind in its session.
+/// What a statement leaves in its session.
 pub(crate) fn session_state(statement: &Statement<'_>) -> SessionState {
     let mut reader = Reader::new(statement);
     if reader.eat(&["set"]) {
@@ -48,7 +48,7 @@ fn is_temporary(statement: &Statement<'_>) -> bool {
             && tokens.get(2).is_some_and(|token| token.kind == Kind::String));
     }
     if statement.starts_with(&["select"]) || statement.starts_with(&["with"]) {
-        // Among other work; running that again is not for us to decide.
+        // It does other work too, which must not be repeated without the user's decision.
         let calls = |tokens: &[Token<'_>]| match tokens {
             [name, open, ..] if name.is("set_config") && open.kind == Kind::OpenParen => Some(()),
             _ => None,

@@ -1,4 +1,4 @@
-//! A file cut into statements where psql and the server's grammar cut it.
+//! Splits a file into statements where psql and the server's grammar split it.
 
 use crate::core::sql::lex::{Kind, Scan, Token, Unterminated, scan};
 use crate::core::sql::parens::Parens;
@@ -6,10 +6,10 @@ use crate::core::sql::psql::Detector;
 use crate::core::sql::reader::starts_with;
 use crate::core::sql::strings::Strings;
 
-/// Longer first lines are cut here, in characters, so that a message stays one line on a wide terminal.
+/// Longer first lines are cut to this many characters, so that a message stays one line on a wide terminal.
 const FIRST_LINE_CHARS: usize = 120;
 
-/// A statement keeps this many of its tokens: more than any question looks ahead. A list of all of them would take many times
+/// A statement keeps this many of its tokens: more than any check reads ahead. A list of all of them would take many times
 /// the size of a statement that inserts rows.
 const KEPT_TOKENS: usize = 1024;
 
@@ -41,8 +41,8 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement<'_>>, Unterminated> 
     each(sql, Strings::Standard).collect()
 }
 
-/// The same one by one, so that nothing is kept of a large file, and with strings as the session reads them and the file says
-/// further on. The last item is the error of one that ends inside a token.
+/// The same one by one, so that nothing is kept of a large file, and with strings as the session reads them and as the file
+/// sets further on. The last item is the error of one that ends inside a token.
 pub(crate) fn each(sql: &str, strings: Strings) -> Statements<'_> {
     Statements {
         sql,
@@ -168,7 +168,7 @@ impl<'a> Statement<'a> {
         let mut kept = self.tokens.clone();
         let mut more = (!self.is_whole).then(|| self.rest());
         loop {
-            // Half of them is looked at while the other half is there to be looked ahead at.
+            // The first half is checked while the other half can be read ahead.
             let ready = if more.is_some() { kept.len() / 2 } else { kept.len() };
             if let Some(found) = (0..ready).find_map(|at| find(&kept[at..])) {
                 return Some(found);

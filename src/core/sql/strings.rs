@@ -17,7 +17,7 @@ pub(crate) enum Strings {
 }
 
 impl Strings {
-    /// What the setting says. A server without the setting has one meaning only, the standard one.
+    /// The value of the setting. A server without the setting has one meaning only, the standard one.
     pub(crate) fn from_setting(value: Option<&str>) -> Self {
         if value == Some("off") { Self::Escapes } else { Self::Standard }
     }
@@ -30,8 +30,8 @@ impl Strings {
         }
     }
 
-    /// How strings are read after a statement that was read so, in a session that began with `initial`. What undoes it with
-    /// its transaction is not followed: a file has no reason to.
+    /// How strings are read after a statement that was read so, in a session that began with `initial`. A rollback that
+    /// undoes the setting is not followed: no file has a reason for one.
     pub(super) fn after(self, statement: &Statement<'_>, initial: Self) -> Self {
         let mut reader = Reader::new(statement);
         if reader.eat(&["reset", SETTING]) || reader.eat(&["reset", "all"]) {

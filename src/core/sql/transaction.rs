@@ -1,4 +1,4 @@
-//! What a file's own `BEGIN` and `COMMIT` mean when the file is to run inside a transaction of ours, or without one.
+//! Handles a file's `BEGIN` and `COMMIT` when Corveil runs the file inside its transaction, or without one.
 
 use std::ops::Range;
 
@@ -24,27 +24,27 @@ const MODE_WORDS: [&str; 11] = [
 /// A statement that begins or ends a transaction. Savepoints are none: they stay within theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Control {
-    /// `BEGIN` or `START TRANSACTION`, with whatever modes.
+    /// `BEGIN` or `START TRANSACTION`, with any modes.
     Begin,
     /// `COMMIT` or `END`, without `AND CHAIN`.
     Commit,
     /// `COMMIT PREPARED` or `ROLLBACK PREPARED`, which must stand outside a transaction.
     Prepared,
-    /// Whatever else ends one: `ROLLBACK`, `ABORT`, `PREPARE TRANSACTION`, `AND CHAIN`. No file gains by it.
+    /// Any other statement that ends one: `ROLLBACK`, `ABORT`, `PREPARE TRANSACTION`, `AND CHAIN`. No file gains by it.
     Other,
 }
 
-/// What frees a file of the `BEGIN; … COMMIT;` that it is wrapped in whole.
+/// What removes the `BEGIN; … COMMIT;` that wraps a whole file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wrapping {
     /// Both statements and their semicolons, in bytes and in the order of the file. All is ASCII; with spaces in their place the
     /// server's positions (in characters) stay true.
     pub(crate) blanks: Vec<Range<usize>>,
-    /// The transaction modes of its `BEGIN`, such as `ISOLATION LEVEL SERIALIZABLE`, to go with ours; may be empty.
+    /// The transaction modes of its `BEGIN`, such as `ISOLATION LEVEL SERIALIZABLE`, for the `BEGIN` of Corveil; may be empty.
     pub(crate) modes: String,
 }
 
-/// Where a statement of a no-transaction file stands among those that succeed or fail together.
+/// The place of a statement of a no-transaction file among those that succeed or fail together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Single,
@@ -65,7 +65,7 @@ pub(crate) struct Unbalanced {
     pub(crate) reason: String,
 }
 
-/// Finds out, statement by statement, whether a file is wrapped whole in `BEGIN; … COMMIT;`.
+/// Checks, statement by statement, whether a whole file is wrapped in `BEGIN; … COMMIT;`.
 #[derive(Debug, Default)]
 pub(crate) struct Outline<'a> {
     first: Option<Statement<'a>>,
@@ -125,7 +125,7 @@ pub(crate) fn control(statement: &Statement<'_>) -> Option<Control> {
     Some(if commits && reader.rest().is_empty() { Control::Commit } else { Control::Other })
 }
 
-/// The modes of a `BEGIN`; `None` where the statement is none, or not one that we could write for the file.
+/// The modes of a `BEGIN`; `None` where the statement is none, or not one that Corveil could send for the file.
 fn modes(begin: &Statement<'_>) -> Option<String> {
     let mut reader = Reader::new(begin);
     if reader.eat(&["begin"]) {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_a_no_transaction_file_is_one_unit() {
+    fn a_block_of_a_no_transaction_file_is_one_statement() {
         use Part::{Begin, Commit, Inside, Single};
         let cases = [
             ("", vec![]),

@@ -10,15 +10,15 @@ use crate::postgres::state::{self, DatabaseState};
 use crate::postgres::{query, record};
 
 pub(crate) enum Adopted<'a> {
-    /// The database has a history of ours already, which is at this version.
+    /// The database already has Corveil's history, which is at this version.
     Before(Option<i64>),
-    /// The database was taken over.
+    /// The migrations that the database contains were recorded.
     Now(Baseline<'a>),
-    /// A dry run found that it can be.
+    /// A dry run found that they can be recorded.
     WouldBe(Baseline<'a>),
 }
 
-/// Adopting, in the order of events: look, decide, compare, lock, look again, record.
+/// Adopting, in the order of events: read, decide, compare, lock, read again, record.
 pub(crate) struct Adoption<'a> {
     pub(crate) question: AdoptRequest<'a>,
     pub(crate) lock_wait: Duration,
@@ -29,7 +29,7 @@ impl<'a> Adoption<'a> {
     /// Adopts the database, unless the run is to stop.
     ///
     /// # Errors
-    /// Every reason for which the database was not taken over; nothing was written then.
+    /// Every reason for which the database was not adopted; nothing was written then.
     pub(crate) async fn run(&self) -> Result<Adopted<'a>> {
         tokio::select! {
             result = self.in_order() => result,
@@ -59,7 +59,7 @@ impl<'a> Adoption<'a> {
         result
     }
 
-    /// Looks again, as another run may have been here.
+    /// Reads again, as another run may have changed the database.
     async fn under_lock(&self, guard: &mut LockGuard, found: Baseline<'a>) -> Result<Adopted<'a>> {
         let scope = self.question.target.scope();
         let state = state::read(&mut guard.connection, scope).await?;
@@ -71,7 +71,7 @@ impl<'a> Adoption<'a> {
         Ok(Adopted::Now(found))
     }
 
-    /// A database that has a history of ours, if everything that is asked for is in it.
+    /// A database that already has Corveil's history, if every migration that is asked for is in it.
     fn current(&self, state: &DatabaseState) -> Result<Adopted<'a>> {
         adopt::recorded(self.question.target.catalog, &state.history, self.question.asked)?;
         Ok(Adopted::Before(state.history.newest()))

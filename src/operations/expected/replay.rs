@@ -11,9 +11,9 @@ use tracing::{debug, info};
 
 use crate::config::database::Database;
 use crate::config::env;
+use crate::core::batch::Timeouts;
 use crate::core::catalog::{Catalog, Migration};
 use crate::core::directives::Timeout;
-use crate::core::message::Timeouts;
 use crate::core::prepared;
 use crate::core::progress::{IndexBuild, Progress};
 use crate::core::resume::Resume;
@@ -23,7 +23,7 @@ use crate::core::sql::strings::Strings;
 use crate::core::trust::{Use, Wanted};
 use crate::error::{Detail, Error, Result};
 use crate::postgres::apply::{Ended, Session, Settings};
-use crate::postgres::connect::{SAY_EVERY, Standby, connect_and_read};
+use crate::postgres::connect::{LOG_EVERY, Standby, connect_and_read};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::scratch::{self, Likeness, ScratchDatabase};
 use crate::postgres::state::Scope;
@@ -33,7 +33,7 @@ use crate::stop::Stop;
 /// How long a server that was just reached is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A scratch database has a history of its own, wherever that of the live one is.
+/// A scratch database has a separate history, wherever that of the live one is.
 const SCRATCH: Scope<'static> =
     Scope { purpose: Use::Write, wanted: Wanted { schema: None, owner: None }, app_role: None, files: None };
 
@@ -104,12 +104,12 @@ impl<'a> Replay<'a> {
         }
         let guard = self.guard.as_mut().ok_or_else(|| query::no_row("opening the scratch database"))?;
         let (start, count) = (Instant::now(), files.len());
-        let mut said = start;
+        let mut logged = start;
         for (number, file) in (1..).zip(files) {
             apply(guard, self.catalog, file, self.stop).await?;
             self.done = file.version;
-            if said.elapsed() >= SAY_EVERY && number < count {
-                said = Instant::now();
+            if logged.elapsed() >= LOG_EVERY && number < count {
+                logged = Instant::now();
                 info!("replayed {number} of {count} files, up to `{}`", file.file);
             }
         }
@@ -188,14 +188,14 @@ fn reaches_out(files: &[&Migration], strings: Strings) -> Option<Error> {
             as it contains `{}`",
             file.file, found.statement, found.words
         ),
-        format!("set `{}` to a server that nobody uses", env::SCRATCH_URL),
+        format!("set `{}` to a server that is not in use", env::SCRATCH_URL),
     ))
 }
 
 /// Applies a file as a run does, so that what applies there applies here.
 async fn apply(guard: &mut LockGuard, catalog: &Catalog, file: &Migration, stop: &Stop) -> Result<()> {
     let none = BTreeSet::new();
-    // A file may have been applied with `--no-transaction`, which nobody remembers.
+    // A file may have been applied with `--no-transaction`, which is recorded nowhere.
     let pending = prepared::prepare(&[file], &none, guard.server.strings)
         .or_else(|refused| {
             let outside = BTreeSet::from([file.version]);

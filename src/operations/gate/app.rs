@@ -1,7 +1,7 @@
-//! What the app finds: whether its role, with its own search path and rights, would find the schema ready.
+//! Checks what the app finds: whether its role, with its own search path and rights, would find the schema ready.
 //!
-//! A run that ends with 0 while every new pod waits has gated nothing. So the app's own connection is opened, as the pods
-//! will open it, and asked what they will ask.
+//! A run that ends with 0 while every new pod waits is useless. So the run opens the app's own connection as the pods
+//! will open it, and sends the same queries.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use crate::postgres::connect::{self, Patience};
 use crate::postgres::query::{self, Limit};
 use crate::postgres::state::{self, DatabaseState, Scope};
 
-/// How long the app's connection is tried and asked: what it tells is never worth more.
+/// How long the app's connection is tried and queried: its answer is not worth a longer wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the app's role finds.
-pub(super) enum View {
+pub(super) enum AppReadiness {
     Ready,
-    /// Its database does not answer from here, which says nothing of where the pods run.
+    /// Its database does not answer from here, which proves nothing about where the pods run.
     Unknown(String),
     /// The schema is not ready, for this reason.
     NotReady(Error),
 }
 
-impl View {
+impl AppReadiness {
     /// # Errors
     /// Why the schema is not ready. A database that does not answer from here is a warning.
     pub(super) fn expect_ready(self) -> Result<()> {
@@ -56,48 +56,50 @@ pub(super) struct App<'a> {
 
 impl App<'_> {
     /// Opens a session as the app does, and reads the history in it.
-    pub(super) async fn view(&self) -> Result<View> {
+    pub(super) async fn readiness(&self) -> Result<AppReadiness> {
         tokio::select! {
             seen = tokio::time::timeout(2 * PATIENCE, self.ask()) => match seen {
-                Ok(view) => view,
-                Err(_) => Ok(View::Unknown("no answer in time".into())),
+                Ok(readiness) => readiness,
+                Err(_) => Ok(AppReadiness::Unknown("no answer in time".into())),
             },
             reason = self.target.stop.requested() => Err(reason.error("while asking what the app finds")),
         }
     }
 
-    async fn ask(&self) -> Result<View> {
+    async fn ask(&self) -> Result<AppReadiness> {
         let mut connection = match connect::once(self.database, &application_name(None), PATIENCE).await {
             Ok(connection) => connection,
             Err(unusable) if unusable.refused || unusable.permanent.is_some() => {
-                return Ok(View::NotReady(unusable.after(self.database, Duration::ZERO)));
+                return Ok(AppReadiness::NotReady(unusable.after(self.database, Duration::ZERO)));
             }
-            Err(unusable) => return Ok(View::Unknown(unusable.reason)),
+            Err(unusable) => return Ok(AppReadiness::Unknown(unusable.reason)),
         };
-        let view = self.ask_until_caught_up(&mut connection).await;
+        let readiness = self.ask_until_caught_up(&mut connection).await;
         query::close(connection).await;
-        view
+        readiness
     }
 
     /// A read replica may need a moment for what was just committed.
-    async fn ask_until_caught_up(&self, connection: &mut PgConnection) -> Result<View> {
+    async fn ask_until_caught_up(&self, connection: &mut PgConnection) -> Result<AppReadiness> {
         let scope = Scope::reading(self.target.wanted, Some(self.target.catalog));
-        let limit = Limit { message: PATIENCE, lock: PATIENCE };
+        let limit = Limit { batch: PATIENCE, lock: PATIENCE };
         let mut patience = Patience::new(PATIENCE);
         loop {
             let state = match query::within(limit, state::read(connection, scope)).await {
                 Ok(state) => state,
                 Err(Error::Server { source, .. }) if source.may_pass() => {
-                    return Ok(View::Unknown(source.to_string()));
+                    return Ok(AppReadiness::Unknown(source.to_string()));
                 }
-                Err(error) => return Ok(View::NotReady(self.not_ready(&error.to_string(), hint_of(&error)))),
+                Err(error) => {
+                    return Ok(AppReadiness::NotReady(self.not_ready(&error.to_string(), hint_of(&error))));
+                }
             };
-            let Some(missing) = self.missing(&state) else { return Ok(View::Ready) };
+            let Some(missing) = self.missing(&state) else { return Ok(AppReadiness::Ready) };
             let pauses = (Duration::from_millis(100), Duration::from_secs(1));
             if !state.server.standby || !patience.pause(pauses.0, pauses.1, self.target.stop).await? {
-                let hint = "see that both URLs name one database, and that the role finds the same schema: \
+                let hint = "check that both URLs name one database, and that the role finds the same schema: \
                             `CORVEIL_HISTORY_SCHEMA` names it";
-                return Ok(View::NotReady(self.not_ready(&missing, hint.into())));
+                return Ok(AppReadiness::NotReady(self.not_ready(&missing, hint.into())));
             }
         }
     }
@@ -131,8 +133,8 @@ impl App<'_> {
     }
 }
 
-/// What an error says to do, also where it is a list of findings.
+/// The hint of an error, also where the error is a list of findings.
 fn hint_of(error: &Error) -> String {
     let finding = error.findings().first().map(|finding| finding.hint.clone());
-    finding.or_else(|| error.hint()).unwrap_or_else(|| "`corveil status` as that role shows it".into())
+    finding.or_else(|| error.hint()).unwrap_or_else(|| "run `corveil status` as that role".into())
 }

@@ -17,7 +17,7 @@ use crate::postgres::tables;
 impl<'a> Gate<'a> {
     /// No run ends well unless the history has every file as it was applied, no INVALID index of these files exists, and the
     /// app finds the same.
-    pub(super) async fn check_once_more(&self, guard: &mut LockGuard) -> Result<()> {
+    pub(super) async fn check_at_the_end(&self, guard: &mut LockGuard) -> Result<()> {
         let state = state::read(&mut guard.connection, Scope { files: None, ..self.target.scope() }).await?;
         let lost: Vec<_> = requirement::unmet(self.target.catalog, &state.history)
             .iter()
@@ -27,8 +27,8 @@ impl<'a> Gate<'a> {
         if !lost.is_empty() {
             return Err(Error::Findings(lost));
         }
-        self.refuse_invalid(&state.invalid, &state.history.steps)?;
-        self.let_the_app_in(guard, &state.server).await
+        self.refuse_invalid(&state.invalid, &state.history.records)?;
+        self.grant_app_access(guard, &state.server).await
     }
 
     fn is_wanted(&self, file: &Migration) -> bool {
@@ -36,9 +36,9 @@ impl<'a> Gate<'a> {
     }
 
     /// Grants the app's role again what it may need, if it does not find the schema ready.
-    pub(super) async fn let_the_app_in(&self, guard: &mut LockGuard, server: &ServerState) -> Result<()> {
+    pub(super) async fn grant_app_access(&self, guard: &mut LockGuard, server: &ServerState) -> Result<()> {
         let Some(app) = self.app(guard) else { return Ok(()) };
-        if app.view().await?.expect_ready().is_ok() {
+        if app.readiness().await?.expect_ready().is_ok() {
             return Ok(());
         }
         if let Some(role) = self.target.scope().app_role
@@ -46,10 +46,10 @@ impl<'a> Gate<'a> {
         {
             warn!("role `{role}` of `DATABASE_URL` cannot be granted what it needs: {error}");
         }
-        app.view().await?.expect_ready()
+        app.readiness().await?.expect_ready()
     }
 
-    /// The app's connection; where it has no URL of its own, a new session, which finds what a file set for the database or
+    /// The app's connection; where the app has no separate URL, a new session, which finds what a file set for the database or
     /// the role. None where the server accepts a single connection.
     fn app(&self, guard: &LockGuard) -> Option<App<'a>> {
         let database = self
@@ -68,7 +68,7 @@ impl<'a> Gate<'a> {
     /// Whether nothing has to be granted. A session of the role that migrates has just read the history itself.
     pub(super) async fn app_finds_it_ready(&self) -> Result<bool> {
         match &self.target.opened.app {
-            Some(database) => Ok(self.app_of(database).view().await?.expect_ready().is_ok()),
+            Some(database) => Ok(self.app_of(database).readiness().await?.expect_ready().is_ok()),
             None => Ok(true),
         }
     }

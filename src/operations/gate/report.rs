@@ -24,7 +24,7 @@ pub(crate) struct Report {
     pub(crate) newer: Vec<i64>,
 }
 
-/// A database that was taken over, or would be.
+/// The baseline that was recorded, or would be.
 #[derive(Debug, Serialize)]
 pub(crate) struct Adopted {
     /// The version that it was at.
@@ -69,7 +69,7 @@ impl PendingFile {
     pub(crate) fn of(prepared: &Prepared<'_>) -> Self {
         let (transaction, statements) = match &prepared.mode {
             Mode::Transaction { statements, .. } => (true, *statements),
-            Mode::Statements(units) => (false, units.len()),
+            Mode::Statements(statements) => (false, statements.len()),
         };
         Self {
             version: prepared.migration.version,

@@ -20,26 +20,26 @@ use crate::postgres::concurrent::{HalfDetached, half_detached, has_index, has_pa
 use crate::postgres::indexes::{self, Built};
 use crate::postgres::query;
 
-/// How long a DROP works before the sessions that block it are looked up.
+/// How long a DROP works before the sessions that block it are read.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// Whether [`Session::clean_up`] has anything to do.
 pub(crate) fn is_any(files: Files<'_>) -> bool {
-    let records = &files.history.steps;
+    let records = &files.history.records;
     !(files.half_done(records).is_empty()
         && files.forgettable(records).is_empty()
         && files.removed(records).is_empty())
 }
 
 impl Session<'_> {
-    /// Removes what statements left that are not sent again, and the records that have nothing more to say.
+    /// Removes what statements left that are not sent again, and the records that are no longer needed.
     ///
     /// # Errors
     /// [`Error::Findings`] for what a person has to decide, [`Error::Mismatch`] for a half applied file that was removed.
     pub(crate) async fn clean_up(&mut self, files: Files<'_>) -> Result<(), Ended> {
-        let mut records = files.history.steps.clone();
+        let mut records = files.history.records.clone();
         let mut findings = Vec::new();
-        for half_done in files.half_done(&files.history.steps) {
+        for half_done in files.half_done(&files.history.records) {
             let record = &mut records[half_done.record];
             findings.extend(self.remove(files, record, &half_done).await?);
             if record.state == RecordState::Started
@@ -118,12 +118,12 @@ impl Session<'_> {
                 (None, Some(error)) => {
                     query::failed("dropping an INVALID index of a failed statement", error).into()
                 }
-                (None, None) => unreachable!("a message that failed has an error"),
+                (None, None) => unreachable!("a batch that failed has an error"),
             }),
         }
     }
 
-    /// Whether a statement of which only the intent is recorded did what it says.
+    /// Whether a statement of which only the intent is recorded took effect.
     async fn took_effect(&mut self, record: &StatementRecord, half_done: &HalfDone) -> Result<bool> {
         let connection = self.connection();
         match (&half_done.work, half_done.relation) {
@@ -160,7 +160,9 @@ fn made(files: Files<'_>) -> Vec<CreateIndex> {
         .filter(|file| files.history.applied(file.version).is_some())
         .filter_map(|file| file.content.as_deref().ok());
     let finished = files.pending.iter().filter_map(|(prepared, resume)| match &prepared.mode {
-        Mode::Statements(units) => Some(units[..resume.done].iter().map(|unit| unit.text.as_str())),
+        Mode::Statements(statements) => {
+            Some(statements[..resume.done].iter().map(|statement| statement.text.as_str()))
+        }
         Mode::Transaction { .. } => None,
     });
     applied

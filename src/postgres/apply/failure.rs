@@ -1,4 +1,4 @@
-//! What is said of a statement that failed: where it is in its file, and what is left.
+//! Describes a statement that failed: where it is in its file, and what it left.
 
 use crate::core::prepared::Prepared;
 use crate::core::sql::position::{byte_of_char, position};

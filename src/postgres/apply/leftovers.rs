@@ -30,23 +30,23 @@ impl Session<'_> {
         text: &str,
         work: &Concurrent,
         relation: Option<u32>,
-        first_look: Duration,
+        first_check: Duration,
     ) -> Result<Tidied> {
         if matches!(work, Concurrent::DropIndex(_)) {
             // The index is the statement's own: sent again, it drops it; edited, it may be to stay.
             return Ok(Tidied::Clean);
         }
         let left = indexes::left_by(self.connection(), text, work, relation).await?;
-        Ok(self.drop_all(left, first_look).await)
+        Ok(self.drop_all(left, first_check).await)
     }
 
-    pub(super) async fn drop_all(&mut self, indexes: Vec<InvalidIndex>, first_look: Duration) -> Tidied {
+    pub(super) async fn drop_all(&mut self, indexes: Vec<InvalidIndex>, first_check: Duration) -> Tidied {
         let mut kept = Vec::new();
         for index in indexes {
             let name = index.qualified();
             warn!("dropping INVALID index {name}, which a failed statement left behind");
             let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
-            let sent = self.send(sql.into(), &mut Watch::begin(first_look)).await;
+            let sent = self.send(sql.into(), &mut Watch::begin(first_check)).await;
             let Some(error) = &sent.error else { continue };
             let server = server_error(error);
             if !(index.is_toast() && server.sqlstate.as_deref() == Some(sqlstate::INSUFFICIENT_PRIVILEGE)) {
@@ -58,7 +58,7 @@ impl Session<'_> {
         if kept.is_empty() { Tidied::Clean } else { Tidied::Kept(kept) }
     }
 
-    /// Drops what a statement that failed for good left, as far as that is done at once: the version that goes on serving pays for
+    /// Drops what a statement that failed for good left, as far as that is done at once: the version that keeps serving pays for
     /// an INVALID index with every write, and a unique one may reject rows of it.
     pub(super) async fn drop_now(&mut self, text: &str, work: &Concurrent, relation: Option<u32>) {
         let limit = format!("SET statement_timeout = {}", AT_ONCE.as_millis());

@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use super::{Ended, Session};
 use crate::config::secret;
+use crate::core::batch::{self, hex};
 use crate::core::history::RecordState;
-use crate::core::message::{self, hex};
-use crate::core::prepared::{Prepared, Unit};
+use crate::core::prepared::{Prepared, PreparedStatement};
 use crate::core::sql::quote::literal;
 use crate::error::{Error, Result, ServerError, sqlstate};
 
-/// What is recorded of a unit.
+/// What is recorded of a statement.
 pub(super) struct Record<'a> {
-    pub(super) unit: &'a Unit,
-    /// The unit's number in the file, from 1.
+    pub(super) statement: &'a PreparedStatement,
+    /// The statement's number in the file, from 1.
     pub(super) number: usize,
     pub(super) state: RecordState,
     pub(super) error: Option<&'a ServerError>,
@@ -22,13 +22,14 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) const fn finished(unit: &'a Unit, number: usize) -> Self {
-        Self { unit, number, state: RecordState::Finished, error: None, relation: None }
+    pub(super) const fn finished(statement: &'a PreparedStatement, number: usize) -> Self {
+        Self { statement, number, state: RecordState::Finished, error: None, relation: None }
     }
 
     pub(super) fn sql(&self, schema: &str, prepared: &Prepared<'_>) -> String {
         // Only such a statement leaves work half done, and its text has no secrets: it is kept, as the file may be edited or removed.
-        let statement = if self.unit.is_concurrent() { literal(&self.unit.text) } else { "NULL".into() };
+        let statement =
+            if self.statement.is_concurrent() { literal(&self.statement.text) } else { "NULL".into() };
         format!(
             "INSERT INTO {}._corveil_statements (version, ordinal, checksum, state, error, statement, relation) \
              VALUES ({}, {}, pg_catalog.decode('{}', 'hex'), '{}', {}, {statement}, {}) \
@@ -38,7 +39,7 @@ impl<'a> Record<'a> {
             schema,
             prepared.migration.version,
             self.number,
-            hex(&self.unit.checksum),
+            hex(&self.statement.checksum),
             self.state.word(),
             self.error.map_or_else(|| "NULL".into(), |error| literal(&secret::hidden(&error.to_string()))),
             self.relation.map_or_else(|| "NULL".into(), |oid| oid.to_string()),
@@ -52,21 +53,25 @@ impl Session<'_> {
         self.execute("recording a statement", &sql).await
     }
 
-    /// Records exactly these units as finished, in one transaction: the catalog may just have told of one, and
-    /// `--resume-from` may count as done what no record says, and as not done what one says.
-    pub(super) async fn record_done(&mut self, prepared: &Prepared<'_>, done: &[Unit]) -> Result<()> {
+    /// Records exactly these statements as finished, in one transaction: the catalog may just have shown one, and
+    /// `--resume-from` may count as done what has no record, and as not done what has one.
+    pub(super) async fn record_done(
+        &mut self,
+        prepared: &Prepared<'_>,
+        done: &[PreparedStatement],
+    ) -> Result<()> {
         let schema = self.schema()?;
         let mut sql = self.forget_sql(prepared)?;
-        for (index, unit) in done.iter().enumerate() {
-            sql += &Record::finished(unit, index + 1).sql(&schema, prepared);
+        for (index, statement) in done.iter().enumerate() {
+            sql += &Record::finished(statement, index + 1).sql(&schema, prepared);
         }
         self.execute("recording the finished statements", &sql).await
     }
 
-    /// Records the file as applied, and forgets its units, in one transaction.
+    /// Records the file as applied, and forgets its statements, in one transaction.
     pub(super) async fn finish(&mut self, prepared: &Prepared<'_>, start: Instant) -> Result<(), Ended> {
         let elapsed = start.elapsed().as_nanos().to_string();
-        let row = message::history_row(self.guard.server.schema()?, prepared.migration, &elapsed);
+        let row = batch::history_row(self.guard.server.schema()?, prepared.migration, &elapsed);
         let sql = format!("{row} {}", self.forget_sql(prepared)?);
         match self.execute("recording the migration", &sql).await {
             // 23505: sqlx-cli, which takes no lock, has applied and recorded the file too.
@@ -80,10 +85,10 @@ impl Session<'_> {
         }
     }
 
-    /// Forgets the units of the file.
+    /// Forgets the statements of the file.
     pub(super) async fn forget(&mut self, prepared: &Prepared<'_>) -> Result<()> {
         let sql = self.forget_sql(prepared)?;
-        self.execute("forgetting the statements of a file", &sql).await
+        self.execute("deleting the statement records of a file", &sql).await
     }
 
     fn forget_sql(&self, prepared: &Prepared<'_>) -> Result<String> {

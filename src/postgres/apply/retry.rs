@@ -6,15 +6,15 @@ use tracing::warn;
 
 use super::Session;
 use super::send::Sent;
+use crate::core::batch::Timeouts;
 use crate::core::directives::Timeout;
-use crate::core::message::Timeouts;
 use crate::core::prepared::Prepared;
 use crate::core::retry;
 use crate::error::{Result, ServerError, sqlstate};
 
 /// Whether the same file may be tried again at once: a lock timeout, a deadlock, a serialization failure, or a
-/// cancelled statement that had run as long as its timeout. The server says 57014 for a timeout and for a cancellation
-/// alike, in its own language, so only the clock tells them apart.
+/// cancelled statement that had run as long as its timeout. The server reports 57014 for a timeout and for a cancellation
+/// alike, in its own language, so only the elapsed time distinguishes them.
 pub(super) fn is_worth_a_retry(server: &ServerError, sent: &Sent, timeouts: Timeouts) -> bool {
     match server.sqlstate.as_deref() {
         Some(
@@ -29,7 +29,7 @@ pub(super) fn is_worth_a_retry(server: &ServerError, sent: &Sent, timeouts: Time
 }
 
 impl Session<'_> {
-    /// Says who was in the way, and waits before the next try.
+    /// Logs which sessions blocked it, and waits before the next try.
     pub(super) async fn pause_before_retry(
         &self,
         prepared: &Prepared<'_>,
@@ -51,7 +51,7 @@ impl Session<'_> {
             format!("; blocked by {}", blockers.join(" and "))
         };
         warn!(
-            "`{}` met {server}{detail}; retry {attempt} of {retries} in {:.1} s{behind}",
+            "`{}` failed with {server}{detail}; retry {attempt} of {retries} in {:.1} s{behind}",
             prepared.migration.file,
             pause.as_secs_f64()
         );
@@ -59,8 +59,8 @@ impl Session<'_> {
     }
 }
 
-/// How long a statement works before somebody looks what it waits for: less than its lock timeout.
-pub(super) fn first_look(timeouts: Timeouts) -> Duration {
+/// How long a statement works before the second connection checks what it waits for: less than its lock timeout.
+pub(super) fn first_check(timeouts: Timeouts) -> Duration {
     // Half of PostgreSQL's `deadlock_timeout`, after which a deadlock is over.
     const LONGEST: Duration = Duration::from_millis(500);
     const SHORTEST: Duration = Duration::from_millis(50);

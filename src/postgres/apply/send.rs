@@ -1,4 +1,4 @@
-//! Sends a message of a migration and watches over it: progress, who blocks it, and what ends it from outside.
+//! Sends a batch of a migration and watches it: progress, which sessions block it, and what ends it from outside.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,19 +10,19 @@ use tokio::time::Interval;
 use tracing::{info, warn};
 
 use super::Session;
-use crate::core::progress::SAY_EVERY;
+use crate::core::progress::LOG_EVERY;
 use crate::postgres::control::{Observation, Pulse};
 use crate::postgres::lock::LockGuard;
 use crate::postgres::query;
 use crate::stop::Reason;
 
-/// How often the second connection looks at a statement that is at work.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the second connection checks a statement that is running.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a statement may take to end after its cancellation, before its backend is told to end.
+/// How long a statement may take to end after its cancellation, before its backend is terminated.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What came of a message.
+/// The result of a batch.
 pub(super) struct Sent {
     /// Statements that ended: the server answers each with a `CommandComplete`.
     pub(super) commands: usize,
@@ -31,34 +31,34 @@ pub(super) struct Sent {
     pub(super) error: Option<sqlx::Error>,
     /// How long it took, with those that were watched before.
     pub(super) elapsed: Duration,
-    /// Why it was cancelled by us.
+    /// Why Corveil cancelled it.
     pub(super) stopped: Option<Reason>,
-    /// Who blocked it when somebody last looked.
+    /// The sessions that blocked it at the last check.
     pub(super) blockers: Vec<String>,
 }
 
-/// When somebody looks at a message, or at several that are one piece of work.
+/// When the second connection checks a batch, or several that are one piece of work.
 pub(super) struct Watch {
     start: Instant,
-    look: Interval,
-    said: Option<Instant>,
+    check: Interval,
+    logged: Option<Instant>,
     pulse: Pulse,
 }
 
 impl Watch {
-    /// Begins now. `first_look` is how long the work goes on before somebody looks at it.
-    pub(super) fn begin(first_look: Duration) -> Self {
-        let look = tokio::time::interval_at(tokio::time::Instant::now() + first_look, LOOK_EVERY);
-        Self { start: Instant::now(), look, said: None, pulse: Pulse::default() }
+    /// Begins now. `first_check` is how long the work runs before its first check.
+    pub(super) fn begin(first_check: Duration) -> Self {
+        let check = tokio::time::interval_at(tokio::time::Instant::now() + first_check, CHECK_EVERY);
+        Self { start: Instant::now(), check, logged: None, pulse: Pulse::default() }
     }
 }
 
 impl Session<'_> {
-    /// Sends a message and waits for its end.
+    /// Sends a batch and waits for its end.
     pub(super) async fn send(&mut self, sql: Arc<String>, watch: &mut Watch) -> Sent {
         let Session { guard, stop, progress, .. } = self;
         let LockGuard { connection, control, server, .. } = &mut **guard;
-        let Watch { start, look, said, pulse } = watch;
+        let Watch { start, check, logged, pulse } = watch;
         let mut sent = Sent {
             commands: 0,
             last_row: None,
@@ -94,7 +94,7 @@ impl Session<'_> {
                     }
                     ending = Ending::Terminated;
                 }
-                _ = look.tick(), if sent.stopped.is_none() => {
+                _ = check.tick(), if sent.stopped.is_none() => {
                     let seen = match control.as_ref() {
                         Some(control) => control.observe(server.backend, pulse).await,
                         None => Ok(Observation::default()),
@@ -106,8 +106,8 @@ impl Session<'_> {
                             break;
                         }
                     };
-                    if !seen.blockers.is_empty() && said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-                        *said = Some(Instant::now());
+                    if !seen.blockers.is_empty() && logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+                        *logged = Some(Instant::now());
                         info!("waiting behind {}", seen.blockers.join(" and "));
                     }
                     progress.working(start.elapsed(), seen.build.as_ref());
@@ -122,14 +122,14 @@ impl Session<'_> {
     }
 }
 
-/// How far the ending of a message from outside is.
+/// How far the ending of a batch from outside is.
 enum Ending {
     /// It is not to end.
     None,
     Cancelled {
         at: Instant,
     },
-    /// Its backend was told to end. If that does not help either, the whole run is given up (see [`crate::stop::Stop::overdue`]).
+    /// Its backend was terminated. If that does not help either, the whole run is given up (see [`crate::stop::Stop::overdue`]).
     Terminated,
 }
 

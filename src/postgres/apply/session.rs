@@ -4,7 +4,7 @@ use sqlx::postgres::PgConnection;
 use tracing::info;
 
 use super::Settings;
-use crate::core::message::{self, RESET_SESSION, Timeouts};
+use crate::core::batch::{self, RESET_SESSION, Timeouts};
 use crate::core::prepared::Prepared;
 use crate::core::progress::Progress;
 use crate::core::sql::quote::ident;
@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
 
     /// Runs statements of the program's own in a transaction; when they fail, it is not left open for the next to trip over.
     pub(super) async fn execute(&mut self, doing: &'static str, sql: &str) -> Result<()> {
-        let result = query::as_is(self.connection(), doing, message::own(sql)).await;
+        let result = query::as_is(self.connection(), doing, batch::own(sql)).await;
         if let Err(error) = &result {
             query::roll_back_after(self.connection(), error).await;
         }
@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
         query::roll_back(self.connection()).await
     }
 
-    /// What brings the session, which is in no transaction, back to the state in which every file starts. Its last answer says
+    /// What brings the session, which is in no transaction, back to the state in which every file starts. Its last answer shows
     /// whether the lock is still held.
     pub(super) fn reset_sql(&self) -> String {
         format!("{RESET_SESSION} {}", self.guard.configure_session)
@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
     /// [`Error::Mismatch`] when it was another file of the same version.
     pub(super) async fn is_applied_by_another(&mut self, prepared: &Prepared<'_>) -> Result<bool> {
         let migration = prepared.migration;
-        let sql = message::own(&format!(
+        let sql = batch::own(&format!(
             "SELECT checksum FROM {}._sqlx_migrations WHERE version = {};",
             self.schema()?,
             migration.version
@@ -112,7 +112,7 @@ impl<'a> Session<'a> {
         Err(Error::Mismatch(vec![migration.finding(
             FindingKind::Edited,
             "was applied by another tool in the meantime, with other content",
-            "see that all of them run the same build",
+            "check that all of them run the same build",
         )]))
     }
 }

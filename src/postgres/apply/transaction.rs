@@ -1,14 +1,14 @@
-//! A transactional file: one transaction, one commit, and one message unless the file is large or changes how the server reads it.
+//! A transactional file: one transaction, one commit, and one batch unless the file is large or changes how the server reads it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::{failure, locate};
-use super::retry::{first_look, is_worth_a_retry};
+use super::retry::{first_check, is_worth_a_retry};
 use super::send::{Sent, Watch};
 use super::{Ended, Session};
 use crate::config::database::application_name;
-use crate::core::message::{self, ELAPSED_IN_TRANSACTION};
+use crate::core::batch::{self, ELAPSED_IN_TRANSACTION};
 use crate::core::prepared::{Mode, Prepared};
 use crate::error::failure::Left;
 use crate::error::{Error, Result};
@@ -22,17 +22,17 @@ impl Session<'_> {
             unreachable!("the caller chose by the mode")
         };
         let (timeouts, retries) = (self.timeouts(prepared), self.retries(prepared));
-        let message = message::transaction(
+        let batch = batch::transaction(
             prepared.sql,
             wrapping.as_ref(),
             cuts,
             timeouts,
             &application_name(Some(&prepared.migration.file)),
-            &message::history_row(self.guard.server.schema()?, prepared.migration, ELAPSED_IN_TRANSACTION),
+            &batch::history_row(self.guard.server.schema()?, prepared.migration, ELAPSED_IN_TRANSACTION),
             &self.reset_sql(),
         );
         for attempt in 1.. {
-            let (sent, sent_before) = self.send_parts(&message.parts, first_look(timeouts)).await;
+            let (sent, sent_before) = self.send_parts(&batch.parts, first_check(timeouts)).await;
             let Some(error) = &sent.error else {
                 return Ok(is_held(sent.last_row.as_ref())?);
             };
@@ -43,7 +43,7 @@ impl Session<'_> {
             if let Some(reason) = sent.stopped {
                 let file = &prepared.migration.file;
                 let what = if server.connection_lost() || self.roll_back().await.is_err() {
-                    format!("in `{file}`; whether it was committed before is for the next run to read")
+                    format!("in `{file}`; the next run reads whether it was committed before")
                 } else {
                     format!("in `{file}`, which was rolled back whole")
                 };
@@ -58,16 +58,16 @@ impl Session<'_> {
                 self.pause_before_retry(prepared, attempt, &server, &sent.blockers).await?;
                 continue;
             }
-            let finished = sent.commands.saturating_sub(message.prefix_commands);
+            let finished = sent.commands.saturating_sub(batch.prefix_commands);
             // The INSERT of the history row: the file is not what has to be fixed, unless it took the right to write away.
             let starts = prepared.starts();
-            if finished == starts.len() + message::BEFORE_HISTORY_ROW && server.does_not_fit_the_table() {
+            if finished == starts.len() + batch::BEFORE_HISTORY_ROW && server.does_not_fit_the_table() {
                 let source = Box::new(server);
                 return Err(Ended::Failed(Error::Server { doing: "recording the migration", source }));
             }
             let character = position(error).map(|position| {
                 let before: usize = sent_before.iter().map(|part| part.chars().count()).sum();
-                (before + position).saturating_sub(message.prefix_chars)
+                (before + position).saturating_sub(batch.prefix_chars)
             });
             let place = locate(prepared.sql, &starts, finished, character);
             return Err(Ended::Failed(failure(
@@ -85,9 +85,9 @@ impl Session<'_> {
     async fn send_parts<'m>(
         &mut self,
         parts: &'m [Arc<String>],
-        first_look: Duration,
+        first_check: Duration,
     ) -> (Sent, &'m [Arc<String>]) {
-        let mut watch = Watch::begin(first_look);
+        let mut watch = Watch::begin(first_check);
         let (mut at, mut commands) = (0, 0);
         loop {
             let part = Arc::clone(&parts[at]);

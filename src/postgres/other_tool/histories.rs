@@ -1,4 +1,4 @@
-//! Other tools' history tables: found by their names, told apart by their columns, and read as they are.
+//! Other tools' history tables: found by their names, distinguished by their columns, and read as they are.
 
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -42,7 +42,7 @@ pub async fn histories(
 ) -> Result<Vec<ToolHistory>> {
     let all = tables(connection, path).await?;
     let mut theirs: Vec<(&Table, Tool)> = Vec::new();
-    for table in all.iter().filter(|table| !table.is_beside(&all)) {
+    for table in all.iter().filter(|table| !table.is_companion(&all)) {
         let tool = from.unwrap_or_else(|| table.tool(&all));
         let is_named = tables::named(&table.name).any(|keeper| keeper == tool);
         let is_others = !table.in_sight && theirs.iter().any(|(earlier, of)| *of == tool && earlier.in_sight);
@@ -72,7 +72,7 @@ async fn read(
         Tool::Other(_) => Vec::new(),
         _ => table.rows(connection).await?,
     };
-    let lock = match table.beside(all, LIQUIBASE_LOCK) {
+    let lock = match table.find(all, LIQUIBASE_LOCK) {
         Some(lock) if tool == Tool::Liquibase => lock.rows(connection).await?,
         _ => Vec::new(),
     };
@@ -92,7 +92,7 @@ pub(super) async fn tables(connection: &mut PgConnection, path: &[String]) -> Re
         first_normal = FIRST_NORMAL,
         names = names.join(", ")
     );
-    let rows = query::last(connection, "looking for another tool's history", sql).await?;
+    let rows = query::last(connection, "checking for another tool's history", sql).await?;
     rows.iter().map(table).collect()
 }
 
@@ -110,31 +110,31 @@ fn table(row: &PgRow) -> Result<Table> {
 }
 
 impl Table {
-    /// Whose history it is, as far as its columns and what is beside it tell.
+    /// Whose history it is, from its columns and the tables next to it.
     pub(super) fn tool(&self, all: &[Self]) -> Tool {
-        let is_rails = self.has_beside(all, RAILS_METADATA);
+        let is_rails = self.has_table(all, RAILS_METADATA);
         tables::keepers(&self.name, &self.columns)
             .find(|keeper| *keeper != Tool::Rails || is_rails)
             .or_else(|| tables::named(&self.name).next())
             .unwrap_or(Tool::SchemaMigrations)
     }
 
-    /// Whether it is what a tool keeps beside its history, and the history is there.
-    pub(super) fn is_beside(&self, all: &[Self]) -> bool {
+    /// Whether it is a table that a tool keeps next to its history, and the history is there.
+    pub(super) fn is_companion(&self, all: &[Self]) -> bool {
         let history = match self.name.as_str() {
             RAILS_METADATA => "schema_migrations",
             LIQUIBASE_LOCK => "databasechangelog",
             KNEX_LOCK => "knex_migrations",
             _ => return false,
         };
-        self.has_beside(all, history)
+        self.has_table(all, history)
     }
 
-    fn has_beside(&self, all: &[Self], name: &str) -> bool {
-        self.beside(all, name).is_some()
+    fn has_table(&self, all: &[Self], name: &str) -> bool {
+        self.find(all, name).is_some()
     }
 
-    fn beside<'a>(&self, all: &'a [Self], name: &str) -> Option<&'a Self> {
+    fn find<'a>(&self, all: &'a [Self], name: &str) -> Option<&'a Self> {
         all.iter().find(|other| other.schema == self.schema && other.name == name)
     }
 

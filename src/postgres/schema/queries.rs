@@ -1,15 +1,15 @@
-//! The questions to the catalog. They are the same for every server: what a version lacks is empty there.
+//! The queries of the catalog. They are the same for every server: what a version lacks is empty there.
 //!
 //! Names leave the server quoted as a statement needs them. Where a name has to be held against what the server would have
 //! chosen, it comes a second time as it is.
 
 use crate::core::sql::quote::literal;
 
-/// All of them as one message, in a transaction that sees one moment; `hidden` are tables that do not count.
+/// All of them as one batch, in a transaction that sees one moment; `hidden` are tables that do not count.
 ///
-/// The settings decide how the server prints: everything qualified, constants the same whatever the role prefers. It looks
-/// at a view under a lock, for which it may have to wait while somebody changes a table.
-pub(super) fn message<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
+/// The settings decide how the server prints: everything qualified, constants the same whatever the role prefers. It reads
+/// a view under a lock, for which it may have to wait while another session changes a table.
+pub(super) fn batch<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
     let hidden: Vec<_> = hidden.map(literal).collect();
     let mut sql = String::from(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = ''; \
@@ -31,7 +31,7 @@ pub(super) fn message<'a>(hidden: impl Iterator<Item = &'a str>) -> String {
     sql
 }
 
-/// Statements of [`message`] before the first question.
+/// Statements of [`batch`] before the first question.
 pub(super) const BEFORE: usize = 11;
 
 /// In the order in which the answers are read.

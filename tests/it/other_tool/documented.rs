@@ -91,7 +91,7 @@ async fn a_table_is_found_in_any_schema_and_in_any_case() {
 }
 
 #[tokio::test]
-async fn where_there_are_several_the_one_that_is_meant_has_to_be_said() {
+async fn where_there_are_several_the_one_that_is_meant_has_to_be_named() {
     let database = Database::fresh().await;
     assert_eq!(found(&database, None).await.unwrap(), None);
     database.execute(&format!("{RAILS}; CREATE TABLE alembic_version (version_num varchar(32))")).await;
@@ -140,7 +140,7 @@ async fn a_history_that_may_not_be_read_names_the_right() {
 }
 
 #[tokio::test]
-async fn what_is_known_and_not_read_says_so() {
+async fn what_is_known_and_not_read_is_reported() {
     let database = Database::fresh().await;
     for (sql, why) in [
         ("CREATE TABLE knex_migrations ()", "the history of Knex is not read"),
@@ -156,7 +156,7 @@ async fn what_is_known_and_not_read_says_so() {
         let history = found(&database, None).await.unwrap().expect(sql);
         let mapping = map(&history, &catalog());
         assert!(
-            matches!(&mapping, Mapping::Unknown { why: said } if said.contains(why)),
+            matches!(&mapping, Mapping::Unknown { why: reason } if reason.contains(why)),
             "{sql}: {mapping:?}"
         );
     }

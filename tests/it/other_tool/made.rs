@@ -1,4 +1,4 @@
-//! Histories made by the tools themselves: what we read in them, and which of our versions they amount to.
+//! Histories made by the tools themselves: what Corveil reads in them, and which of its versions they match.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use corveil::other_tool::{Mapping, Tool, ToolHistory, histories, map};
 
 use crate::support::{Corveil, Database, Migrator, SOON, Step, schema, wait_until};
 
-/// What our files are to the mapping: names and versions.
+/// Corveil's files as the mapping sees them: names and versions.
 fn catalog(steps: &[Step]) -> Catalog {
     let file = |step: &Step| (format!("{}.sql", step.name), Ok(step.sql.clone().into_bytes()));
     Catalog::from_files(steps.iter().map(file)).expect("files that are migrations")
@@ -31,9 +31,9 @@ fn expect_mapped(history: &ToolHistory, steps: &[Step], version: i64) {
     }
 }
 
-/// The tool applies our own migrations: its history is ours, and its schema too.
+/// The tool applies Corveil's migrations: its history maps to them, and its schema is the same.
 async fn is_read_and_mapped(tool: Tool) {
-    let (ours, theirs, steps) = (Database::fresh().await, Database::fresh().await, Step::ours());
+    let (ours, theirs, steps) = (Database::fresh().await, Database::fresh().await, Step::product());
     Migrator::new(tool, &steps).migrate(&theirs).await;
     let history = only(&theirs).await;
     assert_eq!(history.tool, tool);
@@ -43,7 +43,7 @@ async fn is_read_and_mapped(tool: Tool) {
     assert_eq!(explicit, std::slice::from_ref(&history));
     let mapped = map(&history, &catalog(&steps[..9]));
     assert!(
-        matches!(&mapped, Mapping::Unknown { why } if why.contains("no version of our files")),
+        matches!(&mapped, Mapping::Unknown { why } if why.contains("the version of no migration file")),
         "{mapped:?}"
     );
 

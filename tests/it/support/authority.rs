@@ -1,4 +1,4 @@
-//! An authority that vouches for servers with TLS.
+//! An authority that signs the certificates of servers with TLS.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// An authority, made anew for each test.
+/// An authority, made for each test.
 pub(crate) struct Authority {
     certificate: String,
     issuer: Issuer<'static, KeyPair>,
@@ -21,7 +21,7 @@ pub(crate) struct Identity {
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::default();
-        // Without a name of its own it would be named as those are that it vouches for, and they as if by themselves.
+        // Without a distinct name it would be named like the certificates that it signs, and they would seem self-signed.
         let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! Runs of the real program, in an environment that holds nothing but what the test says.
+//! Runs of the real program, in an environment that holds only what the test sets.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -114,7 +114,7 @@ impl Corveil {
         self
     }
 
-    /// Starts with a pipe for its log, which nobody reads unless the test does.
+    /// Starts with a pipe for its log, which only the test can read.
     pub(crate) fn spawn_with_pipe(mut self) -> (Running, ChildStderr) {
         let stdout = std::fs::File::create(self.place.path().join("stdout")).expect("create an output file");
         let mut child = self.command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("start corveil");
@@ -132,7 +132,7 @@ impl Corveil {
     }
 }
 
-/// A run under way; it is killed when the test lets go of it.
+/// A run under way; it is killed when the test drops it.
 pub(crate) struct Running {
     child: Child,
     place: TempDir,
@@ -167,13 +167,13 @@ impl Running {
     }
 
     /// Waits until it has written this to stderr.
-    pub(crate) async fn until_it_says(&self, part: &str) {
-        let said = async {
+    pub(crate) async fn until_it_logs(&self, part: &str) {
+        let logged = async {
             while !self.stderr().contains(part) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let in_time = tokio::time::timeout(SOON, said).await.is_ok();
+        let in_time = tokio::time::timeout(SOON, logged).await.is_ok();
         assert!(in_time, "no `{part}` within {SOON:?}\n{}", self.output());
     }
 
@@ -201,7 +201,7 @@ impl Running {
     }
 }
 
-/// How a run ended and what it said.
+/// How a run ended and what it printed.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// Nothing if a signal ended it.

@@ -1,4 +1,4 @@
-//! A database for one test, and short ways to look into it.
+//! A database for one test, and short ways to read from it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::support::{Url, settings};
 /// Names databases and roles. Every process has its own server, so they need to differ within this one only.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// A database of the test's own, dropped with it.
+/// A test's database, dropped with it.
 pub(crate) struct Database {
     /// The superuser's way to the server's first database, from where this one is dropped.
     maintenance: Url,
@@ -68,7 +68,7 @@ impl Database {
         connect(&self.url()).await
     }
 
-    /// Runs statements on a connection of their own, as one simple query.
+    /// Runs statements on a new connection, as one simple query.
     pub(crate) async fn execute(&self, sql: &str) {
         execute(&self.url(), sql).await;
     }

@@ -19,7 +19,7 @@ impl Lifeline {
             .args(["-c", &script, "sh"])
             .args(arguments)
             .stdin(Stdio::piped())
-            // An inherited output would keep whoever reads the test's output waiting for us.
+            // An inherited output would keep the reader of the test's output waiting for this shell.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             // A Ctrl-C in the terminal is for the tests; the shell has to survive it.

@@ -20,9 +20,9 @@ impl Step {
         Self { name: name.into(), sql: sql.into() }
     }
 
-    /// The product's own migrations, oldest first. Half of the tools cannot build an index beside writers; the index is the
+    /// The product's own migrations, oldest first. Half of the tools cannot build an index next to writers; the index is the
     /// same without.
-    pub(crate) fn ours() -> Vec<Self> {
+    pub(crate) fn product() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
         let files = folder.read_dir().expect("a folder of migrations").map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "sql")).collect();
@@ -149,7 +149,7 @@ impl Migrator {
                     .args(["--changelog-file", "changelog.yaml", "--search-path"])
                     .arg(folder)
                     .arg("update");
-                // It would tell its makers.
+                // It would send usage data to its vendor.
                 command.env("LIQUIBASE_ANALYTICS_ENABLED", "false")
             }
             Tool::Alembic => {

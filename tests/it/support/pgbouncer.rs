@@ -1,4 +1,4 @@
-//! `PgBouncer`, the pooler that people have between their programs and PostgreSQL.
+//! `PgBouncer`, the pooler that users run between their programs and PostgreSQL.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::{Database, Url, account, port, wait_until};
 /// What a client keeps a server connection for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PoolMode {
-    /// For one transaction: consecutive statements may meet different servers, and session locks are stranded.
+    /// For one transaction: consecutive statements may reach different servers, and session locks are stranded.
     Transaction,
     /// For as long as it is connected.
     Session,

@@ -1,8 +1,8 @@
-//! Ports for servers that are told theirs in advance.
+//! Free ports for servers that need theirs in advance.
 
 use std::net::{Ipv4Addr, TcpListener};
 
-/// A port that nobody listens on at the moment; whoever starts a server on it tries another one if that fails.
+/// A port on which no process listens at the moment. The test that starts a server on it tries another one if that fails.
 ///
 /// It is below the range that Linux gives to outgoing connections: a server that is down for a restart would lose its
 /// port to one of those.

@@ -57,9 +57,9 @@ impl Programs {
         })
     }
 
-    /// The folder that holds `program`, its version taken from what the program itself says.
+    /// The folder that holds `program`, its version taken from the program's own output.
     fn at(bin: &Path, program: &str) -> Option<Self> {
-        // Links to single programs are common on a PATH; the others are beside the real one. Debian's `pg_dump` on the
+        // Links to single programs are common on a PATH; the others are next to the real one. Debian's `pg_dump` on the
         // PATH is a Perl wrapper that wants its own name, so the link is followed only as far as its folder.
         let bin = bin.join(program).canonicalize().ok()?.parent()?.to_owned();
         let output = Command::new(bin.join(program)).arg("--version").output().ok()?;

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use crate::support::{Database, Url};
 
-/// When to cut a connection, or to let nothing through any more. The bytes are looked for in what one side sends, also across packets.
+/// When to cut a connection, or to let nothing through any more. The bytes are searched for in what one side sends, also across packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// The client sent them; the server never gets them.
     BeforeServerGets(Vec<u8>),
-    /// The server got them and does what they say; the client does not hear of it.
+    /// The server got them and runs them; the client does not hear of it.
     AfterServerGot(Vec<u8>),
     /// The server answered them; the client never gets the answer.
     BeforeClientGets(Vec<u8>),
@@ -22,11 +22,11 @@ pub(crate) enum Moment {
     AfterClientGot(Vec<u8>),
     /// The client sent them, and from then on nothing arrives anywhere: no connection is cut, none is refused.
     Silence(Vec<u8>),
-    /// The server got them and does what they say; this client hears nothing any more, others do.
+    /// The server got them and runs them; this client hears nothing any more, others do.
     Deafness(Vec<u8>),
 }
 
-/// A proxy before a server. Threads of its own, so that it works while a test's runtime is busy.
+/// A proxy before a server. It has separate threads, so that it works while a test's runtime is busy.
 pub(crate) struct Proxy {
     port: u16,
     shared: Arc<Shared>,
@@ -109,7 +109,7 @@ impl Proxy {
         self.shared.silent.store(true, Ordering::SeqCst);
     }
 
-    /// Cuts one connection when the moment comes, once, or does what the moment says.
+    /// Cuts one connection when the moment comes, once, or does what the moment asks for.
     pub(crate) fn cut_at(&self, moment: Moment) {
         self.shared.armed.lock().unwrap().push(moment);
     }
@@ -119,7 +119,7 @@ impl Proxy {
         self.shared.armed.lock().unwrap().is_empty()
     }
 
-    /// Hangs up on every new connection until told otherwise.
+    /// Hangs up on every new connection until `refuse(false)`.
     pub(crate) fn refuse(&self, refuse: bool) {
         self.shared.refusing.store(refuse, Ordering::SeqCst);
     }
@@ -159,7 +159,7 @@ impl Shared {
             if self.refusing.load(Ordering::SeqCst) {
                 continue;
             }
-            // A server that is down looks like one that hangs up.
+            // For a client, a server that is down is like one that hangs up.
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server)) else { continue };
             for end in [&client, &server] {
                 end.set_nodelay(true).expect("set TCP_NODELAY");

@@ -47,19 +47,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The server that all tests of this process share; it is nobody's to stop.
+    /// The server that all tests of this process share; no test may stop it.
     pub(crate) fn shared() -> &'static Self {
         // An unknown server is reported by every test, not only by the first one.
         Programs::server();
         &SHARED
     }
 
-    /// A server of the test's own, to stop, start and crash.
+    /// A server for one test, to stop, start and crash.
     pub(crate) fn private() -> Self {
         Self::new()
     }
 
-    /// A server of the test's own that takes connections with TLS too.
+    /// A server for one test that takes connections with TLS too.
     pub(crate) fn with_tls(identity: &Identity) -> Self {
         let mut server = Self::made();
         let (certificate, key) = (server.data().join("server.crt"), server.data().join("server.key"));
@@ -71,7 +71,7 @@ impl Server {
         server
     }
 
-    /// A server of the test's own that asks every client for a certificate of this authority too.
+    /// A server for one test that asks every client for a certificate of this authority too.
     pub(crate) fn with_client_certificates(identity: &Identity, authority: &str) -> Self {
         let server = Self::with_tls(identity);
         account::write(&server.data().join("clients.crt"), authority);
@@ -84,7 +84,7 @@ impl Server {
         server
     }
 
-    /// A server of the test's own with these settings.
+    /// A server for one test with these settings.
     pub(crate) fn with_settings(settings: &str) -> Self {
         let mut server = Self::made();
         append(&server.data().join("postgresql.conf"), settings);
@@ -115,7 +115,7 @@ impl Server {
         standby
     }
 
-    /// Ends the server in an orderly way; its clients are told (57P01).
+    /// Ends the server in an orderly way; its clients get an error (57P01).
     pub(crate) fn stop(&self) {
         run(self.pg_ctl("stop").args(["-m", "fast"]));
     }
@@ -200,7 +200,7 @@ impl Server {
         Self { home, port: 0, _lifeline: lifeline }
     }
 
-    /// Starts on a free port; between looking and listening somebody else may take it.
+    /// Starts on a free port; between the check and the start another process may take it.
     fn start_somewhere(&mut self) {
         let mut last = String::new();
         for _ in 0..5 {

@@ -70,7 +70,7 @@ pub(crate) const ODD: &[(&str, &str, &str)] = &[
     ("work_mem", "64kB", "4MB"),
 ];
 
-/// Not in every scenario: what a file of the scenario says means something else with these, or another tool does not work,
+/// Not in every scenario: a file of the scenario means something else with these, or another tool does not work,
 /// such as Liquibase, whose session `exit_on_error` ends.
 /// [`crate::settings`] has them for every command.
 const NOT_EVERYWHERE: [&str; 7] = [
@@ -118,7 +118,7 @@ pub(super) fn everywhere(database: &str) -> String {
     if is_everywhere() { some(&alter, |name| !NOT_EVERYWHERE.contains(&name)) } else { String::new() }
 }
 
-/// Takes them from a session of a test's own, which looks at what there is; nothing where they are nowhere.
+/// Resets them in a test's own session, which reads the database; does nothing where they are not set.
 pub(super) fn usual() -> Option<&'static str> {
     static USUAL: LazyLock<String> = LazyLock::new(|| {
         let set = |(name, _, usual): &(&str, &str, &str)| format!("SET {name} = {};", value(name, usual));

@@ -1,4 +1,4 @@
-//! A connection URL as its parts, so that a test can say what is wrong with it.
+//! A connection URL as its parts, so that a test can make one part wrong.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl Url {
             .await
     }
 
-    /// The value of a setting in a session of its own.
+    /// The value of a setting in a new session.
     pub(crate) async fn setting(&self, name: &str) -> String {
         let mut session = self.connect().await.unwrap();
         let row = sqlx::raw_sql(AssertSqlSafe(format!("SHOW {name}"))).fetch_one(&mut session).await.unwrap();

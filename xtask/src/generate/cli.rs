@@ -42,6 +42,9 @@ fn text() -> String {
 fn section(text: &mut String, command: &Command) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let _ = writeln!(text, "\n## `corveil {}`\n\n{about}.\n", command.get_name());
+    for alias in command.get_visible_aliases() {
+        let _ = writeln!(text, "`corveil {alias}` is the same command.\n");
+    }
     flags(text, command.get_arguments());
     if let Some(help) = command.get_after_help() {
         let _ = writeln!(text, "\n```text\n{}\n```", help.to_string().trim());

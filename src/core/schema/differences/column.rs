@@ -17,7 +17,7 @@ pub(super) fn compare(found: &mut Found, table: &str, name: &str, wanted: &Colum
         };
         let message = format!("is {}, and should be {}", text(&there.generated), text(&wanted.generated));
         if !matches!((&wanted.generated, &there.generated), (None, Some(Generated::Stored(_)))) {
-            // Made anew, it is in everything else as it should be.
+            // The new column is correct in everything else.
             let sql =
                 format!("ALTER TABLE {table} DROP COLUMN {name};\n{}", create::column(table, name, wanted));
             add("generated", message, sql);
@@ -38,9 +38,7 @@ pub(super) fn compare(found: &mut Found, table: &str, name: &str, wanted: &Colum
                 format!("has the default {there}, and should have {wanted}"),
                 format!("SET DEFAULT {wanted}"),
             ),
-            (Some(wanted), None) => {
-                (format!("has not the default {wanted}"), format!("SET DEFAULT {wanted}"))
-            }
+            (Some(wanted), None) => (format!("lacks the default {wanted}"), format!("SET DEFAULT {wanted}")),
             (None, _) => ("has a default, and should have none".into(), "DROP DEFAULT".into()),
         };
         add("default", message, format!("{alter} {sql};"));
@@ -81,7 +79,7 @@ fn other_type(alter: &str, name: &str, wanted: &Column, there: &Column) -> (Stri
         with_default(&type_there, &there.default),
         with_default(&wanted_type, &wanted.default)
     );
-    // What is generated is computed anew, and the server refuses to be told from what.
+    // A generated column is computed again, and the server refuses a USING for it.
     let using = match wanted.generated {
         Some(_) => String::new(),
         None => format!(" USING {name}::{}", without_length(&wanted.type_name)),
@@ -133,7 +131,7 @@ fn text(column: &Column) -> String {
     }
 }
 
-/// Changes a sequence where it can be, so that it goes on counting, and replaces it where not.
+/// Changes a sequence where that is possible, so that it keeps its value, and replaces it otherwise.
 fn sequence(table: &str, name: &str, wanted: &Column, there: &Column) -> String {
     let alter = format!("ALTER TABLE {table} ALTER COLUMN {name}");
     let is_serial = |sequence: &OwnSequence| sequence.kind == SequenceKind::Serial;
@@ -177,7 +175,7 @@ fn sequence(table: &str, name: &str, wanted: &Column, there: &Column) -> String 
                     format!("{alter} DROP IDENTITY;")
                 }
             });
-            // An identity takes no default beside it.
+            // An identity column cannot have a default.
             let free = (there.default.is_some() && new.is_some()).then(|| format!("{alter} DROP DEFAULT;"));
             let set = wanted.default.as_ref().map(|default| format!("{alter} SET DEFAULT {default};"));
             let make = new.as_ref().map(|_| create::own_sequence(table, name, wanted));

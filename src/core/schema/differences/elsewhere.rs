@@ -1,6 +1,7 @@
-//! Objects that the files make in one schema and the database has in another: whoever made them had another search path.
+//! Objects that the migrations create in one schema and the database has in another, because the role that created them had
+//! another search path.
 //!
-//! What is in the other schema may be what the app uses, so it is never offered to be dropped.
+//! The app may use the objects in the other schema, so no SQL drops them.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +12,8 @@ use crate::core::schema::{Schema, quoting};
 const MOVABLE: [&str; 9] =
     ["table", "view", "materialized view", "sequence", "enum", "domain", "type", "function", "procedure"];
 
-/// Whether a schema that no file makes holds something that the files make in another one: `may_be_any`, whether it is
-/// there or not, and otherwise only what is missing there. Such a schema is compared object by object.
+/// Whether a schema that no migration creates has an object that the migrations create in another schema. With `may_be_any`
+/// every such object counts, otherwise only one that is missing in its schema. Such a schema is compared object by object.
 pub(super) fn is_used(schema: &str, expected: &Schema, live: &Schema, may_be_any: bool) -> bool {
     let here: BTreeSet<_> = names(live).collect();
     names(expected).any(|(kind, name)| {
@@ -21,7 +22,7 @@ pub(super) fn is_used(schema: &str, expected: &Schema, live: &Schema, may_be_any
     })
 }
 
-/// The objects of a schema that stand by themselves, by kind and name.
+/// The independent objects of a schema, by kind and name.
 fn names(schema: &Schema) -> impl Iterator<Item = (&'static str, &str)> {
     let tables = schema.tables.keys().map(|name| ("table", name.as_str()));
     let views = schema.views.keys().map(|name| ("view", name.as_str()));
@@ -31,8 +32,8 @@ fn names(schema: &Schema) -> impl Iterator<Item = (&'static str, &str)> {
     tables.chain(views).chain(types).chain(sequences).chain(routines)
 }
 
-/// Takes the SQL back that would drop an object or a column whose namesake is missing in another schema. Objects that are
-/// one to one are moved, and none is made anew.
+/// Removes the SQL that would drop an object or a column if one of the same name is missing in another schema. Objects that
+/// match one to one are moved, and none is created again.
 pub(super) fn keep(found: &mut Found) {
     let namesakes = |of: &Entry, what: &str| -> Vec<usize> {
         let is_namesake =
@@ -58,7 +59,7 @@ pub(super) fn keep(found: &mut Found) {
                 .withhold(&format!("{wanted} is missing, and may be the same {kind}"));
         }
         if is_movable {
-            found.entries[missing].difference.withhold(&format!("{there} may be it"));
+            found.entries[missing].difference.withhold(&format!("it may be {there}"));
         }
         if is_movable && is_one_to_one {
             let (entry, schema) = (&mut found.entries[extra], quoting::split(&wanted).0);
@@ -72,8 +73,8 @@ fn keyword(kind: &str) -> String {
     if kind == "enum" { "TYPE".into() } else { kind.to_uppercase() }
 }
 
-/// Takes the SQL back that would drop an object of which the files make a namesake in another schema, `why` saying how both
-/// may have come about.
+/// Removes the SQL that would drop an object if the migrations create one of the same name in another schema; `why` is the
+/// reason for both.
 pub(super) fn doubt(found: &mut Found, expected: &Schema, why: &str) {
     for entry in found.entries.iter_mut().filter(|entry| entry.what == "extra") {
         let has_namesake = names(expected)
@@ -108,7 +109,7 @@ mod tests {
     }
 
     /// Each id with its SQL.
-    fn told(differences: &[Difference]) -> Vec<(&str, &str)> {
+    fn ids_and_sql(differences: &[Difference]) -> Vec<(&str, &str)> {
         differences.iter().map(|difference| (difference.id.as_str(), difference.sql.as_str())).collect()
     }
 
@@ -117,13 +118,13 @@ mod tests {
         let expected = schema(&["depot.parcels", "public.bins", "public.jars"]);
         let found = differences(&expected, &schema(&["depot.parcels", "depot.bins", "public.jars"]));
         assert_eq!(
-            told(&found),
+            ids_and_sql(&found),
             [
                 ("table-public.bins-missing", ""),
                 ("table-depot.bins-extra", "ALTER TABLE depot.bins SET SCHEMA public;"),
             ]
         );
-        assert!(found[0].message.ends_with("; depot.bins may be it"), "{found:?}");
+        assert!(found[0].message.ends_with("; it may be depot.bins"), "{found:?}");
         assert!(
             found[1].message.ends_with("; public.bins is missing, and may be the same table"),
             "{found:?}"
@@ -134,7 +135,7 @@ mod tests {
     fn what_could_be_either_is_left_to_whoever_reads_it() {
         let found = differences(&schema(&["public.bins"]), &schema(&["a.bins", "b.bins", "public.x"]));
         assert_eq!(
-            told(&found),
+            ids_and_sql(&found),
             [
                 ("table-public.bins-missing", ""),
                 ("table-public.x-extra", "DROP TABLE public.x;"),
@@ -156,7 +157,7 @@ mod tests {
         };
         let found = differences(&with("public.bins"), &with("depot.bins"));
         assert_eq!(
-            told(&found),
+            ids_and_sql(&found),
             [
                 ("constraint-depot.bins.sane-extra", "ALTER TABLE depot.bins DROP CONSTRAINT sane;"),
                 ("column-public.bins.label-missing", "ALTER TABLE public.bins ADD COLUMN label text;"),
@@ -173,7 +174,7 @@ mod tests {
     fn a_schema_goes_as_a_whole_only_where_nothing_of_it_is_missing_elsewhere() {
         let live = schema(&["depot.bins", "depot.more", "other.x"]);
         assert_eq!(
-            told(&differences(&schema(&["public.bins"]), &live)),
+            ids_and_sql(&differences(&schema(&["public.bins"]), &live)),
             [
                 ("schema-public-missing", "CREATE SCHEMA public;"),
                 ("table-public.bins-missing", ""),
@@ -189,14 +190,17 @@ mod tests {
         let (expected, live) =
             (schema(&["public.bins", "depot.a"]), schema(&["public.bins", "depot.a", "depot.bins"]));
         assert_eq!(
-            told(&differences(&expected, &live)),
+            ids_and_sql(&differences(&expected, &live)),
             [("table-depot.bins-extra", "DROP TABLE depot.bins;")]
         );
         let found = differences_where(&expected, &live, Some("`1_a.sql` leaves it"));
-        assert_eq!(told(&found), [("table-depot.bins-extra", "")]);
+        assert_eq!(ids_and_sql(&found), [("table-depot.bins-extra", "")]);
         assert!(found[0].message.ends_with("; `1_a.sql` leaves it"), "{found:?}");
         // Not with its schema either.
         let live = schema(&["public.bins", "depot.a", "spare.bins"]);
-        assert_eq!(told(&differences_where(&expected, &live, Some("why"))), [("table-spare.bins-extra", "")]);
+        assert_eq!(
+            ids_and_sql(&differences_where(&expected, &live, Some("why"))),
+            [("table-spare.bins-extra", "")]
+        );
     }
 }

@@ -7,7 +7,7 @@ use crate::core::schema::{Schema, Sequence, SequenceKind, create};
 use crate::core::sql::quote::literal;
 
 /// Both schemas, with each sequence that is a `serial`'s on one side only as one by itself on both. So it is compared with
-/// itself and goes on counting, rather than being dropped for one side and made for the other.
+/// itself and keeps its value, rather than being dropped for one side and created for the other.
 pub(super) fn alike<'a>(expected: &'a Schema, live: &'a Schema) -> (Cow<'a, Schema>, Cow<'a, Schema>) {
     (freed(expected, live), freed(live, expected))
 }
@@ -70,7 +70,7 @@ pub(super) fn compare_all(found: &mut Found, expected: &Schema, live: &Schema) {
     }
 }
 
-/// The column may have to be made first.
+/// The column may have to be created first.
 fn own(found: &mut Found, sequence: &str, column: &str) {
     let message = match column {
         "NONE" => format!("sequence {sequence} is owned by a column, and should not be"),

@@ -29,7 +29,7 @@ pub(super) fn compare_all(found: &mut Found, expected: &Schema, live: &Schema) {
 
 fn compare(found: &mut Found, name: &str, wanted: &Table, there: &Table) {
     if (&wanted.partition_by, &wanted.foreign) != (&there.partition_by, &there.foreign) {
-        let message = format!("table {name} is partitioned or foreign otherwise than it should be");
+        let message = format!("table {name} has another partitioning or foreign server than it should have");
         let sql = format!(
             "-- The rows are lost: copy them first.\nDROP TABLE {name};\n{}",
             create::table(name, wanted)
@@ -39,7 +39,7 @@ fn compare(found: &mut Found, name: &str, wanted: &Table, there: &Table) {
     }
     own_settings(found, name, wanted, there);
     if (&wanted.partition_of, sorted(&wanted.inherits)) != (&there.partition_of, sorted(&there.inherits)) {
-        // What is its own, and what its parent's, shows when it has the parent that it should have.
+        // Which columns are inherited can only be compared once the table has the expected parent.
         return;
     }
     for (column, wanted, there) in pairs(&wanted.columns, &there.columns) {
@@ -197,7 +197,7 @@ pub(super) fn indexes(
     let (schema, _) = quoting::split(table);
     let object = |name: &str| format!("{schema}.{name}");
     let is_same = |a: &Index, b: &Index| (a.unique, &a.definition) == (b.unique, &b.definition);
-    // One that serves queries is the one, whatever is called as it should be.
+    // A valid index is the match, even if an invalid one has the expected name.
     let is_as_usable = |a: &Index, b: &Index| is_same(a, b) && (a.invalid || !b.invalid);
     for pair in matched(wanted, there, &[&is_as_usable, &is_same], |index| index.named_by_server) {
         match pair {
@@ -217,7 +217,7 @@ pub(super) fn indexes(
                 if there.invalid && !wanted.invalid {
                     let message = format!("index {} is INVALID", object(name_there));
                     let sql = if partitioned {
-                        // Those of its partitions are missing, which no rebuilding makes.
+                        // The indexes of its partitions are missing, and REINDEX does not create them.
                         let create = create::index(name_there, table, wanted);
                         format!("DROP INDEX {};\n{create}", object(name_there))
                     } else {
@@ -261,7 +261,7 @@ pub(super) fn triggers(
             }
             (None, Some(_)) => found.extra(Step::Free, "trigger", &object, drop),
             (Some(wanted), Some(there)) if wanted.definition != there.definition => {
-                let message = format!("trigger {object} is defined otherwise");
+                let message = format!("trigger {object} has another definition");
                 let sql = format!("{drop}\n{}", create::trigger(name, table, wanted));
                 found.add(Step::Trigger, "trigger", &object, "definition", message, sql);
             }
@@ -311,7 +311,7 @@ fn texts(
             (Some(wanted), None) => found.missing(Step::Trigger, kind, &object, create(name, wanted)),
             (None, Some(_)) => found.extra(Step::Free, kind, &object, drop),
             (Some(wanted), Some(there)) if wanted != there => {
-                let message = format!("{kind} {object} is defined otherwise");
+                let message = format!("{kind} {object} has another definition");
                 let sql = format!("{drop}\n{}", create(name, wanted));
                 found.add(Step::Trigger, kind, &object, "definition", message, sql);
             }
@@ -320,7 +320,7 @@ fn texts(
     }
 }
 
-/// How a thing that should be there is there.
+/// How an expected object exists.
 enum Pair<'a, T> {
     Missing(&'a str, &'a T),
     Extra(&'a str, &'a T),
@@ -341,7 +341,7 @@ enum Pair<'a, T> {
 type Sameness<'a, T> = &'a dyn Fn(&T, &T) -> bool;
 
 /// Finds for each thing the one that is the same, in each sense of it after the other: first by name, then without, as
-/// names that the server makes do not matter. What is left is compared by name.
+/// names that the server generates do not matter. The rest is compared by name.
 fn matched<'a, T>(
     wanted: &'a BTreeMap<String, T>,
     there: &'a BTreeMap<String, T>,

@@ -23,7 +23,7 @@ pub(super) fn compare(found: &mut Found, expected: &Schema, live: &Schema) {
                 domain(found, name, wanted, there);
             }
             (Some(wanted), Some(there)) if wanted != there => {
-                let message = format!("{} {name} is defined otherwise", word(wanted));
+                let message = format!("{} {name} has another definition", word(wanted));
                 let sql = replace(name, wanted, expected, live);
                 found.add(Step::Type, word(wanted), name, "definition", message, sql);
             }
@@ -61,7 +61,7 @@ fn labels(found: &mut Found, name: &str, wanted: &[String], there: &[String], sc
     found.add(Step::Type, "enum", name, "labels", message, sql);
 }
 
-/// Each new label is put behind the one before it, which is there by then.
+/// Each new label is added after the one before it, which exists by then.
 fn add_labels(name: &str, wanted: &[String], there: &[String]) -> String {
     let mut statements = Vec::new();
     for (at, label) in wanted.iter().enumerate().filter(|(_, label)| !there.contains(label)) {
@@ -75,7 +75,7 @@ fn add_labels(name: &str, wanted: &[String], there: &[String]) -> String {
     statements.join("\n")
 }
 
-/// The order of a row's columns matters, and new ones come last: so all from the first that differs are made anew.
+/// The order of a row's columns matters, and new ones come last: so all columns from the first that differs are created again.
 fn attributes(found: &mut Found, name: &str, wanted: &[String], there: &[String]) {
     let same = wanted.iter().zip(there).take_while(|(wanted, there)| wanted == there).count();
     // The name before its type; a quoted one may have blanks in it.
@@ -91,7 +91,7 @@ fn domain(found: &mut Found, name: &str, wanted: &Domain, there: &Domain) {
     if wanted.default != there.default {
         let (message, sql) = match &wanted.default {
             Some(default) => {
-                (format!("domain {name} has not the default {default}"), format!("SET DEFAULT {default}"))
+                (format!("domain {name} lacks the default {default}"), format!("SET DEFAULT {default}"))
             }
             None => (format!("domain {name} has a default, and should have none"), "DROP DEFAULT".into()),
         };
@@ -108,7 +108,7 @@ fn domain(found: &mut Found, name: &str, wanted: &Domain, there: &Domain) {
     super::table::constraints(found, ("DOMAIN", name), &wanted.constraints, &there.constraints);
 }
 
-/// Makes a type anew, and lets the columns that have it go over to the new one through text.
+/// Creates a type again, and converts the columns of the old type to the new one through text.
 fn replace(name: &str, wanted: &Type, expected: &Schema, live: &Schema) -> String {
     let (schema, local) = quoting::split(name);
     let old = quoting::quoted(&format!("{}_replaced", quoting::unquoted(local)));

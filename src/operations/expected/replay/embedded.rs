@@ -42,7 +42,7 @@ impl Scratch {
     }
 }
 
-/// Removes what killed runs left: folders whose lock nobody holds.
+/// Removes what killed runs left: folders whose lock no process holds.
 fn remove_leftovers(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));

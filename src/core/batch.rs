@@ -1,7 +1,7 @@
-//! The messages that apply a file: what stands around its SQL, and where its SQL starts in them.
+//! Builds the batches that apply a file: the SQL around the file's, and where the file's SQL starts in them.
 //!
-//! A simple query is one message, so a transactional file costs one round trip. Nothing may precede BEGIN in it:
-//! a SELECT there makes the file's own SET TRANSACTION fail (SQLSTATE 25001).
+//! A simple query is one batch, so a transactional file costs one round trip. Nothing may precede BEGIN in it:
+//! a SELECT there would make the file's SET TRANSACTION fail (SQLSTATE 25001).
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use crate::core::sql::transaction::Wrapping;
 pub(crate) const RESET_SESSION: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DEALLOCATE ALL; \
                                  CLOSE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES;";
 
-/// Settings for the rest of a transaction in which the program asks and writes for itself.
+/// Settings for the rest of a transaction in which Corveil reads and writes its own data.
 ///
-/// Whoever may create objects in a schema of the session's `search_path` can offer functions, operators and types that
-/// fit better than those of `pg_catalog` ([PostgreSQL](https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATTERNS)).
-/// Without row security the server refuses what a policy would hide. How values are written is fixed, too: a pooler may
-/// keep to itself what a session asked for when it began. An error ends no session: some are expected. A message of several
+/// A role that may create objects in a schema of the session's `search_path` can create functions, operators and types that
+/// match better than those of `pg_catalog` ([PostgreSQL](https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATTERNS)).
+/// With `row_security` off the server refuses a query whose rows a policy would hide. The format of values is fixed, too: a
+/// pooler may not pass on the settings with which a session starts. An error must not end the session: some are expected. A batch of several
 /// statements is one transaction, so LOCAL ends with it.
 pub(crate) const OWN_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; \
                                 SET LOCAL bytea_output = hex; SET LOCAL datestyle = iso; \
                                 SET LOCAL timezone = utc; SET LOCAL exit_on_error = off; \
                                 SET LOCAL quote_all_identifiers = off;";
 
-/// How long a statement of the program's own may wait for a lock, and how long it may work.
+/// How long a statement of Corveil may wait for a lock, and how long it may run.
 ///
 /// Neither ends a COMMIT that waits for a synchronous standby: the server stops its clock before.
 pub(crate) const OWN_LIMITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = '10s';";
@@ -44,9 +44,9 @@ pub(crate) fn durable(is_local: bool) -> String {
     )
 }
 
-/// The gate's own rights for the rest of a transaction, whatever role the file has taken on.
+/// Restores the gate's rights for the rest of a transaction, after the file may have set another role.
 ///
-/// Its own role is the default one, not NONE: `ALTER ROLE … SET role` may have given the session another from the start.
+/// The gate's role is the default one, not NONE: `ALTER ROLE … SET role` may have given the session another from the start.
 const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT;";
 
 /// The timeouts of a file.
@@ -54,15 +54,15 @@ const OWN_RIGHTS: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL rol
 pub(crate) struct Timeouts {
     /// `lock_timeout`.
     pub(crate) lock: Timeout,
-    /// `statement_timeout`; a role may have a default of its own, so none is set, too.
+    /// `statement_timeout`; it is also set to none, because a role may have another default.
     pub(crate) statement: Timeout,
 }
 
-/// What applies a file, with what is needed to find a statement of the file in the server's answer.
+/// The batches that apply a file, and what locates a statement of the file in the server's answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Message {
-    /// The SQL, sent part by part: one message, unless the file changes how the server reads what follows. It is shared with
-    /// whoever sends it, as it may be large and be sent again.
+pub(crate) struct Batch {
+    /// The SQL, sent part by part: one batch, unless the file changes how the server reads what follows. It is shared with
+    /// the sender, because it may be large and be sent again.
     pub(crate) parts: Vec<Arc<String>>,
     /// Characters before the file's own SQL: the server counts positions in characters.
     pub(crate) prefix_chars: usize,
@@ -73,9 +73,9 @@ pub(crate) struct Message {
 /// Statements between the file's own and the INSERT of its history row.
 pub(crate) const BEFORE_HISTORY_ROW: usize = 2;
 
-/// A transactional file with its history row, committed together; `after` follows the COMMIT. Spaces are sent in the place of
-/// what wraps the file, so that the server's positions are the file's. `cuts` are the offsets in bytes, in the file, at which
-/// another message starts.
+/// A transactional file with its history row, committed together; `after` follows the COMMIT. Spaces replace
+/// the BEGIN and COMMIT that wrap the file, so that the server's positions are the file's. `cuts` are the offsets in bytes, in the file, at which
+/// another batch starts.
 ///
 /// The newline before the appendix ends a line comment that the file may end with. The semicolon ends a statement
 /// that lacks its own.
@@ -87,7 +87,7 @@ pub(crate) fn transaction(
     application_name: &str,
     history_row: &str,
     after: &str,
-) -> Message {
+) -> Batch {
     let begin = match wrapping.map(|wrapping| wrapping.modes.as_str()) {
         None | Some("") => "BEGIN;".into(),
         Some(modes) => format!("BEGIN {modes};"),
@@ -117,16 +117,15 @@ pub(crate) fn transaction(
         cuts.iter().rev().map(|cut| Arc::new(sql.split_off(prefix.len() + cut))).collect();
     parts.push(sql.into());
     parts.reverse();
-    Message { parts, prefix_chars: prefix.chars().count(), prefix_commands: 4 }
+    Batch { parts, prefix_chars: prefix.chars().count(), prefix_commands: 4 }
 }
 
-/// A BEGIN … COMMIT unit of a non-transactional file, recorded as finished in its own transaction.
-pub(crate) fn recorded_unit(body: &str, record: &str) -> String {
+/// A BEGIN … COMMIT statement of a non-transactional file, recorded as finished in its own transaction.
+pub(crate) fn recorded_block(body: &str, record: &str) -> String {
     format!("{body}\n; {OWN_RIGHTS} {record} SELECT {}; COMMIT;", durable(true))
 }
 
-/// Statements of the gate's own, in a transaction of their own that leaves the file's session state alone, and does not
-/// mind it.
+/// Statements of the gate, in a separate transaction that neither changes the file's session state nor depends on it.
 pub(crate) fn own(statements: &str) -> String {
     format!(
         "BEGIN READ WRITE; {OWN_RIGHTS} {OWN_SETTINGS} {OWN_LIMITS} SELECT {}; {statements} COMMIT;",
@@ -136,7 +135,8 @@ pub(crate) fn own(statements: &str) -> String {
 
 /// The INSERT of a history row, equal to what sqlx 0.9 writes.
 ///
-/// It is free of anything that a `search_path` decides, which is the file's own: its deferred triggers still fire at COMMIT.
+/// Nothing in it depends on the `search_path`. That stays as the file set it, because the file's deferred triggers fire at
+/// COMMIT.
 /// `execution_time` is an SQL expression in nanoseconds. The checksum goes through `decode`, so that the row is the
 /// same under any `standard_conforming_strings` that the file may have set.
 pub(crate) fn history_row(schema: &str, migration: &Migration, execution_time: &str) -> String {
@@ -172,26 +172,26 @@ mod tests {
 
     #[test]
     fn a_file_that_ends_in_a_comment_does_not_swallow_its_history_row() {
-        let message = transaction("SELECT 1 -- done", None, &[], TIMEOUTS, "corveil", "INSERT;", "");
-        assert!(message.parts[0].contains("-- done\n; SET SESSION"), "{message:?}");
+        let batch = transaction("SELECT 1 -- done", None, &[], TIMEOUTS, "corveil", "INSERT;", "");
+        assert!(batch.parts[0].contains("-- done\n; SET SESSION"), "{batch:?}");
     }
 
     #[test]
-    fn the_file_starts_where_the_message_says() {
+    fn the_file_starts_at_the_recorded_offset() {
         let file = "BEGIN; ÄÖ; END";
         let wrapping = Wrapping { blanks: vec![0..5, 5..6, 13..16], modes: "READ WRITE".into() };
-        let message = transaction(file, Some(&wrapping), &[], TIMEOUTS, "corveil é", "", "");
-        let [sql] = &message.parts[..] else { panic!("{message:?}") };
-        let rest: String = sql.chars().skip(message.prefix_chars).collect();
+        let batch = transaction(file, Some(&wrapping), &[], TIMEOUTS, "corveil é", "", "");
+        let [sql] = &batch.parts[..] else { panic!("{batch:?}") };
+        let rest: String = sql.chars().skip(batch.prefix_chars).collect();
         assert!(rest.starts_with("       ÄÖ;    \n; SET"), "{rest}");
         assert!(sql.starts_with("BEGIN READ WRITE;"));
-        assert_eq!(sql.matches(';').count() - 6, message.prefix_commands);
+        assert_eq!(sql.matches(';').count() - 6, batch.prefix_commands);
     }
 
     #[test]
     fn a_file_is_sent_in_parts_where_it_is_cut() {
-        let message = transaction("SET a; é; c", None, &[7, 11], TIMEOUTS, "corveil", "INSERT;", "");
-        let [first, second, third] = &message.parts[..] else { panic!("{message:?}") };
+        let batch = transaction("SET a; é; c", None, &[7, 11], TIMEOUTS, "corveil", "INSERT;", "");
+        let [first, second, third] = &batch.parts[..] else { panic!("{batch:?}") };
         assert!(first.ends_with("\nSET a; ") && *second.as_str() == *"é; " && third.starts_with("c\n; SET"));
     }
 }

@@ -1,4 +1,4 @@
-//! What the scenarios look at again and again: the history, the lock, the sessions of runs, and whom they wait for.
+//! What the scenarios read again and again: the history, the lock, the sessions of runs, and whom they wait for.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Database {
         self.value("SELECT count(*) > 0 FROM pg_class WHERE relname ~ '^_(sqlx|corveil)_'").await
     }
 
-    /// Whether nobody holds an advisory lock here, whatever its key.
+    /// Whether no session holds an advisory lock here, whatever its key.
     pub(crate) async fn is_unlocked(&self) -> bool {
         self.value(
             "SELECT count(*) = 0 FROM pg_locks l JOIN pg_database d ON d.oid = l.database
@@ -59,7 +59,7 @@ impl Database {
         self.runner(&format!("application_name LIKE '%{file}' AND wait_event = 'PgSleep'")).await
     }
 
-    /// Waits until no run has a session here any more, for at most `limit`, and nobody holds a lock.
+    /// Waits until no run has a session here any more, for at most `limit`, and no session holds a lock.
     pub(crate) async fn wait_until_left(&self, limit: Duration) {
         let mut connection = self.connect().await;
         let sql = "SELECT (SELECT count(*) FROM pg_stat_activity

@@ -1,4 +1,4 @@
-//! `status`, `verify` and `wait`: what they see, and that they only look.
+//! `status`, `verify` and `wait`: what they report, and that they only read.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn applied() -> (Database, Folder) {
     (database, folder)
 }
 
-async fn look(command: &str, database: &Database, folder: &Folder) -> Outcome {
+async fn read(command: &str, database: &Database, folder: &Folder) -> Outcome {
     Corveil::with(command, database, folder).run().await
 }
 
@@ -40,10 +40,10 @@ async fn wait(database: &Database, folder: &Folder) -> Outcome {
 }
 
 #[tokio::test]
-async fn looking_at_an_empty_database_creates_nothing() {
+async fn reading_an_empty_database_creates_nothing() {
     let (database, folder) = (Database::fresh().await, three_files());
-    look("status", &database, &folder).await.expect_code(1).expect_stdout("pending   1  one");
-    look("verify", &database, &folder).await.expect_code(0);
+    read("status", &database, &folder).await.expect_code(1).expect_stdout("pending   1  one");
+    read("verify", &database, &folder).await.expect_code(0);
     wait(&database, &folder).await.expect_code(75);
     assert_eq!(
         database
@@ -54,7 +54,7 @@ async fn looking_at_an_empty_database_creates_nothing() {
 }
 
 #[tokio::test]
-async fn looking_needs_no_right_but_to_read_and_no_lock() {
+async fn reading_commands_need_no_right_but_to_read_and_no_lock() {
     let (database, folder) = applied().await;
     let reader = database.create_role("").await;
     database.execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}")).await;
@@ -66,7 +66,7 @@ async fn looking_needs_no_right_but_to_read_and_no_lock() {
 }
 
 #[tokio::test]
-async fn looking_does_not_need_the_rights_of_the_migrating_role() {
+async fn reading_commands_do_not_need_the_rights_of_the_migrating_role() {
     let (database, folder) = applied().await;
     // The wrong password of the other role is not even tried.
     let wrong = database.url().to_string().replace("correcthorse", "wrong");
@@ -88,7 +88,7 @@ async fn status_shows_applied_versions_with_times_and_pending_ones() {
     assert!(seen["versions"][0]["applied_at"].as_str().unwrap().ends_with("+00"), "{seen:#}");
     assert!(seen["versions"][0]["duration_ms"].is_u64());
 
-    let text = look("status", &database, &folder).await.expect_code(1).stdout;
+    let text = read("status", &database, &folder).await.expect_code(1).stdout;
     let lines: Vec<_> = text.lines().collect();
     assert!(lines[0].starts_with("applied   1  one  (2") && lines[0].ends_with(" ms)"), "{text}");
     assert_eq!(lines[3], "pending   4  four");
@@ -123,7 +123,7 @@ async fn status_shows_the_version_that_failed_and_why_until_it_is_applied() {
 }
 
 #[tokio::test]
-async fn status_tells_newer_versions_from_a_mismatch() {
+async fn status_distinguishes_newer_versions_from_a_mismatch() {
     let (database, folder) = applied().await;
     folder.remove("3_three.sql");
     assert_eq!(
@@ -139,7 +139,7 @@ async fn status_tells_newer_versions_from_a_mismatch() {
         (&seen["findings"][0]["kind"], &seen["findings"][1]["kind"]),
         (&json!("edited"), &json!("missing"))
     );
-    look("status", &database, &folder)
+    read("status", &database, &folder)
         .await
         .expect_code(4)
         .expect_stdout("mismatch  2  two")
@@ -164,8 +164,8 @@ async fn status_shows_the_last_runs_and_those_that_died() {
     let seen = status(&database, &folder, 0).await;
     let outcomes: Vec<_> = seen["runs"].as_array().unwrap().iter().map(|run| &run["outcome"]).collect();
     assert_eq!(outcomes, ["died", "succeeded"]);
-    let text = look("status", &database, &folder).await.stdout;
-    assert!(text.contains("9.9.9 on the-pod: died without a word"), "{text}");
+    let text = read("status", &database, &folder).await.stdout;
+    assert!(text.contains("9.9.9 on the-pod: ended without recording a result (killed?)"), "{text}");
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn status_shows_a_run_that_is_at_work() {
     })
     .await;
     assert_eq!(status(&database, &folder, 1).await["runs"][0]["outcome"], json!("running"));
-    look("status", &database, &folder).await.expect_stdout("on the-pod: is running");
+    read("status", &database, &folder).await.expect_stdout("on the-pod: is running");
     gate.close().await.unwrap();
     run.wait().await.expect_code(0);
 }
@@ -188,16 +188,16 @@ async fn status_shows_a_run_that_is_at_work() {
 #[tokio::test]
 async fn verify_is_content_with_a_schema_as_it_should_be() {
     let (database, folder) = applied().await;
-    // Pending and newer versions are not its business.
+    // It does not report pending and newer versions.
     folder.remove("3_three.sql");
-    look("verify", &database, &folder).await.expect_code(0).expect_stdout("fit together");
+    read("verify", &database, &folder).await.expect_code(0).expect_stdout("files, history and indexes match");
     folder.put("3_three.sql", "CREATE TABLE three ()");
     folder.put("4_four.sql", "");
-    look("verify", &database, &folder).await.expect_code(0);
+    read("verify", &database, &folder).await.expect_code(0);
 }
 
 #[tokio::test]
-async fn verify_lists_every_kind_of_finding_with_the_command_that_mends_it() {
+async fn verify_lists_every_kind_of_finding_with_the_command_that_fixes_it() {
     let (database, folder) = applied().await;
     folder.put("4_four.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY i ON one ((1)); CREATE UNIQUE INDEX CONCURRENTLY u ON pg_am (amname)");
     database.execute("CREATE INDEX spoilt ON one ((1)); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'spoilt'::regclass").await;
@@ -219,7 +219,7 @@ async fn verify_lists_every_kind_of_finding_with_the_command_that_mends_it() {
     }
     assert!(findings[3]["message"].as_str().unwrap().contains("its statement 2 failed"), "{run}");
 
-    let text = look("verify", &database, &folder).await.expect_code(4).stdout;
+    let text = read("verify", &database, &folder).await.expect_code(4).stdout;
     assert_eq!(text.matches("hint: ").count(), 5, "{text}");
 }
 
@@ -241,7 +241,7 @@ async fn wait_ends_when_the_schema_is_as_required_or_newer() {
 async fn wait_sees_a_migration_that_is_applied_while_it_waits() {
     let (database, folder) = (Database::fresh().await, three_files());
     let waiting = Corveil::with("wait", &database, &folder).args(["--timeout", "60s"]).spawn();
-    wait_until("it says what is missing", Duration::from_secs(20), async || {
+    wait_until("it logs what is missing", Duration::from_secs(20), async || {
         waiting.stderr().contains("3 migrations are not applied")
     })
     .await;
@@ -250,7 +250,7 @@ async fn wait_sees_a_migration_that_is_applied_while_it_waits() {
 }
 
 #[tokio::test]
-async fn wait_for_the_database_does_not_look_at_the_schema() {
+async fn wait_for_the_database_does_not_read_the_schema() {
     let database = Database::fresh().await;
     let run =
         Corveil::new("wait").url(&database.url()).args(["--for", "db", "--source", "/missing"]).run().await;
@@ -266,11 +266,11 @@ async fn wait_ends_early_when_the_last_run_failed_for_good_on_this_very_file() {
     let run = waiting().run().await.expect_code(3);
     run.expect_stderr("column \"missing\" does not exist").expect_stderr("hint: ");
 
-    // A fixed file must not meet the old failure.
+    // A fixed file must not fail with the old failure.
     folder.put("4_four.sql", "SELECT 1");
     wait(&database, &folder).await.expect_code(75);
 
-    // And while somebody holds the lock, the failure may be about to be mended.
+    // And while another session holds the lock, the failure may be about to be fixed.
     folder.put("4_four.sql", "SELECT missing");
     let mut other = database.connect().await;
     other.lock().await.unwrap();
