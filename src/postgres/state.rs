@@ -147,7 +147,7 @@ pub(super) async fn read_server(connection: &mut PgConnection, scope: Scope<'_>)
     facts_and(connection, scope, "").await.map(|(server, ..)| server)
 }
 
-/// ServerState, what may be left of failed statements, and the answers to `more`, which belongs to the same batch and may fail.
+/// The server, what may be left of failed statements, and the answers to `more`, which belongs to the same batch and may fail.
 async fn facts_and(
     connection: &mut PgConnection,
     scope: Scope<'_>,
