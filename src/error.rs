@@ -52,7 +52,7 @@ pub enum Error {
     Migration(Box<Failure>),
     /// A half-done file cannot be resumed without being told how.
     #[error("`{file}` cannot be resumed at statement {statement} by itself: {reason}")]
-    Unsettled {
+    EffectUnknown {
         /// The file's name.
         file: String,
         /// Number of the statement in the file, from 1.
@@ -144,7 +144,7 @@ impl Error {
             Self::Config { .. } | Self::Refused(_) | Self::Pooler { .. } => ExitCode::Usage,
             Self::Mismatch(_) | Self::Findings(_) | Self::Differs(_) => ExitCode::Mismatch,
             Self::Migration(failure) => failure.exit_code(),
-            Self::Unsettled { .. } => ExitCode::Failed,
+            Self::EffectUnknown { .. } => ExitCode::Failed,
             Self::RunFailed { code, .. } => *code,
             Self::Unreachable { refused, .. } => {
                 if *refused {
@@ -170,7 +170,7 @@ impl Error {
             Self::Findings(_) => "findings",
             Self::Differs(_) => "differs",
             Self::Migration(_) => "migration",
-            Self::Unsettled { .. } => "unsettled",
+            Self::EffectUnknown { .. } => "effect_unknown",
             Self::RunFailed { .. } => "run_failed",
             Self::Unreachable { .. } => "unreachable",
             Self::Pooler { .. } => "pooler",
@@ -185,7 +185,7 @@ impl Error {
     /// The next step. Findings have one each and none together.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Config { hint, .. } | Self::Interrupted { hint, .. } | Self::Unsettled { hint, .. } => {
+            Self::Config { hint, .. } | Self::Interrupted { hint, .. } | Self::EffectUnknown { hint, .. } => {
                 Some(hint.clone())
             }
             Self::Refused(_) | Self::Mismatch(_) | Self::Findings(_) => None,

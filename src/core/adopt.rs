@@ -222,7 +222,7 @@ pub(crate) fn accept(
 
 /// The advice about later files that the schema already contains.
 fn order(differences: &[Difference]) -> String {
-    let Some(file) = differences.iter().find_map(|difference| difference.made_by.as_ref()) else {
+    let Some(file) = differences.iter().find_map(|difference| difference.created_by.as_ref()) else {
         return String::new();
     };
     format!(
@@ -351,7 +351,7 @@ mod tests {
             object: "public.t".into(),
             message: "is missing".into(),
             sql: "CREATE".into(),
-            made_by: None,
+            created_by: None,
         };
         ids.iter().map(difference).collect()
     }

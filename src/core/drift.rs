@@ -44,7 +44,7 @@ impl Drift {
 /// Names the later file for each difference that it explains: those that do not exist against the schema after the file.
 /// `later` are the differences from that schema.
 pub(crate) fn explain(differences: &mut [Difference], file: &Migration, later: &[Difference]) {
-    for difference in differences.iter_mut().filter(|difference| difference.made_by.is_none()) {
+    for difference in differences.iter_mut().filter(|difference| difference.created_by.is_none()) {
         // What belongs to an extra table is not listed separately.
         let is_still_there = later.iter().any(|other| {
             other.id == difference.id
@@ -52,7 +52,7 @@ pub(crate) fn explain(differences: &mut [Difference], file: &Migration, later: &
         });
         if !is_still_there {
             difference.withhold(&format!("`{}` is a later file that makes this change", file.file));
-            difference.made_by = Some(file.file.clone());
+            difference.created_by = Some(file.file.clone());
         }
     }
 }
@@ -120,7 +120,7 @@ mod tests {
         explain(&mut found, files.get(3).unwrap(), &at(3, &[("public.t", &["a", "b"]), ("public.u", &[])]));
         let explained: Vec<_> = found
             .iter()
-            .map(|found| (found.id.as_str(), found.made_by.as_deref(), found.sql.is_empty()))
+            .map(|found| (found.id.as_str(), found.created_by.as_deref(), found.sql.is_empty()))
             .collect();
         assert_eq!(
             explained,

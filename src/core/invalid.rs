@@ -159,7 +159,7 @@ impl InvalidIndex {
 
     /// Whether a CREATE INDEX of a migration, CONCURRENTLY or not, created it: by name, or by its table when the statement leaves
     /// the name to the server. A name stays when the table is renamed.
-    pub(crate) fn is_made_by(&self, create: &CreateIndex) -> bool {
+    pub(crate) fn is_created_by(&self, create: &CreateIndex) -> bool {
         create.table.schema.as_ref().is_none_or(|schema| *schema == self.table.schema)
             && match &create.name {
                 Some(name) => self.name == *name || self.is_called_as_copy_of(name),
@@ -194,7 +194,7 @@ pub(crate) fn left_by_migrations<'a>(
     invalid
         .iter()
         .filter(|index| {
-            created.iter().any(|create| index.is_made_by(create))
+            created.iter().any(|create| index.is_created_by(create))
                 || worked_on.iter().any(|statement| index.is_left_by(statement, None))
                 || recorded.iter().any(|(statement, table)| index.is_left_by(statement, *table))
         })

@@ -37,7 +37,7 @@ pub(crate) fn is_done(statement: &PreparedStatement, found: Option<u32>, before:
 /// `from` is the number that `--resume-from` gives: everything before it counts as done, and it as not done.
 ///
 /// # Errors
-/// [`Error::Mismatch`] when the finished part was edited; [`Error::Unsettled`] when the user has to decide;
+/// [`Error::Mismatch`] when the finished part was edited; [`Error::EffectUnknown`] when the user has to decide;
 /// [`Error::Config`] when `from` is out of range.
 pub(crate) fn resume(
     prepared: &Prepared<'_>,
@@ -113,7 +113,7 @@ pub(crate) fn resume(
 
 /// The error that asks the user whether a statement took effect.
 pub(crate) fn effect_unknown(file: &str, statement: usize, reason: &str) -> Error {
-    Error::Unsettled {
+    Error::EffectUnknown {
         file: file.to_owned(),
         statement,
         reason: reason.to_owned(),

@@ -17,7 +17,7 @@ pub struct Difference {
     pub sql: String,
     /// The later migration file that makes this change, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) made_by: Option<String>,
+    pub(crate) created_by: Option<String>,
 }
 
 impl Difference {

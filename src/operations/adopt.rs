@@ -284,7 +284,7 @@ impl<'a> AdoptRequest<'a> {
         differences: &mut [Difference],
     ) -> Result<()> {
         for file in self.target.catalog.migrations().iter().filter(|file| file.version > version) {
-            if differences.iter().all(|difference| difference.made_by.is_some()) {
+            if differences.iter().all(|difference| difference.created_by.is_some()) {
                 break;
             }
             match expected.at(file.version).await {

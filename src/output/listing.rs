@@ -136,7 +136,7 @@ mod tests {
             object: String::new(),
             message: "m".into(),
             sql: sql.into(),
-            made_by: None,
+            created_by: None,
         };
         let mut all = vec![difference("column-public.a.b-type".into(), "ALTER")];
         all.extend((0..50).map(|n| difference(format!("table-public.t{n}-missing"), "CREATE\n  a\n  b\n);")));

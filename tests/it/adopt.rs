@@ -315,7 +315,7 @@ async fn sql_drops_nothing_that_a_tool_applied_earlier_because_it_compares_versi
         let json = adopt(&database, &folder).args(["--output", "json"]).run().await.expect_code(4).json();
         let differences = json["error"]["differences"].as_array().unwrap();
         assert!(
-            differences.iter().all(|one| one["made_by"] == "202301020000001234_b.sql" && one["sql"] == ""),
+            differences.iter().all(|one| one["created_by"] == "202301020000001234_b.sql" && one["sql"] == ""),
             "{json}"
         );
     }

@@ -138,7 +138,7 @@ async fn a_begun_statement_without_a_trace_is_asked_for_never_guessed() {
     for (from, expected) in [("1", [2, 7]), ("2", [1, 7])] {
         let database = begun(update, 1).await;
         let run = Corveil::migrate(&database, &folder).args(["--output", "json"]).run().await.expect_code(3);
-        assert_eq!(run.json()["error"]["kind"], json!("unsettled"));
+        assert_eq!(run.json()["error"]["kind"], json!("effect_unknown"));
         run.expect_stderr("--resume-from 2` if it did").expect_stderr("--resume-from 1` if it did not");
         assert_eq!(database.values::<i32>("SELECT a FROM t").await, [1]);
 

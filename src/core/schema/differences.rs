@@ -92,7 +92,7 @@ impl Found {
     /// `what` differs about the object: `missing`, `extra`, or a part of it.
     fn add(&mut self, step: Step, kind: &str, object: &str, what: &str, message: String, sql: String) {
         let id = format!("{}-{}-{what}", kind.replace(' ', "-"), safe(object));
-        let difference = Difference { id, object: object.to_owned(), message, sql, made_by: None };
+        let difference = Difference { id, object: object.to_owned(), message, sql, created_by: None };
         self.entries.push(Entry { step, kind: kind.to_owned(), what: what.to_owned(), difference });
     }
 

@@ -176,5 +176,5 @@ fn made(files: Files<'_>) -> Vec<CreateIndex> {
 fn is_of(index: &InvalidIndex, create: &CreateIndex) -> bool {
     let is_named_by_server =
         || index.name.trim_end_matches(|char: char| char.is_ascii_digit()).ends_with("_idx");
-    index.is_made_by(create) && (create.name.is_some() || is_named_by_server())
+    index.is_created_by(create) && (create.name.is_some() || is_named_by_server())
 }
