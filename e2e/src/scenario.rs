@@ -2,6 +2,7 @@
 
 mod adoption;
 mod argocd;
+mod deployer;
 mod disturbed;
 mod first_install;
 mod latency;
@@ -129,6 +130,13 @@ const ALL: &[Scenario] = &[
         &[Engine::Helm4],
         restricted::run,
         "everything runs under Pod Security `restricted`, a quota and default-deny policies",
+    ),
+    scenario(
+        "deployer",
+        Engine::HELMS,
+        Engine::NONE,
+        deployer::run,
+        "the Role in the docs is enough to install, upgrade, test and uninstall; without the right to read logs the gate still holds",
     ),
     scenario(
         "uninstall",
