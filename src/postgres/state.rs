@@ -110,7 +110,7 @@ pub(crate) async fn read(connection: &mut PgConnection, scope: Scope<'_>) -> Res
         Use::Write => applied_at_home_sql(scope.wanted),
         Use::Read => String::new(),
     };
-    let (server, any_left, answers) = facts_and(connection, scope, &at_once).await?;
+    let (server, any_left, answers) = server_and(connection, scope, &at_once).await?;
     let applied = match server.home.table(trust::HISTORY) {
         None => Vec::new(),
         Some(table) if at_once.is_empty() || table.shows_all_rows => {
@@ -144,11 +144,11 @@ const DOING: &str = "reading the migration history";
 
 /// The server, with the tables that may be used.
 pub(super) async fn read_server(connection: &mut PgConnection, scope: Scope<'_>) -> Result<ServerState> {
-    facts_and(connection, scope, "").await.map(|(server, ..)| server)
+    server_and(connection, scope, "").await.map(|(server, ..)| server)
 }
 
 /// The server, what may be left of failed statements, and the answers to `more`, which belongs to the same batch and may fail.
-async fn facts_and(
+async fn server_and(
     connection: &mut PgConnection,
     scope: Scope<'_>,
     more: &str,
