@@ -34,6 +34,13 @@
 {{- if and $migrate.createServiceAccount (eq (include "corveil.text" $migrate.serviceAccount) "default") }}
 {{- fail "`migrate.serviceAccount` is `default`, which `migrate.createServiceAccount` would replace for the whole namespace: give the account another name" }}
 {{- end }}
+{{- $users := list (get (.Values.securityContext | default dict) "runAsUser") (get (.Values.podSecurityContext | default dict) "runAsUser") }}
+{{- range $at, $key := list "securityContext" "podSecurityContext" }}
+{{- $isOverridden := and $at (has (index $users 0 | kindOf) (list "int64" "float64")) }}
+{{- if and (not $isOverridden) (eq (index $users $at | toString) "0") }}
+{{- fail (printf "`%s.runAsUser` is 0, but the migration's pod never runs as root and would not start: set another user" $key) }}
+{{- end }}
+{{- end }}
 {{- range $name, $_ := $migrate.annotations }}
 {{- if or (hasPrefix "helm.sh/" $name) (hasPrefix "argocd.argoproj.io/" $name) }}
 {{- fail (printf "`migrate.annotations` sets `%s`, and what makes the Job a gate is the chart's: remove it, and see `migrate.argocd.phase`" $name) }}

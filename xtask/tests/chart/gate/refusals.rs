@@ -48,6 +48,29 @@ fn a_phase_that_is_none_is_refused_without_the_schema_too() {
 }
 
 #[test]
+fn root_as_the_user_of_a_pod_that_never_runs_as_root_is_refused() {
+    for (values, key) in [
+        (json!({"podSecurityContext": {"runAsUser": 0}}), "podSecurityContext.runAsUser"),
+        (json!({"securityContext": {"runAsUser": 0}}), "securityContext.runAsUser"),
+        (
+            json!({"podSecurityContext": {"runAsUser": 0}, "securityContext": {"runAsUser": null}}),
+            "podSecurityContext.runAsUser",
+        ),
+    ] {
+        assert_refused(&with(external(), values), key);
+    }
+    // The container's user wins, and null is none.
+    for values in [
+        json!({"podSecurityContext": {"runAsUser": 0}, "securityContext": {"runAsUser": 1000}}),
+        json!({"podSecurityContext": {"runAsUser": null}}),
+    ] {
+        for helm in HELMS {
+            render(helm, &[], &with(external(), values.clone())).expect("another user");
+        }
+    }
+}
+
+#[test]
 fn a_deadline_within_the_waits_of_one_attempt_is_refused() {
     for migrate in [
         json!({"activeDeadlineSeconds": 200}),
