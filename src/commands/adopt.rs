@@ -71,7 +71,7 @@ pub(crate) async fn run(
     format: Format,
     started: Instant,
 ) -> Result<ExitCode> {
-    let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
+    let stop = Stop::listen(started, duration::limit(args.deadline))?;
     let catalog = open::read(&args.common).end(&stop).await?;
     let opened = open::open(databases, Purpose::Migrate, &stop).await?;
     let adoption = Adoption {

@@ -103,7 +103,7 @@ pub(crate) async fn run(
     format: Format,
     started: Instant,
 ) -> Result<ExitCode> {
-    let stop = Stop::listen(started, Some(args.deadline).filter(|deadline| !deadline.is_zero()))?;
+    let stop = Stop::listen(started, duration::limit(args.deadline))?;
     let reading = open::read(&args.common);
     // Errors in the files are reported before anything else; only the connection is made meanwhile.
     let begun = open::begin_connecting(databases, Purpose::Migrate);

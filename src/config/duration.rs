@@ -14,6 +14,11 @@ pub(crate) fn parse_or_none(text: &str) -> Result<Duration, String> {
     if text == "none" { Ok(Duration::ZERO) } else { parse(text) }
 }
 
+/// The limit that a duration of [`parse_or_none`] sets; zero sets none.
+pub(crate) fn limit(duration: Duration) -> Option<Duration> {
+    Some(duration).filter(|duration| !duration.is_zero())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,6 +29,8 @@ mod tests {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         assert_eq!(parse_or_none("none"), Ok(Duration::ZERO));
+        assert_eq!(parse_or_none("none").map(limit), Ok(None));
+        assert_eq!(parse_or_none("5m").map(limit), Ok(Some(Duration::from_mins(5))));
         assert!(parse("5").unwrap_err().contains("`30s`"));
     }
 }

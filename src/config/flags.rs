@@ -67,7 +67,7 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// The deadline, unless there is none.
     pub(crate) fn limit(&self) -> Option<Duration> {
-        Some(self.deadline).filter(|deadline| !deadline.is_zero())
+        duration::limit(self.deadline)
     }
 }
 

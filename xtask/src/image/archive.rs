@@ -100,7 +100,7 @@ struct Manifest {
     layers: Vec<Descriptor>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
     media_type: String,
@@ -112,10 +112,16 @@ struct Descriptor {
     platform: Option<Platform>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Platform {
     architecture: String,
     os: String,
+}
+
+impl Platform {
+    fn of(image: &Image) -> Self {
+        Self { architecture: image.architecture.name().to_owned(), os: "linux".to_owned() }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -137,45 +143,33 @@ struct Rootfs {
 /// Writes the archive, completely or not at all.
 pub fn write(image: &Image, output: &Path) -> Result<Written> {
     let packed = Packed::new(image)?;
-    let described = packed.described.clone();
-    save_all(image, &[packed], described, output)
+    let described = packed.described();
+    save_all(&[packed], &[], described, output)
 }
 
 /// Writes an archive with the same image for several architectures: an index, from which each node selects its image.
 ///
 /// Docker's classic image store does not support an index, and loads the first image.
 pub fn write_index(images: &[Image], output: &Path) -> Result<Written> {
-    let first = images.first().context("an index of no image")?;
     let packed: Vec<_> = images.iter().map(Packed::new).collect::<Result<_>>()?;
-    let manifests = packed.iter().map(|packed| packed.described.clone()).collect();
+    let manifests = packed.iter().map(Packed::described).collect();
     let index = to_json(&Index { schema_version: 2, media_type: INDEX.to_owned(), manifests })?;
-    let described = Descriptor::new(INDEX, &index);
-    let mut packed = packed;
-    if let Some(packed) = packed.first_mut() {
-        packed.blobs.push(index);
-    }
-    save_all(first, &packed, described, output)
+    save_all(&packed, &[&index], Descriptor::new(INDEX, &index), output)
 }
 
-/// An image as blobs.
-struct Packed {
-    described: Descriptor,
-    /// The compressed bytes of its layers.
-    bytes: usize,
-    /// Layers, configuration, manifest.
-    blobs: Vec<Vec<u8>>,
-    config: String,
-    layers: Vec<String>,
+/// An image with the two blobs that describe it.
+struct Packed<'a> {
+    image: &'a Image,
+    config: Vec<u8>,
+    manifest: Vec<u8>,
 }
 
-impl Packed {
-    fn new(image: &Image) -> Result<Self> {
-        let platform =
-            Platform { architecture: image.architecture.name().to_owned(), os: "linux".to_owned() };
+impl<'a> Packed<'a> {
+    fn new(image: &'a Image) -> Result<Self> {
         let diff_ids = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
         let config = to_json(&Config {
             created: CREATED.to_owned(),
-            platform: platform.clone(),
+            platform: Platform::of(image),
             defaults: image.defaults.clone(),
             rootfs: Rootfs { r#type: "layers".to_owned(), diff_ids },
         })?;
@@ -185,42 +179,49 @@ impl Packed {
             config: Descriptor::new(CONFIG, &config),
             layers: image.layers.iter().map(|layer| Descriptor::new(LAYER, &layer.blob)).collect(),
         })?;
-        Ok(Self {
-            described: Descriptor { platform: Some(platform), ..Descriptor::new(MANIFEST, &manifest) },
-            bytes: image.layers.iter().map(|layer| layer.blob.len()).sum(),
-            config: digest(&config),
-            layers: image.layers.iter().map(|layer| layer.digest.clone()).collect(),
-            blobs: image.layers.iter().map(|layer| layer.blob.clone()).chain([config, manifest]).collect(),
-        })
+        Ok(Self { image, config, manifest })
+    }
+
+    fn described(&self) -> Descriptor {
+        let platform = Some(Platform::of(self.image));
+        Descriptor { platform, ..Descriptor::new(MANIFEST, &self.manifest) }
+    }
+
+    fn blobs(&self) -> impl Iterator<Item = &[u8]> {
+        let layers = self.image.layers.iter().map(|layer| &*layer.blob);
+        layers.chain([&*self.config, &*self.manifest])
+    }
+
+    /// The compressed bytes of the layers.
+    fn bytes(&self) -> usize {
+        self.image.layers.iter().map(|layer| layer.blob.len()).sum()
     }
 }
 
-/// Writes an archive whose index has only `described`, under the image's name.
-fn save_all(image: &Image, packed: &[Packed], described: Descriptor, output: &Path) -> Result<Written> {
+/// Writes an archive whose index has only `described`, under the name of the first image. `others` are blobs of no image.
+fn save_all(packed: &[Packed], others: &[&[u8]], described: Descriptor, output: &Path) -> Result<Written> {
+    let first = packed.first().context("an archive of no image")?;
+    let reference = &first.image.reference;
     let name = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let tag = tag(&image.reference)?;
-    let annotations = [name(NAME, &image.reference), name(TAG, tag)].into();
+    let annotations = [name(NAME, reference), name(TAG, tag(reference)?)].into();
     let written = Written {
         digest: described.digest.clone(),
-        bytes: packed.iter().map(|packed| packed.bytes).max().unwrap_or_default(),
+        bytes: packed.iter().map(Packed::bytes).max().unwrap_or_default(),
     };
     let manifests = vec![Descriptor { annotations, ..described }];
     let index = to_json(&Index { schema_version: 2, media_type: INDEX.to_owned(), manifests })?;
+    // Docker before its containerd store reads this instead of the index.
+    let layers: Vec<_> = first.image.layers.iter().map(|layer| path_of(&layer.digest)).collect();
+    let docker = to_json(&[json!({
+        "Config": path_of(&digest(&first.config)),
+        "Layers": layers,
+        "RepoTags": [reference],
+    })])?;
 
     let mut files: BTreeMap<String, &[u8]> = BTreeMap::new();
-    for blob in packed.iter().flat_map(|packed| &packed.blobs) {
+    for blob in packed.iter().flat_map(Packed::blobs).chain(others.iter().copied()) {
         files.insert(path_of(&digest(blob)), blob);
     }
-    // Docker before its containerd store reads this instead of the index.
-    let docker: Vec<_> = packed
-        .first()
-        .into_iter()
-        .map(|packed| {
-            let layers: Vec<_> = packed.layers.iter().map(|digest| path_of(digest)).collect();
-            json!({ "Config": path_of(&packed.config), "Layers": layers, "RepoTags": [image.reference] })
-        })
-        .collect();
-    let docker = to_json(&docker)?;
     files.insert("index.json".to_owned(), &index);
     files.insert("manifest.json".to_owned(), &docker);
     files.insert("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#);

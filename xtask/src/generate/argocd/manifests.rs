@@ -1,6 +1,5 @@
 //! `argocd/migrate/`: the Job without the chart, as a kustomize base and two variants of it.
 
-use crate::gate::bounds::Bounds;
 use crate::gate::{self, Annotations, Phase, Step};
 use anyhow::Result;
 use serde::Serialize;
@@ -9,7 +8,6 @@ use serde_json::json;
 use super::file;
 use crate::generate::Files;
 use crate::generate::job::typed::{self, Setting, Strings, strings};
-use crate::project::released;
 
 /// The base's name.
 const NAME: &str = "corveil-migrate";
@@ -27,22 +25,12 @@ pub(super) fn files() -> Result<Files> {
 
 /// The Job that a variant makes a gate: by itself it is no hook, and could not be applied twice.
 pub fn job() -> k8s_openapi::api::batch::v1::Job {
-    let setting = Setting {
-        image: released::current().image(released::version()),
-        secret: "corveil".into(),
-        ddl: None,
-        service_account: None,
-        adopt: None,
-        history: Vec::new(),
-        labels: strings(&[
-            ("app.kubernetes.io/component", "migrate"),
-            ("app.kubernetes.io/instance", "corveil"),
-            ("app.kubernetes.io/name", NAME),
-        ]),
-        more_labels: Strings::new(),
-        annotations: Strings::new(),
-        bounds: Bounds::DEFAULT,
-    };
+    let labels = strings(&[
+        ("app.kubernetes.io/component", "migrate"),
+        ("app.kubernetes.io/instance", "corveil"),
+        ("app.kubernetes.io/name", NAME),
+    ]);
+    let setting = Setting::new("corveil", labels);
     typed::job(gate::Job::Hook, NAME, &Strings::new(), Annotations::new(), &setting)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::gate::bounds::Bounds;
 use crate::gate::failure::{self, On};
 use crate::gate::{self, Annotations};
+use crate::project::released;
 use corveil::{DEFAULT_RETRIES, env};
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
@@ -42,6 +43,24 @@ pub struct Setting {
     /// Annotations of the user's for the Job itself.
     pub annotations: Strings,
     pub bounds: Bounds,
+}
+
+impl Setting {
+    /// The image of this checkout, the chart's bounds, and nothing that is optional.
+    pub fn new(secret: &str, labels: Strings) -> Self {
+        Self {
+            image: released::current().image(released::version()),
+            secret: secret.to_owned(),
+            ddl: None,
+            service_account: None,
+            adopt: None,
+            history: Vec::new(),
+            labels,
+            more_labels: Strings::new(),
+            annotations: Strings::new(),
+            bounds: Bounds::DEFAULT,
+        }
+    }
 }
 
 /// The Job. `object_labels` are those that its pods do not have.

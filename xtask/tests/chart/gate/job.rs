@@ -2,7 +2,6 @@
 
 use corveil::env;
 use serde_json::{Value, json};
-use xtask::gate::bounds::Bounds;
 use xtask::gate::{self, Database, Part, Phase, Step};
 
 use super::cluster::Cluster;
@@ -73,22 +72,12 @@ fn hide_hash(object: &mut Value) {
 }
 
 fn setting(secret: &str) -> Setting {
-    Setting {
-        image: released::current().image(released::version()),
-        secret: secret.into(),
-        ddl: None,
-        service_account: None,
-        adopt: None,
-        history: Vec::new(),
-        labels: strings(&[
-            ("app.kubernetes.io/component", "migrate"),
-            ("app.kubernetes.io/instance", "corveil"),
-            ("app.kubernetes.io/name", "corveil-chart-migrate"),
-        ]),
-        more_labels: Strings::new(),
-        annotations: Strings::new(),
-        bounds: Bounds::DEFAULT,
-    }
+    let labels = strings(&[
+        ("app.kubernetes.io/component", "migrate"),
+        ("app.kubernetes.io/instance", "corveil"),
+        ("app.kubernetes.io/name", "corveil-chart-migrate"),
+    ]);
+    Setting::new(secret, labels)
 }
 
 fn object_labels() -> Strings {

@@ -2,7 +2,6 @@
 
 use corveil::env;
 use serde_json::{Value, json};
-use xtask::gate::bounds::Bounds;
 use xtask::gate::{self, Database, Phase};
 use xtask::generate::job::typed::{self, Setting, Strings};
 use xtask::generate::values::{self, Key, Kind};
@@ -174,16 +173,10 @@ fn each_variable_that_a_job_sets_is_refused_with_a_key_that_exists() {
         &Strings::new(),
         Vec::new(),
         &Setting {
-            image: String::new(),
-            secret: String::new(),
             ddl: Some((String::new(), String::new())),
-            service_account: None,
             adopt: Some((String::new(), Some(String::new()))),
             history: vec![(env::HISTORY_SCHEMA, String::new()), (env::HISTORY_OWNER, String::new())],
-            labels: Strings::new(),
-            more_labels: Strings::new(),
-            annotations: Strings::new(),
-            bounds: Bounds::DEFAULT,
+            ..Setting::new("", Strings::new())
         },
     );
     let pod = job.spec.and_then(|spec| spec.template.spec).expect("a Job has a pod");
